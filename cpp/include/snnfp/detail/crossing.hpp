@@ -1,0 +1,141 @@
+#pragma once
+// The next threshold crossing of a free membrane: certified, first, bounded. MATH.md E4-E6.
+
+#include <limits>
+
+#include "snnfp/detail/lif.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real>
+constexpr Real never = std::numeric_limits<Real>::infinity();
+
+// Whether V can be shown to stay below threshold for ever without another arrival, at the price of
+// one multiplication: V <= V+ + (I+/C) max kappa where no bias drives it. The margin keeps the
+// answer on the safe side of rounding, so that skipping the solver never changes a result.
+template <class Real>
+inline bool stays_below(Membrane<Real> s, const Neuron<Real>& n) {
+  const Real v = s.v > Real(0) ? s.v : Real(0);
+  const Real i = s.i > Real(0) ? s.i : Real(0);
+  constexpr Real margin = Real(1) - 64 * std::numeric_limits<Real>::epsilon();
+  return n.drive <= Real(0) && fma(i * n.inv_c, n.kappa_max, v) < margin * n.threshold;
+}
+
+namespace crossing {
+
+constexpr int max_iterations = 100;
+
+// The root of V(d) = threshold on [low, high], where V(low) < threshold <= V(high) or high bounds
+// the rising part of V. Steps follow the parabola through V, V', V'': cubic convergence, exact at a
+// maximum, and never outside the bracket.
+template <class Real>
+inline Real solve(Membrane<Real> s, const Neuron<Real>& n, Real low, Real high, Real d) {
+  constexpr Real eps = std::numeric_limits<Real>::epsilon();
+  Real last_step = never<Real>;
+  for (int k = 0; k < max_iterations; ++k) {
+    const Membrane<Real> at = propagate(s, d, n);
+    const Real gap = n.threshold - at.v;
+    if (gap == Real(0)) return d;
+    if (gap > Real(0)) {
+      low = d;
+    } else {
+      high = d;
+    }
+    const Real v1 = slope(at, n);
+    const Real v2 = -fma(n.beta, v1, n.alpha * n.inv_c * at.i);
+    const Real square = fma(v1, v1, Real(2) * v2 * gap);
+    const Real root = sqrt_of(square > Real(0) ? square : Real(0));
+    Real next = d + Real(2) * gap / (v1 + root);
+    if (!(v1 > Real(0)) || !(next > low) || !(next < high)) {
+      // Rounding holds the iterate at the root, or the parabola left the bracket: halve it.
+      const Real middle = low + (high - low) / Real(2);
+      if (!(middle > low) || !(middle < high)) return high < never<Real> ? high : low;
+      if (v1 > Real(0) && (next == low || next == high || next == d)) return next;
+      next = middle;
+    }
+    const Real step = next > d ? next - d : d - next;
+    // Converged, or down at the noise of V where steps stop shrinking.
+    if (step <= eps * next || (step < Real(1e-3) * next && k > 2 && step >= last_step)) return next;
+    last_step = step;
+    d = next;
+  }
+  return d;
+}
+
+}  // namespace crossing
+
+// The smallest d > 0 with V(d) = threshold from below, or infinity. Touching is not a crossing.
+// It depends on nothing but the state, so whoever asks gets the same bits.
+template <class Real>
+inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
+  const Real i = s.i * n.inv_c;
+  const Real v1 = slope(s, n);
+  const Real gap = n.threshold - s.v;
+  // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
+  if (gap <= Real(0)) return v1 > Real(0) ? Real(0) : never<Real>;
+
+  // One exponential or none: closed form.
+  if (i == Real(0) || n.alpha == Real(0)) {
+    if (!(v1 > Real(0))) return never<Real>;
+    if (n.beta == Real(0)) return gap / v1;
+    const Real ratio = n.beta * gap / v1;
+    return ratio < Real(1) ? -std::log1p(-ratio) / n.beta : never<Real>;
+  }
+
+  const Real difference = n.alpha - n.beta;  // signed, unlike n.difference
+  if (i > Real(0)) {
+    // V rises to one maximum and falls for ever, or (driven) rises without end. Concave throughout.
+    if (!(v1 > Real(0))) return never<Real>;
+    const Real rho = v1 / (n.alpha * i);
+    const Real reach = difference * rho;
+    if (reach < Real(1)) {
+      const Real top =
+          difference == Real(0) ? rho : -std::log1p(-reach) / difference;
+      const Membrane<Real> peak = propagate(s, top, n);
+      const Real above = peak.v - n.threshold;
+      if (!(above > Real(0))) return never<Real>;
+      const Real curvature = n.alpha * i * (peak.i / s.i);
+      // Near tangency the parabola at the maximum is the better start, far from it the one here.
+      const Real from_top = top - sqrt_of(Real(2) * above / curvature);
+      return crossing::solve(s, n, Real(0), top, from_top > Real(0) ? from_top : Real(0));
+    }
+    const bool rises_past =
+        n.beta > Real(0) ? n.drive > n.beta * n.threshold
+                         : (n.drive > Real(0) || (n.drive == Real(0) && i > n.alpha * gap));
+    if (!rises_past) return never<Real>;
+  } else {
+    // Inhibition dies away: V ends at drive / beta, rising towards it.
+    const bool rises_past = n.drive > n.beta * n.threshold;
+    if (!rises_past) return never<Real>;
+  }
+
+  // V dips first where it falls now; after the dip it rises to the crossing.
+  Real low = Real(0);
+  if (v1 < Real(0)) {
+    const Real reach = difference * (v1 / (n.alpha * i));
+    low = difference == Real(0) ? v1 / (n.alpha * i) : -std::log1p(-reach) / difference;
+  }
+  Real span = n.alpha > n.beta ? Real(1) / n.alpha : Real(1) / n.beta;
+  Real high = low + span;
+  while (propagate(s, high, n).v < n.threshold) {
+    low = high;
+    span *= Real(2);
+    high = low + span;
+    if (!(high < std::numeric_limits<Real>::max() / 4)) return never<Real>;
+  }
+  return crossing::solve(s, n, low, high, low);
+}
+
+// When neuron j, free and in state `s` at `time`, spikes next if nothing arrives; infinity if never.
+// Always later than `time`: what happened at `time` is a cause, not a consequence.
+template <class Real>
+inline Real crossing_time(const NeuronConstants<Real>& constants, Id j, Membrane<Real> s, Real time) {
+  const Neuron<Real> n(constants, j);
+  if (stays_below(s, n)) return never<Real>;
+  const Real d = next_crossing(s, n);
+  if (!(d < never<Real>)) return never<Real>;
+  const Real at = time + d;
+  return at > time ? at : std::nextafter(time, never<Real>);
+}
+
+SNNFP_ISA_END

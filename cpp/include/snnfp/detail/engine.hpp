@@ -1,0 +1,128 @@
+#pragma once
+// The border between the library and its inner loops. Each instruction set fills one table of
+// functions; nothing but plain data crosses.
+
+#include <atomic>
+#include <functional>
+
+#include "snnfp/detail/plan.hpp"
+#include "snnfp/simulate.hpp"
+
+namespace snnfp::detail {
+
+// Stops the work of all threads when the caller's poll throws.
+class Interrupt {
+ public:
+  explicit Interrupt(const std::function<void()>& poll) : poll_(poll) {}
+  // True where another thread's poll asked to stop; throws what the poll throws.
+  bool check(int worker);
+
+ private:
+  const std::function<void()>& poll_;
+  std::atomic<bool> stop_{false};
+};
+
+// The input spikes of one sample in one group; `first` is the index of the first in the batch.
+template <class Real>
+struct InputSpikes {
+  const Real* times;
+  const Id* units;
+  Size first;
+  Size count;
+};
+
+template <class Real>
+struct SampleInput {
+  Size sample;
+  const InputSpikes<Real>* groups;  // one an input group
+  const Real* voltage;              // initial state, one a neuron; null: 0
+  const Real* current;
+};
+
+// The spikes of one sample, ordered by (time, neuron).
+template <class Real>
+struct SampleSpikes {
+  Size count = 0;
+  const Real* times = nullptr;
+  const Id* neurons = nullptr;
+  const Real* slopes = nullptr;
+  const Real* release_currents = nullptr;
+};
+
+// Takes the spikes of one sample from the inner loops.
+template <class Real>
+struct SpikeSink {
+  virtual ~SpikeSink() = default;
+  virtual void write(const SampleSpikes<Real>& spikes, const Real* residuals) = 0;
+};
+
+struct RunLimits {
+  double until;
+  Size spike_limit;
+  double tolerance;  // replay only: largest |V(f-) - threshold|
+  bool queue_only;
+  int worker;
+};
+
+template <class Real>
+struct ProbePoints {
+  Size n_neurons = 0;
+  const Id* neurons = nullptr;
+  Size n_times = 0;
+  const Real* times = nullptr;  // ascending
+  Real* voltage = nullptr;      // [n_neurons, n_times]
+  Real* current = nullptr;
+};
+
+// What a gradient is taken with respect to, as column offsets; -1: not asked for.
+struct Columns {
+  const Size* neuron;      // [populations * 7]
+  const Size* weight;      // [projections]
+  const Size* delay;       // [projections]
+  const Size* input_time;  // [groups]
+  const unsigned char* neuron_shared;  // [populations * 7] one value for the population
+  Size count;
+};
+
+// Derivatives of one sample's spikes as a sparse triangular system; made by one instruction set's
+// engine and read only by it.
+struct Program {
+  virtual ~Program() = default;
+};
+
+template <class Real>
+struct EngineTable {
+  void (*simulate)(const Plan<Real>&, const SampleInput<Real>&, const RunLimits&, Interrupt&,
+                   SpikeSink<Real>&);
+  // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
+  void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
+                 const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);
+  // Adds the sample's share of the gradient to `gradient`; input times are written to
+  // `input_times[group][index in the batch]`, null where not asked for.
+  void (*reverse)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
+                  const Columns&, const Real* cotangents, Real* gradient,
+                  Real* const* input_times);
+  Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
+                      const Columns&, const unsigned char* wanted);
+  // Rows of the columns [begin, end): rows[i] is the spike whose derivative goes to
+  // out[i * stride], or -1 to leave out untouched.
+  void (*rows)(const Program&, Size begin, Size end, const Size* spikes, Size n_spikes, Real* out,
+               Size stride);
+  // gradient[column - begin] += sum over spikes of cotangents * derivative.
+  void (*contract)(const Program&, Size begin, Size end, const Real* cotangents, Real* gradient);
+  // The derivative of every spike along `tangent` (one value a column).
+  void (*along)(const Program&, const Real* tangent, Real* out);
+};
+
+template <class Real>
+const EngineTable<Real>& engine_table(Isa isa);
+
+// Errors are made outside the inner loops.
+template <class Real>
+[[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time, Size count);
+enum class ReplayFault { refractory, not_rising, residual };
+template <class Real>
+[[noreturn]] void throw_replay_fault(const Plan<Real>&, ReplayFault fault, Size sample, Size spike,
+                                     Id neuron, Real time, Real value, double tolerance);
+
+}  // namespace snnfp::detail

@@ -1,0 +1,22 @@
+#pragma once
+// The one way to run something in parallel.
+
+#include <functional>
+
+#include "snnfp/types.hpp"
+
+namespace snnfp::detail {
+
+// Calls work(index, worker) for every index in [0, count); worker < n_threads, and worker 0 is the
+// calling thread. If calls throw, the exception of the lowest index comes out, whatever the number
+// of threads; calls of higher indices may then be left out.
+void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work);
+
+// What n_threads == 0 stands for.
+int default_threads();
+// "OpenMP 201511" or "none".
+const char* parallel_runtime();
+// Gives the runtime's threads back, so that a process may fork.
+void release_threads();
+
+}  // namespace snnfp::detail

@@ -1,0 +1,92 @@
+#pragma once
+// A network made ready to run: flat per-neuron constants and, for each source, its projections.
+// Built once a simulation, read by every inner loop through plain pointers.
+
+#include <string>
+#include <vector>
+
+#include "snnfp/network.hpp"
+
+namespace snnfp::detail {
+
+// The constants of all neurons, one array a quantity.
+template <class Real>
+struct NeuronConstants {
+  std::vector<Real> alpha, beta;     // 1/tau_syn, 1/tau_mem
+  std::vector<Real> difference;      // |alpha - beta|
+  std::vector<Real> inv_difference;  // 0 where alpha == beta
+  std::vector<Real> inv_c;
+  std::vector<Real> drive;  // bias / capacitance
+  std::vector<Real> threshold, v_reset, t_refractory;
+  std::vector<Real> kappa_max;  // the largest kappa(d)
+};
+
+template <class Real>
+struct ProjectionPlan {
+  Id index;
+  Connectivity connectivity;
+  bool shared_delay;
+  Id source_first;  // sender number of the first source unit (see Plan)
+  Id n_source;
+  Id target_first;  // neuron number of the first target
+  Id n_target;
+  Id target_population;
+  const Size* row_offsets;
+  const Id* targets;
+  const Real* weight;
+  const Real* delay;
+  std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
+
+  Size row_begin(Id unit) const {
+    switch (connectivity) {
+      case Connectivity::dense: return Size(unit) * n_target;
+      case Connectivity::one_to_one: return unit;
+      default: return row_offsets[unit];
+    }
+  }
+  Size row_end(Id unit) const {
+    switch (connectivity) {
+      case Connectivity::dense: return Size(unit + 1) * n_target;
+      case Connectivity::one_to_one: return unit + 1;
+      default: return row_offsets[unit + 1];
+    }
+  }
+  // Neuron number that synapse k of this unit reaches.
+  Id target_of(Id unit, Size k) const {
+    switch (connectivity) {
+      case Connectivity::dense: return target_first + Id(k - Size(unit) * n_target);
+      case Connectivity::one_to_one: return target_first + unit;
+      default: return target_first + targets[k];
+    }
+  }
+  Real delay_of(Size k) const { return delay[shared_delay ? 0 : k]; }
+  Size synapses() const { return row_end(n_source - 1); }
+};
+
+// Senders are numbered input units first, then neurons: sender = n_inputs + neuron.
+template <class Real>
+struct Plan {
+  Id n_inputs = 0;
+  Id n_neurons = 0;
+  std::vector<Id> input_offsets;       // [groups + 1]
+  std::vector<Id> population_offsets;  // [populations + 1]
+  std::vector<Id> population_of;       // [neurons]
+  std::vector<std::string> population_names;
+  NeuronConstants<Real> neurons;
+  std::vector<ProjectionPlan<Real>> projections;
+  std::vector<std::vector<Id>> from_input;       // projections leaving each input group
+  std::vector<std::vector<Id>> from_population;  // projections leaving each population
+  std::vector<std::vector<Id>> into_population;  // projections reaching each population
+  // Populations in an order in which every group of mutually connected ones comes after all that
+  // feed it; group g is components[component_offsets[g] .. component_offsets[g + 1]).
+  std::vector<Id> components;
+  std::vector<Id> component_offsets;
+};
+
+template <class Real>
+Plan<Real> make_plan(const Network<Real>& network);
+
+extern template Plan<float> make_plan(const Network<float>&);
+extern template Plan<double> make_plan(const Network<double>&);
+
+}  // namespace snnfp::detail

@@ -1,0 +1,81 @@
+#pragma once
+// Which spike of a neuron an arrival acts on. Between its own spikes a neuron's sensitivities flow
+// linearly, so every arrival is tied to one spike: the first of its target that is released at or
+// after it. MATH.md E8.
+
+#include "snnfp/detail/engine.hpp"
+#include "snnfp/detail/lif.hpp"
+#include "snnfp/detail/vector.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real>
+class SpikeIndex {
+ public:
+  SpikeIndex(const Plan<Real>& plan, const SampleSpikes<Real>& spikes)
+      : offsets_(plan.n_neurons + 1, 0),
+        order_(spikes.count),
+        rank_(spikes.count),
+        releases_(spikes.count) {
+    for (Size k = 0; k < spikes.count; ++k) ++offsets_[spikes.neurons[k] + 1];
+    for (Id j = 0; j < plan.n_neurons; ++j) offsets_[j + 1] += offsets_[j];
+    Vector<Size> fill(offsets_.begin(), offsets_.end() - 1);
+    for (Size k = 0; k < spikes.count; ++k) {
+      const Id j = spikes.neurons[k];
+      const Size place = fill[j]++;
+      order_[place] = k;
+      rank_[k] = place;
+      releases_[place] = spikes.times[k] + plan.neurons.t_refractory.data()[j];
+    }
+  }
+
+  // Spikes of neuron j, in time order: spike(first(j)) .. spike(end(j) - 1).
+  Size first(Id j) const { return offsets_[j]; }
+  Size end(Id j) const { return offsets_[j + 1]; }
+  Size spike(Size place) const { return order_[place]; }
+  Size place(Size spike) const { return rank_[spike]; }
+  Real release(Size place) const { return releases_[place]; }
+
+  // The place of the first spike of j that is released at or after `time`; end(j) if none.
+  Size anchor(Id j, Real time) const {
+    Size low = first(j), high = end(j);
+    while (low < high) {
+      const Size middle = (low + high) / 2;
+      if (releases_[middle] < time) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+ private:
+  Vector<Size> offsets_, order_, rank_;
+  Vector<Real> releases_;
+};
+
+// Where neuron j started the free flight that ended in the spike at `place`: its last release, or
+// the initial state.
+template <class Real>
+struct Flight {
+  Real start, v, i;
+};
+
+template <class Real>
+inline Flight<Real> flight_before(const SpikeIndex<Real>& index, const SampleInput<Real>& input,
+                                  const SampleSpikes<Real>& spikes, const Neuron<Real>& n, Id j,
+                                  Size place) {
+  if (place == index.first(j))
+    return {Real(0), input.voltage ? input.voltage[j] : Real(0),
+            input.current ? input.current[j] : Real(0)};
+  return {index.release(place - 1), n.v_reset, spikes.release_currents[index.spike(place - 1)]};
+}
+
+// V'(r+) of a neuron released with current i.
+template <class Real>
+inline Real release_slope(const Neuron<Real>& n, Real i) {
+  return slope(Membrane<Real>{n.v_reset, i}, n);
+}
+
+SNNFP_ISA_END

@@ -1,0 +1,38 @@
+#pragma once
+// std::vector whose code belongs to one instruction set (see isa.hpp), aligned for vector loads.
+
+#include <cstddef>
+#include <new>
+#include <vector>
+
+#include "snnfp/detail/isa.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class T>
+struct Allocator {
+  using value_type = T;
+  static constexpr std::align_val_t alignment{64};
+
+  Allocator() = default;
+  template <class U>
+  Allocator(const Allocator<U>&) {}
+  T* allocate(std::size_t n) {
+    if (n > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::bad_alloc();
+    return static_cast<T*>(::operator new(n * sizeof(T), alignment));
+  }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, alignment); }
+  template <class U>
+  bool operator==(const Allocator<U>&) const {
+    return true;
+  }
+  template <class U>
+  bool operator!=(const Allocator<U>&) const {
+    return false;
+  }
+};
+
+template <class T>
+using Vector = std::vector<T, Allocator<T>>;
+
+SNNFP_ISA_END

@@ -1,0 +1,65 @@
+#pragma once
+// Exact derivatives of the spikes of a record: forward propagation (jacobian, jvp) and the adjoint
+// (vjp), with respect to any choice of parameters. MATH.md E8-E14.
+
+#include <vector>
+
+#include "snnfp/simulate.hpp"
+
+namespace snnfp {
+
+// One parameter array, or the times of one input group's spikes.
+struct Parameter {
+  enum class Kind { neuron, weight, delay, input_times } kind;
+  Id index;                                                  // population, projection or input group
+  NeuronParameter neuron = NeuronParameter::tau_mem;         // kind == neuron only
+};
+
+// Parameters laid end to end in the order asked for: the columns of a Jacobian.
+struct Layout {
+  std::vector<Parameter> parameters;
+  std::vector<Size> offsets;  // [parameters + 1]
+  Size size() const { return offsets.back(); }
+};
+
+template <class Real>
+Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt);
+
+// Reverse: sum over spikes of cotangents[k] * d times[k] / d parameter; [layout.size()].
+template <class Real>
+std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
+                      const std::vector<Parameter>& wrt, const ExecutionOptions& options = {});
+
+// Forward: the derivative of every spike along one direction; [spikes].
+template <class Real>
+std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& wrt,
+                      Span<const Real> tangents, const ExecutionOptions& options = {});
+
+// Forward: d times[rows[i]] / d column for the columns [begin, end) of the layout, written to
+// out[i * (end - begin) + column - begin].
+template <class Real>
+void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
+              Size begin, Size end, Span<Real> out, const ExecutionOptions& options = {});
+
+// Forward: the same sum as vjp, by forward propagation of all columns; [layout.size()].
+template <class Real>
+std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> cotangents,
+                                   const std::vector<Parameter>& wrt,
+                                   const ExecutionOptions& options = {});
+
+#define SNNFP_GRADIENT_TEMPLATES(EXTERN, Real)                                                   \
+  EXTERN template Layout layout(const Record<Real>&, const std::vector<Parameter>&);             \
+  EXTERN template std::vector<Real> vjp(const Record<Real>&, Span<const Real>,                   \
+                                        const std::vector<Parameter>&, const ExecutionOptions&); \
+  EXTERN template std::vector<Real> jvp(const Record<Real>&, const std::vector<Parameter>&,      \
+                                        Span<const Real>, const ExecutionOptions&);              \
+  EXTERN template void jacobian(const Record<Real>&, Span<const Size>,                           \
+                                const std::vector<Parameter>&, Size, Size, Span<Real>,           \
+                                const ExecutionOptions&);                                        \
+  EXTERN template std::vector<Real> forward_gradient(const Record<Real>&, Span<const Real>,      \
+                                                     const std::vector<Parameter>&,              \
+                                                     const ExecutionOptions&);
+SNNFP_GRADIENT_TEMPLATES(extern, float)
+SNNFP_GRADIENT_TEMPLATES(extern, double)
+
+}  // namespace snnfp

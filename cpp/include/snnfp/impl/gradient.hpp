@@ -1,0 +1,258 @@
+#pragma once
+// Bodies of layout, vjp, jvp, jacobian and forward_gradient: who does which sample or column, and
+// in which order shares are added.
+
+#include <algorithm>
+#include <memory>
+
+#include "snnfp/gradient.hpp"
+#include "snnfp/impl/simulate.hpp"
+
+namespace snnfp {
+namespace detail {
+
+// The columns of a layout, looked up by what they belong to.
+template <class Real>
+class ColumnMap {
+ public:
+  ColumnMap(const Record<Real>& record, const Layout& layout)
+      : neuron_(record.network.populations().size() * n_neuron_parameters, -1),
+        weight_(record.network.projections().size(), -1),
+        delay_(weight_),
+        input_time_(record.input.size(), -1),
+        shared_(neuron_.size(), 1) {
+    const auto& populations = record.network.populations();
+    for (std::size_t p = 0; p < populations.size(); ++p)
+      for (int q = 0; q < n_neuron_parameters; ++q)
+        shared_[p * n_neuron_parameters + q] =
+            populations[p].parameters[NeuronParameter(q)].size() == 1;
+    for (std::size_t k = 0; k < layout.parameters.size(); ++k) {
+      const Parameter& p = layout.parameters[k];
+      Size* slot = nullptr;
+      switch (p.kind) {
+        case Parameter::Kind::neuron:
+          slot = &neuron_[p.index * n_neuron_parameters + int(p.neuron)];
+          break;
+        case Parameter::Kind::weight: slot = &weight_[p.index]; break;
+        case Parameter::Kind::delay: slot = &delay_[p.index]; break;
+        default: slot = &input_time_[p.index];
+      }
+      if (*slot >= 0) invalid("parameter ", k, " of wrt is asked for twice");
+      *slot = layout.offsets[k];
+    }
+    columns_ = {neuron_.data(),     weight_.data(), delay_.data(),
+                input_time_.data(), shared_.data(), layout.size()};
+  }
+  ColumnMap(const ColumnMap&) = delete;
+  const Columns& get() const { return columns_; }
+
+ private:
+  std::vector<Size> neuron_, weight_, delay_, input_time_;
+  std::vector<unsigned char> shared_;
+  Columns columns_;
+};
+
+template <class Real>
+void check_cotangents(const Record<Real>& record, Span<const Real> cotangents) {
+  if (cotangents.size != record.spikes())
+    invalid("cotangents has ", cotangents.size, " values, expected ", record.spikes(),
+            " (one a spike)");
+}
+
+// Samples are added up in blocks whose number depends on nothing but the work.
+inline Size sample_blocks(Size samples, Size columns) {
+  const Size by_size = columns <= 20000 ? samples : std::max<Size>(1, samples / 4);
+  const Size by_memory = std::max<Size>(1, (Size(1) << 26) / std::max<Size>(1, columns));
+  return std::min({by_size, by_memory, Size(64)});
+}
+
+// Columns are solved this many at a time.
+constexpr Size column_block = 32;
+
+template <class Real>
+std::unique_ptr<Program> compile(const Record<Real>& record, Size sample, const Columns& columns,
+                                 const unsigned char* wanted, const EngineTable<Real>& engine) {
+  const SampleView<Real> view(record, sample);
+  return std::unique_ptr<Program>(engine.compile(*record.plan, view.get(),
+                                                 sample_spikes(record, sample), columns, wanted));
+}
+
+}  // namespace detail
+
+template <class Real>
+Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
+  Layout result;
+  result.parameters = wrt;
+  result.offsets.push_back(0);
+  for (std::size_t k = 0; k < wrt.size(); ++k) {
+    const Parameter& p = wrt[k];
+    const auto require = [&](Size count, const char* what) {
+      if (p.index < 0 || p.index >= count)
+        detail::invalid("parameter ", k, " of wrt names ", what, " ", p.index, ", expected one of ",
+                        count);
+    };
+    Size size = 0;
+    switch (p.kind) {
+      case Parameter::Kind::neuron:
+        require(Size(record.network.populations().size()), "population");
+        size = record.network.populations()[p.index].parameters[p.neuron].size();
+        break;
+      case Parameter::Kind::weight:
+        require(Size(record.network.projections().size()), "projection");
+        size = record.network.synapse_count(p.index);
+        break;
+      case Parameter::Kind::delay:
+        require(Size(record.network.projections().size()), "projection");
+        size = record.network.projections()[p.index].delay.size();
+        break;
+      default:
+        require(Size(record.input.size()), "input group");
+        size = record.input[p.index].times.size();
+    }
+    result.offsets.push_back(result.offsets.back() + size);
+  }
+  return result;
+}
+
+template <class Real>
+std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
+                      const std::vector<Parameter>& wrt, const ExecutionOptions& options) {
+  detail::check_cotangents(record, cotangents);
+  const Layout columns = layout(record, wrt);
+  const detail::ColumnMap<Real> map(record, columns);
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
+  std::vector<Real*> input_times;
+  for (std::size_t g = 0; g < record.input.size(); ++g)
+    input_times.push_back(map.get().input_time[g] < 0 ? nullptr
+                                                      : gradient.data() + map.get().input_time[g]);
+
+  const Size samples = record.samples();
+  const Size blocks = detail::sample_blocks(samples, columns.size());
+  std::vector<std::vector<Real>> shares(static_cast<std::size_t>(blocks));
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
+    // The first block adds to the result itself.
+    if (b > 0) shares[b].assign(gradient.size(), Real(0));
+    Real* share = b > 0 ? shares[b].data() : gradient.data();
+    for (Size s = samples * b / blocks; s < samples * (b + 1) / blocks; ++s) {
+      if (interrupt.check(worker)) return;
+      const detail::SampleView<Real> view(record, s);
+      engine.reverse(*record.plan, view.get(), detail::sample_spikes(record, s), map.get(),
+                     cotangents.data + record.offsets[s], share, input_times.data());
+    }
+  });
+  const Size chunk = 4096;
+  if (blocks > 1)
+    detail::parallel_for((columns.size() + chunk - 1) / chunk, options.n_threads,
+                         [&](Size c, int) {
+                           const Size end = std::min(columns.size(), (c + 1) * chunk);
+                           for (Size b = 1; b < blocks; ++b)
+                             for (Size k = c * chunk; k < end; ++k) gradient[k] += shares[b][k];
+                         });
+  return gradient;
+}
+
+template <class Real>
+std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& wrt,
+                      Span<const Real> tangents, const ExecutionOptions& options) {
+  const Layout columns = layout(record, wrt);
+  if (tangents.size != columns.size())
+    detail::invalid("tangents has ", tangents.size, " values, expected ", columns.size());
+  const detail::ColumnMap<Real> map(record, columns);
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  std::vector<Real> out(static_cast<std::size_t>(record.spikes()));
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(record.samples(), options.n_threads, [&](Size s, int worker) {
+    if (interrupt.check(worker)) return;
+    const auto program = detail::compile(record, s, map.get(), nullptr, engine);
+    engine.along(*program, tangents.data, out.data() + record.offsets[s]);
+  });
+  return out;
+}
+
+template <class Real>
+void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
+              Size begin, Size end, Span<Real> out, const ExecutionOptions& options) {
+  const Layout columns = layout(record, wrt);
+  if (begin < 0 || end < begin || end > columns.size())
+    detail::invalid("columns [", begin, ", ", end, "), expected a range within [0, ",
+                    columns.size(), ")");
+  if (out.size != rows.size * (end - begin))
+    detail::invalid("out has ", out.size, " values, expected ", rows.size * (end - begin));
+  std::vector<std::vector<Size>> of_sample(static_cast<std::size_t>(record.samples()));
+  for (Size i = 0; i < rows.size; ++i) {
+    if (rows[i] < 0 || rows[i] >= record.spikes())
+      detail::invalid("spike ", i, " of the rows is ", rows[i], ", expected 0 <= spike < ",
+                      record.spikes());
+    const auto after = std::upper_bound(record.offsets.begin(), record.offsets.end(), rows[i]);
+    of_sample[after - record.offsets.begin() - 1].push_back(i);
+  }
+  std::fill(out.begin(), out.end(), Real(0));
+  const detail::ColumnMap<Real> map(record, columns);
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  const Size stride = end - begin;
+  const Size blocks = (stride + detail::column_block - 1) / detail::column_block;
+  detail::Interrupt interrupt(options.poll);
+  for (Size s = 0; s < record.samples(); ++s) {
+    const std::vector<Size>& wanted_rows = of_sample[s];
+    if (wanted_rows.empty()) continue;
+    const Size first = record.offsets[s];
+    std::vector<unsigned char> wanted(static_cast<std::size_t>(record.offsets[s + 1] - first), 0);
+    std::vector<Size> spikes;
+    for (const Size i : wanted_rows) {
+      wanted[rows[i] - first] = 1;
+      spikes.push_back(rows[i] - first);
+    }
+    const auto program = detail::compile(record, s, map.get(), wanted.data(), engine);
+    detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
+      if (interrupt.check(worker)) return;
+      const Size from = begin + b * detail::column_block;
+      const Size to = std::min(end, from + detail::column_block);
+      std::vector<Real> block(spikes.size() * static_cast<std::size_t>(to - from), Real(0));
+      engine.rows(*program, from, to, spikes.data(), Size(spikes.size()), block.data(), to - from);
+      for (std::size_t i = 0; i < spikes.size(); ++i)
+        std::copy_n(block.data() + Size(i) * (to - from), to - from,
+                    out.data + wanted_rows[i] * stride + (from - begin));
+    });
+  }
+}
+
+template <class Real>
+std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> cotangents,
+                                   const std::vector<Parameter>& wrt,
+                                   const ExecutionOptions& options) {
+  detail::check_cotangents(record, cotangents);
+  const Layout columns = layout(record, wrt);
+  const detail::ColumnMap<Real> map(record, columns);
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
+  const Size blocks = (columns.size() + detail::column_block - 1) / detail::column_block;
+  // A few samples at a time: their programs are made side by side, then every block of columns
+  // goes through them in order.
+  const Size together = 16;
+  detail::Interrupt interrupt(options.poll);
+  for (Size first = 0; first < record.samples(); first += together) {
+    const Size count = std::min(together, record.samples() - first);
+    std::vector<std::unique_ptr<detail::Program>> programs(static_cast<std::size_t>(count));
+    detail::parallel_for(count, options.n_threads, [&](Size k, int worker) {
+      if (interrupt.check(worker)) return;
+      const Size begin = record.offsets[first + k], end = record.offsets[first + k + 1];
+      std::vector<unsigned char> wanted(static_cast<std::size_t>(end - begin));
+      for (Size q = begin; q < end; ++q) wanted[q - begin] = cotangents[q] != Real(0);
+      programs[k] = detail::compile(record, first + k, map.get(), wanted.data(), engine);
+    });
+    detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
+      const Size from = b * detail::column_block;
+      const Size to = std::min(columns.size(), from + detail::column_block);
+      for (Size k = 0; k < count; ++k) {
+        if (interrupt.check(worker)) return;
+        engine.contract(*programs[k], from, to, cotangents.data + record.offsets[first + k],
+                        gradient.data() + from);
+      }
+    });
+  }
+  return gradient;
+}
+
+}  // namespace snnfp

@@ -1,0 +1,269 @@
+#pragma once
+// Bodies of Network and single_sample: building, and every check of a parameter.
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "snnfp/error.hpp"
+#include "snnfp/network.hpp"
+#include "snnfp/spikes.hpp"
+
+namespace snnfp {
+namespace detail {
+
+template <class... Parts>
+[[noreturn]] void invalid(const Parts&... parts) {
+  std::ostringstream message;
+  message.precision(17);
+  (message << ... << parts);
+  throw InvalidArgument(message.str());
+}
+
+template <class Real>
+void check_size(const Array<Real>& values, Size count, const std::string& name, const char* each) {
+  if (values.size() != 1 && values.size() != count)
+    invalid(name, " has ", values.size(), " values, expected 1 or ", count, " (one ", each, ")");
+}
+
+template <class Real>
+void check_finite(const Array<Real>& values, const std::string& name) {
+  for (Size k = 0; k < values.size(); ++k)
+    if (!std::isfinite(values[k]))
+      invalid(name, "[", k, "] is ", values[k], ", expected a finite number");
+}
+
+template <class Real>
+void check_neuron_parameter(const Array<Real>& values, Size count, const std::string& name,
+                            NeuronParameter parameter) {
+  check_size(values, count, name, "neuron");
+  for (Size k = 0; k < values.size(); ++k) {
+    const Real x = values[k];
+    const auto fail = [&](const char* expected) {
+      invalid(name, "[", k, "] is ", x, ", expected ", expected);
+    };
+    switch (parameter) {
+      case NeuronParameter::tau_mem:
+      case NeuronParameter::tau_syn:
+        if (!(x > Real(0))) fail("a time > 0 (infinity allowed)");
+        break;
+      case NeuronParameter::t_refractory:
+        if (!(x >= Real(0)) || !std::isfinite(x)) fail("a finite time >= 0");
+        break;
+      case NeuronParameter::capacitance:
+        if (!(x > Real(0)) || !std::isfinite(x)) fail("a finite number > 0");
+        break;
+      default:
+        if (!std::isfinite(x)) fail("a finite number");
+    }
+  }
+}
+
+template <class Real>
+void check_threshold_above_reset(const Population<Real>& p) {
+  const Lif<Real>& q = p.parameters;
+  const Size n = std::max(q.threshold.size(), q.v_reset.size());
+  for (Size k = 0; k < n; ++k)
+    if (!(q.threshold.at_or_shared(k) > q.v_reset.at_or_shared(k)))
+      invalid(p.name, ".threshold[", k, "] is ", q.threshold.at_or_shared(k),
+              ", expected a value above v_reset = ", q.v_reset.at_or_shared(k));
+}
+
+template <class Real>
+void check_delay(const Array<Real>& delay, Size synapses, const std::string& name) {
+  check_size(delay, synapses, name, "synapse");
+  for (Size k = 0; k < delay.size(); ++k)
+    if (!(delay[k] >= Real(0)) || !std::isfinite(delay[k]))
+      invalid(name, "[", k, "] is ", delay[k], ", expected a finite time >= 0");
+}
+
+template <class Real>
+Array<Real> expand(Array<Real> values, Size count) {
+  if (values.size() == count) return values;
+  return Array<Real>(std::vector<Real>(static_cast<std::size_t>(count), values[0]));
+}
+
+}  // namespace detail
+
+template <class Real>
+Source Network<Real>::add_input(std::string name, Id size) {
+  if (size < 1) detail::invalid("input ", name, " has size ", size, ", expected at least 1");
+  inputs_.push_back({std::move(name), size});
+  return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1};
+}
+
+template <class Real>
+Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parameters) {
+  if (size < 1) detail::invalid("population ", name, " has size ", size, ", expected at least 1");
+  for (int p = 0; p < n_neuron_parameters; ++p)
+    detail::check_neuron_parameter(parameters[NeuronParameter(p)], size,
+                                   name + "." + neuron_parameter_names[p], NeuronParameter(p));
+  populations_.push_back({std::move(name), size, std::move(parameters)});
+  try {
+    detail::check_threshold_above_reset(populations_.back());
+  } catch (...) {
+    populations_.pop_back();
+    throw;
+  }
+  return {Source::Kind::population, static_cast<Id>(populations_.size()) - 1};
+}
+
+template <class Real>
+void Network<Real>::check_source(Source source, const char* role) const {
+  const bool input = source.kind == Source::Kind::input;
+  const Size count = input ? Size(inputs_.size()) : Size(populations_.size());
+  if (source.index < 0 || source.index >= count)
+    detail::invalid(role, " is ", input ? "input " : "population ", source.index,
+                    ", expected one of the ", count, " that exist");
+}
+
+template <class Real>
+Id Network<Real>::source_size(Source source) const {
+  return source.kind == Source::Kind::input ? inputs_[source.index].size
+                                            : populations_[source.index].size;
+}
+
+template <class Real>
+const std::string& Network<Real>::source_name(Source source) const {
+  return source.kind == Source::Kind::input ? inputs_[source.index].name
+                                            : populations_[source.index].name;
+}
+
+template <class Real>
+Size Network<Real>::synapse_count(Id projection) const {
+  const Projection<Real>& p = projections_[projection];
+  const Size n = source_size(p.source);
+  switch (p.connectivity) {
+    case Connectivity::dense: return n * populations_[p.target].size;
+    case Connectivity::one_to_one: return n;
+    default: return p.row_offsets[n];
+  }
+}
+
+template <class Real>
+Id Network<Real>::connect(Projection<Real> projection) {
+  if (projection.name.empty())
+    projection.name = source_name(projection.source) + "_to_" + populations_[projection.target].name;
+  const std::string name = projection.name;
+  projections_.push_back(std::move(projection));
+  Projection<Real>& p = projections_.back();
+  const Id index = static_cast<Id>(projections_.size()) - 1;
+  try {
+    const Size synapses = synapse_count(index);
+    detail::check_size(p.weight, synapses, name + ".weight", "synapse");
+    detail::check_finite(p.weight, name + ".weight");
+    detail::check_delay(p.delay, synapses, name + ".delay");
+    p.weight = detail::expand(std::move(p.weight), synapses);
+  } catch (...) {
+    projections_.pop_back();
+    throw;
+  }
+  return index;
+}
+
+namespace detail {
+inline void check_target(Source target) {
+  if (target.kind != Source::Kind::population)
+    invalid("the target of a projection is input ", target.index, ", expected a population");
+}
+}  // namespace detail
+
+template <class Real>
+Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight,
+                                Array<Real> delay, std::string name) {
+  detail::check_target(target);
+  check_source(source, "source");
+  check_source(target, "target");
+  return connect({std::move(name), source, target.index, Connectivity::dense, {}, {},
+                  std::move(weight), std::move(delay)});
+}
+
+template <class Real>
+Id Network<Real>::connect_one_to_one(Source source, Source target, Array<Real> weight,
+                                     Array<Real> delay, std::string name) {
+  detail::check_target(target);
+  check_source(source, "source");
+  check_source(target, "target");
+  if (source_size(source) != source_size(target))
+    detail::invalid("one-to-one projection from ", source_name(source), " (", source_size(source),
+                    ") to ", source_name(target), " (", source_size(target),
+                    "): expected equal sizes");
+  return connect({std::move(name), source, target.index, Connectivity::one_to_one, {}, {},
+                  std::move(weight), std::move(delay)});
+}
+
+template <class Real>
+Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_offsets,
+                                 Array<Id> targets, Array<Real> weight, Array<Real> delay,
+                                 std::string name) {
+  detail::check_target(target);
+  check_source(source, "source");
+  check_source(target, "target");
+  const Size n = source_size(source);
+  if (row_offsets.size() != n + 1)
+    detail::invalid("row_offsets has ", row_offsets.size(), " values, expected ", n + 1,
+                    " (one more than source units)");
+  if (row_offsets[0] != 0)
+    detail::invalid("row_offsets[0] is ", row_offsets[0], ", expected 0");
+  for (Size i = 0; i < n; ++i)
+    if (row_offsets[i + 1] < row_offsets[i])
+      detail::invalid("row_offsets[", i + 1, "] is ", row_offsets[i + 1],
+                      ", expected at least row_offsets[", i, "] = ", row_offsets[i]);
+  if (row_offsets[n] != targets.size())
+    detail::invalid("row_offsets[", n, "] is ", row_offsets[n],
+                    ", expected the number of targets, ", targets.size());
+  const Id n_target = source_size(target);
+  for (Size k = 0; k < targets.size(); ++k)
+    if (targets[k] < 0 || targets[k] >= n_target)
+      detail::invalid("targets[", k, "] is ", targets[k], ", expected 0 <= target < ", n_target);
+  return connect({std::move(name), source, target.index, Connectivity::sparse,
+                  std::move(row_offsets), std::move(targets), std::move(weight),
+                  std::move(delay)});
+}
+
+template <class Real>
+void Network<Real>::set_parameter(Id population, NeuronParameter parameter, Array<Real> values) {
+  check_source({Source::Kind::population, population}, "population");
+  Population<Real>& p = populations_[population];
+  detail::check_neuron_parameter(values, p.size,
+                                 p.name + "." + neuron_parameter_names[int(parameter)], parameter);
+  std::swap(p.parameters[parameter], values);
+  try {
+    detail::check_threshold_above_reset(p);
+  } catch (...) {
+    std::swap(p.parameters[parameter], values);
+    throw;
+  }
+}
+
+template <class Real>
+void Network<Real>::set_weight(Id projection, Array<Real> values) {
+  Projection<Real>& p = projections_.at(projection);
+  const Size synapses = synapse_count(projection);
+  detail::check_size(values, synapses, p.name + ".weight", "synapse");
+  detail::check_finite(values, p.name + ".weight");
+  p.weight = detail::expand(std::move(values), synapses);
+}
+
+template <class Real>
+void Network<Real>::set_delay(Id projection, Array<Real> values) {
+  Projection<Real>& p = projections_.at(projection);
+  detail::check_delay(values, synapse_count(projection), p.name + ".delay");
+  p.delay = std::move(values);
+}
+
+template <class Real>
+SpikeBatch<Real> single_sample(std::vector<std::pair<Real, Id>> spikes) {
+  std::stable_sort(spikes.begin(), spikes.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Real> times;
+  std::vector<Id> units;
+  for (const auto& [time, unit] : spikes) {
+    times.push_back(time);
+    units.push_back(unit);
+  }
+  const Size count = static_cast<Size>(spikes.size());
+  return {std::move(times), std::move(units), {Size(0), count}};
+}
+
+}  // namespace snnfp

@@ -1,0 +1,157 @@
+#pragma once
+// Body of make_plan.
+
+#include <algorithm>
+#include <cmath>
+
+#include "snnfp/detail/plan.hpp"
+
+namespace snnfp::detail {
+
+// Tarjan's strongly connected components of the graph of populations, sources first.
+class Components {
+ public:
+  explicit Components(std::vector<std::vector<Id>> next)
+      : next_(std::move(next)), low_(next_.size(), -1), index_(next_.size(), -1) {
+    for (std::size_t v = 0; v < next_.size(); ++v)
+      if (index_[v] < 0) visit(static_cast<Id>(v));
+    // Found sinks first.
+    std::reverse(found_.begin(), found_.end());
+  }
+  const std::vector<std::vector<Id>>& found() const { return found_; }
+
+ private:
+  // Depth-first with its own stack: a chain of populations may be long.
+  void visit(Id root) {
+    std::vector<std::pair<Id, std::size_t>> path{{root, 0}};
+    open(root);
+    while (!path.empty()) {
+      auto& [v, edge] = path.back();
+      if (edge < next_[v].size()) {
+        const Id w = next_[v][edge++];
+        if (index_[w] < 0) {
+          open(w);
+          path.push_back({w, 0});
+        } else if (low_[w] >= 0) {
+          low_[v] = std::min(low_[v], low_[w]);
+        }
+        continue;
+      }
+      const Id done = v;
+      path.pop_back();
+      if (low_[done] == index_[done]) close(done);
+      if (!path.empty() && low_[done] >= 0)
+        low_[path.back().first] = std::min(low_[path.back().first], low_[done]);
+    }
+  }
+  void open(Id v) {
+    index_[v] = low_[v] = count_++;
+    stack_.push_back(v);
+  }
+  void close(Id v) {
+    std::vector<Id> members;
+    Id w;
+    do {
+      w = stack_.back();
+      stack_.pop_back();
+      low_[w] = -1;  // closed
+      members.push_back(w);
+    } while (w != v);
+    std::sort(members.begin(), members.end());
+    found_.push_back(std::move(members));
+  }
+
+  std::vector<std::vector<Id>> next_;
+  std::vector<Id> low_, index_, stack_;
+  std::vector<std::vector<Id>> found_;
+  Id count_ = 0;
+};
+
+// The largest kappa(d): at d = ln(alpha/beta)/(alpha - beta), where it is e^(-beta d)/alpha.
+template <class Real>
+Real largest_kappa(Real alpha, Real beta) {
+  if (alpha == Real(0) && beta == Real(0)) return std::numeric_limits<Real>::infinity();
+  if (alpha == Real(0)) return Real(1) / beta;
+  if (beta == Real(0)) return Real(1) / alpha;
+  const Real ratio = (alpha - beta) / beta;
+  const Real d = alpha == beta ? Real(1) / beta : std::log1p(ratio) / (alpha - beta);
+  return std::exp(-beta * d) / alpha;
+}
+
+template <class Real>
+void append_constants(NeuronConstants<Real>& c, const Population<Real>& population) {
+  const Lif<Real>& p = population.parameters;
+  for (Id k = 0; k < population.size; ++k) {
+    const Real alpha = Real(1) / p.tau_syn.at_or_shared(k);
+    const Real beta = Real(1) / p.tau_mem.at_or_shared(k);
+    const Real difference = std::abs(alpha - beta);
+    c.alpha.push_back(alpha);
+    c.beta.push_back(beta);
+    c.difference.push_back(difference);
+    c.inv_difference.push_back(difference == Real(0) ? Real(0) : Real(1) / difference);
+    c.inv_c.push_back(Real(1) / p.capacitance.at_or_shared(k));
+    c.drive.push_back(p.bias.at_or_shared(k) / p.capacitance.at_or_shared(k));
+    c.threshold.push_back(p.threshold.at_or_shared(k));
+    c.v_reset.push_back(p.v_reset.at_or_shared(k));
+    c.t_refractory.push_back(p.t_refractory.at_or_shared(k));
+    c.kappa_max.push_back(largest_kappa(alpha, beta));
+  }
+}
+
+template <class Real>
+Plan<Real> make_plan(const Network<Real>& network) {
+  Plan<Real> plan;
+  plan.input_offsets.push_back(0);
+  for (const InputGroup& g : network.inputs())
+    plan.input_offsets.push_back(plan.input_offsets.back() + g.size);
+  plan.n_inputs = plan.input_offsets.back();
+  plan.population_offsets.push_back(0);
+  for (const Population<Real>& p : network.populations()) {
+    const Id index = static_cast<Id>(plan.population_offsets.size()) - 1;
+    plan.population_offsets.push_back(plan.population_offsets.back() + p.size);
+    plan.population_names.push_back(p.name);
+    plan.population_of.insert(plan.population_of.end(), p.size, index);
+    append_constants(plan.neurons, p);
+  }
+  plan.n_neurons = plan.population_offsets.back();
+
+  plan.from_input.resize(network.inputs().size());
+  plan.from_population.resize(network.populations().size());
+  plan.into_population.resize(network.populations().size());
+  std::vector<std::vector<Id>> next(network.populations().size());
+  for (const Projection<Real>& q : network.projections()) {
+    ProjectionPlan<Real> p;
+    p.index = static_cast<Id>(plan.projections.size());
+    p.connectivity = q.connectivity;
+    p.shared_delay = q.delay.size() == 1;
+    const bool from_input = q.source.kind == Source::Kind::input;
+    p.source_first = from_input ? plan.input_offsets[q.source.index]
+                                : plan.n_inputs + plan.population_offsets[q.source.index];
+    p.n_source = network.source_size(q.source);
+    p.target_first = plan.population_offsets[q.target];
+    p.n_target = network.populations()[q.target].size;
+    p.target_population = q.target;
+    p.row_offsets = q.row_offsets.data();
+    p.targets = q.targets.data();
+    p.weight = q.weight.data();
+    p.delay = q.delay.data();
+    if (p.connectivity == Connectivity::dense)
+      for (Id i = 0; i < p.n_source; ++i)
+        p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),
+                                           [](Real w) { return w == Real(0); }));
+    (from_input ? plan.from_input : plan.from_population)[q.source.index].push_back(p.index);
+    plan.into_population[q.target].push_back(p.index);
+    if (!from_input) next[q.source.index].push_back(q.target);
+    plan.projections.push_back(std::move(p));
+  }
+
+  plan.component_offsets.push_back(0);
+  const Components components(std::move(next));
+  for (const std::vector<Id>& members : components.found()) {
+    plan.components.insert(plan.components.end(), members.begin(), members.end());
+    plan.component_offsets.push_back(static_cast<Id>(plan.components.size()));
+  }
+  return plan;
+}
+
+}  // namespace snnfp::detail

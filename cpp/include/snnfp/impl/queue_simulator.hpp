@@ -1,0 +1,244 @@
+#pragma once
+// One sample through the global event queue: any graph, zero delays included. Either the neurons
+// find their own crossings (simulate) or their spikes are given (replay).
+
+#include <cmath>
+
+#include "snnfp/detail/crossing.hpp"
+#include "snnfp/detail/engine.hpp"
+#include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/spike_list.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real, bool Replay>
+class QueueSimulator {
+ public:
+  QueueSimulator(const Plan<Real>& plan, const SampleInput<Real>& input, const RunLimits& limits,
+                 Interrupt& interrupt)
+      : plan_(plan),
+        input_(input),
+        limits_(limits),
+        interrupt_(interrupt),
+        until_(static_cast<Real>(limits.until)),
+        own_(plan.n_neurons),
+        time_(plan.n_neurons, Real(0)),
+        state_(plan.n_neurons, Membrane<Real>{Real(0), Real(0)}),
+        held_(plan.n_neurons, 0),
+        last_spike_(plan.n_neurons, Size(-1)),
+        count_(plan.n_neurons, Size(0)) {
+    for (Id j = 0; j < plan.n_neurons; ++j) {
+      if (input.voltage) state_[j].v = input.voltage[j];
+      if (input.current) state_[j].i = input.current[j];
+    }
+  }
+
+  // Replay only: the spikes to fire.
+  void give(const SampleSpikes<Real>& spikes) {
+    given_ = spikes;
+    after_.assign(static_cast<std::size_t>(spikes.count), Size(-1));
+    Vector<Size> next(plan_.n_neurons, Size(-1));
+    for (Size k = spikes.count; k-- > 0;) {
+      after_[k] = next[spikes.neurons[k]];
+      next[spikes.neurons[k]] = k;
+    }
+    next_given_ = next;
+  }
+
+  void run(const ProbePoints<Real>* probe) {
+    add_input_arrivals();
+    for (Id j = 0; j < plan_.n_neurons; ++j) schedule(j);
+    Size probed = 0, steps = 0;
+    for (;;) {
+      if ((++steps & 4095) == 0 && interrupt_.check(limits_.worker)) return;
+      const bool own = !own_.empty() && own_first();
+      const bool arrival = !own && !arrivals_.empty();
+      const Real time = own ? own_.time(own_.top()) : arrival ? arrivals_.top().time : never<Real>;
+      if (probe) {
+        for (; probed < probe->n_times && probe->times[probed] < time; ++probed)
+          sample_state(*probe, probed);
+      }
+      if (!(own || arrival) || time > until_) break;
+      if (arrival) {
+        const Arrival<Real> a = arrivals_.top();
+        arrivals_.pop();
+        deliver(a);
+      } else if (own_.kind(own_.top()) == NeuronQueue<Real>::Kind::crossing) {
+        spike(own_.top(), time);
+      } else {
+        release(own_.top(), time);
+      }
+    }
+    if (probe)
+      for (; probed < probe->n_times; ++probed) sample_state(*probe, probed);
+  }
+
+  const SpikeList<Real>& spikes() const { return spikes_; }
+  const Real* residuals() const { return residuals_.data(); }
+
+ private:
+  using Kind = typename NeuronQueue<Real>::Kind;
+
+  bool own_first() const {
+    if (arrivals_.empty()) return true;
+    const Id j = own_.top();
+    const Real time = own_.time(j), arrival = arrivals_.top().time;
+    return time < arrival || (time == arrival && own_.kind(j) == Kind::crossing);
+  }
+
+  void add_input_arrivals() {
+    for (std::size_t g = 0; g < plan_.from_input.size(); ++g) {
+      const InputSpikes<Real>& in = input_.groups[g];
+      for (Size k = 0; k < in.count; ++k)
+        for (const Id p : plan_.from_input[g])
+          send(plan_.input_offsets.data()[g] + in.units[k], in.units[k], p, in.times[k], true);
+    }
+    arrivals_.sort_known();
+  }
+
+  // The arrivals of one spike through one projection.
+  void send(Id sender, Id unit, Id projection, Real time, bool known) {
+    const ProjectionPlan<Real>& p = plan_.projections.data()[projection];
+    const auto add = [&](const Arrival<Real>& a) {
+      if (a.time > until_) return;
+      if (known) {
+        arrivals_.add_known(a);
+      } else {
+        arrivals_.push(a);
+      }
+    };
+    const Size begin = p.row_begin(unit), end = p.row_end(unit);
+    if (p.shared_delay) {
+      // A row of zeros changes nothing, not even rounding.
+      if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
+      if (begin < end) add({time + p.delay[0], sender, projection, begin, end});
+    } else {
+      for (Size k = begin; k < end; ++k)
+        if (p.weight[k] != Real(0)) add({time + p.delay[k], sender, projection, k, k + 1});
+    }
+  }
+
+  void deliver(const Arrival<Real>& a) {
+    const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+    const Id unit = a.sender - p.source_first;
+    const bool whole_row = p.connectivity == Connectivity::dense && p.shared_delay;
+    for (Size k = a.begin; k < a.end; ++k) {
+      const Real w = p.weight[k];
+      if (w == Real(0) && !whole_row) continue;
+      const Id j = p.target_of(unit, k);
+      advance(j, a.time);
+      state_[j].i += w;
+      if (!held_[j] && !Replay) schedule(j);
+    }
+  }
+
+  void advance(Id j, Real time) {
+    const Real d = time - time_[j];
+    if (d > Real(0)) {
+      const Neuron<Real> n(plan_.neurons, j);
+      const Membrane<Real> moved = propagate(state_[j], d, n);
+      state_[j].i = moved.i;
+      if (!held_[j]) state_[j].v = moved.v;
+      time_[j] = time;
+    }
+  }
+
+  // The neuron's next crossing from its present state, or its next given spike.
+  void schedule(Id j) {
+    if constexpr (Replay) {
+      const Size k = next_given_[j];
+      if (k < 0) {
+        own_.remove(j);
+      } else {
+        own_.set(j, given_.times[k], Kind::crossing);
+      }
+    } else {
+      const Real time = crossing_time(plan_.neurons, j, state_[j], time_[j]);
+      if (time <= until_) {
+        own_.set(j, time, Kind::crossing);
+      } else {
+        own_.remove(j);
+      }
+    }
+  }
+
+  void spike(Id j, Real time) {
+    const Neuron<Real> n(plan_.neurons, j);
+    const Membrane<Real> before = propagate(state_[j], time - time_[j], n);
+    const Real v1 = slope(before, n);
+    if constexpr (Replay) {
+      const Size k = next_given_[j];
+      check_given(j, k, time, before, v1, n);
+      residuals_.push_back(before.v - n.threshold);
+      const Size next = next_given_[j] = after_[k];
+      if (next >= 0 && given_.times[next] < time + n.t_refractory)
+        throw_replay_fault(plan_, ReplayFault::refractory, input_.sample, next, j,
+                           given_.times[next], time + n.t_refractory, limits_.tolerance);
+    } else if (!(v1 > Real(0))) {
+      own_.remove(j);  // touching, as far as rounding can tell
+      return;
+    } else if (++count_[j] > limits_.spike_limit) {
+      throw_spike_limit(plan_, input_.sample, j, time, count_[j]);
+    }
+    last_spike_[j] = spikes_.size();
+    spikes_.push_back(time, j, v1);
+    state_[j] = {n.v_reset, before.i};
+    time_[j] = time;
+    held_[j] = 1;
+    own_.set(j, time + n.t_refractory, Kind::release);
+    const Id population = plan_.population_of.data()[j];
+    for (const Id p : plan_.from_population.data()[population])
+      send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);
+  }
+
+  void check_given(Id j, Size k, Real time, Membrane<Real> before, Real v1,
+                   const Neuron<Real>& n) const {
+    const double tolerance = limits_.tolerance;
+    if (!(v1 > Real(0)))
+      throw_replay_fault(plan_, ReplayFault::not_rising, input_.sample, k, j, time, v1, tolerance);
+    const Real residual = before.v - n.threshold;
+    if (!(std::abs(residual) <= tolerance))
+      throw_replay_fault(plan_, ReplayFault::residual, input_.sample, k, j, time, residual,
+                         tolerance);
+  }
+
+  void release(Id j, Real time) {
+    const Neuron<Real> n(plan_.neurons, j);
+    advance(j, time);
+    held_[j] = 0;
+    spikes_.set_release_current(last_spike_[j], state_[j].i);
+    schedule(j);
+  }
+
+  void sample_state(const ProbePoints<Real>& probe, Size at) const {
+    const Real time = probe.times[at];
+    for (Size q = 0; q < probe.n_neurons; ++q) {
+      const Id j = probe.neurons[q];
+      const Neuron<Real> n(plan_.neurons, j);
+      const Membrane<Real> s = propagate(state_[j], time - time_[j], n);
+      probe.voltage[q * probe.n_times + at] = held_[j] ? state_[j].v : s.v;
+      probe.current[q * probe.n_times + at] = s.i;
+    }
+  }
+
+  const Plan<Real>& plan_;
+  const SampleInput<Real>& input_;
+  const RunLimits& limits_;
+  Interrupt& interrupt_;
+  const Real until_;
+
+  ArrivalQueue<Real> arrivals_;
+  NeuronQueue<Real> own_;
+  Vector<Real> time_;             // when state_ was true
+  Vector<Membrane<Real>> state_;  // decayed lazily
+  Vector<unsigned char> held_;    // refractory: V waits at v_reset for its release
+  Vector<Size> last_spike_;
+  Vector<Size> count_;
+  SpikeList<Real> spikes_;
+
+  SampleSpikes<Real> given_;
+  Vector<Size> after_, next_given_;
+  Vector<Real> residuals_;
+};
+
+SNNFP_ISA_END

@@ -1,0 +1,320 @@
+#pragma once
+// Bodies of simulate, record_from_spikes and probe: checks, samples in parallel, one record.
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "snnfp/detail/engine.hpp"
+#include "snnfp/detail/parallel.hpp"
+#include "snnfp/error.hpp"
+#include "snnfp/impl/network.hpp"
+#include "snnfp/simulate.hpp"
+
+namespace snnfp {
+namespace detail {
+
+template <class Real>
+Size check_input(const Network<Real>& network, const Input<Real>& input) {
+  if (input.size() != network.inputs().size())
+    invalid("input has ", input.size(), " groups of spikes, expected ", network.inputs().size(),
+            " (one an input group of the network)");
+  if (input.empty()) invalid("the network has no input group, expected at least one");
+  for (std::size_t g = 0; g < input.size(); ++g) {
+    const SpikeBatch<Real>& b = input[g];
+    const std::string& name = network.inputs()[g].name;
+    const Id size = network.inputs()[g].size;
+    if (b.offsets.size() < 2)
+      invalid(name, ".offsets has ", b.offsets.size(), " values, expected at least 2 (one sample)");
+    if (b.samples() != input[0].samples())
+      invalid(name, " has ", b.samples(), " samples, expected ", input[0].samples(), " as in ",
+              network.inputs()[0].name);
+    if (b.offsets[0] != 0) invalid(name, ".offsets[0] is ", b.offsets[0], ", expected 0");
+    if (b.times.size() != b.units.size() || b.offsets[b.samples()] != b.times.size())
+      invalid(name, " has ", b.times.size(), " times, ", b.units.size(), " units and last offset ",
+              b.offsets[b.samples()], ", expected the same number");
+    for (Size s = 0; s < b.samples(); ++s) {
+      if (b.offsets[s + 1] < b.offsets[s])
+        invalid(name, ".offsets[", s + 1, "] is ", b.offsets[s + 1], ", expected at least ",
+                b.offsets[s]);
+      Real last = 0;
+      for (Size k = b.offsets[s]; k < b.offsets[s + 1]; ++k) {
+        const Real t = b.times[k];
+        const auto where = [&] {
+          return name + ": sample " + std::to_string(s) + ", spike " +
+                 std::to_string(k - b.offsets[s]) + ": ";
+        };
+        if (!(t >= Real(0)) || !std::isfinite(t))
+          invalid(where(), "time ", t, ", expected a finite time >= 0");
+        if (t < last)
+          invalid(where(), "time ", t, " after ", last, ", expected times that do not decrease");
+        if (b.units[k] < 0 || b.units[k] >= size)
+          invalid(where(), "unit ", b.units[k], ", expected 0 <= unit < ", size);
+        last = t;
+      }
+    }
+  }
+  return input[0].samples();
+}
+
+template <class Real>
+void check_until(const Network<Real>& network, Real until) {
+  if (std::isnan(until) || until < Real(0)) invalid("until is ", until, ", expected a time >= 0");
+  if (std::isfinite(until)) return;
+  for (const Population<Real>& p : network.populations()) {
+    for (Id k = 0; k < p.size; ++k) {
+      const Lif<Real>& q = p.parameters;
+      const Real bias = q.bias.at_or_shared(k), tau = q.tau_mem.at_or_shared(k);
+      const Real end = bias == Real(0) ? Real(0) : bias * tau / q.capacitance.at_or_shared(k);
+      if (end > q.threshold.at_or_shared(k))
+        invalid("until is not given, but neuron ", k, " of population ", p.name,
+                " fires for ever: its bias drives V to ", end, ", above threshold ",
+                q.threshold.at_or_shared(k));
+      if (std::isinf(q.tau_syn.at_or_shared(k)))
+        invalid("until is not given, but neuron ", k, " of population ", p.name,
+                " has tau_syn = inf: its current never ends, and it may fire for ever");
+    }
+  }
+}
+
+template <class Real>
+void check_initial(const Network<Real>& network, const Plan<Real>& plan,
+                   const InitialState<Real>& initial, Size samples) {
+  const auto check = [&](const Array<Real>& a, const char* name) {
+    if (a.size() == 0) return;
+    if (a.size() != plan.n_neurons && a.size() != samples * plan.n_neurons)
+      invalid("initial ", name, " has ", a.size(), " values, expected ", plan.n_neurons,
+              " (one a neuron) or ", samples * plan.n_neurons, " (samples x neurons)");
+    for (Size k = 0; k < a.size(); ++k)
+      if (!std::isfinite(a[k]))
+        invalid("initial ", name, "[", k, "] is ", a[k], ", expected a finite number");
+  };
+  check(initial.voltage, "voltage");
+  check(initial.current, "current");
+  const Size rows = std::max<Size>(1, initial.voltage.size() / plan.n_neurons);
+  for (Size s = 0; s < rows; ++s)
+    for (Id j = 0; j < plan.n_neurons; ++j) {
+      const Real v = initial.voltage.size() ? initial.voltage[s * plan.n_neurons + j] : Real(0);
+      if (v < plan.neurons.threshold[j]) continue;
+      const Id population = plan.population_of[j];
+      invalid("the initial voltage of neuron ", j - plan.population_offsets[population],
+              " of population ", network.populations()[population].name, " is ", v,
+              ", expected a value below its threshold ", plan.neurons.threshold[j]);
+    }
+}
+
+// The inputs and initial state of one sample, as the inner loops read them.
+template <class Real>
+class SampleView {
+ public:
+  SampleView(const Record<Real>& record, Size sample) {
+    for (const SpikeBatch<Real>& b : record.input) {
+      const Size begin = b.offsets[sample];
+      groups_.push_back(
+          {b.times.data() + begin, b.units.data() + begin, begin, b.offsets[sample + 1] - begin});
+    }
+    const Size n = record.population_offsets.back();
+    const auto row = [&](const Array<Real>& a) -> const Real* {
+      if (a.size() == 0) return nullptr;
+      return a.data() + (a.size() == n ? 0 : sample * n);
+    };
+    view_ = {sample, groups_.data(), row(record.initial.voltage), row(record.initial.current)};
+  }
+  const SampleInput<Real>& get() const { return view_; }
+
+ private:
+  std::vector<InputSpikes<Real>> groups_;
+  SampleInput<Real> view_;
+};
+
+template <class Real>
+SampleSpikes<Real> sample_spikes(const Record<Real>& record, Size sample) {
+  const Size begin = record.offsets[sample];
+  return {record.offsets[sample + 1] - begin, record.times.data() + begin,
+          record.neurons.data() + begin, record.slopes.data() + begin,
+          record.release_currents.data() + begin};
+}
+
+// Spikes of samples that finish in any order, put together in the order of the samples.
+template <class Real>
+class Collector {
+ public:
+  explicit Collector(Size samples) : parts_(static_cast<std::size_t>(samples)) {}
+
+  struct Part final : SpikeSink<Real> {
+    std::vector<Real> times, slopes, release_currents, residuals;
+    std::vector<Id> neurons;
+    void write(const SampleSpikes<Real>& s, const Real* residual) override {
+      times.assign(s.times, s.times + s.count);
+      neurons.assign(s.neurons, s.neurons + s.count);
+      slopes.assign(s.slopes, s.slopes + s.count);
+      release_currents.assign(s.release_currents, s.release_currents + s.count);
+      if (residual) residuals.assign(residual, residual + s.count);
+    }
+  };
+  Part& part(Size sample) { return parts_[sample]; }
+
+  void finish(Record<Real>& record) const {
+    record.offsets.assign(1, 0);
+    for (const Part& p : parts_)
+      record.offsets.push_back(record.offsets.back() + static_cast<Size>(p.times.size()));
+    const auto join = [&](auto member, auto& out) {
+      out.clear();
+      out.reserve(static_cast<std::size_t>(record.offsets.back()));
+      for (const Part& p : parts_) out.insert(out.end(), (p.*member).begin(), (p.*member).end());
+    };
+    join(&Part::times, record.times);
+    join(&Part::neurons, record.neurons);
+    join(&Part::slopes, record.slopes);
+    join(&Part::release_currents, record.release_currents);
+    join(&Part::residuals, record.residuals);
+  }
+
+ private:
+  std::vector<Part> parts_;
+};
+
+template <class Real>
+Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input,
+                          const SimulateOptions<Real>& options) {
+  const Size samples = check_input(network, input);
+  if (network.populations().empty())
+    invalid("the network has no population, expected at least one");
+  Record<Real> record;
+  record.network = network;
+  record.input = input;
+  record.initial = options.initial;
+  record.until = options.until;
+  auto plan = std::make_shared<Plan<Real>>(make_plan(record.network));
+  check_initial(network, *plan, options.initial, samples);
+  record.population_offsets = plan->population_offsets;
+  record.plan = std::move(plan);
+  record.offsets.assign(static_cast<std::size_t>(samples) + 1, 0);
+  return record;
+}
+
+}  // namespace detail
+
+template <class Real>
+Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
+                      const SimulateOptions<Real>& options) {
+  detail::check_until(network, options.until);
+  if (options.spike_limit < 1)
+    detail::invalid("spike_limit is ", options.spike_limit, ", expected at least 1");
+  Record<Real> record = detail::begin_record(network, input, options);
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  const Size samples = record.samples();
+  detail::Collector<Real> collector(samples);
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(samples, options.n_threads, [&](Size s, int worker) {
+    if (interrupt.check(worker)) return;
+    const detail::SampleView<Real> view(record, s);
+    const detail::RunLimits limits{double(options.until), options.spike_limit, 0.0,
+                                   options.engine == Engine::queue, worker};
+    engine.simulate(*record.plan, view.get(), limits, interrupt, collector.part(s));
+  });
+  collector.finish(record);
+  return record;
+}
+
+template <class Real>
+Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
+                                const RecordedSpikes<Real>& spikes, Real tolerance,
+                                const SimulateOptions<Real>& options) {
+  using detail::invalid;
+  if (!(tolerance >= Real(0)))
+    invalid("tolerance is ", tolerance, ", expected a voltage >= 0 (infinity allowed)");
+  Record<Real> record = detail::begin_record(network, input, options);
+  const Size samples = record.samples();
+  if (spikes.offsets.size() != samples + 1)
+    invalid("recorded spikes have ", spikes.offsets.size() - 1, " samples, expected ", samples,
+            " as in the input");
+  if (spikes.offsets[0] != 0) invalid("recorded offsets[0] is ", spikes.offsets[0], ", expected 0");
+  if (spikes.times.size() != spikes.neurons.size() ||
+      spikes.offsets[samples] != spikes.times.size())
+    invalid("recorded spikes have ", spikes.times.size(), " times, ", spikes.neurons.size(),
+            " neurons and last offset ", spikes.offsets[samples], ", expected the same number");
+  const Id n_neurons = record.population_offsets.back();
+  for (Size s = 0; s < samples; ++s) {
+    if (spikes.offsets[s + 1] < spikes.offsets[s])
+      invalid("recorded offsets[", s + 1, "] is ", spikes.offsets[s + 1], ", expected at least ",
+              spikes.offsets[s]);
+    for (Size k = spikes.offsets[s]; k < spikes.offsets[s + 1]; ++k) {
+      const auto where = [&] {
+        return "recorded spike " + std::to_string(k - spikes.offsets[s]) + " of sample " +
+               std::to_string(s) + ": ";
+      };
+      const Real t = spikes.times[k];
+      if (!(t > Real(0)) || !std::isfinite(t) || t > options.until)
+        throw RecordedSpikeError(where() + "time " + std::to_string(t) +
+                                 ", expected a finite time > 0 and <= until");
+      if (spikes.neurons[k] < 0 || spikes.neurons[k] >= n_neurons)
+        throw RecordedSpikeError(where() + "neuron " + std::to_string(spikes.neurons[k]) +
+                                 ", expected 0 <= neuron < " + std::to_string(n_neurons));
+      if (k > spikes.offsets[s] &&
+          std::make_pair(t, spikes.neurons[k]) <
+              std::make_pair(spikes.times[k - 1], spikes.neurons[k - 1]))
+        throw RecordedSpikeError(where() + "before its predecessor, expected order by (time, neuron)");
+    }
+  }
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  detail::Collector<Real> collector(samples);
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(samples, options.n_threads, [&](Size s, int worker) {
+    if (interrupt.check(worker)) return;
+    const detail::SampleView<Real> view(record, s);
+    const Size begin = spikes.offsets[s];
+    detail::SampleSpikes<Real> given;
+    given.count = spikes.offsets[s + 1] - begin;
+    given.times = spikes.times.data() + begin;
+    given.neurons = spikes.neurons.data() + begin;
+    const detail::RunLimits limits{double(options.until), options.spike_limit, double(tolerance),
+                                   true, worker};
+    engine.replay(*record.plan, view.get(), given, limits, interrupt, &collector.part(s), nullptr);
+  });
+  collector.finish(record);
+  return record;
+}
+
+template <class Real>
+ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
+                        const ExecutionOptions& options) {
+  using detail::invalid;
+  const Size n = static_cast<Size>(probe.neurons.size()), m = static_cast<Size>(probe.times.size());
+  const Id n_neurons = record.population_offsets.back();
+  for (Size q = 0; q < n; ++q)
+    if (probe.neurons[q] < 0 || probe.neurons[q] >= n_neurons)
+      invalid("probe neuron ", q, " is ", probe.neurons[q], ", expected 0 <= neuron < ", n_neurons);
+  for (Size k = 0; k < m; ++k) {
+    const Real t = probe.times[k];
+    if (!(t >= Real(0)) || !std::isfinite(t) || t > record.until)
+      invalid("probe time ", k, " is ", t, ", expected a finite time >= 0 and <= until = ",
+              record.until);
+    if (k > 0 && t < probe.times[k - 1])
+      invalid("probe time ", k, " is ", t, " after ", probe.times[k - 1],
+              ", expected times that do not decrease");
+  }
+  const Size samples = record.samples();
+  ProbeResult<Real> result;
+  result.voltage.resize(static_cast<std::size_t>(samples * n * m));
+  result.current.resize(result.voltage.size());
+  const auto& engine = detail::engine_table<Real>(options.isa);
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(samples, options.n_threads, [&](Size s, int worker) {
+    if (interrupt.check(worker)) return;
+    const detail::SampleView<Real> view(record, s);
+    const detail::ProbePoints<Real> points{n,
+                                           probe.neurons.data(),
+                                           m,
+                                           probe.times.data(),
+                                           result.voltage.data() + s * n * m,
+                                           result.current.data() + s * n * m};
+    const detail::RunLimits limits{double(record.until), 0,
+                                   std::numeric_limits<double>::infinity(), true, worker};
+    engine.replay(*record.plan, view.get(), detail::sample_spikes(record, s), limits, interrupt,
+                  nullptr, &points);
+  });
+  return result;
+}
+
+}  // namespace snnfp

@@ -1,0 +1,84 @@
+#pragma once
+// A directed graph: input groups and populations, joined by projections. Structure and parameters
+// are values; copying a network shares its arrays.
+
+#include <string>
+#include <vector>
+
+#include "snnfp/neuron.hpp"
+#include "snnfp/types.hpp"
+
+namespace snnfp {
+
+// Where a projection starts: an input group or a population.
+struct Source {
+  enum class Kind { input, population } kind;
+  Id index;
+};
+
+enum class Connectivity { dense, sparse, one_to_one };
+
+struct InputGroup {
+  std::string name;
+  Id size;
+};
+
+template <class Real>
+struct Population {
+  std::string name;
+  Id size;
+  Lif<Real> parameters;
+};
+
+template <class Real>
+struct Projection {
+  std::string name;
+  Source source;
+  Id target;
+  Connectivity connectivity;
+  Array<Size> row_offsets;  // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
+  Array<Id> targets;        // sparse only: the target neuron of each synapse
+  Array<Real> weight;       // one a synapse; dense: row-major [source, target]
+  Array<Real> delay;        // one for the projection or one a synapse
+};
+
+template <class Real>
+class Network {
+ public:
+  Source add_input(std::string name, Id size);
+  Source add_population(std::string name, Id size, Lif<Real> parameters);
+
+  // Each returns the projection's index. `weight` has one value a synapse or one for all.
+  Id connect_dense(Source source, Source target, Array<Real> weight, Array<Real> delay = Real(0),
+                   std::string name = "");
+  Id connect_one_to_one(Source source, Source target, Array<Real> weight,
+                        Array<Real> delay = Real(0), std::string name = "");
+  Id connect_sparse(Source source, Source target, Array<Size> row_offsets, Array<Id> targets,
+                    Array<Real> weight, Array<Real> delay = Real(0), std::string name = "");
+
+  // Replace values; checked like at construction.
+  void set_parameter(Id population, NeuronParameter parameter, Array<Real> values);
+  void set_weight(Id projection, Array<Real> values);
+  void set_delay(Id projection, Array<Real> values);
+
+  const std::vector<InputGroup>& inputs() const { return inputs_; }
+  const std::vector<Population<Real>>& populations() const { return populations_; }
+  const std::vector<Projection<Real>>& projections() const { return projections_; }
+
+  Id source_size(Source source) const;
+  const std::string& source_name(Source source) const;
+  Size synapse_count(Id projection) const;
+
+ private:
+  Id connect(Projection<Real> projection);
+  void check_source(Source source, const char* role) const;
+
+  std::vector<InputGroup> inputs_;
+  std::vector<Population<Real>> populations_;
+  std::vector<Projection<Real>> projections_;
+};
+
+extern template class Network<float>;
+extern template class Network<double>;
+
+}  // namespace snnfp

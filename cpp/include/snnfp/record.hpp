@@ -1,0 +1,49 @@
+#pragma once
+// What a simulation leaves: enough to differentiate every spike, in memory O(spikes + inputs).
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "snnfp/network.hpp"
+#include "snnfp/spikes.hpp"
+
+namespace snnfp {
+
+namespace detail {
+template <class Real>
+struct Plan;
+}
+
+// Voltage and current of the neurons before the first event, [samples or 1, all neurons]; empty: 0.
+template <class Real>
+struct InitialState {
+  Array<Real> voltage;
+  Array<Real> current;
+};
+
+template <class Real>
+struct Record {
+  // Spikes of all populations, sample by sample, ordered by (time, neuron) within a sample.
+  // Neurons are numbered through the populations: population_offsets[p] + index.
+  std::vector<Size> offsets;  // [samples + 1]
+  std::vector<Real> times;
+  std::vector<Id> neurons;
+  std::vector<Real> slopes;            // V'(f-)
+  std::vector<Real> release_currents;  // I at the end of the refractory time (0 past the horizon)
+  std::vector<Real> residuals;         // V(f-) - threshold; only for spikes recorded elsewhere
+
+  // What was simulated.
+  Network<Real> network;
+  Input<Real> input;
+  InitialState<Real> initial;
+  Real until = std::numeric_limits<Real>::infinity();
+  std::vector<Id> population_offsets;  // [populations + 1]
+  std::shared_ptr<const detail::Plan<Real>> plan;
+
+  Size samples() const { return static_cast<Size>(offsets.size()) - 1; }
+  Size spikes() const { return static_cast<Size>(times.size()); }
+};
+
+}  // namespace snnfp

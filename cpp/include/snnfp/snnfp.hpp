@@ -1,0 +1,11 @@
+#pragma once
+// Everything an embedding program needs.
+
+#include "snnfp/error.hpp"
+#include "snnfp/gradient.hpp"
+#include "snnfp/network.hpp"
+#include "snnfp/record.hpp"
+#include "snnfp/simulate.hpp"
+#include "snnfp/spikes.hpp"
+#include "snnfp/types.hpp"
+#include "snnfp/version.hpp"

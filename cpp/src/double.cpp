@@ -1,0 +1,15 @@
+// The library compiled for double.
+
+#include "snnfp/gradient.hpp"
+#include "snnfp/impl/gradient.hpp"
+#include "snnfp/impl/network.hpp"
+#include "snnfp/impl/plan.hpp"
+#include "snnfp/impl/simulate.hpp"
+
+namespace snnfp {
+template class Network<double>;
+template SpikeBatch<double> single_sample(std::vector<std::pair<double, Id>>);
+template detail::Plan<double> detail::make_plan(const Network<double>&);
+SNNFP_SIMULATE_TEMPLATES(, double)
+SNNFP_GRADIENT_TEMPLATES(, double)
+}  // namespace snnfp

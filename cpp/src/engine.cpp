@@ -1,0 +1,126 @@
+// Which inner loops run here, and the errors and interrupts they raise.
+
+#include "snnfp/detail/engine.hpp"
+
+#include "snnfp/error.hpp"
+#include "snnfp/impl/network.hpp"
+
+namespace snnfp {
+namespace detail {
+
+#define SNNFP_DECLARE_TABLE(isa)                    \
+  const EngineTable<float>& isa##_table(float);     \
+  const EngineTable<double>& isa##_table(double);
+SNNFP_DECLARE_TABLE(portable)
+#ifdef SNNFP_HAVE_X86_VARIANTS
+SNNFP_DECLARE_TABLE(avx2)
+SNNFP_DECLARE_TABLE(avx512)
+#endif
+
+template <class Real>
+const EngineTable<Real>& engine_table(Isa isa) {
+#ifdef SNNFP_HAVE_X86_VARIANTS
+  switch (resolve_isa(isa)) {
+    case Isa::avx2: return avx2_table(Real());
+    case Isa::avx512: return avx512_table(Real());
+    default: break;
+  }
+#endif
+  (void)isa;
+  return portable_table(Real());
+}
+template const EngineTable<float>& engine_table(Isa);
+template const EngineTable<double>& engine_table(Isa);
+
+bool Interrupt::check(int worker) {
+  if (stop_.load(std::memory_order_relaxed)) return true;
+  if (worker == 0 && poll_) {
+    try {
+      poll_();
+    } catch (...) {
+      stop_.store(true, std::memory_order_relaxed);
+      throw;
+    }
+  }
+  return false;
+}
+
+namespace {
+std::string neuron_text(Id neuron, const std::vector<Id>& population_of,
+                        const std::vector<Id>& offsets, const std::vector<std::string>& names) {
+  const Id p = population_of[neuron];
+  return "neuron " + std::to_string(neuron - offsets[p]) + " of population " + names[p];
+}
+std::string number(double x) {
+  std::ostringstream out;
+  out.precision(17);
+  out << x;
+  return out.str();
+}
+}  // namespace
+
+template <class Real>
+void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count) {
+  const Id p = plan.population_of[neuron];
+  throw EventLimitError(
+      neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
+          " fired " + std::to_string(count) + " spikes by time " + number(time) + " in sample " +
+          std::to_string(sample) + ", more than spike_limit = " + std::to_string(count - 1) +
+          "; raise spike_limit if this is meant, or look for runaway feedback",
+      sample, plan.population_names[p], neuron - plan.population_offsets[p], time, count);
+}
+template void throw_spike_limit(const Plan<float>&, Size, Id, float, Size);
+template void throw_spike_limit(const Plan<double>&, Size, Id, double, Size);
+
+template <class Real>
+void throw_replay_fault(const Plan<Real>& plan, ReplayFault fault, Size sample, Size spike,
+                        Id neuron, Real time, Real value, double tolerance) {
+  std::string message =
+      "recorded spike " + std::to_string(spike) + " of sample " + std::to_string(sample) + ", " +
+      neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
+      ", time " + number(time) + ": ";
+  switch (fault) {
+    case ReplayFault::refractory:
+      message += "the neuron is refractory until " + number(value) + ", expected a later spike";
+      break;
+    case ReplayFault::not_rising:
+      message += "V is not rising there (V' = " + number(value) +
+                 "), expected a crossing from below: is the spike before its cause?";
+      break;
+    case ReplayFault::residual:
+      message += "V - threshold = " + number(value) + ", expected at most " + number(tolerance) +
+                 " in size: is it the right neuron and time?";
+  }
+  throw RecordedSpikeError(message);
+}
+template void throw_replay_fault(const Plan<float>&, ReplayFault, Size, Size, Id, float, float,
+                                 double);
+template void throw_replay_fault(const Plan<double>&, ReplayFault, Size, Size, Id, double, double,
+                                 double);
+
+}  // namespace detail
+
+const char* isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::best: return "best";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+    default: return "portable";
+  }
+}
+
+Isa resolve_isa(Isa wanted) {
+#ifdef SNNFP_HAVE_X86_VARIANTS
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi2");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512bw");
+  if (avx512 && (wanted == Isa::best || wanted == Isa::avx512)) return Isa::avx512;
+  if (avx2 && wanted != Isa::portable) return Isa::avx2;
+#endif
+  (void)wanted;
+  return Isa::portable;
+}
+
+}  // namespace snnfp
