@@ -65,6 +65,10 @@ class ForwardProgram final : public Program {
       Real sum_t[Width] = {}, sum_s[Width] = {};
       bool active_t = false, active_s = false;
       if (row.before >= 0) {
+        // Only now is every sender into the refractory time after the previous spike known.
+        if (held_arrivals<Width>(rows_[row.before], begin, t, t_active, row_s,
+                                 s_active[row.neuron]))
+          s_active[row.neuron] = 1;
         if (t_active[row.before]) {
           active_t = true;
           const Real* previous = &t[row.before * Width];
@@ -96,16 +100,6 @@ class ForwardProgram final : public Program {
         for (int c = 0; c < Width; ++c) row_t[c] = sum_t[c] * row.inv_slope;
       t_active[k] = active_t;
       if (row.carries) {
-        for (Size q = row.held_begin; q < row.end; ++q) {
-          const Term<Real>& term = terms_[q];
-          if (term.sender >= 0 && t_active[term.sender]) {
-            active_s = true;
-            const Real* sender = &t[term.sender * Width];
-            for (int c = 0; c < Width; ++c) sum_s[c] = fma(term.s, sender[c], sum_s[c]);
-          }
-          Real unused[Width] = {};
-          active_s |= explicit_columns<Width>(term, begin, unused, sum_s);
-        }
         for (int c = 0; c < Width; ++c) row_s[c] = sum_s[c];
         s_active[row.neuron] = active_s;
       }
@@ -121,6 +115,13 @@ class ForwardProgram final : public Program {
       const SpikeRow<Real>& row = rows_[k];
       if (!row.needed) continue;
       const Id j = row.neuron;
+      const auto arrival = [&](const Term<Real>& term) {
+        return (term.sender >= 0 ? out[term.sender] : at(term.input_column)) + at(term.delay_column);
+      };
+      if (row.before >= 0)
+        for (Size q = rows_[row.before].held_begin; q < rows_[row.before].end; ++q)
+          s[j] += terms_[q].s * arrival(terms_[q]) +
+                  terms_[q].s_weight * at(terms_[q].weight_column);
       Real sum_t = at(column(j, NeuronParameter::threshold)) -
                    row.by_bias * at(column(j, NeuronParameter::bias)) -
                    row.by_capacitance * at(column(j, NeuronParameter::capacitance)) -
@@ -133,9 +134,6 @@ class ForwardProgram final : public Program {
                  row.from_reset * at(column(j, NeuronParameter::v_reset)) -
                  row.from_current * s[j];
       }
-      const auto arrival = [&](const Term<Real>& term) {
-        return (term.sender >= 0 ? out[term.sender] : at(term.input_column)) + at(term.delay_column);
-      };
       for (Size q = row.free_begin; q < row.held_begin; ++q) {
         const Term<Real>& term = terms_[q];
         const Real moved = arrival(term), weight = at(term.weight_column);
@@ -143,10 +141,6 @@ class ForwardProgram final : public Program {
         sum_s += term.s * moved + term.s_weight * weight;
       }
       out[k] = sum_t * row.inv_slope;
-      for (Size q = row.held_begin; q < row.end; ++q) {
-        const Term<Real>& term = terms_[q];
-        sum_s += term.s * arrival(term) + term.s_weight * at(term.weight_column);
-      }
       s[j] = sum_s;
     }
   }
@@ -158,6 +152,25 @@ class ForwardProgram final : public Program {
     if (columns_.neuron[at] < 0) return -1;
     return columns_.neuron[at] +
            (columns_.neuron_shared[at] ? 0 : j - plan_.population_offsets.data()[population]);
+  }
+
+  // Adds the arrivals in refractory time to the current at release; true if any is not zero.
+  template <int Width>
+  bool held_arrivals(const SpikeRow<Real>& row, Size begin, const Vector<Real>& t,
+                     const Vector<unsigned char>& t_active, Real* sum_s, bool active) const {
+    if (!active && row.held_begin < row.end) std::fill_n(sum_s, Width, Real(0));
+    bool any = false;
+    for (Size q = row.held_begin; q < row.end; ++q) {
+      const Term<Real>& term = terms_[q];
+      if (term.sender >= 0 && t_active[term.sender]) {
+        any = true;
+        const Real* sender = &t[term.sender * Width];
+        for (int c = 0; c < Width; ++c) sum_s[c] = fma(term.s, sender[c], sum_s[c]);
+      }
+      Real unused[Width] = {};
+      any |= explicit_columns<Width>(term, begin, unused, sum_s);
+    }
+    return any;
   }
 
   template <int Width>

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "arrays.hpp"
+
+namespace py = pybind11;
+
+namespace snnfp::python {
+
+void bind_errors(py::module_& m);
+template <class Real>
+void bind_network(py::module_& m, const char* name);
+template <class Real>
+void bind_record(py::module_& m, const char* name);
+
+}  // namespace snnfp::python

@@ -1,0 +1,151 @@
+// Record: simulation, recorded spikes, probes, derivatives.
+
+#include <pybind11/stl.h>
+
+#include "module.hpp"
+
+namespace snnfp::python {
+namespace {
+
+template <class Real>
+using InputTuple = std::tuple<In<Real>, In<Id>, In<Size>>;  // times, units, offsets
+
+template <class Real>
+Input<Real> input_of(const std::vector<InputTuple<Real>>& groups) {
+  Input<Real> input;
+  for (const auto& [times, units, offsets] : groups)
+    input.push_back({share(times), share(units), share(offsets)});
+  return input;
+}
+
+template <class Real>
+InitialState<Real> initial_of(const In<Real>& voltage, const In<Real>& current) {
+  InitialState<Real> initial;
+  if (voltage.size()) initial.voltage = share(voltage);
+  if (current.size()) initial.current = share(current);
+  return initial;
+}
+
+// (kind, index, neuron parameter)
+std::vector<Parameter> parameters(const std::vector<std::tuple<int, Id, int>>& wrt) {
+  std::vector<Parameter> result;
+  for (const auto& [kind, index, parameter] : wrt)
+    result.push_back({Parameter::Kind(kind), index, NeuronParameter(parameter)});
+  return result;
+}
+
+template <class T>
+Span<const T> span(const In<T>& array) {
+  return {array.data(), static_cast<Size>(array.size())};
+}
+
+}  // namespace
+
+template <class Real>
+void bind_record(py::module_& m, const char* name) {
+  using Rec = Record<Real>;
+  using Wrt = std::vector<std::tuple<int, Id, int>>;
+  const auto vector_view = [](auto member) {
+    return [member](py::object self) { return view(self.cast<const Rec&>().*member, self); };
+  };
+  py::class_<Rec>(m, name)
+      .def_property_readonly("offsets", vector_view(&Rec::offsets))
+      .def_property_readonly("times", vector_view(&Rec::times))
+      .def_property_readonly("neurons", vector_view(&Rec::neurons))
+      .def_property_readonly("slopes", vector_view(&Rec::slopes))
+      .def_property_readonly("release_currents", vector_view(&Rec::release_currents))
+      .def_property_readonly("residuals", vector_view(&Rec::residuals))
+      .def("vjp", [](const Rec& r, const In<Real>& cotangents, const Wrt& wrt, const Execution& e) {
+             ExecutionOptions options;
+             e.apply(options);
+             std::vector<Real> out;
+             {
+               const py::gil_scoped_release release;
+               out = vjp<Real>(r, span(cotangents), parameters(wrt), options);
+             }
+             return give(std::move(out));
+           }, py::arg("cotangents").noconvert(), py::arg("wrt"), py::arg("execution"))
+      .def("forward_gradient", [](const Rec& r, const In<Real>& cotangents, const Wrt& wrt,
+                                  const Execution& e) {
+             ExecutionOptions options;
+             e.apply(options);
+             std::vector<Real> out;
+             {
+               const py::gil_scoped_release release;
+               out = forward_gradient<Real>(r, span(cotangents), parameters(wrt), options);
+             }
+             return give(std::move(out));
+           }, py::arg("cotangents").noconvert(), py::arg("wrt"), py::arg("execution"))
+      .def("jvp", [](const Rec& r, const Wrt& wrt, const In<Real>& tangents, const Execution& e) {
+             ExecutionOptions options;
+             e.apply(options);
+             std::vector<Real> out;
+             {
+               const py::gil_scoped_release release;
+               out = jvp<Real>(r, parameters(wrt), span(tangents), options);
+             }
+             return give(std::move(out));
+           }, py::arg("wrt"), py::arg("tangents").noconvert(), py::arg("execution"))
+      .def("jacobian", [](const Rec& r, const In<Size>& rows, const Wrt& wrt, Size begin, Size end,
+                          const Execution& e) {
+             ExecutionOptions options;
+             e.apply(options);
+             py::array_t<Real> out({py::ssize_t(rows.size()), py::ssize_t(end - begin)});
+             const Span<Real> target(out.mutable_data(), static_cast<Size>(out.size()));
+             {
+               const py::gil_scoped_release release;
+               jacobian<Real>(r, span(rows), parameters(wrt), begin, end, target, options);
+             }
+             return out;
+           }, py::arg("rows").noconvert(), py::arg("wrt"), py::arg("begin"), py::arg("end"),
+           py::arg("execution"))
+      .def("probe", [](const Rec& r, std::vector<Id> neurons, std::vector<Real> times,
+                       const Execution& e) {
+             ExecutionOptions options;
+             e.apply(options);
+             ProbeResult<Real> result;
+             {
+               const py::gil_scoped_release release;
+               result = probe<Real>(r, {std::move(neurons), std::move(times)}, options);
+             }
+             return py::make_tuple(give(std::move(result.voltage)), give(std::move(result.current)));
+           }, py::arg("neurons"), py::arg("times"), py::arg("execution"));
+
+  m.def("simulate", [](const Network<Real>& network, const std::vector<InputTuple<Real>>& input,
+                       Real until, Size spike_limit, int engine, const In<Real>& voltage,
+                       const In<Real>& current, const Execution& e) {
+          SimulateOptions<Real> options;
+          e.apply(options);
+          options.until = until;
+          options.spike_limit = spike_limit;
+          options.engine = static_cast<Engine>(engine);
+          options.initial = initial_of(voltage, current);
+          const Input<Real> shared = input_of<Real>(input);
+          const py::gil_scoped_release release;
+          return simulate(network, shared, options);
+        }, py::arg("network"), py::arg("input"), py::arg("until"), py::arg("spike_limit"),
+        py::arg("engine"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
+        py::arg("execution"));
+  m.def("record_from_spikes", [](const Network<Real>& network,
+                                 const std::vector<InputTuple<Real>>& input,
+                                 const InputTuple<Real>& spikes, Real tolerance, Real until,
+                                 const In<Real>& voltage, const In<Real>& current,
+                                 const Execution& e) {
+          SimulateOptions<Real> options;
+          e.apply(options);
+          options.until = until;
+          options.initial = initial_of(voltage, current);
+          const Input<Real> shared = input_of<Real>(input);
+          const auto& [times, neurons, offsets] = spikes;
+          const RecordedSpikes<Real> given{share(times), share(neurons), share(offsets)};
+          const py::gil_scoped_release release;
+          return record_from_spikes(network, shared, given, tolerance, options);
+        }, py::arg("network"), py::arg("input"), py::arg("spikes"), py::arg("tolerance"),
+        py::arg("until"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
+        py::arg("execution"));
+}
+
+template void bind_record<float>(py::module_&, const char*);
+template void bind_record<double>(py::module_&, const char*);
+
+}  // namespace snnfp::python

@@ -1,0 +1,35 @@
+"""Exact gradients of spiking neural networks.
+
+A spike time is defined by V(t) = threshold, so the implicit function theorem gives its exact
+derivative by every parameter. snnfp simulates networks event by event in continuous time and
+differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
+"""
+
+from snnfp import errors, init, testing
+from snnfp._core import version as __version__
+from snnfp._execution import default_threads
+from snnfp.gradients import value_and_grad
+from snnfp.network import Network
+from snnfp.neurons import LIF
+from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.record import Record
+from snnfp.simulate import record_from_spikes, simulate
+from snnfp.spikes import Spikes
+
+__all__ = [
+    "LIF",
+    "Dense",
+    "Network",
+    "OneToOne",
+    "Record",
+    "Sparse",
+    "Spikes",
+    "__version__",
+    "default_threads",
+    "errors",
+    "init",
+    "record_from_spikes",
+    "simulate",
+    "testing",
+    "value_and_grad",
+]

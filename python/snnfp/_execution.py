@@ -1,0 +1,34 @@
+"""Threads, instruction sets, interrupts: how a call to the core runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from snnfp import _core
+
+__all__ = ["ISAS", "default_threads", "execution"]
+
+ISAS = ("best", "portable", "avx2", "avx512")
+
+
+def default_threads() -> int:
+    """Threads used where ``n_threads`` is None: OMP_NUM_THREADS, or the processors of this process."""
+    return int(_core.default_threads())
+
+
+def execution(n_threads: int | None, isa: str = "best") -> _core.Execution:
+    """Checks the two options; Ctrl-C is looked for when the caller is the main thread."""
+    if n_threads is not None and (isinstance(n_threads, bool) or not isinstance(n_threads, int)):
+        raise TypeError(f"n_threads is {n_threads!r}, expected an integer or None")
+    if n_threads is not None and n_threads < 1:
+        raise ValueError(f"n_threads is {n_threads}, expected at least 1, or None for all")
+    if isa not in ISAS:
+        raise ValueError(f"isa is {isa!r}, expected one of {', '.join(ISAS)}")
+    main = threading.current_thread() is threading.main_thread()
+    return _core.Execution(n_threads or 0, ISAS.index(isa), main)
+
+
+# A child of fork would wait for ever for the threads its parent had (GNU OpenMP).
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_core.release_threads)

@@ -1,0 +1,78 @@
+"""Every exception and warning that snnfp raises on purpose."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = [
+    "EventLimitError",
+    "FormatError",
+    "MissingDependencyError",
+    "RecordedSpikeError",
+    "SilentPopulationWarning",
+    "SnnfpError",
+    "UnusedInputWarning",
+    "require",
+]
+
+
+class SnnfpError(Exception):
+    """Base of the errors that are snnfp's own."""
+
+
+class FormatError(SnnfpError, ValueError):
+    """A file is not what its name or header says."""
+
+
+class RecordedSpikeError(SnnfpError, ValueError):
+    """A recorded spike that the network cannot have fired."""
+
+
+class EventLimitError(SnnfpError, RuntimeError):
+    """A neuron fired more than ``spike_limit`` spikes in one sample.
+
+    Attributes:
+        sample: index of the sample.
+        population: name of the population.
+        neuron: index of the neuron within it.
+        time: time of the spike that went over the limit.
+        count: number of the neuron's spikes up to and including it.
+    """
+
+    sample: int
+    population: str
+    neuron: int
+    time: float
+    count: int
+
+
+class MissingDependencyError(SnnfpError, ImportError):
+    """An optional package is not installed."""
+
+
+class SilentPopulationWarning(UserWarning):
+    """A population fires no spike in the whole batch, so no gradient reaches it."""
+
+
+class UnusedInputWarning(UserWarning):
+    """Every input spike comes after ``until``."""
+
+
+def require(module: str, *, extra: str) -> Any:
+    """Import an optional module.
+
+    Args:
+        module: name of the module.
+        extra: the extra of snnfp that installs it.
+
+    Raises:
+        MissingDependencyError: if it is not installed; says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.split(".")[0]
+        raise MissingDependencyError(
+            f"{package} is not installed; it comes with: pip install 'snnfp[{extra}]'"
+        ) from error

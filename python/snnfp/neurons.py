@@ -1,0 +1,55 @@
+"""Neuron models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+__all__ = ["LIF", "NEURON_PARAMETERS"]
+
+NEURON_PARAMETERS = (
+    "tau_mem",
+    "tau_syn",
+    "threshold",
+    "v_reset",
+    "t_refractory",
+    "bias",
+    "capacitance",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LIF:
+    """Leaky integrate-and-fire neurons with exponential synapses.
+
+    ``C dV/dt = -(C / tau_mem) V + I + bias``, ``dI/dt = -I / tau_syn``; an arriving spike adds its
+    weight to ``I``; when ``V`` reaches ``threshold`` from below the neuron spikes, and ``V`` is held
+    at ``v_reset`` for ``t_refractory``. Each value is one number for the population or an array with
+    one a neuron. Any ratio of time constants is legal, equal and infinite ones included.
+
+    Args:
+        tau_mem: membrane time constant; ``inf``: no leak.
+        tau_syn: synaptic time constant; ``inf``: step currents.
+        threshold: above ``v_reset``.
+        v_reset: voltage after a spike.
+        t_refractory: time, >= 0.
+        bias: constant current.
+        capacitance: > 0. ``capacitance = tau_mem`` gives the convention
+            ``tau_mem dV/dt = -V + I`` of the EventProp paper, Norse and NIR.
+
+    Source: Lee, Haghighatshoar, Karbasi, AISTATS 2023 (arXiv 2210.15415), section 2.
+    """
+
+    tau_mem: ArrayLike
+    tau_syn: ArrayLike
+    threshold: ArrayLike = 1.0
+    v_reset: ArrayLike = 0.0
+    t_refractory: ArrayLike = 0.0
+    bias: ArrayLike = 0.0
+    capacitance: ArrayLike = 1.0
+
+    def values(self) -> dict[str, Any]:
+        """The parameters by name, in the order of ``NEURON_PARAMETERS``."""
+        return {name: getattr(self, name) for name in NEURON_PARAMETERS}

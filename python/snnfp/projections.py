@@ -1,0 +1,138 @@
+"""How two groups of neurons can be connected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp.init import Initialiser
+
+__all__ = ["Connectivity", "Dense", "OneToOne", "Sparse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense:
+    """Every source unit to every target neuron.
+
+    Args:
+        weight: one number, an array ``[n_source, n_target]`` or an initialiser.
+        delay: one time for the projection (its gradient is one number too), or one a synapse as an
+            array ``[n_source, n_target]`` or an initialiser; >= 0.
+    """
+
+    kind: ClassVar[str] = "dense"
+    weight: ArrayLike | Initialiser
+    delay: ArrayLike | Initialiser = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneToOne:
+    """Source unit i to target neuron i; the groups have equal sizes.
+
+    Args:
+        weight: one number, an array ``[n]`` or an initialiser.
+        delay: one time, an array ``[n]`` or an initialiser; >= 0.
+    """
+
+    kind: ClassVar[str] = "one_to_one"
+    weight: ArrayLike | Initialiser
+    delay: ArrayLike | Initialiser = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sparse:
+    """Chosen pairs of source unit and target neuron, in any order; a pair may occur twice.
+
+    Parameters and gradients have one value a synapse, in the order given here.
+
+    Args:
+        sources: source unit of each synapse, ``[n_synapses]``.
+        targets: target neuron of each synapse, ``[n_synapses]``.
+        weight: one number, an array ``[n_synapses]`` or an initialiser.
+        delay: one time, an array ``[n_synapses]`` or an initialiser; >= 0.
+    """
+
+    kind: ClassVar[str] = "sparse"
+    sources: ArrayLike
+    targets: ArrayLike
+    weight: ArrayLike | Initialiser
+    delay: ArrayLike | Initialiser = 0.0
+
+    @classmethod
+    def from_csr(
+        cls,
+        indptr: ArrayLike,
+        indices: ArrayLike,
+        *,
+        weight: ArrayLike | Initialiser,
+        delay: ArrayLike | Initialiser = 0.0,
+    ) -> Sparse:
+        """From compressed sparse rows: the synapses of source unit i are ``indptr[i]:indptr[i+1]``.
+
+        Args:
+            indptr: ``[n_source + 1]``, from 0 up to the number of synapses.
+            indices: target neuron of each synapse.
+            weight: as for the class.
+            delay: as for the class.
+        """
+        rows = _ids(indptr, "indptr", np.int64)
+        if rows.size < 2 or rows[0] != 0 or np.any(np.diff(rows) < 0):
+            raise ValueError("indptr does not start at 0 and ascend, expected compressed sparse rows")
+        targets = _ids(indices, "indices", np.int32)
+        if rows[-1] != targets.size:
+            raise ValueError(
+                f"indptr[{rows.size - 1}] is {rows[-1]}, expected the number of indices, "
+                f"{targets.size}"
+            )
+        sources = np.repeat(np.arange(rows.size - 1, dtype=np.int32), np.diff(rows))
+        return cls(sources=sources, targets=targets, weight=weight, delay=delay)
+
+
+Connectivity = Dense | OneToOne | Sparse
+
+
+def _ids(values: ArrayLike, name: str, dtype: type[np.signedinteger[Any]]) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name} has dtype {array.dtype}, expected integers")
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}, expected one dimension")
+    info = np.iinfo(dtype)
+    if array.size and (array.min() < info.min or array.max() > info.max):
+        raise ValueError(f"{name} holds values beyond {info.min} ... {info.max}")
+    return np.array(array, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class SparseLayout:
+    """A sparse projection sorted by source; ``order`` leads from there back to the given order."""
+
+    sources: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    row_offsets: NDArray[np.int64] = field(repr=False)
+    order: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, spec: Sparse, name: str, n_source: int, n_target: int) -> SparseLayout:
+        """Checks the ids of ``spec`` and sorts its synapses by source."""
+        sources = _ids(spec.sources, f"{name}: sources", np.int32)
+        targets = _ids(spec.targets, f"{name}: targets", np.int32)
+        if sources.size != targets.size:
+            raise ValueError(
+                f"{name}: {sources.size} sources and {targets.size} targets, "
+                "expected the same number"
+            )
+        for what, ids, size in (("sources", sources, n_source), ("targets", targets, n_target)):
+            bad = np.flatnonzero((ids < 0) | (ids >= size))
+            if bad.size:
+                raise ValueError(
+                    f"{name}: {what}[{bad[0]}] is {ids[bad[0]]}, expected 0 <= id < {size}"
+                )
+        counts = np.bincount(sources, minlength=n_source)
+        row_offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        in_order = bool(np.all(np.diff(sources) >= 0))
+        order = None if in_order else np.argsort(sources, kind="stable")
+        return cls(sources, targets, row_offsets, order)

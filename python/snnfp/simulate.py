@@ -1,0 +1,268 @@
+"""Simulation, and records of spikes that came from elsewhere."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp import _core
+from snnfp._arrays import real_array
+from snnfp._execution import execution
+from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
+from snnfp.network import Network, Population
+from snnfp.record import Record
+from snnfp.spikes import Spikes
+
+__all__ = ["InputSpikes", "record_from_spikes", "simulate"]
+
+InputSpikes = Spikes | Mapping[str, Spikes]
+InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
+ProbeRequest = Mapping[str, tuple[Sequence[int] | None, ArrayLike]]
+
+
+def simulate(
+    net: Network,
+    spikes: InputSpikes,
+    *,
+    until: float | None = None,
+    probe: ProbeRequest | None = None,
+    initial: InitialState | None = None,
+    n_threads: int | None = None,
+    spike_limit: int = 10_000,
+    engine: str = "automatic",
+    isa: str = "best",
+) -> Record:
+    """Simulates a batch exactly: every spike time is a root of V(t) = threshold.
+
+    Args:
+        net: the network; its parameters at this moment are kept by the record.
+        spikes: input spikes, or a mapping from input names where there are several groups.
+        until: the end of the simulation, in the user's unit of time; None: until nothing more can
+            happen.
+        probe: voltages wanted, ``{population: (units or None for all, times)}``; more can be had
+            from the record afterwards.
+        initial: state at time 0, ``{population: (voltage, current)}``, each one number, ``[n]`` or
+            ``[samples, n]``; zero where not given.
+        n_threads: threads for the samples; None: all. The result is the same for any number.
+        spike_limit: spikes of one neuron in one sample beyond which firing counts as runaway.
+        engine: ``"automatic"``, or ``"queue"`` to send everything through the global event queue.
+        isa: ``"best"``, ``"portable"``, ``"avx2"`` or ``"avx512"``.
+
+    Returns:
+        The record of all spikes, from which derivatives are taken.
+
+    Raises:
+        ValueError: bad input; names the group, sample, spike and value.
+        EventLimitError: a neuron fired more than ``spike_limit`` spikes.
+
+    Warns:
+        SilentPopulationWarning: once a population, if it fires no spike in the whole batch.
+        UnusedInputWarning: once, if all input comes after ``until``.
+    """
+    check_network(net)
+    groups = input_groups(net, spikes)
+    end = _until(until)
+    if isinstance(spike_limit, bool) or not isinstance(spike_limit, (int, np.integer)):
+        raise TypeError(f"spike_limit is {spike_limit!r}, expected an integer")
+    if engine not in ("automatic", "queue"):
+        raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
+    voltage, current = _initial_arrays(net, initial, len(groups[0]))
+    core = _core.simulate(
+        net._core,
+        [_core_input(g, net.dtype) for g in groups],
+        end,
+        int(spike_limit),
+        ("automatic", "queue").index(engine),
+        voltage,
+        current,
+        execution(n_threads, isa),
+    )
+    record = Record(core, net, groups, end, n_threads, isa)
+    _warn(net, groups, end, record)
+    for population, (units, times) in (probe or {}).items():
+        record.probe(population, times, units=units)
+    return record
+
+
+def record_from_spikes(
+    net: Network,
+    spikes: InputSpikes,
+    recorded: Mapping[str | Population, Spikes],
+    *,
+    tolerance: float,
+    until: float | None = None,
+    initial: InitialState | None = None,
+    n_threads: int | None = None,
+    isa: str = "best",
+) -> Record:
+    """A record of spikes from another simulator or from hardware, differentiable like any other.
+
+    Args:
+        net: the network that is believed to have fired them.
+        spikes: its input, as for :func:`simulate`.
+        recorded: the spikes of each population, ``{population: Spikes}``; populations left out
+            are taken to be silent.
+        tolerance: largest ``|V - threshold|`` at a recorded spike, in units of voltage; ``inf``
+            accepts any. The residuals are in ``record.residuals``.
+        until: end of the recording; None: no end.
+        initial: state at time 0, as for :func:`simulate`.
+        n_threads: threads for the samples; None: all.
+        isa: as for :func:`simulate`.
+
+    Raises:
+        RecordedSpikeError: a spike that cannot be: in refractory time, where V does not rise
+            (before its cause), of a neuron that does not exist, or with too large a residual.
+    """
+    check_network(net)
+    groups = input_groups(net, spikes)
+    n_samples = len(groups[0])
+    times, neurons, samples = [], [], []
+    for key, batch in recorded.items():
+        population = population_of(net, key)
+        if batch.size != population.size:
+            raise ValueError(
+                f"recorded spikes of {population.name} are for {batch.size} neurons, "
+                f"expected {population.size}"
+            )
+        if len(batch) != n_samples:
+            raise ValueError(
+                f"recorded spikes of {population.name} have {len(batch)} samples, "
+                f"expected {n_samples} as in the input"
+            )
+        times.append(batch.times)
+        neurons.append(batch.units + population.offset)
+        samples.append(np.repeat(np.arange(n_samples), np.diff(batch.offsets)))
+    all_times = np.concatenate([*times, np.empty(0)]).astype(net.dtype)
+    all_neurons = np.concatenate([*neurons, np.empty(0, np.int32)]).astype(np.int32)
+    all_samples = np.concatenate([*samples, np.empty(0, np.int64)]).astype(np.int64)
+    order = np.lexsort((all_neurons, all_times, all_samples))
+    counts = np.bincount(all_samples, minlength=n_samples)
+    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    end = _until(until)
+    voltage, current = _initial_arrays(net, initial, n_samples)
+    core = _core.record_from_spikes(
+        net._core,
+        [_core_input(g, net.dtype) for g in groups],
+        (
+            np.ascontiguousarray(all_times[order]),
+            np.ascontiguousarray(all_neurons[order]),
+            offsets,
+        ),
+        float(tolerance),
+        end,
+        voltage,
+        current,
+        execution(n_threads, isa),
+    )
+    return Record(core, net, groups, end, n_threads, isa)
+
+
+def check_network(net: Network) -> None:
+    """Raises unless ``net`` can run: a network, with populations and all parameters set."""
+    if not isinstance(net, Network):
+        raise TypeError(f"net is {net!r}, expected snnfp.Network")
+    for name, value in net._values.items():
+        if value is None:
+            net.parameters[name]  # raises, and says what to call
+
+
+def population_of(net: Network, key: str | Population) -> Population:
+    """A population by handle or name."""
+    name = key.name if isinstance(key, Population) else key
+    if name not in net.populations:
+        raise KeyError(
+            f"{name!r} is not a population of the network, expected one of: "
+            f"{', '.join(net.populations)}"
+        )
+    return net.populations[name]
+
+
+def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:
+    """The input of each group in the network's order, checked for presence, size and samples."""
+    if isinstance(spikes, Spikes):
+        if len(net.inputs) != 1:
+            raise ValueError(
+                f"the network has {len(net.inputs)} inputs ({', '.join(net.inputs)}), "
+                "expected a mapping {name: Spikes}"
+            )
+        given: Mapping[str, Spikes] = {next(iter(net.inputs)): spikes}
+    elif isinstance(spikes, Mapping):
+        given = {getattr(k, "name", k): v for k, v in spikes.items()}
+    else:
+        raise TypeError(
+            f"spikes is a {type(spikes).__name__}, expected snnfp.Spikes (see Spikes.from_lists, "
+            "from_pairs, from_dense) or a mapping {input name: Spikes}"
+        )
+    if set(given) != set(net.inputs):
+        raise ValueError(f"spikes are for {sorted(given)}, expected {sorted(net.inputs)}")
+    for name, batch in given.items():
+        if not isinstance(batch, Spikes):
+            raise TypeError(f"spikes[{name!r}] is a {type(batch).__name__}, expected snnfp.Spikes")
+        if batch.size != net.inputs[name].size:
+            raise ValueError(
+                f"spikes of {name} are for {batch.size} channels, expected {net.inputs[name].size}"
+            )
+    return tuple(given[name] for name in net.inputs)
+
+
+def _core_input(batch: Spikes, dtype: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
+    return (np.ascontiguousarray(batch.times, dtype=dtype), batch.units, batch.offsets)
+
+
+def _until(until: float | None) -> float:
+    if until is None:
+        return math.inf
+    if isinstance(until, (str, bytes, bool, complex)):
+        raise TypeError(f"until is {until!r}, expected a time or None")
+    return float(until)
+
+
+def _initial_arrays(
+    net: Network, initial: InitialState | None, n_samples: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    empty = np.empty(0, dtype=net.dtype)
+    if not initial:
+        return empty, empty
+    n = sum(p.size for p in net.populations.values())
+    state = np.zeros((2, n_samples, n), dtype=net.dtype)
+    for key, pair in initial.items():
+        population = population_of(net, key)
+        own = slice(population.offset, population.offset + population.size)
+        for row, value, what in zip(state, pair, ("voltage", "current"), strict=True):
+            array = real_array(value, f"initial {what} of {population.name}", net.dtype)
+            shapes = ((), (population.size,), (n_samples, population.size))
+            if array.shape not in shapes:
+                raise ValueError(
+                    f"initial {what} of {population.name} has shape {array.shape}, expected "
+                    f"{' or '.join(map(str, shapes))}"
+                )
+            row[:, own] = array
+    return state[0].reshape(-1), state[1].reshape(-1)
+
+
+def _warn(net: Network, groups: tuple[Spikes, ...], until: float, record: Record) -> None:
+    for name, population in net.populations.items():
+        if name not in net._warned and record.is_silent(population):
+            net._warned.add(name)
+            warnings.warn(
+                f"population {name} fires no spike in the whole batch, so no gradient reaches it "
+                "or what comes before it: try larger or more positive incoming weights, a lower "
+                "threshold, a longer tau, or a remedy of snnfp.remedies",
+                SilentPopulationWarning,
+                stacklevel=3,
+            )
+    if math.isfinite(until) and "until" not in net._warned:
+        firsts = [g.times.min() for g in groups if g.times.size]
+        if firsts and min(firsts) > until:
+            net._warned.add("until")
+            warnings.warn(
+                f"all input spikes come after until = {until} (the first at {min(firsts)}): are "
+                "both in the same unit of time?",
+                UnusedInputWarning,
+                stacklevel=3,
+            )

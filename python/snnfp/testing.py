@@ -1,0 +1,149 @@
+"""Checks that a user can run on any network and loss: is the gradient right?"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp.gradients import LossFunction
+from snnfp.network import Network, Selection
+from snnfp.record import Record
+from snnfp.simulate import InputSpikes, input_groups, simulate
+from snnfp.spikes import Spikes
+
+__all__ = ["GradientCheck", "check_gradient"]
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What :func:`check_gradient` found.
+
+    Attributes:
+        checked: derivatives compared.
+        left_out: derivatives not compared, since the spike pattern differs at +-h (there the
+            derivative does not exist, or the step is too long).
+        max_error: largest ``|exact - difference| / max(|exact|, scale)``, where scale is the
+            largest derivative by the same parameter.
+        worst: (name, flat index, exact, difference) of that one; None if nothing was checked.
+        tolerance: what was allowed.
+    """
+
+    checked: int
+    left_out: int
+    max_error: float
+    worst: tuple[str, int, float, float] | None
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was checked and every error is within the tolerance."""
+        return self.checked > 0 and self.max_error <= self.tolerance
+
+
+def check_gradient(
+    net: Network,
+    spikes: InputSpikes,
+    labels: Any,
+    loss: LossFunction,
+    *,
+    wrt: Selection = "*",
+    until: float | None = None,
+    mode: str = "reverse",
+    step: float = 1e-5,
+    tolerance: float = 1e-5,
+    max_elements: int = 100,
+    seed: int = 0,
+    **options: Any,
+) -> GradientCheck:
+    """Compares the exact gradient with central differences of the whole simulation.
+
+    Args:
+        net: a float64 network.
+        spikes: its input.
+        labels: for the loss.
+        loss: as for :func:`snnfp.value_and_grad`.
+        wrt: names or patterns; ``"*"`` takes every parameter and the input times.
+        until: end of the simulation.
+        mode: ``"reverse"`` or ``"forward"``.
+        step: h of the differences, relative to ``max(|p|, 1)``.
+        tolerance: for ``GradientCheck.ok``.
+        max_elements: of each parameter, at most this many randomly chosen elements are checked.
+        seed: of that choice.
+        options: more for :func:`snnfp.simulate`.
+    """
+    if net.dtype != np.float64:
+        raise TypeError(f"the network is {net.dtype}, expected float64: differences need the digits")
+    record = simulate(net, spikes, until=until, **options)
+    _, cotangents = loss(record, labels)
+    gradients = record.vjp(cotangents, wrt=wrt, mode=mode)
+    pattern = _pattern(record)
+    groups = dict(zip(net.inputs, input_groups(net, spikes), strict=True))
+    rng = np.random.default_rng(seed)
+    checked = left_out = 0
+    max_error, worst = 0.0, None
+
+    def value(name: str, flat: NDArray[Any]) -> float | None:
+        """The loss with parameter ``name`` replaced; None where the spike pattern differs."""
+        changed = dict(groups)
+        before = None
+        if name in net.parameters:
+            before = net.parameters[name]
+        else:
+            group = name[: -len(".times")]
+            old = groups[group]
+            if np.any(flat < 0):
+                return None
+            samples = np.repeat(np.arange(len(old)), np.diff(old.offsets))
+            order = np.lexsort((flat, samples))
+            changed[group] = Spikes(flat[order], old.units[order], old.offsets, size=old.size)
+        try:
+            if before is not None:
+                net.parameters[name] = flat.reshape(before.shape)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                moved = simulate(net, changed, until=until, **options)
+            return float(loss(moved, labels)[0]) if _pattern(moved) == pattern else None
+        except ValueError:
+            return None  # the step leaves the parameter's domain
+        finally:
+            if before is not None:
+                net.parameters[name] = before
+
+    for name, gradient in gradients.items():
+        base = net.parameters[name] if name in net.parameters else groups[name[: -len(".times")]].times
+        flat = base.reshape(-1)
+        chosen = np.arange(flat.size)
+        if flat.size > max_elements:
+            chosen = np.sort(rng.choice(flat.size, max_elements, replace=False))
+        scale = float(np.max(np.abs(gradient), initial=0.0))
+        for k in chosen:
+            h = step * max(abs(float(flat[k])), 1.0)
+            if not np.isfinite(h):
+                left_out += 1
+                continue
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = flat.copy()
+                moved[k] += sign * h
+                ends.append(value(name, moved))
+            if ends[0] is None or ends[1] is None:
+                left_out += 1
+                continue
+            exact = float(gradient.reshape(-1)[k])
+            difference = (ends[0] - ends[1]) / (2 * h)
+            error = abs(exact - difference) / max(abs(exact), scale, 1e-300)
+            checked += 1
+            if worst is None or error > max_error:
+                max_error, worst = error, (name, int(k), exact, difference)
+    return GradientCheck(checked, left_out, max_error, worst, tolerance)
+
+
+def _pattern(record: Record) -> tuple[bytes, bytes]:
+    """Which neurons fire in which order within each sample and neuron: counts a sample."""
+    n = sum(p.size for p in record._net.populations.values())
+    key = record.samples * n + record.neurons
+    return np.bincount(key, minlength=record.n_samples * n).tobytes(), record.offsets.tobytes()
