@@ -1,0 +1,150 @@
+// Three witnesses: forward against reverse, <J v, u> = <v, J' u>, and central differences.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "random_network.hpp"
+
+using namespace snnfp;
+
+namespace {
+
+std::vector<Parameter> all_parameters(const Network<double>& net) {
+  std::vector<Parameter> wrt;
+  for (Id p = 0; p < Id(net.populations().size()); ++p)
+    for (int q = 0; q < n_neuron_parameters; ++q)
+      wrt.push_back({Parameter::Kind::neuron, p, NeuronParameter(q)});
+  for (Id p = 0; p < Id(net.projections().size()); ++p) {
+    wrt.push_back({Parameter::Kind::weight, p});
+    wrt.push_back({Parameter::Kind::delay, p});
+  }
+  for (Id g = 0; g < Id(net.inputs().size()); ++g) wrt.push_back({Parameter::Kind::input_times, g});
+  return wrt;
+}
+
+double largest(const std::vector<double>& x) {
+  double m = 0;
+  for (double v : x) m = std::max(m, std::abs(v));
+  return m;
+}
+
+std::vector<double> normal(Size n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> draw;
+  std::vector<double> x;
+  for (Size k = 0; k < n; ++k) x.push_back(draw(random));
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("forward propagation and the adjoint are equal to round-off") {
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    const RandomCase c = random_case(seed, seed % 2);
+    SimulateOptions<double> options;
+    options.until = c.until;
+    const auto record = simulate(c.network, c.input, options);
+    const auto wrt = all_parameters(c.network);
+    const auto u = normal(record.spikes(), seed);
+    const auto reverse = vjp<double>(record, u, wrt);
+    const auto forward = forward_gradient<double>(record, u, wrt);
+    const double scale = largest(reverse);
+    CAPTURE(seed);
+    for (std::size_t k = 0; k < reverse.size(); ++k)
+      REQUIRE(std::abs(forward[k] - reverse[k]) <= 1e-12 * scale);
+
+    const auto v = normal(Size(reverse.size()), seed + 1000);
+    const auto along = jvp<double>(record, wrt, v);
+    double left = 0, right = 0, size = 0;
+    for (std::size_t k = 0; k < u.size(); ++k) left += u[k] * along[k];
+    for (std::size_t k = 0; k < v.size(); ++k) {
+      right += v[k] * reverse[k];
+      size += std::abs(v[k] * reverse[k]);
+    }
+    CHECK(std::abs(left - right) <= 1e-12 * size);
+
+    // A Jacobian contracts to the same, from any split of its columns.
+    std::vector<Size> rows;
+    for (Size k = record.spikes(); k-- > 0;) rows.push_back(k);
+    const Size columns = Size(reverse.size()), split = columns / 3;
+    std::vector<double> sum(columns, 0.0);
+    for (const auto& [begin, end] : {std::pair<Size, Size>{0, split}, {split, columns}}) {
+      std::vector<double> block(rows.size() * (end - begin));
+      jacobian<double>(record, rows, wrt, begin, end, Span<double>(block.data(), block.size()));
+      for (std::size_t i = 0; i < rows.size(); ++i)
+        for (Size k = begin; k < end; ++k)
+          sum[k] += u[rows[i]] * block[i * (end - begin) + k - begin];
+    }
+    for (Size k = 0; k < columns; ++k) REQUIRE(std::abs(sum[k] - reverse[k]) <= 1e-12 * scale);
+  }
+}
+
+TEST_CASE("every instruction set and thread count gives the same gradient bits") {
+  const RandomCase c = random_case(7, true, 9);
+  SimulateOptions<double> options;
+  options.until = c.until;
+  const auto record = simulate(c.network, c.input, options);
+  const auto wrt = all_parameters(c.network);
+  const auto u = normal(record.spikes(), 5);
+  ExecutionOptions one;
+  one.n_threads = 1;
+  one.isa = Isa::portable;
+  const auto reverse = vjp<double>(record, u, wrt, one);
+  const auto forward = forward_gradient<double>(record, u, wrt, one);
+  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    for (int n_threads : {1, 2, 3, 8}) {
+      ExecutionOptions e;
+      e.isa = isa;
+      e.n_threads = n_threads;
+      CHECK(vjp<double>(record, u, wrt, e) == reverse);
+      CHECK(forward_gradient<double>(record, u, wrt, e) == forward);
+    }
+}
+
+TEST_CASE("central differences of the whole simulation by weight converge to the gradient") {
+  const RandomCase c = random_case(11, true, 1);
+  SimulateOptions<double> options;
+  options.until = 6;
+  const auto record = simulate(c.network, c.input, options);
+  const auto u = normal(record.spikes(), 9);
+  const auto loss = [&](const Record<double>& r) {
+    double sum = 0;
+    for (Size k = 0; k < r.spikes(); ++k) sum += u[k] * r.times[k];
+    return sum;
+  };
+  const auto gradient = vjp<double>(record, u, {{Parameter::Kind::weight, 0}});
+  int checked = 0;
+  for (std::size_t k = 0; k < gradient.size(); ++k) {
+    double difference = 0;
+    bool same = true;
+    for (double h : {1e-6, -1e-6}) {
+      auto net = c.network;
+      const auto& w = c.network.projections()[0].weight;
+      std::vector<double> moved(w.begin(), w.end());
+      moved[k] += h;
+      net.set_weight(0, moved);
+      const auto r = simulate(net, c.input, options);
+      same &= r.neurons == record.neurons;
+      if (same) difference += loss(r) / (2 * h);
+    }
+    if (!same) continue;
+    ++checked;
+    CHECK(gradient[k] == doctest::Approx(difference).epsilon(1e-5).scale(largest(gradient)));
+  }
+  CHECK(checked > 15);
+}
+
+TEST_CASE("wrong sizes and repeats are named") {
+  const RandomCase c = random_case(1, false);
+  SimulateOptions<double> options;
+  options.until = c.until;
+  const auto record = simulate(c.network, c.input, options);
+  const std::vector<double> wrong(record.spikes() + 1);
+  CHECK_THROWS_WITH_AS(vjp<double>(record, wrong, {}), doctest::Contains("one a spike"),
+                       InvalidArgument);
+  const std::vector<double> right(record.spikes());
+  CHECK_THROWS_AS(
+      vjp<double>(record, right, {{Parameter::Kind::weight, 0}, {Parameter::Kind::weight, 0}}),
+      InvalidArgument);
+  CHECK_THROWS_AS(vjp<double>(record, right, {{Parameter::Kind::weight, 99}}), InvalidArgument);
+}

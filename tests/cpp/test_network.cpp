@@ -1,0 +1,72 @@
+// Every check of a parameter says what, where, which value and what was expected.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "snnfp/snnfp.hpp"
+
+using namespace snnfp;
+
+TEST_CASE("bad parameters") {
+  Network<double> net;
+  const auto x = net.add_input("x", 2);
+  const auto bad = [&](NeuronParameter p, Array<double> values, const char* text) {
+    Lif<double> lif;
+    lif[p] = std::move(values);
+    CHECK_THROWS_WITH_AS(net.add_population("h", 3, lif), doctest::Contains(text), InvalidArgument);
+  };
+  bad(NeuronParameter::tau_mem, {1.0, 0.0, 1.0}, "h.tau_mem[1] is 0, expected a time > 0");
+  bad(NeuronParameter::tau_syn, NAN, "h.tau_syn[0] is nan");
+  bad(NeuronParameter::threshold, {1.0, 1.0, -1.0}, "h.threshold[2] is -1, expected a value above");
+  bad(NeuronParameter::t_refractory, -1.0, "expected a finite time >= 0");
+  bad(NeuronParameter::capacitance, 0.0, "h.capacitance[0] is 0");
+  bad(NeuronParameter::bias, INFINITY, "expected a finite number");
+  bad(NeuronParameter::v_reset, {0.0, 0.0}, "has 2 values, expected 1 or 3");
+  CHECK(net.populations().empty());
+
+  const auto h = net.add_population("h", 3, {});
+  CHECK_THROWS_WITH_AS(net.connect_dense(x, h, {1.0, 2.0}), doctest::Contains("expected 1 or 6"),
+                       InvalidArgument);
+  CHECK_THROWS_WITH_AS(net.connect_dense(x, h, NAN), doctest::Contains("x_to_h.weight[0] is nan"),
+                       InvalidArgument);
+  CHECK_THROWS_WITH_AS(net.connect_dense(x, h, 1.0, -1.0), doctest::Contains("x_to_h.delay[0]"),
+                       InvalidArgument);
+  CHECK_THROWS_AS(net.connect_dense(h, x, 1.0), InvalidArgument);
+  CHECK_THROWS_AS(net.connect_one_to_one(x, h, 1.0), InvalidArgument);
+  CHECK_THROWS_WITH_AS(net.connect_sparse(x, h, {0, 1, 2}, {0, 3}, 1.0),
+                       doctest::Contains("targets[1] is 3, expected 0 <= target < 3"),
+                       InvalidArgument);
+  CHECK_THROWS_AS(net.connect_sparse(x, h, {0, 2, 1}, {0}, 1.0), InvalidArgument);
+  CHECK(net.projections().empty());
+
+  const Id p = net.connect_dense(x, h, 1.0);
+  CHECK_THROWS_AS(net.set_weight(p, {1.0, 2.0}), InvalidArgument);
+  CHECK_THROWS_AS(net.set_parameter(0, NeuronParameter::threshold, -1.0), InvalidArgument);
+  CHECK(net.populations()[0].parameters.threshold[0] == 1.0);
+}
+
+TEST_CASE("bad input is refused before anything runs") {
+  Network<double> net;
+  const auto x = net.add_input("x", 2);
+  net.connect_dense(x, net.add_population("h", 1, {}), 1.0);
+  const auto refuse = [&](SpikeBatch<double> batch, const char* text) {
+    CHECK_THROWS_WITH_AS(simulate<double>(net, {std::move(batch)}), doctest::Contains(text),
+                         InvalidArgument);
+  };
+  refuse({{1.0, NAN}, {0, 0}, {0, 1, 2}}, "x: sample 1, spike 0: time nan");
+  refuse({{1.0, -2.0}, {0, 0}, {0, 1, 2}}, "time -2, expected a finite time >= 0");
+  refuse({{2.0, 1.0}, {0, 0}, {0, 2}}, "time 1 after 2");
+  refuse({{1.0}, {2}, {0, 1}}, "unit 2, expected 0 <= unit < 2");
+  refuse({{1.0}, {0}, {0}}, "expected at least 2");
+  refuse({{1.0}, {0}, {0, 2}}, "expected the same number");
+  CHECK_THROWS_AS(simulate<double>(net, {}), InvalidArgument);
+
+  Lif<double> driven;
+  driven.bias = 2.0;
+  net.add_population("d", 1, driven);
+  CHECK_THROWS_WITH_AS(simulate<double>(net, {single_sample<double>({})}),
+                       doctest::Contains("fires for ever"), InvalidArgument);
+  SimulateOptions<double> options;
+  options.until = 5;
+  CHECK(simulate<double>(net, {single_sample<double>({})}, options).spikes() > 3);
+}

@@ -1,0 +1,131 @@
+// The record: the same for every engine, instruction set and number of threads, and the same again
+// when its spikes are fed back as a recording.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "random_network.hpp"
+#include "snnfp/detail/plan.hpp"
+
+using namespace snnfp;
+
+namespace {
+
+void check_same(const Record<double>& a, const Record<double>& b) {
+  REQUIRE(a.offsets == b.offsets);
+  CHECK(a.times == b.times);
+  CHECK(a.neurons == b.neurons);
+  CHECK(a.slopes == b.slopes);
+  CHECK(a.release_currents == b.release_currents);
+}
+
+}  // namespace
+
+TEST_CASE("every engine, instruction set and thread count leaves the same bits") {
+  Size spikes = 0;
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    const RandomCase c = random_case(seed, seed % 2, 3);
+    SimulateOptions<double> options;
+    options.until = c.until;
+    options.engine = Engine::queue;
+    options.isa = Isa::portable;
+    options.n_threads = 1;
+    const auto reference = simulate(c.network, c.input, options);
+    spikes += reference.spikes();
+    for (Engine engine : {Engine::queue, Engine::automatic})
+      for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+        for (int n_threads : {1, 3}) {
+          options.engine = engine;
+          options.isa = isa;
+          options.n_threads = n_threads;
+          CAPTURE(seed);
+          CAPTURE(int(engine));
+          CAPTURE(isa_name(isa));
+          check_same(reference, simulate(c.network, c.input, options));
+        }
+  }
+  CHECK(spikes > 2000);
+}
+
+TEST_CASE("a recording of the record's own spikes gives the record back") {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const RandomCase c = random_case(seed, seed % 2);
+    SimulateOptions<double> options;
+    options.until = c.until;
+    const auto record = simulate(c.network, c.input, options);
+    const auto again = record_from_spikes(
+        c.network, c.input, {record.times, record.neurons, record.offsets}, 1e-12, options);
+    CHECK(again.times == record.times);
+    REQUIRE(again.residuals.size() == record.times.size());
+    for (Size k = 0; k < record.spikes(); ++k) {
+      CHECK(again.slopes[k] == doctest::Approx(record.slopes[k]).epsilon(1e-10));
+      CHECK(again.release_currents[k] ==
+            doctest::Approx(record.release_currents[k]).epsilon(1e-10));
+    }
+  }
+}
+
+TEST_CASE("spikes that cannot be are named") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  Lif<double> lif;
+  lif.t_refractory = 0.5;
+  const auto h = net.add_population("h", 1, lif);
+  net.connect_dense(x, h, {6.0});
+  const Input<double> input{single_sample<double>({{1.0, 0}})};
+  const auto given = [&](std::vector<double> times, double tolerance) {
+    const Size n = static_cast<Size>(times.size());
+    return record_from_spikes<double>(net, input, {times, std::vector<Id>(n, 0), {0, n}}, tolerance);
+  };
+  CHECK_THROWS_WITH_AS(given({0.5}, 1.0), doctest::Contains("not rising"), RecordedSpikeError);
+  CHECK_THROWS_WITH_AS(given({1.3}, 0.1), doctest::Contains("V - threshold"), RecordedSpikeError);
+  CHECK_THROWS_WITH_AS(given({1.2, 1.4}, INFINITY), doctest::Contains("refractory"),
+                       RecordedSpikeError);
+  CHECK(given({1.2, 1.8}, INFINITY).spikes() == 2);
+}
+
+TEST_CASE("runaway firing is an error that names the neuron") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  const auto h = net.add_population("h", 3, {});
+  net.connect_dense(x, h, {0.0, 1e6, 0.0});
+  SimulateOptions<double> options;
+  options.spike_limit = 500;
+  try {
+    simulate(net, {single_sample<double>({{0.0, 0}})}, options);
+    FAIL("no error");
+  } catch (const EventLimitError& e) {
+    CHECK(e.population == "h");
+    CHECK(e.neuron == 1);
+    CHECK(e.count == 501);
+  }
+}
+
+TEST_CASE("populations are grouped into components, sources first") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  const auto a = net.add_population("a", 1, {});
+  const auto b = net.add_population("b", 1, {});
+  const auto c = net.add_population("c", 1, {});
+  const auto d = net.add_population("d", 1, {});
+  net.connect_dense(x, d, {1.0});
+  net.connect_dense(d, b, {1.0});
+  net.connect_dense(b, a, {1.0});
+  net.connect_dense(a, b, {1.0});
+  net.connect_dense(a, c, {1.0});
+  const auto plan = detail::make_plan(net);
+  CHECK(plan.components == std::vector<Id>{3, 0, 1, 2});
+  CHECK(plan.component_offsets == std::vector<Id>{0, 1, 3, 4});
+}
+
+TEST_CASE("poll stops the work with what it throws") {
+  struct Stop {};
+  const RandomCase c = random_case(1, true, 50);
+  for (int n_threads : {1, 2}) {
+    SimulateOptions<double> options;
+    options.until = c.until;
+    options.n_threads = n_threads;
+    options.poll = [] { throw Stop(); };
+    CHECK_THROWS_AS(simulate(c.network, c.input, options), Stop);
+  }
+}
