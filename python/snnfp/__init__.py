@@ -5,30 +5,43 @@ derivative by every parameter. snnfp simulates networks event by event in contin
 differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 """
 
-from snnfp import errors, init, testing
+from snnfp import data, encoding, errors, init, losses, remedies, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.gradients import value_and_grad
 from snnfp.network import Network
 from snnfp.neurons import LIF
+from snnfp.optim import SGD, Adam
 from snnfp.projections import Dense, OneToOne, Sparse
 from snnfp.record import Record
 from snnfp.simulate import record_from_spikes, simulate
 from snnfp.spikes import Spikes
+from snnfp.training import EarlyStopping, History, evaluate, fit
 
 __all__ = [
     "LIF",
+    "SGD",
+    "Adam",
     "Dense",
+    "EarlyStopping",
+    "History",
     "Network",
     "OneToOne",
     "Record",
     "Sparse",
     "Spikes",
     "__version__",
+    "data",
     "default_threads",
+    "encoding",
     "errors",
+    "evaluate",
+    "fit",
     "init",
+    "losses",
     "record_from_spikes",
+    "remedies",
+    "schedules",
     "simulate",
     "testing",
     "value_and_grad",

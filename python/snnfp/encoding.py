@@ -1,0 +1,70 @@
+"""From features to spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp.spikes import Spikes
+
+__all__ = ["latency", "scale_min_max"]
+
+
+def scale_min_max(
+    features: ArrayLike, low: ArrayLike | None = None, high: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Features scaled to [0, 1] column by column; a constant column becomes 0.
+
+    Args:
+        features: ``[samples, d]``.
+        low: what becomes 0, ``[d]``; None: the smallest value of each column.
+        high: what becomes 1, ``[d]``; None: the largest. Values beyond are clipped.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    a = x.min(axis=0) if low is None else np.asarray(low, dtype=np.float64)
+    b = x.max(axis=0) if high is None else np.asarray(high, dtype=np.float64)
+    span = np.where(b > a, b - a, 1.0)
+    return np.clip((x - a) / span, 0.0, 1.0)
+
+
+def latency(
+    features: ArrayLike,
+    *,
+    t_min: float,
+    t_max: float,
+    bias_time: float | None = None,
+    invert: bool = False,
+    silent_at_zero: bool = False,
+) -> Spikes:
+    """One spike a feature, at ``t_min + (t_max - t_min) x``.
+
+    Args:
+        features: ``[samples, d]`` in [0, 1].
+        t_min: time of the value 0.
+        t_max: time of the value 1.
+        bias_time: time of a spike on an extra last channel in every sample; None: no such channel.
+        invert: larger values earlier, at ``t_min + (t_max - t_min) (1 - x)``.
+        silent_at_zero: a feature of exactly 0 gives no spike (dark pixels).
+
+    Raises:
+        ValueError: names the sample, the feature and the value.
+    """
+    x = np.asarray(features)
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"features have dtype {x.dtype}, expected real numbers")
+    if x.ndim != 2:
+        raise ValueError(f"features have shape {x.shape}, expected [samples, d]")
+    for name, value in (("t_min", t_min), ("t_max", t_max), ("bias_time", bias_time)):
+        if value is not None and not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is {value}, expected a finite time >= 0")
+    x = x.astype(np.float64)
+    bad = np.argwhere(~((x >= 0) & (x <= 1)))
+    if bad.size:
+        s, d = bad[0]
+        raise ValueError(f"features[{s}, {d}] is {x[s, d]}, expected 0 ... 1 (see scale_min_max)")
+    times = t_min + (t_max - t_min) * ((1.0 - x) if invert else x)
+    if silent_at_zero:
+        times = np.where(x == 0, np.inf, times)
+    if bias_time is not None:
+        times = np.concatenate([times, np.full((x.shape[0], 1), float(bias_time))], axis=1)
+    return Spikes.from_latencies(times)

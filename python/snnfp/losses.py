@@ -1,0 +1,255 @@
+"""Losses of spike times. Each maps a record and labels to a value and its derivative by spike times.
+
+A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
+:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and also classify.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp.network import Population
+from snnfp.record import Record
+from snnfp.spikes import Spikes
+
+__all__ = [
+    "FirstSpikeCrossEntropy",
+    "FirstSpikeFunction",
+    "FirstSpikeLoss",
+    "SpikeTimeFunction",
+    "SpikeTimeSquaredError",
+    "check_labels",
+]
+
+Cotangents = NDArray[Any] | dict[str, NDArray[Any]]
+FirstSpikeFn = Callable[[NDArray[Any], Any], tuple[float, ArrayLike]]
+SpikeTimeFn = Callable[[Record, Any], tuple[float, ArrayLike]]
+
+
+def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.int64]:
+    """Class labels ``[samples]`` as int64, or an error that names the sample and the value."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"labels have dtype {array.dtype}, expected integers")
+    if array.shape != (n_samples,):
+        raise ValueError(f"labels have shape {array.shape}, expected ({n_samples},), one a sample")
+    bad = np.flatnonzero((array < 0) | (array >= n_classes))
+    if bad.size:
+        raise ValueError(
+            f"labels[{bad[0]}] is {array[bad[0]]}, expected 0 <= label < {n_classes} "
+            "(the size of the output population)"
+        )
+    return array.astype(np.int64)
+
+
+def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if not np.isfinite(value):
+        raise ValueError(f"the loss function returned the value {value}, expected a finite number")
+    if dt.shape != shape:
+        raise ValueError(
+            f"the loss function returned a derivative of shape {dt.shape}, expected {shape}"
+        )
+    bad = np.argwhere(~np.isfinite(dt))
+    if bad.size:
+        at = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"the loss function returned dL/dt{list(at)} = {dt[at]}, expected a finite number"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstSpikeLoss:
+    """Base of losses of the first spikes of a readout population.
+
+    Args:
+        population: name of the readout; None: the last population of the network.
+    """
+
+    population: str | None = None
+
+    def readout(self, record: Record) -> Population:
+        """The readout population of the record's network."""
+        names = list(record._net.populations)
+        return record._population(self.population if self.population is not None else names[-1])
+
+    def predict(self, record: Record) -> NDArray[np.int64]:
+        """The output that spikes first, ``[samples]``; -1 where none does; ties: the lowest."""
+        first = record.first_spikes(self.readout(record))
+        return np.where(np.isfinite(first).any(axis=1), np.argmin(first, axis=1), -1)
+
+    def accuracy(self, record: Record, labels: ArrayLike) -> float:
+        """Fraction of samples whose first output spike is the label's."""
+        p = self.readout(record)
+        return float(np.mean(self.predict(record) == check_labels(labels, record.n_samples, p.size)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstSpikeCrossEntropy(FirstSpikeLoss):
+    """Cross-entropy of first spike times, with a term that asks for early spikes.
+
+    With t_k the first spike of output k, or ``horizon`` if there is none (no gradient then):
+    ``L = -log softmax(-t / tau0)[label] + gamma (exp(t_label / tau1) - 1)``, averaged over samples.
+
+    Args:
+        tau0: time scale of the softmax, > 0.
+        tau1: time scale of the second term, > 0.
+        gamma: weight of the second term, >= 0.
+        horizon: the time that stands for silence, > 0.
+        population: name of the readout; None: the last population.
+
+    Source: Goeltz et al., Nature Machine Intelligence 3 (2021); Lee, Haghighatshoar, Karbasi,
+    AISTATS 2023.
+    """
+
+    tau0: float
+    tau1: float = 1.0
+    gamma: float = 0.0
+    horizon: float
+
+    def __post_init__(self) -> None:
+        for name in ("tau0", "tau1", "horizon"):
+            value = getattr(self, name)
+            if not (value > 0 and np.isfinite(value)):
+                raise ValueError(f"{name} is {value}, expected a finite time > 0")
+        if not (self.gamma >= 0 and np.isfinite(self.gamma)):
+            raise ValueError(f"gamma is {self.gamma}, expected a finite number >= 0")
+
+    def __call__(self, record: Record, labels: ArrayLike) -> tuple[float, Cotangents]:
+        """The mean loss and its derivative by first spike times."""
+        p = self.readout(record)
+        chosen = check_labels(labels, record.n_samples, p.size)
+        first = np.asarray(record.first_spikes(p), dtype=np.float64)
+        fires = np.isfinite(first)
+        t = np.where(fires, first, self.horizon)
+        rows = np.arange(t.shape[0])
+        z = -t / self.tau0
+        z -= z.max(axis=1, keepdims=True)
+        exponentials = np.exp(z)
+        total = exponentials.sum(axis=1)
+        late = np.expm1(t[rows, chosen] / self.tau1)
+        value = float(np.mean(np.log(total) - z[rows, chosen] + self.gamma * late))
+        dt = -exponentials / total[:, None]
+        dt[rows, chosen] += 1.0
+        dt /= self.tau0
+        dt[rows, chosen] += self.gamma / self.tau1 * (late + 1.0)
+        return value, {p.name: np.where(fires, dt / t.shape[0], 0.0)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikeTimeSquaredError(FirstSpikeLoss):
+    """Half the squared distance of spike times from target times, averaged over samples.
+
+    Labels are either first-spike targets, ``[samples, n]`` with NaN for "any time", or a
+    :class:`snnfp.Spikes` batch: then the k-th spike of a neuron is held against its k-th target.
+    Where a spike or its target is missing there is no gradient; ``horizon`` stands for its time in
+    the value.
+
+    Args:
+        horizon: the time that stands for a missing spike, > 0.
+        population: name of the readout; None: the last population.
+    """
+
+    horizon: float
+
+    def __call__(self, record: Record, labels: ArrayLike | Spikes) -> tuple[float, Cotangents]:
+        """The mean loss and its derivative by spike times."""
+        if isinstance(labels, Spikes):
+            return self._all(record, labels)
+        p = self.readout(record)
+        target = np.asarray(labels, dtype=np.float64)
+        if target.shape != (record.n_samples, p.size):
+            raise ValueError(
+                f"targets have shape {target.shape}, expected {(record.n_samples, p.size)}"
+            )
+        bad = np.argwhere(np.isinf(target))
+        if bad.size:
+            raise ValueError(f"targets{bad[0].tolist()} is infinite, expected a time or NaN")
+        first = np.asarray(record.first_spikes(p), dtype=np.float64)
+        fires = np.isfinite(first)
+        wanted = ~np.isnan(target)
+        difference = np.where(wanted, np.where(fires, first, self.horizon) - target, 0.0)
+        value = 0.5 * float(np.sum(difference**2)) / record.n_samples
+        return value, {p.name: np.where(fires, difference, 0.0) / record.n_samples}
+
+    def _all(self, record: Record, target: Spikes) -> tuple[float, Cotangents]:
+        p = self.readout(record)
+        if target.size != p.size or len(target) != record.n_samples:
+            raise ValueError(
+                f"targets are {len(target)} samples of {target.size} neurons, expected "
+                f"{record.n_samples} of {p.size}"
+            )
+        at = record.indices(p)
+        times = np.asarray(record.times[at], dtype=np.float64)
+        mine = _ordinals(record.samples[at] * p.size + (record.neurons[at] - p.offset))
+        rows = np.repeat(np.arange(len(target)), np.diff(target.offsets))
+        theirs = _ordinals(rows * p.size + target.units)
+        table = dict(zip(theirs, target.times, strict=True))
+        cotangents = np.zeros(record.n_spikes)
+        total = 0.0
+        for k, key, t in zip(at, mine, times, strict=True):
+            if key in table:
+                difference = t - table.pop(key)
+                cotangents[k] = difference / record.n_samples
+                total += difference**2
+            else:
+                total += (t - self.horizon) ** 2
+        total += sum((t - self.horizon) ** 2 for t in table.values())
+        return 0.5 * total / record.n_samples, cotangents
+
+
+def _ordinals(keys: NDArray[Any]) -> list[tuple[int, int]]:
+    """(key, how many equal keys came before) of each entry."""
+    seen: dict[int, int] = {}
+    out = []
+    for key in keys.tolist():
+        out.append((key, seen.get(key, 0)))
+        seen[key] = seen.get(key, 0) + 1
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstSpikeFunction(FirstSpikeLoss):
+    """Any function of first spike times, written in NumPy.
+
+    Args:
+        function: ``f(first, labels) -> (value, dL/dt)`` with first spike times ``[samples, n]``
+            (inf where silent) and a derivative of the same shape (ignored where silent, where it
+            must be finite too).
+        population: name of the readout; None: the last population.
+    """
+
+    function: FirstSpikeFn
+
+    def __call__(self, record: Record, labels: Any) -> tuple[float, Cotangents]:
+        """The function's value and derivative, checked."""
+        p = self.readout(record)
+        first = record.first_spikes(p)
+        value, derivative = self.function(first, labels)
+        dt = np.asarray(derivative, dtype=np.float64)
+        _check_derivative(float(value), dt, first.shape)
+        return float(value), {p.name: dt}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikeTimeFunction(FirstSpikeLoss):
+    """Any function of all spikes of a record, written in NumPy.
+
+    Args:
+        function: ``f(record, labels) -> (value, dL/dt)`` with one derivative a spike,
+            ``[n_spikes]``.
+        population: name of the readout, for ``predict`` only.
+    """
+
+    function: SpikeTimeFn
+
+    def __call__(self, record: Record, labels: Any) -> tuple[float, Cotangents]:
+        """The function's value and derivative, checked."""
+        value, derivative = self.function(record, labels)
+        dt = np.asarray(derivative, dtype=np.float64)
+        _check_derivative(float(value), dt, (record.n_spikes,))
+        return float(value), dt
