@@ -1,0 +1,134 @@
+"""The ``snnfp`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from snnfp import _core
+from snnfp.errors import SnnfpError
+from snnfp.tasks import TASKS, override
+
+__all__ = ["main"]
+
+
+def _pair(text: str) -> tuple[float, float]:
+    mean, _, std = text.partition(",")
+    return float(mean), float(std)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in text.split(","))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="snnfp", description="Spiking neural networks with exact gradients."
+    )
+    parser.add_argument("--version", action="version", version=f"snnfp {_core.version}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train a network on a task")
+    tasks = train.add_subparsers(dest="task", required=True)
+    for task in TASKS.values():
+        s = task.settings
+        # Defaults stay None here, so that what the user said can be told from what is the default.
+        p = tasks.add_parser(task.name, help=task.help)
+
+        def setting(group: argparse._ArgumentGroup, flag: str, type_: object, text: str,
+                    default: object, **extra: object) -> None:
+            group.add_argument(flag, type=type_, help=f"{text} (default: {default})", **extra)  # type: ignore[arg-type]
+
+        model = p.add_argument_group("model")
+        sizes = ",".join(map(str, s.hidden))
+        setting(model, "--hidden", _sizes, "hidden neurons, a number a layer", sizes, metavar="N,N")
+        setting(model, "--tau-mem", float, "membrane time constant", s.tau_mem)
+        setting(model, "--tau-syn", float, "synaptic time constant", s.tau_syn)
+        setting(model, "--capacitance", float, "capacitance", s.capacitance)
+        setting(model, "--threshold", float, "threshold", s.threshold)
+        setting(model, "--first", _pair, "mean,std of the first layer's initial weights",
+                "%g,%g" % s.first, metavar="M,S")
+        setting(model, "--later", _pair, "mean,std of the later layers' initial weights",
+                "%g,%g" % s.later, metavar="M,S")
+        setting(model, "--dtype", str, "float64 or float32", s.dtype,
+                choices=("float64", "float32"))
+        coding = p.add_argument_group("encoding and loss")
+        setting(coding, "--t-min", float, "earliest input", s.t_min)
+        setting(coding, "--t-max", float, "latest input", s.t_max)
+        setting(coding, "--bias-time", float, "time of the bias spike", s.bias_time)
+        setting(coding, "--until", float, "end of the simulation, and horizon of the loss", s.until)
+        setting(coding, "--tau0", float, "time scale of the softmax", s.tau0)
+        setting(coding, "--tau1", float, "time scale of the early-spike term", s.tau1)
+        setting(coding, "--gamma", float, "weight of the early-spike term", s.gamma)
+        learning = p.add_argument_group("training")
+        setting(learning, "--epochs", int, "epochs", s.epochs)
+        setting(learning, "--batch-size", int, "samples a step", s.batch_size)
+        setting(learning, "--lr", float, "learning rate of Adam", s.lr)
+        setting(learning, "--lr-decay", float, "its factor an epoch", s.lr_decay)
+        setting(learning, "--clip-norm", float, "largest norm of a gradient", s.clip_norm)
+        setting(learning, "--bump", float, "weight bump for silent neurons, 0: none", s.bump)
+        setting(learning, "--train-samples", int, "use only so many training samples",
+                s.train_samples)
+        setting(learning, "--seed", int, "seed of weights and batches", s.seed)
+        setting(learning, "--mode", str, "gradient by the adjoint or by forward propagation",
+                s.mode, choices=("reverse", "forward"))
+        setting(learning, "--threads", int, "threads", "all")
+        learning.add_argument("--target", type=float, help="stop at this validation accuracy")
+        run = p.add_argument_group("run")
+        run.add_argument("--data", type=Path, metavar="DIR", required=task.needs_data,
+                         help="folder of the data")
+        run.add_argument("--out", type=Path, metavar="DIR",
+                         help="run folder (default: runs/<task>-<n>)")
+        run.add_argument("--resume", type=Path, metavar="FILE",
+                         help="checkpoint of an earlier run to go on from")
+        run.add_argument("--no-progress", action="store_true", help="no progress bar")
+        run.add_argument("--no-plots", action="store_true", help="no pictures")
+
+    commands.add_parser("selfcheck", help="what runs here, and whether it is right")
+    check = commands.add_parser("check", help="run golden cases in both modes")
+    check.add_argument("cases", nargs="+", type=Path, metavar="CASE.json")
+    return parser
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from snnfp.train_command import train_task
+
+    task = TASKS[arguments.task]
+    given = vars(arguments)
+    changes = {f.name: given.get(f.name) for f in fields(task.settings)}
+    train_task(
+        task,
+        override(task.settings, changes),
+        data=arguments.data,
+        out=arguments.out,
+        resume=arguments.resume,
+        target=arguments.target,
+        progress=not arguments.no_progress,
+        plots=not arguments.no_plots,
+    )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; errors that a user can mend are one line and exit status 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "train":
+            return _train(arguments)
+        if arguments.command == "selfcheck":
+            from snnfp.selfcheck import run_selfcheck
+
+            return run_selfcheck()
+        from snnfp.check import run_check
+
+        return 1 if run_check(arguments.cases) else 0
+    except KeyboardInterrupt:
+        return 130
+    except (SnnfpError, ValueError, TypeError, KeyError, OSError, MemoryError) as error:
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"snnfp: {text}", file=sys.stderr)
+        return 2

@@ -1,0 +1,222 @@
+"""The tasks that ``snnfp train`` knows: data, encoding and settings that work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp.data import iris, mnist, xor, yin_yang
+from snnfp.encoding import latency, scale_min_max
+from snnfp.init import Normal
+from snnfp.losses import FirstSpikeCrossEntropy
+from snnfp.network import Network
+from snnfp.neurons import LIF
+from snnfp.projections import Dense
+from snnfp.spikes import Spikes
+
+__all__ = ["TASKS", "Settings", "Task", "TaskData", "build_network", "make_loss"]
+
+Labelled = tuple[Spikes, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides the outcome of a training run; written to ``config.json``.
+
+    Times are in the task's own unit. ``first`` and ``later`` are (mean, standard deviation) of the
+    initial weights of the first layer and of those after it.
+    """
+
+    hidden: tuple[int, ...]
+    tau_mem: float
+    tau_syn: float
+    capacitance: float = 1.0
+    threshold: float = 1.0
+    first: tuple[float, float]
+    later: tuple[float, float]
+    t_min: float
+    t_max: float
+    bias_time: float | None
+    until: float
+    tau0: float
+    tau1: float = 1.0
+    gamma: float = 0.0
+    lr: float
+    lr_decay: float = 1.0
+    epochs: int
+    batch_size: int
+    clip_norm: float | None = None
+    bump: float = 0.0
+    train_samples: int | None = None
+    seed: int = 0
+    mode: str = "reverse"
+    dtype: str = "float64"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Spikes and labels of a task, and how to encode more points of its feature space."""
+
+    train: Labelled
+    validation: Labelled | None
+    test: Labelled
+    channels: int
+    classes: int
+    encode: Callable[[NDArray[np.float64]], Spikes]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: its default settings and its data."""
+
+    name: str
+    help: str
+    settings: Settings
+    load: Callable[[Settings, Path | None], TaskData]
+    needs_data: bool = False
+    plane: bool = False
+
+
+def build_network(settings: Settings, channels: int, classes: int) -> Network:
+    """A feed-forward network ``channels - hidden ... - classes`` with initial weights drawn."""
+    net = Network(dtype=np.dtype(settings.dtype))
+    neuron = LIF(
+        tau_mem=settings.tau_mem,
+        tau_syn=settings.tau_syn,
+        capacitance=settings.capacitance,
+        threshold=settings.threshold,
+    )
+    before: Any = net.input(channels, name="input")
+    names = [f"hidden{k + 1}" if len(settings.hidden) > 1 else "hidden"
+             for k in range(len(settings.hidden))]
+    for k, (name, size) in enumerate(zip([*names, "output"], [*settings.hidden, classes],
+                                         strict=True)):
+        group = net.population(size, neuron, name=name)
+        net.connect(before, group, Dense(weight=Normal(*(settings.later if k else settings.first))))
+        before = group
+    return net.initialise(seed=settings.seed)
+
+
+def make_loss(settings: Settings) -> FirstSpikeCrossEntropy:
+    """The first-spike cross-entropy of the settings."""
+    return FirstSpikeCrossEntropy(
+        tau0=settings.tau0, tau1=settings.tau1, gamma=settings.gamma, horizon=settings.until
+    )
+
+
+def _encoder(s: Settings, **options: Any) -> Callable[[NDArray[np.float64]], Spikes]:
+    return lambda features: latency(
+        features, t_min=s.t_min, t_max=s.t_max, bias_time=s.bias_time, **options
+    )
+
+
+def _yin_yang(s: Settings, folder: Path | None) -> TaskData:
+    encode = _encoder(s)
+    parts = [yin_yang(n, seed=seed) for n, seed in ((s.train_samples or 5000, 42), (1000, 41), (1000, 40))]
+    train, validation, test = ((encode(x), y) for x, y in parts)
+    return TaskData(train, validation, test, 5 if s.bias_time is not None else 4, 3, encode)
+
+
+def _xor(s: Settings, folder: Path | None) -> TaskData:
+    encode = _encoder(s)
+    features, labels = xor()
+    data = (encode(features), labels)
+    return TaskData(data, None, data, 2, 2, encode)
+
+
+def _iris(s: Settings, folder: Path | None) -> TaskData:
+    """A random 80/20 split by the seed; scaled by the training part only."""
+    features, labels = iris()
+    order = np.random.default_rng(s.seed).permutation(150)
+    train, test = order[:120], order[120:]
+    low, high = features[train].min(axis=0), features[train].max(axis=0)
+    encode = _encoder(s, invert=True)
+    spikes = encode(scale_min_max(features, low, high))
+    return TaskData(
+        (spikes.take(train), labels[train]), None, (spikes.take(test), labels[test]), 4, 3, encode
+    )
+
+
+def _mnist(s: Settings, folder: Path | None) -> TaskData:
+    if folder is None:
+        raise ValueError("MNIST needs --data DIR, the folder with its four idx files")
+    data = mnist(folder if not (folder / "mnist").is_dir() else folder / "mnist")
+    encode = _encoder(s, invert=True, silent_at_zero=True)
+
+    def part(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Labelled:
+        return encode(images.reshape(images.shape[0], -1) / 255.0), labels
+
+    n = data.train_labels.size
+    held_out = n // 12
+    used = min(s.train_samples or n, n - held_out)
+    return TaskData(
+        part(data.train_images[:used], data.train_labels[:used]),
+        part(data.train_images[n - held_out :], data.train_labels[n - held_out :]),
+        part(data.test_images, data.test_labels),
+        data.train_images[0].size + (s.bias_time is not None),
+        10,
+        encode,
+    )
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "yin-yang",
+            "three classes of points in a plane (Kriener et al. 2021); 5-120-3",
+            Settings(
+                hidden=(120,), tau_mem=20.0, tau_syn=5.0, capacitance=20.0,
+                first=(1.5, 0.78), later=(0.93, 0.1), t_min=10.0, t_max=40.0, bias_time=20.0,
+                until=60.0, tau0=0.5, tau1=6.4, gamma=0.003, lr=5e-3, lr_decay=0.95,
+                epochs=40, batch_size=32,
+            ),
+            _yin_yang,
+            plane=True,
+        ),
+        Task(
+            "xor",
+            "two inputs, early or late; 2-4-2",
+            Settings(
+                hidden=(4,), tau_mem=1 / 0.99, tau_syn=1.0, first=(3.0, 1.0), later=(2.0, 0.1),
+                t_min=0.0, t_max=1.0, bias_time=None, until=2.0, tau0=0.1, lr=0.1, epochs=100,
+                batch_size=4,
+            ),
+            _xor,
+            plane=True,
+        ),
+        Task(
+            "iris",
+            "three species of flowers, 80/20 split; 4-10-3",
+            Settings(
+                hidden=(10,), tau_mem=1 / 0.9, tau_syn=1.0, first=(3.0, 1.0), later=(2.0, 0.1),
+                t_min=0.0, t_max=16.0, bias_time=None, until=16.0, tau0=1.0, lr=0.05, epochs=50,
+                batch_size=30,
+            ),
+            _iris,
+        ),
+        Task(
+            "mnist",
+            "handwritten digits, pixels > 0 as latencies; 784-350-10; needs --data",
+            Settings(
+                hidden=(350,), tau_mem=20.0, tau_syn=5.0, capacitance=20.0,
+                first=(0.078, 0.045), later=(0.2, 0.37), t_min=0.0, t_max=20.0, bias_time=None,
+                until=40.0, tau0=0.5, tau1=6.4, gamma=0.003, lr=2e-3, lr_decay=0.95, epochs=10,
+                batch_size=64,
+            ),
+            _mnist,
+            needs_data=True,
+        ),
+    )
+}
+
+
+def override(settings: Settings, changes: dict[str, Any]) -> Settings:
+    """Settings with those of ``changes`` that are not None."""
+    return replace(settings, **{k: v for k, v in changes.items() if v is not None})
