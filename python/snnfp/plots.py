@@ -86,7 +86,7 @@ def raster_and_voltage(
         _voltages(axes[1, column], net, record, until, label, units)
         suffix = f" [{unit_of_time}]" if unit_of_time else ""
         axes[1, column].set_xlabel(f"time{suffix}")
-        axes[1, column].set_xlim(0, until)
+        axes[1, column].set_xlim(-0.01 * until, 1.01 * until)
     axes[0, 0].set_ylabel("neuron")
     axes[1, 0].set_ylabel(f"V of {list(panels[0][1].populations)[-1]}")
     return figure
@@ -134,7 +134,10 @@ def _voltages(
         fired = record.times[mine][record.neurons[mine] - p.offset == unit]
         axes.plot(fired, np.full(fired.size, thresholds[unit]), "v", ms=5, color=_COLOURS[k])
     axes.axhline(thresholds[chosen[0]], color="0.4", ls="--", lw=1, label="threshold")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
+    # Room above the threshold for the legend.
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.25 * (high - low))
+    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=4)
     _bare(axes)
 
 

@@ -71,6 +71,7 @@ class NeuronQueue {
   Id top() const { return heap_.front(); }
   Real time(Id j) const { return time_[j]; }
   Kind kind(Id j) const { return kind_[j]; }
+  bool holds(Id j) const { return place_[j] >= 0; }
 
   void set(Id j, Real time, Kind kind) {
     time_[j] = time;

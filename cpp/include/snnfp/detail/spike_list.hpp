@@ -9,6 +9,12 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class SpikeList {
  public:
+  void reserve(Size n) {
+    times_.reserve(n);
+    neurons_.reserve(n);
+    slopes_.reserve(n);
+    release_currents_.reserve(n);
+  }
   void push_back(Real time, Id neuron, Real slope) {
     times_.push_back(time);
     neurons_.push_back(neuron);

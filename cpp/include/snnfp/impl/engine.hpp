@@ -4,6 +4,7 @@
 #include "snnfp/impl/forward.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/reverse.hpp"
+#include "snnfp/impl/sweep_simulator.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -11,6 +12,12 @@ template <class Real>
 struct EngineFunctions {
   static void simulate(const Plan<Real>& plan, const SampleInput<Real>& input,
                        const RunLimits& limits, Interrupt& interrupt, SpikeSink<Real>& sink) {
+    if (!limits.queue_only && SweepSimulator<Real>::suits(plan)) {
+      SweepSimulator<Real> simulator(plan, input, limits, interrupt);
+      simulator.run();
+      sink.write(simulator.ordered_spikes().view(), nullptr);
+      return;
+    }
     QueueSimulator<Real, false> simulator(plan, input, limits, interrupt);
     simulator.run(nullptr);
     sink.write(simulator.spikes().view(), nullptr);
