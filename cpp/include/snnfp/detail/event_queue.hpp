@@ -1,6 +1,7 @@
 #pragma once
 // The global event queue: a total order over everything that happens in one sample.
-// At one time: crossings, then arrivals by (sender, projection, synapse), then releases.
+// At one time: crossings, then arrivals by (sender, projection, synapse), then releases. Without a
+// refractory time a release is part of its crossing.
 
 #include <algorithm>
 

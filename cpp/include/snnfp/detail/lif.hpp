@@ -54,7 +54,7 @@ inline Real step_response(Real d, Real beta) {
   return beta > Real(0) ? -exponential_parts(-beta * d).expm1() / beta : d;
 }
 
-// V and I at `t`; V is held at v_reset while t <= release (set only while refractory).
+// The state of one neuron.
 template <class Real>
 struct Membrane {
   Real v, i;

@@ -1,10 +1,12 @@
 #pragma once
 // Which spike of a neuron an arrival acts on. Between its own spikes a neuron's sensitivities flow
-// linearly, so every arrival is tied to one spike: the first of its target that is released at or
-// after it. MATH.md E8.
+// linearly, so every arrival is tied to one spike: the first of its target that it comes before, or
+// into whose refractory time it falls. MATH.md E8.
 
+#include <cmath>
+
+#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
-#include "snnfp/detail/lif.hpp"
 #include "snnfp/detail/vector.hpp"
 
 SNNFP_ISA_BEGIN
@@ -16,7 +18,8 @@ class SpikeIndex {
       : offsets_(plan.n_neurons + 1, 0),
         order_(spikes.count),
         rank_(spikes.count),
-        releases_(spikes.count) {
+        releases_(spikes.count),
+        last_held_(spikes.count) {
     for (Size k = 0; k < spikes.count; ++k) ++offsets_[spikes.neurons[k] + 1];
     for (Id j = 0; j < plan.n_neurons; ++j) offsets_[j + 1] += offsets_[j];
     Vector<Size> fill(offsets_.begin(), offsets_.end() - 1);
@@ -25,7 +28,11 @@ class SpikeIndex {
       const Size place = fill[j]++;
       order_[place] = k;
       rank_[k] = place;
-      releases_[place] = spikes.times[k] + plan.neurons.t_refractory.data()[j];
+      const Real refractory = plan.neurons.t_refractory.data()[j];
+      releases_[place] = spikes.times[k] + refractory;
+      last_held_[place] = refractory > Real(0)
+                              ? releases_[place]
+                              : std::nextafter(spikes.times[k], -never<Real>);
     }
   }
 
@@ -35,13 +42,16 @@ class SpikeIndex {
   Size spike(Size place) const { return order_[place]; }
   Size place(Size spike) const { return rank_[spike]; }
   Real release(Size place) const { return releases_[place]; }
+  // The last moment at which an arrival is still tied to the spike. Without a refractory time the
+  // release is at the spike itself, ahead of what arrives at that time.
+  Real last_held(Size place) const { return last_held_[place]; }
 
-  // The place of the first spike of j that is released at or after `time`; end(j) if none.
+  // The place of the spike of j that an arrival at `time` is tied to; end(j) if none.
   Size anchor(Id j, Real time) const {
     Size low = first(j), high = end(j);
     while (low < high) {
       const Size middle = (low + high) / 2;
-      if (releases_[middle] < time) {
+      if (last_held_[middle] < time) {
         low = middle + 1;
       } else {
         high = middle;
@@ -52,7 +62,7 @@ class SpikeIndex {
 
  private:
   Vector<Size> offsets_, order_, rank_;
-  Vector<Real> releases_;
+  Vector<Real> releases_, last_held_;
 };
 
 // Where neuron j started the free flight that ended in the spike at `place`: its last release, or

@@ -184,8 +184,12 @@ class QueueSimulator {
     spikes_.push_back(time, j, v1);
     state_[j] = {n.v_reset, before.i};
     time_[j] = time;
-    held_[j] = 1;
-    own_.set(j, time + n.t_refractory, Kind::release);
+    if (n.t_refractory > Real(0)) {
+      held_[j] = 1;
+      own_.set(j, time + n.t_refractory, Kind::release);
+    } else {
+      release(j, time);
+    }
     const Id population = plan_.population_of.data()[j];
     for (const Id p : plan_.from_population.data()[population])
       send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);

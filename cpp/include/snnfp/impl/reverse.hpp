@@ -138,7 +138,7 @@ class Reverse {
     for (Id t = 0; t < p.n_target; ++t) {
       const Id j = p.target_first + t;
       ahead.place[t] = index_.end(j);
-      if (index_.end(j) > index_.first(j)) ahead.bound[t] = index_.release(index_.end(j) - 1);
+      if (index_.end(j) > index_.first(j)) ahead.bound[t] = index_.last_held(index_.end(j) - 1);
     }
   }
 
@@ -160,14 +160,14 @@ class Reverse {
       ahead.lv[t] = lv_[k];
       ahead.li[t] = exp_of(-plan_.neurons.alpha.data()[j] * refractory) * li_[k];
       ahead.refractory[t] = refractory;
-      ahead.bound[t] = place > index_.first(j) ? index_.release(place - 1) : -never<Real>;
+      ahead.bound[t] = place > index_.first(j) ? index_.last_held(place - 1) : -never<Real>;
     }
   }
 
   // Arrivals through one projection come latest first, so each target's spike ahead only moves back.
   void move_back(Ahead<Real>& ahead, Size t, Id j, Real time) const {
     Size place = ahead.place[t];
-    while (place > index_.first(j) && time <= index_.release(place - 1)) --place;
+    while (place > index_.first(j) && time <= index_.last_held(place - 1)) --place;
     look(ahead, t, j, place, time);
   }
 

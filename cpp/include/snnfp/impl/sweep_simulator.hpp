@@ -216,7 +216,11 @@ class SweepSimulator {
     apart_[j] = held_apart;
     apart_state_[j] = {n.v_reset, before.i};
     apart_time_[j] = time;
-    own_.set(j, time + n.t_refractory, Kind::release);
+    if (n.t_refractory > Real(0)) {
+      own_.set(j, time + n.t_refractory, Kind::release);
+    } else {
+      release(j, time);
+    }
     for (const Id q : plan_.from_population.data()[plan_.population_of.data()[j]]) {
       keep(q, j - p.first, time);
       // Within the component it may arrive before anything else does.
