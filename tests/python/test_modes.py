@@ -1,0 +1,183 @@
+"""Forward mode, reverse mode and differences of one record."""
+
+import os
+
+import numpy as np
+import pytest
+import snnfp
+from networks import distance, quiet, random_network
+
+N_NETWORKS = int(os.environ.get("SNNFP_RANDOM_NETWORKS", "200"))
+
+
+def test_forward_equals_reverse():
+    """Many random networks: recurrent, with delays and refractory times, several spikes a neuron."""
+    worst = 0.0
+    several = 0
+    for seed in range(N_NETWORKS):
+        rng = np.random.default_rng(seed)
+        net, spikes = random_network(rng, hidden=int(rng.integers(2, 8)), recurrent=seed % 4 != 0)
+        record = quiet(net, spikes, until=8.0)
+        several += bool(np.max(record.counts("hidden")) > 1)
+        u = rng.normal(size=record.n_spikes)
+        reverse = record.vjp(u, wrt="*")
+        forward = record.vjp(u, wrt="*", mode="forward")
+        worst = max(worst, distance(forward, reverse))
+    assert several > N_NETWORKS // 2
+    assert worst <= 1e-12
+
+
+def test_adjoint_identity():
+    """<J v, u> = <v, J' u>."""
+    for seed in range(50):
+        rng = np.random.default_rng(1000 + seed)
+        net, spikes = random_network(rng)
+        record = quiet(net, spikes, until=8.0)
+        u = rng.normal(size=record.n_spikes)
+        gradient = record.vjp(u, wrt="*")
+        v = {k: rng.normal(size=g.shape) for k, g in gradient.items()}
+        along = record.jvp(v)
+        left = float(u @ along)
+        right = sum(float(np.sum(v[k] * gradient[k])) for k in v)
+        scale = float(np.abs(u) @ np.abs(along)) + 1e-300
+        assert abs(left - right) <= 1e-12 * scale
+
+
+def test_jacobian_holds_jvp_and_vjp():
+    rng = np.random.default_rng(5)
+    net, spikes = random_network(rng, samples=3)
+    record = quiet(net, spikes, until=8.0)
+    jacobian = record.jacobian(of=np.arange(record.n_spikes), wrt="*")
+    v = {k: rng.normal(size=j.shape[1:]) for k, j in jacobian.items()}
+    along = sum(j.reshape(record.n_spikes, -1) @ v[k].reshape(-1) for k, j in jacobian.items())
+    np.testing.assert_allclose(record.jvp(v), along, rtol=1e-11, atol=1e-13)
+    u = rng.normal(size=record.n_spikes)
+    gradient = record.vjp(u, wrt="*")
+    for k, j in jacobian.items():
+        np.testing.assert_allclose(np.tensordot(u, j, axes=1), gradient[k], rtol=1e-10, atol=1e-12)
+
+
+def test_jacobian_of_chosen_spikes():
+    net, spikes = random_network(np.random.default_rng(6), samples=3)
+    record = quiet(net, spikes, until=8.0)
+    every = record.jacobian(of=np.arange(record.n_spikes), wrt="*.weight")
+    of_output = record.jacobian(of="output", wrt="*.weight")
+    first = record.first_indices("output")
+    of_first = record.jacobian(of=first, wrt="*.weight")
+    for k, full in every.items():
+        assert np.array_equal(of_output[k], full[record.indices("output")])
+        assert of_first[k].shape == first.shape + full.shape[1:]
+        assert np.array_equal(of_first[k][first >= 0], full[first[first >= 0]])
+        assert not np.any(of_first[k][first < 0])
+
+
+def test_jacobian_blocks_are_the_jacobian():
+    net, spikes = random_network(np.random.default_rng(7))
+    record = quiet(net, spikes, until=8.0)
+    whole = record.jacobian(of="output", wrt="*")
+    rebuilt = {k: np.full((v.shape[0], v[0].size), np.nan) for k, v in whole.items()}
+    for name, elements, block in record.jacobian_blocks(of="output", wrt="*", columns=5):
+        assert block.shape[-1] <= 5
+        rebuilt[name][:, elements] = block
+    for k, v in whole.items():
+        assert np.array_equal(rebuilt[k].reshape(v.shape), v)
+
+
+def test_jacobian_that_does_not_fit_says_so_first():
+    net = snnfp.Network()
+    x = net.input(3000)
+    h = net.population(3000, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=2.0), name="hidden")
+    net.connect(x, h, snnfp.Dense(weight=np.zeros((3000, 3000))))
+    record = snnfp.simulate(net, snnfp.Spikes([], [], [0, 0], size=3000), until=30.0)
+    assert record.n_spikes > 30_000
+    with pytest.raises(MemoryError, match=r"needs .* GiB.*jacobian_blocks"):
+        record.jacobian(of="hidden", wrt="*.weight")
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_any_subset_of_parameters(mode):
+    net, spikes = random_network(np.random.default_rng(8))
+    record = quiet(net, spikes, until=8.0)
+    u = np.cos(np.arange(record.n_spikes))
+    every = record.vjp(u, wrt="*", mode=mode)
+    assert set(every) == {*net.parameters, "input.times"}
+    for name, value in every.items():
+        alone = record.vjp(u, wrt=name, mode=mode)
+        assert list(alone) == [name]
+        assert np.array_equal(alone[name], value)
+        shape = spikes.times.shape if name == "input.times" else net.parameters[name].shape
+        assert value.shape == shape
+
+
+@pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
+def test_against_differences():
+    """Central differences on random networks; cases whose spike pattern changes are left out."""
+    errors, checked, left_out = [], 0, 0
+    loss = snnfp.losses.SpikeTimeFunction(
+        function=lambda record, labels: (
+            float(np.cos(np.arange(record.n_spikes)) @ record.times),
+            np.cos(np.arange(record.n_spikes)),
+        )
+    )
+    for seed in range(60):
+        net, spikes = random_network(np.random.default_rng(2000 + seed), samples=1, until=6.0)
+        result = snnfp.testing.check_gradient(
+            net, spikes, None, loss, until=6.0, step=1e-6, tolerance=1e-4, max_elements=6, seed=seed
+        )
+        checked += result.checked
+        left_out += result.left_out
+        if result.checked:
+            errors.append(result.max_error)
+    assert checked > 2000
+    assert left_out <= 0.05 * (checked + left_out)
+    assert np.median(errors) <= 1e-7
+
+
+@pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
+def test_check_gradient_finds_a_wrong_gradient():
+    net, spikes = random_network(np.random.default_rng(9))
+
+    def wrong(record, labels):
+        u = np.ones(record.n_spikes)
+        return float(np.sum(record.times)), 1.01 * u
+
+    result = snnfp.testing.check_gradient(net, spikes, None, wrong, until=6.0)
+    assert not result.ok
+    assert result.worst is not None
+
+
+def test_float_gradients_follow_double():
+    for seed in range(20):
+        net, spikes = random_network(np.random.default_rng(seed), recurrent=False)
+        single, _ = random_network(np.random.default_rng(seed), recurrent=False, dtype=np.float32)
+        a, b = quiet(net, spikes, until=6.0), quiet(single, spikes, until=6.0)
+        if a.min_slope < 0.05 or not np.array_equal(a.neurons, b.neurons):
+            continue
+        u = np.cos(np.arange(a.n_spikes))
+        assert distance(b.vjp(u, wrt="*"), a.vjp(u, wrt="*")) <= 2e-2
+
+
+def test_gradient_of_one_neuron_by_hand():
+    """tau_mem = inf, step current: V = w (t - s) / C, so f = s + C theta / w."""
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(
+        1, snnfp.LIF(tau_mem=np.inf, tau_syn=np.inf, threshold=1.5, capacitance=2.0), name="h"
+    )
+    net.connect(x, h, snnfp.Dense(weight=[[4.0]], delay=0.25))
+    record = snnfp.simulate(net, snnfp.Spikes([1.0], [0], [0, 1], size=1), until=2.25)
+    assert record.times.tolist() == [2.0]
+    gradient = record.vjp([1.0], wrt="*")
+    expected = {
+        "h.threshold": 2.0 / 4.0,
+        "h.capacitance": 1.5 / 4.0,
+        "h.v_reset": 0.0,
+        "h.bias": -0.75 * 0.75 / 1.5 / 1.0 * 1.0 / (4.0 / 2.0) * 2.0,
+        "h.t_refractory": 0.0,
+        "input_to_h.weight": -2.0 * 1.5 / 16.0,
+        "input_to_h.delay": 1.0,
+        "input.times": 1.0,
+    }
+    expected["h.bias"] = -(2.0 / 2.0) / (4.0 / 2.0)  # dV/db = t / C at t = 2, V' = w / C
+    for name, value in expected.items():
+        assert gradient[name].reshape(-1)[0] == pytest.approx(value, rel=1e-14, abs=1e-15), name

@@ -1,0 +1,1 @@
+"""The equations of snnfp a second time, slow and plain."""
