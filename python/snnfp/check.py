@@ -172,7 +172,9 @@ def run_check(paths: Iterable[str | Path], print: Callable[[str], object] = prin
         The number of cases that fail.
     """
     failed = 0
-    print(f"{'case':32} {'mode':8} {'spikes':>6} {'time error':>12} {'gradient error':>15}  verdict")
+    print(
+        f"{'case':32} {'mode':8} {'spikes':>6} {'time error':>12} {'gradient error':>15}  verdict"
+    )
     for path in paths:
         case = load_case(path)
         good = True

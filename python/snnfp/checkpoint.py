@@ -70,7 +70,7 @@ def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, st
         raise FileNotFoundError(f"{path}: no such file, expected a safetensors file")
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
-            arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            arrays = {k: file.get_tensor(k) for k in file.keys()}
             return arrays, dict(file.metadata() or {})
     except (safetensors.SafetensorError, ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: not a whole safetensors file: {error}") from error

@@ -37,8 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         # Defaults stay None here, so that what the user said can be told from what is the default.
         p = tasks.add_parser(task.name, help=task.help)
 
-        def setting(group: argparse._ArgumentGroup, flag: str, type_: object, text: str,
-                    default: object, **extra: object) -> None:
+        def setting(
+            group: argparse._ArgumentGroup,
+            flag: str,
+            type_: object,
+            text: str,
+            default: object,
+            **extra: object,
+        ) -> None:
             group.add_argument(flag, type=type_, help=f"{text} (default: {default})", **extra)  # type: ignore[arg-type]
 
         model = p.add_argument_group("model")
@@ -48,12 +54,26 @@ def _parser() -> argparse.ArgumentParser:
         setting(model, "--tau-syn", float, "synaptic time constant", s.tau_syn)
         setting(model, "--capacitance", float, "capacitance", s.capacitance)
         setting(model, "--threshold", float, "threshold", s.threshold)
-        setting(model, "--first", _pair, "mean,std of the first layer's initial weights",
-                "%g,%g" % s.first, metavar="M,S")
-        setting(model, "--later", _pair, "mean,std of the later layers' initial weights",
-                "%g,%g" % s.later, metavar="M,S")
-        setting(model, "--dtype", str, "float64 or float32", s.dtype,
-                choices=("float64", "float32"))
+        setting(model, "--t-refractory", float, "refractory time", s.t_refractory)
+        setting(
+            model,
+            "--first",
+            _pair,
+            "mean,std of the first layer's initial weights",
+            "%g,%g" % s.first,
+            metavar="M,S",
+        )
+        setting(
+            model,
+            "--later",
+            _pair,
+            "mean,std of the later layers' initial weights",
+            "%g,%g" % s.later,
+            metavar="M,S",
+        )
+        setting(
+            model, "--dtype", str, "float64 or float32", s.dtype, choices=("float64", "float32")
+        )
         coding = p.add_argument_group("encoding and loss")
         setting(coding, "--t-min", float, "earliest input", s.t_min)
         setting(coding, "--t-max", float, "latest input", s.t_max)
@@ -66,23 +86,40 @@ def _parser() -> argparse.ArgumentParser:
         setting(learning, "--epochs", int, "epochs", s.epochs)
         setting(learning, "--batch-size", int, "samples a step", s.batch_size)
         setting(learning, "--lr", float, "learning rate of Adam", s.lr)
-        setting(learning, "--lr-decay", float, "its factor an epoch", s.lr_decay)
+        setting(
+            learning,
+            "--lr-decay",
+            float,
+            "its factor an epoch",
+            s.lr_decay if s.lr_decay is not None else "half a cosine down to zero",
+        )
         setting(learning, "--clip-norm", float, "largest norm of a gradient", s.clip_norm)
-        setting(learning, "--bump", float, "weight bump for silent neurons, 0: none", s.bump)
-        setting(learning, "--train-samples", int, "use only so many training samples",
-                s.train_samples)
+        setting(learning, "--bump", float, "remedy for silent hidden neurons, 0: none", s.bump)
+        setting(learning, "--label-bump", float, "remedy for silent labels, 0: none", s.label_bump)
+        setting(
+            learning, "--train-samples", int, "use only so many training samples", s.train_samples
+        )
         setting(learning, "--seed", int, "seed of weights and batches", s.seed)
-        setting(learning, "--mode", str, "gradient by the adjoint or by forward propagation",
-                s.mode, choices=("reverse", "forward"))
+        setting(
+            learning,
+            "--mode",
+            str,
+            "gradient by the adjoint or by forward propagation",
+            s.mode,
+            choices=("reverse", "forward"),
+        )
         setting(learning, "--threads", int, "threads", "all")
         learning.add_argument("--target", type=float, help="stop at this validation accuracy")
         run = p.add_argument_group("run")
-        run.add_argument("--data", type=Path, metavar="DIR", required=task.needs_data,
-                         help="folder of the data")
-        run.add_argument("--out", type=Path, metavar="DIR",
-                         help="run folder (default: runs/<task>-<n>)")
-        run.add_argument("--resume", type=Path, metavar="FILE",
-                         help="checkpoint of an earlier run to go on from")
+        run.add_argument(
+            "--data", type=Path, metavar="DIR", required=task.needs_data, help="folder of the data"
+        )
+        run.add_argument(
+            "--out", type=Path, metavar="DIR", help="run folder (default: runs/<task>-<n>)"
+        )
+        run.add_argument(
+            "--resume", type=Path, metavar="FILE", help="checkpoint of an earlier run to go on from"
+        )
         run.add_argument("--no-progress", action="store_true", help="no progress bar")
         run.add_argument("--no-plots", action="store_true", help="no pictures")
 

@@ -85,7 +85,9 @@ class FirstSpikeLoss:
     def accuracy(self, record: Record, labels: ArrayLike) -> float:
         """Fraction of samples whose first output spike is the label's."""
         p = self.readout(record)
-        return float(np.mean(self.predict(record) == check_labels(labels, record.n_samples, p.size)))
+        return float(
+            np.mean(self.predict(record) == check_labels(labels, record.n_samples, p.size))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,7 +118,9 @@ class Parameters(MutableMapping[str, NDArray[Any]]):
         self._network._set(self._network._known(name), value)
 
     def __delitem__(self, name: str) -> None:
-        raise TypeError(f"parameter {name} belongs to the network's structure: it can be replaced only")
+        raise TypeError(
+            f"parameter {name} belongs to the network's structure: it can be replaced only"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._network._values)
@@ -178,7 +180,9 @@ class Network:
         self._check_new(name)
         size = _count(size, f"size of population {name}")
         if not isinstance(neuron, LIF):
-            raise TypeError(f"the neuron of population {name} is {neuron!r}, expected snnfp.LIF(...)")
+            raise TypeError(
+                f"the neuron of population {name} is {neuron!r}, expected snnfp.LIF(...)"
+            )
         values = {
             key: self._shaped(value, f"{name}.{key}", ((), (size,)))
             for key, value in neuron.values().items()
@@ -211,7 +215,9 @@ class Network:
         source = self._own(source)
         target_group = self._own(target)
         if isinstance(target_group, Input):
-            raise TypeError(f"the target of a projection is input {target_group.name}, expected a population")
+            raise TypeError(
+                f"the target of a projection is input {target_group.name}, expected a population"
+            )
         name = name or f"{source.name}_to_{target_group.name}"
         self._check_new(name)
         layout: SparseLayout | None = None
@@ -300,7 +306,9 @@ class Network:
         names = (*self._values, *(f"{g}.times" for g in self.inputs))
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
-                raise KeyError(f"{pattern!r} matches no parameter, expected one of: {', '.join(names)}")
+                raise KeyError(
+                    f"{pattern!r} matches no parameter, expected one of: {', '.join(names)}"
+                )
         return tuple(n for n in names if any(fnmatchcase(n, p) for p in patterns))
 
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
@@ -335,7 +343,9 @@ class Network:
 
         arrays, metadata = load_arrays(path)
         if metadata.get("fingerprint") != self.fingerprint():
-            raise FormatError(f"{path} holds the parameters of another network: {self._difference(metadata)}")
+            raise FormatError(
+                f"{path} holds the parameters of another network: {self._difference(metadata)}"
+            )
         for name, value in arrays.items():
             self.parameters[name] = value
 
@@ -362,7 +372,8 @@ class Network:
         return hashlib.sha256(json.dumps(self.structure()).encode()).hexdigest()
 
     def __repr__(self) -> str:
-        parts = [f"{g.name}[{g.size}]" for g in (*self.inputs.values(), *self.populations.values())]
+        groups: list[Input | Population] = [*self.inputs.values(), *self.populations.values()]
+        parts = [f"{g.name}[{g.size}]" for g in groups]
         parts += [f"{p.name} ({p.kind})" for p in self.projections.values()]
         return f"Network({self.dtype}: {', '.join(parts)})"
 
@@ -371,6 +382,8 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        # Read-only flags do not survive pickling and copying.
+        self._values = {k: v if v is None else freeze(v) for k, v in self._values.items()}
         rebuilt = Network(self.dtype)
         core = self._core = rebuilt._core
         for group in self.inputs.values():
@@ -393,7 +406,9 @@ class Network:
 
     def _check_new(self, name: str) -> None:
         if not isinstance(name, str) or not name or any(c in name for c in ".*?[]"):
-            raise ValueError(f"the name {name!r} is empty or has one of . * ? [ ], expected a plain name")
+            raise ValueError(
+                f"the name {name!r} is empty or has one of . * ? [ ], expected a plain name"
+            )
         if name in self.inputs or name in self.populations or name in self.projections:
             raise ValueError(f"the name {name!r} is taken, expected a new one (name=...)")
 
@@ -407,7 +422,9 @@ class Network:
 
     def _known(self, name: str) -> str:
         if name not in self._values:
-            raise KeyError(f"{name!r} is not a parameter, expected one of: {', '.join(self._values)}")
+            raise KeyError(
+                f"{name!r} is not a parameter, expected one of: {', '.join(self._values)}"
+            )
         return name
 
     def _stored(self, wrt: Selection) -> list[str]:
@@ -423,9 +440,7 @@ class Network:
                 raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
         return freeze(array)
 
-    def _initial(
-        self, name: str, value: Any, shapes: tuple[tuple[int, ...], ...]
-    ) -> NDArray[Any]:
+    def _initial(self, name: str, value: Any, shapes: tuple[tuple[int, ...], ...]) -> NDArray[Any]:
         if isinstance(value, Initialiser):
             return np.zeros(shapes[-1], dtype=self.dtype)
         return self._shaped(value, name, shapes)

@@ -19,7 +19,10 @@ Arrays = dict[str, NDArray[Any]]
 class Optimiser(Protocol):
     """What :func:`snnfp.fit` asks of an optimiser. The state is a dict of arrays, ready to save."""
 
-    lr: float
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        ...
 
     def init(self, parameters: Arrays) -> Arrays:
         """The state before the first step."""

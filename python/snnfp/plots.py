@@ -77,8 +77,9 @@ def raster_and_voltage(
         unit_of_time: for the axis label.
     """
     figure = _figure(5.5 * len(panels), 6.0)
-    axes = figure.subplots(2, len(panels), squeeze=False, sharex="all", sharey="row",
-                           height_ratios=(3, 2))
+    axes = figure.subplots(
+        2, len(panels), squeeze=False, sharex="all", sharey="row", height_ratios=(3, 2)
+    )
     for column, (title, net) in enumerate(panels):
         record = simulate(net, spikes, until=until)
         _raster(axes[0, column], net, spikes, record)
@@ -102,7 +103,9 @@ def _raster(axes: Any, net: Network, spikes: Spikes, record: Record) -> None:
     base, ticks, names = 0.0, [], []
     for colour, (name, times, units, size) in zip(_COLOURS * len(groups), groups, strict=False):
         scale = max(1.0, tallest / 4 / size)
-        axes.scatter(times, base + (units + 0.5) * scale, s=14, marker="|", color=colour, linewidths=1.2)
+        axes.scatter(
+            times, base + (units + 0.5) * scale, s=14, marker="|", color=colour, linewidths=1.2
+        )
         ticks.append(base + size * scale / 2)
         names.append(f"{name}\n({size})")
         base += size * scale
@@ -122,15 +125,22 @@ def _voltages(
     mine = record.indices(p)
     # A grid for the curves, and both sides of every reset so that it is drawn upright.
     resets = np.asarray(record.times[mine], dtype=np.float64)
-    grid = np.unique(np.concatenate([
-        np.linspace(0, until, 1200), resets, np.nextafter(resets, 0, dtype=record.times.dtype)
-    ]))
+    grid = np.unique(
+        np.concatenate(
+            [np.linspace(0, until, 1200), resets, np.nextafter(resets, 0, dtype=record.times.dtype)]
+        )
+    )
     probed = record.probe(p, grid[grid <= until], units=chosen)
     thresholds = np.broadcast_to(net.parameters[f"{p.name}.threshold"], (p.size,))
     for k, unit in enumerate(chosen):
         bold = unit == label
-        axes.plot(probed.times, probed.voltage[0, k], color=_COLOURS[k],
-                  lw=2.0 if bold else 1.0, label=f"{unit}{' (label)' if bold else ''}")
+        axes.plot(
+            probed.times,
+            probed.voltage[0, k],
+            color=_COLOURS[k],
+            lw=2.0 if bold else 1.0,
+            label=f"{unit}{' (label)' if bold else ''}",
+        )
         fired = record.times[mine][record.neurons[mine] - p.offset == unit]
         axes.plot(fired, np.full(fired.size, thresholds[unit]), "v", ms=5, color=_COLOURS[k])
     axes.axhline(thresholds[chosen[0]], color="0.4", ls="--", lw=1, label="threshold")
@@ -175,14 +185,29 @@ def decision_map(
     wrong = given != c
     figure = _figure(5.2, 5.2)
     axes = figure.subplots()
-    axes.imshow(classes, origin="lower", extent=(0, 1, 0, 1), cmap=colours, vmin=-1, vmax=6,
-                alpha=0.45, interpolation="nearest")
+    axes.imshow(
+        classes,
+        origin="lower",
+        extent=(0, 1, 0, 1),
+        cmap=colours,
+        vmin=-1,
+        vmax=6,
+        alpha=0.45,
+        interpolation="nearest",
+    )
     for k in range(int(c.max()) + 1):
         own = (c == k) & ~wrong
         axes.scatter(xy[own, 0], xy[own, 1], s=9, color=_COLOURS[k], label=f"class {k}")
-    axes.scatter(xy[wrong, 0], xy[wrong, 1], s=26, marker="x", color="black",
-                 label=f"wrong ({wrong.sum()} of {wrong.size})")
-    axes.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), aspect="equal",
-             title="first output spike")
+    axes.scatter(
+        xy[wrong, 0],
+        xy[wrong, 1],
+        s=26,
+        marker="x",
+        color="black",
+        label=f"wrong ({wrong.sum()} of {wrong.size})",
+    )
+    axes.set(
+        xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), aspect="equal", title="first output spike"
+    )
     axes.legend(frameon=True, fontsize=8, loc="upper right")
     return figure

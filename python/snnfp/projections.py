@@ -80,7 +80,9 @@ class Sparse:
         """
         rows = _ids(indptr, "indptr", np.int64)
         if rows.size < 2 or rows[0] != 0 or np.any(np.diff(rows) < 0):
-            raise ValueError("indptr does not start at 0 and ascend, expected compressed sparse rows")
+            raise ValueError(
+                "indptr does not start at 0 and ascend, expected compressed sparse rows"
+            )
         targets = _ids(indices, "indices", np.int32)
         if rows[-1] != targets.size:
             raise ValueError(

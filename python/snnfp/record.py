@@ -62,7 +62,9 @@ class Record:
         self._slots = dict(net._slots)
         self._shapes = {k: v.shape for k, v in net._values.items() if v is not None}
         self._constants = {
-            k: v for k, v in net._values.items() if k.split(".")[-1] in _TANGENCY_PARAMETERS
+            k: v
+            for k, v in net._values.items()
+            if v is not None and k.split(".")[-1] in _TANGENCY_PARAMETERS
         }
         self._probed: dict[str, Probed] = {}
         self.until = until
@@ -127,17 +129,30 @@ class Record:
         flat = rows * p.size + (self.neurons[at] - p.offset)
         return np.bincount(flat, minlength=self.n_samples * p.size).reshape(-1, p.size)
 
+    def sent(self, group: str | Population) -> NDArray[np.int64]:
+        """Number of spikes of each unit of a population or input, ``[samples, n]``."""
+        name = getattr(group, "name", group)
+        if name not in self._net.inputs:
+            return self.counts(name)
+        batch = self._groups[self._net.inputs[name].index]
+        flat = np.repeat(np.arange(len(batch)), np.diff(batch.offsets)) * batch.size + batch.units
+        return np.bincount(flat, minlength=len(batch) * batch.size).reshape(-1, batch.size)
+
+    def fires(self, population: str | Population) -> NDArray[np.bool_]:
+        """Whether each neuron fires in any sample, ``[n]``."""
+        p = self._population(population)
+        fires: NDArray[np.bool_] = self._counts[p.offset : p.offset + p.size] > 0
+        return fires
+
     def is_silent(self, population: str | Population) -> bool:
         """Whether the population fires no spike in the whole batch."""
-        p = self._population(population)
-        return not self._counts[p.offset : p.offset + p.size].any()
+        return not self.fires(population).any()
 
     def silent_fraction(self, population: str | Population | None = None) -> Any:
         """Fraction of a population's neurons that fire in no sample; of all, as a dict, if None."""
         if population is None:
             return {name: self.silent_fraction(name) for name in self._net.populations}
-        p = self._population(population)
-        return float(np.mean(self._counts[p.offset : p.offset + p.size] == 0))
+        return float(np.mean(~self.fires(population)))
 
     @property
     def min_slope(self) -> float:
@@ -252,9 +267,7 @@ class Record:
             owner = self._projection(name)
             parts.append(owner.to_core(value) if owner else value.reshape(-1))
         flat = np.ascontiguousarray(np.concatenate(parts)) if parts else self.times[:0]
-        result: NDArray[Any] = self._core.jvp(
-            self._codes(names), flat, execution(*self._execution)
-        )
+        result: NDArray[Any] = self._core.jvp(self._codes(names), flat, execution(*self._execution))
         return result
 
     def jacobian(
@@ -422,9 +435,7 @@ class Record:
                 )
         bad = np.flatnonzero(~np.isfinite(flat))
         if bad.size:
-            raise ValueError(
-                f"cotangents[{bad[0]}] is {flat[bad[0]]}, expected a finite number"
-            )
+            raise ValueError(f"cotangents[{bad[0]}] is {flat[bad[0]]}, expected a finite number")
         return freeze(flat)
 
 

@@ -21,21 +21,23 @@ from snnfp.testing import check_gradient
 
 __all__ = ["run_selfcheck"]
 
+_UNTIL = 8.0
+
 
 def _example() -> tuple[Network, Spikes]:
     """A small recurrent network with every feature that gradients flow through."""
     net = Network()
     x = net.input(6)
     h = net.population(
-        20, LIF(tau_mem=3.0, tau_syn=1.0, t_refractory=0.2, v_reset=-0.1, bias=0.05), name="hidden"
+        20, LIF(tau_mem=3.0, tau_syn=1.0, t_refractory=0.2, v_reset=-0.1, bias=0.02), name="hidden"
     )
     y = net.population(3, LIF(tau_mem=2.0, tau_syn=2.0), name="output")
-    net.connect(x, h, Dense(weight=Normal(0.6, 0.4), delay=0.1))
-    net.connect(h, h, Dense(weight=Normal(0.0, 0.1), delay=0.5))
+    net.connect(x, h, Dense(weight=Normal(0.5, 0.3), delay=0.1))
+    net.connect(h, h, Dense(weight=Normal(0.0, 0.05), delay=0.5))
     net.connect(h, y, Dense(weight=Normal(0.3, 0.2)))
     net.initialise(seed=1)
     rng = np.random.default_rng(2)
-    pairs = [(rng.uniform(0, 8, 24), rng.integers(0, 6, 24)) for _ in range(8)]
+    pairs = [(rng.uniform(0, 8, 12), rng.integers(0, 6, 12)) for _ in range(8)]
     return net, Spikes.from_pairs(pairs, size=6)
 
 
@@ -62,8 +64,10 @@ def run_selfcheck(print: Callable[[str], object] = print) -> int:
         weights = np.cos(np.arange(times.size))
         return float(weights @ times), weights
 
-    check = check_gradient(net, spikes, None, loss, until=10.0, max_elements=20, tolerance=1e-6)
-    record = simulate(net, spikes, until=10.0)
+    check = check_gradient(
+        net, spikes, None, loss, until=_UNTIL, max_elements=20, step=1e-6, tolerance=1e-6
+    )
+    record = simulate(net, spikes, until=_UNTIL)
     cotangents = np.cos(np.arange(record.n_spikes))
     reverse = record.vjp(cotangents, wrt="*")
     forward = record.vjp(cotangents, wrt="*", mode="forward")
@@ -75,7 +79,7 @@ def run_selfcheck(print: Callable[[str], object] = print) -> int:
     available = [i for i, name in enumerate(ISAS) if i and _core.resolve_isa(i) == name]
     for isa in (ISAS[i] for i in available):
         for n_threads in (1, 2, 3, 8):
-            r = simulate(net, spikes, until=10.0, n_threads=n_threads, isa=isa)
+            r = simulate(net, spikes, until=_UNTIL, n_threads=n_threads, isa=isa)
             digest = hashlib.sha256(r.times.tobytes() + r.neurons.tobytes())
             for gradient in r.vjp(cotangents, wrt="*").values():
                 digest.update(gradient.tobytes())

@@ -120,17 +120,23 @@ class Spikes:
     # -- conversions -----------------------------------------------------------------------------
 
     @classmethod
-    def from_pairs(cls, batch: Sequence[tuple[ArrayLike, ArrayLike]], *, size: int) -> Spikes:
+    def from_pairs(
+        cls,
+        batch: Sequence[tuple[ArrayLike, ArrayLike]] | tuple[ArrayLike, ArrayLike],
+        *,
+        size: int,
+    ) -> Spikes:
         """From one ``(times, units)`` pair a sample, sorted here (equal times keep their order).
 
         Args:
             batch: one pair of arrays a sample; a single ``(times, units)`` tuple is one sample.
             size: number of channels.
         """
-        if isinstance(batch, tuple) and len(batch) == 2 and np.ndim(batch[0]) == 1:
-            batch = [batch]
+        samples: Sequence[Any] = batch
+        if isinstance(batch, tuple) and len(batch) == 2 and np.ndim(batch[0]) == 1:  # type: ignore[arg-type]
+            samples = [batch]
         times, units, counts = [], [], []
-        for s, pair in enumerate(batch):
+        for s, pair in enumerate(samples):
             if len(pair) != 2:
                 raise ValueError(f"sample {s} has {len(pair)} arrays, expected (times, units)")
             t = _vector(pair[0], f"times of sample {s}", "fiu", np.dtype(np.float64))
@@ -146,9 +152,7 @@ class Spikes:
         return cls._of_parts(times, units, counts, size)
 
     @classmethod
-    def from_lists(
-        cls, batch: Sequence[Sequence[ArrayLike]], *, size: int | None = None
-    ) -> Spikes:
+    def from_lists(cls, batch: Sequence[Sequence[ArrayLike]], *, size: int | None = None) -> Spikes:
         """From a list a sample of a list a channel of spike times.
 
         Args:
@@ -294,9 +298,7 @@ class Spikes:
         return grid
 
     @classmethod
-    def _of_parts(
-        cls, times: list[Any], units: list[Any], counts: list[int], size: int
-    ) -> Spikes:
+    def _of_parts(cls, times: list[Any], units: list[Any], counts: list[int], size: int) -> Spikes:
         if not counts:
             raise ValueError("the batch is empty, expected at least one sample")
         return cls(
@@ -341,8 +343,7 @@ def _check(t: NDArray[Any], u: NDArray[Any], o: NDArray[Any], size: int) -> None
         raise ValueError(f"offsets[{i}] is {o[i]}, expected at least offsets[{i - 1}] = {o[i - 1]}")
     if t.size != u.size or o[-1] != t.size:
         raise ValueError(
-            f"{t.size} times, {u.size} units and a last offset of {o[-1]}, "
-            "expected the same number"
+            f"{t.size} times, {u.size} units and a last offset of {o[-1]}, expected the same number"
         )
 
     def where(k: int) -> str:

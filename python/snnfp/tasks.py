@@ -19,7 +19,7 @@ from snnfp.neurons import LIF
 from snnfp.projections import Dense
 from snnfp.spikes import Spikes
 
-__all__ = ["TASKS", "Settings", "Task", "TaskData", "build_network", "make_loss"]
+__all__ = ["TASKS", "Settings", "Task", "TaskData", "build_network", "hidden_names", "make_loss"]
 
 Labelled = tuple[Spikes, NDArray[np.int64]]
 
@@ -28,7 +28,9 @@ Labelled = tuple[Spikes, NDArray[np.int64]]
 class Settings:
     """Everything that decides the outcome of a training run; written to ``config.json``.
 
-    Times are in the task's own unit. ``first`` and ``later`` are (mean, standard deviation) of the
+    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch; None:
+    half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
+    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are (mean, standard deviation) of the
     initial weights of the first layer and of those after it.
     """
 
@@ -37,6 +39,7 @@ class Settings:
     tau_syn: float
     capacitance: float = 1.0
     threshold: float = 1.0
+    t_refractory: float = 0.0
     first: tuple[float, float]
     later: tuple[float, float]
     t_min: float
@@ -47,11 +50,12 @@ class Settings:
     tau1: float = 1.0
     gamma: float = 0.0
     lr: float
-    lr_decay: float = 1.0
+    lr_decay: float | None = None
     epochs: int
     batch_size: int
     clip_norm: float | None = None
     bump: float = 0.0
+    label_bump: float = 0.0
     train_samples: int | None = None
     seed: int = 0
     mode: str = "reverse"
@@ -83,6 +87,12 @@ class Task:
     plane: bool = False
 
 
+def hidden_names(settings: Settings) -> list[str]:
+    """Names of the hidden populations."""
+    n = len(settings.hidden)
+    return ["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]
+
+
 def build_network(settings: Settings, channels: int, classes: int) -> Network:
     """A feed-forward network ``channels - hidden ... - classes`` with initial weights drawn."""
     net = Network(dtype=np.dtype(settings.dtype))
@@ -91,12 +101,11 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
         tau_syn=settings.tau_syn,
         capacitance=settings.capacitance,
         threshold=settings.threshold,
+        t_refractory=settings.t_refractory,
     )
     before: Any = net.input(channels, name="input")
-    names = [f"hidden{k + 1}" if len(settings.hidden) > 1 else "hidden"
-             for k in range(len(settings.hidden))]
-    for k, (name, size) in enumerate(zip([*names, "output"], [*settings.hidden, classes],
-                                         strict=True)):
+    names = [*hidden_names(settings), "output"]
+    for k, (name, size) in enumerate(zip(names, [*settings.hidden, classes], strict=True)):
         group = net.population(size, neuron, name=name)
         net.connect(before, group, Dense(weight=Normal(*(settings.later if k else settings.first))))
         before = group
@@ -118,7 +127,10 @@ def _encoder(s: Settings, **options: Any) -> Callable[[NDArray[np.float64]], Spi
 
 def _yin_yang(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s)
-    parts = [yin_yang(n, seed=seed) for n, seed in ((s.train_samples or 5000, 42), (1000, 41), (1000, 40))]
+    parts = [
+        yin_yang(n, seed=seed)
+        for n, seed in ((s.train_samples or 5000, 42), (1000, 41), (1000, 40))
+    ]
     train, validation, test = ((encode(x), y) for x, y in parts)
     return TaskData(train, validation, test, 5 if s.bias_time is not None else 4, 3, encode)
 
@@ -172,10 +184,26 @@ TASKS = {
             "yin-yang",
             "three classes of points in a plane (Kriener et al. 2021); 5-120-3",
             Settings(
-                hidden=(120,), tau_mem=20.0, tau_syn=5.0, capacitance=20.0,
-                first=(1.5, 0.78), later=(0.93, 0.1), t_min=10.0, t_max=40.0, bias_time=20.0,
-                until=60.0, tau0=0.5, tau1=6.4, gamma=0.003, lr=5e-3, lr_decay=0.95,
-                epochs=40, batch_size=32,
+                hidden=(120,),
+                tau_mem=20.0,
+                tau_syn=20.0,
+                capacitance=20.0,
+                t_refractory=20.0,
+                first=(0.8, 1.5),
+                later=(0.1, 0.2),
+                t_min=10.0,
+                t_max=40.0,
+                bias_time=20.0,
+                until=50.0,
+                tau0=0.7,
+                tau1=6.4,
+                gamma=0.001,
+                lr=7e-3,
+                epochs=50,
+                batch_size=50,
+                clip_norm=0.5,
+                bump=0.005,
+                label_bump=0.1,
             ),
             _yin_yang,
             plane=True,
@@ -184,8 +212,18 @@ TASKS = {
             "xor",
             "two inputs, early or late; 2-4-2",
             Settings(
-                hidden=(4,), tau_mem=1 / 0.99, tau_syn=1.0, first=(3.0, 1.0), later=(2.0, 0.1),
-                t_min=0.0, t_max=1.0, bias_time=None, until=2.0, tau0=0.1, lr=0.1, epochs=100,
+                hidden=(4,),
+                tau_mem=1 / 0.99,
+                tau_syn=1.0,
+                first=(3.0, 1.0),
+                later=(2.0, 0.1),
+                t_min=0.0,
+                t_max=1.0,
+                bias_time=None,
+                until=2.0,
+                tau0=0.1,
+                lr=0.1,
+                epochs=100,
                 batch_size=4,
             ),
             _xor,
@@ -195,8 +233,18 @@ TASKS = {
             "iris",
             "three species of flowers, 80/20 split; 4-10-3",
             Settings(
-                hidden=(10,), tau_mem=1 / 0.9, tau_syn=1.0, first=(3.0, 1.0), later=(2.0, 0.1),
-                t_min=0.0, t_max=16.0, bias_time=None, until=16.0, tau0=1.0, lr=0.05, epochs=50,
+                hidden=(10,),
+                tau_mem=1 / 0.9,
+                tau_syn=1.0,
+                first=(3.0, 1.0),
+                later=(2.0, 0.1),
+                t_min=0.0,
+                t_max=16.0,
+                bias_time=None,
+                until=16.0,
+                tau0=1.0,
+                lr=0.05,
+                epochs=50,
                 batch_size=30,
             ),
             _iris,
@@ -205,9 +253,22 @@ TASKS = {
             "mnist",
             "handwritten digits, pixels > 0 as latencies; 784-350-10; needs --data",
             Settings(
-                hidden=(350,), tau_mem=20.0, tau_syn=5.0, capacitance=20.0,
-                first=(0.078, 0.045), later=(0.2, 0.37), t_min=0.0, t_max=20.0, bias_time=None,
-                until=40.0, tau0=0.5, tau1=6.4, gamma=0.003, lr=2e-3, lr_decay=0.95, epochs=10,
+                hidden=(350,),
+                tau_mem=20.0,
+                tau_syn=5.0,
+                capacitance=20.0,
+                first=(0.078, 0.045),
+                later=(0.2, 0.37),
+                t_min=0.0,
+                t_max=20.0,
+                bias_time=None,
+                until=40.0,
+                tau0=0.5,
+                tau1=6.4,
+                gamma=0.003,
+                lr=2e-3,
+                lr_decay=0.95,
+                epochs=10,
                 batch_size=64,
             ),
             _mnist,

@@ -15,13 +15,13 @@ from snnfp import _core
 from snnfp.errors import MissingDependencyError, SilentPopulationWarning, require
 from snnfp.network import Network
 from snnfp.optim import Adam
-from snnfp.remedies import WeightBump
+from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.runs import new_run_folder, write_config, write_history
-from snnfp.schedules import ExponentialDecay
-from snnfp.tasks import Settings, Task, TaskData, build_network, make_loss
+from snnfp.schedules import Cosine, ExponentialDecay, Schedule
+from snnfp.tasks import Settings, Task, TaskData, build_network, hidden_names, make_loss
 from snnfp.training import EarlyStopping, History, evaluate, fit
 
-__all__ = ["train_task"]
+__all__ = ["make_remedies", "make_schedule", "train_task"]
 
 
 def train_task(
@@ -59,7 +59,9 @@ def train_task(
     folder = new_run_folder(out, task.name)
     write_config(folder, task.name, settings, _core.version)
     print(f"{task.name}: {net}")
-    print(f"{len(loaded.train[0])} training, {len(loaded.test[0])} test samples, run folder {folder}")
+    print(
+        f"{len(loaded.train[0])} training, {len(loaded.test[0])} test samples, run folder {folder}"
+    )
     metric = "accuracy" if loaded.validation is None else "validation_accuracy"
     history = History()
     start = time.perf_counter()
@@ -72,12 +74,12 @@ def train_task(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             validation=loaded.validation,
-            schedule=ExponentialDecay(settings.lr_decay),
+            schedule=make_schedule(settings),
             until=settings.until,
             mode=settings.mode,
             seed=settings.seed,
             clip_norm=settings.clip_norm,
-            remedy=WeightBump(amount=settings.bump) if settings.bump else None,
+            remedies=make_remedies(settings),
             early_stopping=EarlyStopping(
                 patience=settings.epochs, metric=metric, target=target, restore=False
             ),
@@ -98,10 +100,30 @@ def train_task(
         _draw(folder, task, settings, loaded, untrained, net, history)
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
-        print("silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items()))
+        print(
+            "silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items())
+        )
     print(f"config, history, model and pictures are in {folder}")
     print(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")
     return test.accuracy
+
+
+def make_schedule(settings: Settings) -> Schedule:
+    """The learning-rate schedule of the settings."""
+    if settings.lr_decay is None:
+        return Cosine(settings.epochs)
+    return ExponentialDecay(settings.lr_decay)
+
+
+def make_remedies(settings: Settings) -> list[Remedy]:
+    """The remedies for silent neurons that the settings ask for."""
+    chosen: list[Remedy] = []
+    if settings.label_bump:
+        chosen.append(LabelBump(amount=settings.label_bump))
+    if settings.bump:
+        hidden = tuple(hidden_names(settings))
+        chosen.append(WeightBump(amount=settings.bump, populations=hidden))
+    return chosen
 
 
 def _has(module: str, without: str) -> bool:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from snnfp.checkpoint import load_arrays, save_arrays
 from snnfp.errors import FormatError, MissingDependencyError, SilentPopulationWarning, require
 from snnfp.gradients import value_and_grad
-from snnfp.losses import FirstSpikeLoss
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, clip_by_norm
 from snnfp.record import Record
@@ -76,7 +75,7 @@ class History:
 
     ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy`` (if there is validation),
     ``lr``, ``seconds``, ``min_slope``, ``near_tangent``, ``clipped`` (batches whose gradient was
-    clipped), ``remedied`` (neurons that the remedy helped) and ``silent/<population>``: the
+    clipped), ``remedied`` (what the remedies helped, summed over batches) and ``silent/<population>``: the
     fraction of its neurons that fired in no sample of the epoch's last batch.
     """
 
@@ -125,7 +124,7 @@ def evaluate(
     net: Network,
     spikes: Spikes,
     labels: Any,
-    loss: FirstSpikeLoss | Any,
+    loss: Any,
     *,
     until: float | None = None,
     batch_size: int = 512,
@@ -152,8 +151,8 @@ def evaluate(
             record = simulate(net, spikes.take(chosen), until=until, n_threads=n_threads)
         total += loss(record, part)[0] * chosen.size
         hits += _accuracy(loss, record, part) * chosen.size
-        for name, p in net.populations.items():
-            fired[name] |= record._counts[p.offset : p.offset + p.size] > 0
+        for name in net.populations:
+            fired[name] |= record.fires(name)
     silent = {name: float(np.mean(~f)) for name, f in fired.items()}
     return Evaluation(total / len(spikes), hits / len(spikes), silent)
 
@@ -174,7 +173,7 @@ def fit(
     seed: int = 0,
     clip_norm: float | None = None,
     bounds: Bounds | None = None,
-    remedy: Remedy | None = None,
+    remedies: Sequence[Remedy] = (),
     callbacks: Sequence[Callback] = (),
     early_stopping: EarlyStopping | None = None,
     checkpoint: str | Path | None = None,
@@ -200,7 +199,8 @@ def fit(
         clip_norm: scale gradients down to this norm; None: never. Clipped batches are counted.
         bounds: ``{pattern: (low, high)}`` that parameters are put back into after a step, beside
             ``DEFAULT_BOUNDS`` (delays >= 0, time constants > 0).
-        remedy: heuristic for silent neurons, applied after each epoch; see :mod:`snnfp.remedies`.
+        remedies: heuristics for silent neurons, whose terms are added to the exact gradient
+            (before it is clipped); see :mod:`snnfp.remedies`.
         callbacks: called with (history, net) after each epoch; True stops.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
@@ -248,28 +248,40 @@ def fit(
                 chosen = order[begin : begin + batch_size]
                 part = _samples(labels, chosen)
                 value, gradients, record = value_and_grad(
-                    net, spikes.take(chosen), part, loss, wrt=names, until=until, mode=mode,
-                    n_threads=n_threads, return_record=True,
+                    net,
+                    spikes.take(chosen),
+                    part,
+                    loss,
+                    wrt=names,
+                    until=until,
+                    mode=mode,
+                    n_threads=n_threads,
+                    return_record=True,
                 )
+                for remedy in remedies:
+                    gradients, helped = remedy(net, record, part, gradients)
+                    figures["remedied"] += float(helped)
                 if clip_norm is not None:
                     gradients, clipped = clip_by_norm(gradients, clip_norm)
-                    figures["clipped"] += clipped
+                    figures["clipped"] += float(clipped)
                 parameters, run.state = optimiser.update(
-                    {n: net.parameters[n] for n in names}, gradients, run.state,
+                    {n: net.parameters[n] for n in names},
+                    gradients,
+                    run.state,
                     factor=factor(run.step, run.epoch),
                 )
                 for n in names:
                     low, high = limits[n]
                     bounded = low is not None or high is not None
-                    net.parameters[n] = np.clip(parameters[n], low, high) if bounded else parameters[n]
+                    net.parameters[n] = (
+                        np.clip(parameters[n], low, high) if bounded else parameters[n]
+                    )
                 run.step += 1
                 share = chosen.size / len(spikes)
                 figures["loss"] += value * share
                 figures["accuracy"] += _accuracy(loss, record, part) * share
                 figures["min_slope"] = min(figures["min_slope"], record.min_slope)
                 figures["near_tangent"] += record.near_tangent
-            if remedy is not None:
-                figures["remedied"] = remedy(net, record)
             figures["lr"] = optimiser.lr * factor(run.step - 1, run.epoch)
             figures |= {f"silent/{k}": v for k, v in record.silent_fraction().items()}
             if validation is not None:
@@ -344,8 +356,13 @@ class _Run:
         arrays |= {f"optimiser/{k}": v for k, v in self.state.items()}
         arrays |= {f"best/{k}": v for k, v in self.best.items()}
         figures = {
-            "epoch": self.epoch, "step": self.step, "seed": self.seed, "stopped": self.stopped,
-            "best_value": self.best_value, "waited": self.waited, "names": list(self.names),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seed": self.seed,
+            "stopped": self.stopped,
+            "best_value": self.best_value,
+            "waited": self.waited,
+            "names": list(self.names),
             "history": asdict(self.history)["epochs"],
         }
         metadata = {
@@ -413,7 +430,9 @@ def _bar(epochs: int, done: int, wanted: bool) -> Iterator[Callable[[Mapping[str
             shown = {"loss": f"{figures['loss']:.4f}", "train": f"{figures['accuracy']:.4f}"}
             if "validation_accuracy" in figures:
                 shown["validation"] = f"{figures['validation_accuracy']:.4f}"
-            silent = [f"{k[7:]} {v:.0%}" for k, v in figures.items() if k.startswith("silent/") and v]
+            silent = [
+                f"{k[7:]} {v:.0%}" for k, v in figures.items() if k.startswith("silent/") and v
+            ]
             if silent:
                 shown["silent"] = " ".join(silent)
             bar.set_postfix(shown)

@@ -91,9 +91,7 @@ def _read(file: Any, path: Path, size: int | None) -> NDArray[Any]:
         got += len(piece)
     if got != expected:
         more = "more" if got > expected else str(got)
-        raise FormatError(
-            f"{path}: {more} bytes of data, expected {expected} for shape {shape}"
-        )
+        raise FormatError(f"{path}: {more} bytes of data, expected {expected} for shape {shape}")
     data = np.frombuffer(b"".join(pieces), dtype=dtype).reshape(shape)
     return data.astype(dtype.newbyteorder("="))
 

@@ -16,7 +16,9 @@ def yin_yang_class(x: float, y: float, *, r_small: float = 0.1, r_big: float = 0
     left = math.hypot(x - 0.5 * r_big, y - r_big)
     if right < r_small or left < r_small:
         return 2
-    is_yin = right <= r_small or r_small < left <= 0.5 * r_big or (y > r_big and right > 0.5 * r_big)
+    is_yin = (
+        right <= r_small or r_small < left <= 0.5 * r_big or (y > r_big and right > 0.5 * r_big)
+    )
     return int(is_yin)
 
 
