@@ -1,0 +1,1 @@
+"""How well tasks are learnt."""
