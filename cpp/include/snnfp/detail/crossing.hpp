@@ -24,6 +24,78 @@ inline bool stays_below(Membrane<Real> s, const Neuron<Real>& n) {
 namespace crossing {
 
 constexpr int max_iterations = 100;
+constexpr int max_climb = 8;
+
+// A step from a point of a concave rise (I > 0 and V rising: its third derivative is positive there,
+// MATH.md E5) towards V = threshold. Where the parabola through V, V', V'' reaches the threshold, its
+// root is past the crossing and before the maximum; one Newton step on the cubic brings it back:
+// order four. Where it does not, the farther of the parabola's top and the tangent's root: neither is
+// past the crossing, and only a tangent's root can be past the maximum, which shows there is none.
+template <class Real>
+struct Step {
+  Real length;
+  Real bend;  // to hold against V': how much derivatives change along the step
+  Real v2;
+};
+
+template <class Real>
+inline Step<Real> step(Real gap, Real v1, Real current, Real alpha, Real beta) {
+  const Real v2 = -fma(beta, v1, alpha * current);
+  const Real v3 = fma(alpha * alpha, current, -beta * v2);
+  const Real square = fma(v1, v1, Real(2) * v2 * gap);
+  const bool reaches = square >= Real(0);
+  const Real root = sqrt_of(reaches ? square : Real(0));
+  const bool tangent = -v2 * gap >= v1 * v1;
+  const Real numerator = reaches ? Real(2) * gap : tangent ? gap : v1;
+  const Real denominator = reaches ? v1 + root : tangent ? v1 : -v2;
+  const Real first = numerator / denominator;
+  const Real cubic = v3 * first * first;
+  const Real back = first * cubic / fma(Real(6), root, Real(3) * cubic);
+  const Real length = reaches & (cubic > Real(0)) ? first - back : first;
+  const Real size = length < Real(0) ? -length : length;
+  return {length, size * fma(alpha + beta, v1, -v2), v2};
+}
+
+// Whether what is left after this step is below rounding, its error being of order four.
+template <class Real>
+inline bool converged(const Step<Real>& s, Real v1, Real d) {
+  constexpr bool is_double = sizeof(Real) == 8;
+  constexpr Real bend = is_double ? Real(0x1p-13) : Real(0x1p-6);
+  constexpr Real part = is_double ? Real(0x1p-14) : Real(0x1p-6);
+  const Real size = s.length < Real(0) ? -s.length : s.length;
+  return (s.bend <= bend * v1) & (size <= part * d);
+}
+
+// Whether the maximum is so close, against the way d from the start, that rounding blurs it.
+template <class Real>
+inline bool near_top(const Step<Real>& s, Real v1, Real d) {
+  constexpr Real part = sizeof(Real) == 8 ? Real(0x1p-16) : Real(0x1p-8);
+  return v1 < -s.v2 * (part * d);
+}
+
+// Climbs from d = 0, where V rises with I > 0. False: undecided, V comes too close to tangency.
+template <class Real>
+inline bool climb(Membrane<Real> s, const Neuron<Real>& n, Real& crossing) {
+  Real d = Real(0), gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
+  for (int k = 0; k <= max_climb; ++k) {
+    const Step<Real> next = step(gap, v1, current, n.alpha, n.beta);
+    if (near_top(next, v1, d)) return false;
+    d += next.length;
+    if (converged(next, v1, d)) {
+      crossing = d;
+      return true;
+    }
+    const Membrane<Real> at = propagate(s, d, n);
+    gap = n.threshold - at.v;
+    v1 = slope(at, n);
+    current = n.inv_c * at.i;
+    if (!(v1 > Real(0))) {
+      crossing = never<Real>;
+      return gap > Real(0);
+    }
+  }
+  return false;
+}
 
 // The root of V(d) = threshold on [low, high], where V(low) < threshold <= V(high) or high bounds
 // the rising part of V. Steps follow the parabola through V, V', V'': cubic convergence, exact at a
@@ -64,15 +136,12 @@ inline Real solve(Membrane<Real> s, const Neuron<Real>& n, Real low, Real high, 
 
 }  // namespace crossing
 
-// The smallest d > 0 with V(d) = threshold from below, or infinity. Touching is not a crossing.
-// It depends on nothing but the state, so whoever asks gets the same bits.
+// The next crossing by cases, with logarithms: near tangency, V driven by a bias, inhibition.
 template <class Real>
-inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
+inline Real crossing_by_cases(Membrane<Real> s, const Neuron<Real>& n) {
   const Real i = s.i * n.inv_c;
   const Real v1 = slope(s, n);
   const Real gap = n.threshold - s.v;
-  // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
-  if (gap <= Real(0)) return v1 > Real(0) ? Real(0) : never<Real>;
 
   // One exponential or none: closed form.
   if (i == Real(0) || n.alpha == Real(0)) {
@@ -124,6 +193,18 @@ inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
     if (!(high < std::numeric_limits<Real>::max() / 4)) return never<Real>;
   }
   return crossing::solve(s, n, low, high, low);
+}
+
+// The smallest d > 0 with V(d) = threshold from below, or infinity. Touching is not a crossing.
+// It depends on nothing but the state, so whoever asks gets the same bits.
+template <class Real>
+inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
+  const Real v1 = slope(s, n);
+  // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
+  if (!(s.v < n.threshold)) return v1 > Real(0) ? Real(0) : never<Real>;
+  Real d;
+  if (s.i > Real(0) && v1 > Real(0) && crossing::climb(s, n, d)) return d;
+  return crossing_by_cases(s, n);
 }
 
 // When neuron j, free and in state `s` at `time`, spikes next if nothing arrives; infinity if never.
