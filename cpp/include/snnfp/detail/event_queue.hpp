@@ -32,7 +32,14 @@ template <class Real>
 class ArrivalQueue {
  public:
   void add_known(const Arrival<Real>& a) { known_.push_back(a); }
-  void sort_known() { std::sort(known_.begin(), known_.end()); }
+  void sort_known() {
+    if (!std::is_sorted(known_.begin(), known_.end())) std::sort(known_.begin(), known_.end());
+  }
+  void clear() {
+    known_.clear();
+    heap_.clear();
+    next_ = 0;
+  }
   void push(const Arrival<Real>& a) {
     heap_.push_back(a);
     std::push_heap(heap_.begin(), heap_.end(), later);

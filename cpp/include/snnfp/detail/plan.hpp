@@ -26,6 +26,8 @@ struct ProjectionPlan {
   Id index;
   Connectivity connectivity;
   bool shared_delay;
+  Id from_input;       // input group, or -1
+  Id from_population;  // population, or -1
   Id source_first;  // sender number of the first source unit (see Plan)
   Id n_source;
   Id target_first;  // neuron number of the first target

@@ -1,6 +1,8 @@
 #pragma once
 // The spikes of one sample while it runs.
 
+#include <algorithm>
+
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/vector.hpp"
 
@@ -22,6 +24,39 @@ class SpikeList {
     release_currents_.push_back(Real(0));
   }
   void set_release_current(Size k, Real current) { release_currents_[k] = current; }
+  void copy(const SpikeList& other, Size k) {
+    push_back(other.times_[k], other.neurons_[k], other.slopes_[k]);
+    release_currents_.back() = other.release_currents_[k];
+  }
+  // Puts the spikes from `begin` on in order by (time, neuron); false where they were.
+  bool sort_from(Size begin) {
+    const Size n = size() - begin;
+    bool sorted = true;
+    for (Size k = begin + 1; k < begin + n && sorted; ++k) sorted = before(k - 1, k);
+    if (sorted) return false;
+    struct Spike {
+      Real time;
+      Id neuron;
+      Real slope, release_current;
+      bool operator<(const Spike& o) const {
+        return time != o.time ? time < o.time : neuron < o.neuron;
+      }
+    };
+    Vector<Spike> spikes(n);
+    for (Size k = 0; k < n; ++k) {
+      const Size m = begin + k;
+      spikes[k] = {times_[m], neurons_[m], slopes_[m], release_currents_[m]};
+    }
+    std::sort(spikes.begin(), spikes.end());
+    for (Size k = 0; k < n; ++k) {
+      const Size m = begin + k;
+      times_[m] = spikes[k].time;
+      neurons_[m] = spikes[k].neuron;
+      slopes_[m] = spikes[k].slope;
+      release_currents_[m] = spikes[k].release_current;
+    }
+    return true;
+  }
   Size size() const { return static_cast<Size>(times_.size()); }
   Real time(Size k) const { return times_[k]; }
   Id neuron(Size k) const { return neurons_[k]; }
@@ -30,6 +65,10 @@ class SpikeList {
   }
 
  private:
+  bool before(Size a, Size b) const {
+    return times_[a] != times_[b] ? times_[a] < times_[b] : neurons_[a] < neurons_[b];
+  }
+
   Vector<Real> times_;
   Vector<Id> neurons_;
   Vector<Real> slopes_;

@@ -125,6 +125,8 @@ Plan<Real> make_plan(const Network<Real>& network) {
     p.connectivity = q.connectivity;
     p.shared_delay = q.delay.size() == 1;
     const bool from_input = q.source.kind == Source::Kind::input;
+    p.from_input = from_input ? q.source.index : -1;
+    p.from_population = from_input ? -1 : q.source.index;
     p.source_first = from_input ? plan.input_offsets[q.source.index]
                                 : plan.n_inputs + plan.population_offsets[q.source.index];
     p.n_source = network.source_size(q.source);

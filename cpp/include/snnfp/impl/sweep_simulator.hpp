@@ -1,13 +1,13 @@
 #pragma once
-// One sample of a graph of dense projections with one delay each, component by component: all that
+// Samples of a graph of dense projections with one delay each, component by component: all that
 // arrives at a population arrives at every neuron of it, so one vector loop an arrival moves them
-// all, and only neurons that may cross meet the solver. The same record as the queue's, to the bit:
-// each neuron sees the same events, and every event is computed by the same operations.
+// all, and only neurons that may cross meet the solver, many at once. The same record as the queue's,
+// to the bit: each neuron sees the same events, and every event is computed by the same operations.
 
 #include <algorithm>
 #include <cmath>
 
-#include "snnfp/detail/crossing.hpp"
+#include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/detail/spike_list.hpp"
@@ -31,33 +31,16 @@ class SweepSimulator {
         limits_(limits),
         interrupt_(interrupt),
         until_(static_cast<Real>(limits.until)),
-        own_(plan.n_neurons),
-        v_(plan.n_neurons, Real(0)),
-        i_(plan.n_neurons, Real(0)),
-        v_end_(plan.n_neurons),
-        i_end_(plan.n_neurons),
-        open_(plan.n_neurons),
-        apart_(plan.n_neurons, 0),
-        apart_time_(plan.n_neurons),
-        apart_state_(plan.n_neurons),
+        batch_(plan.neurons),
         last_spike_(plan.n_neurons),
         count_(plan.n_neurons, Size(0)),
-        outgoing_(plan.projections.size()) {
+        apart_(plan.n_neurons, 0) {
     const Id n_populations = static_cast<Id>(plan.population_offsets.size()) - 1;
-    for (Id p = 0; p < n_populations; ++p)
-      populations_.push_back(PopulationState(plan, p));
-    if (input.voltage) std::copy_n(input.voltage, plan.n_neurons, v_.begin());
-    if (input.current) std::copy_n(input.current, plan.n_neurons, i_.begin());
+    spikes_.resize(n_populations);
+    for (Id p = 0; p < n_populations; ++p) populations_.emplace_back(plan, input, p);
   }
 
   void run() {
-    for (std::size_t g = 0; g < plan_.from_input.size(); ++g) {
-      const InputSpikes<Real>& in = input_.groups[g];
-      for (const Id p : plan_.from_input.data()[g]) {
-        outgoing_[p].reserve(in.count);
-        for (Size k = 0; k < in.count; ++k) keep(p, in.units[k], in.times[k]);
-      }
-    }
     for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
       if (!run_component(plan_.components.data() + plan_.component_offsets.data()[c],
                          plan_.components.data() + plan_.component_offsets.data()[c + 1]))
@@ -66,229 +49,341 @@ class SweepSimulator {
 
   // In the order of a record: by (time, neuron).
   const SpikeList<Real>& ordered_spikes() {
-    struct Key {
-      Real time;
-      Id neuron;
-      Size index;
-      bool operator<(const Key& o) const {
-        return time != o.time ? time < o.time : neuron < o.neuron;
-      }
-    };
-    Vector<Key> keys(spikes_.size());
-    for (Size k = 0; k < spikes_.size(); ++k) keys[k] = {spikes_.time(k), spikes_.neuron(k), k};
-    if (std::is_sorted(keys.begin(), keys.end())) return spikes_;
-    std::sort(keys.begin(), keys.end());
-    const SampleSpikes<Real> all = spikes_.view();
-    ordered_.reserve(spikes_.size());
-    for (const Key& key : keys) {
-      ordered_.push_back(key.time, key.neuron, all.slopes[key.index]);
-      ordered_.set_release_current(ordered_.size() - 1, all.release_currents[key.index]);
+    Size total = 0;
+    for (const SpikeList<Real>& s : spikes_) total += s.size();
+    ordered_.reserve(total);
+    Vector<Size> next(spikes_.size(), 0);
+    for (Size k = 0; k < total; ++k) {
+      std::size_t first = spikes_.size();
+      for (std::size_t p = 0; p < spikes_.size(); ++p)
+        if (next[p] < spikes_[p].size() &&
+            (first == spikes_.size() || spikes_[p].time(next[p]) < spikes_[first].time(next[first])))
+          first = p;
+      ordered_.copy(spikes_[first], next[first]++);
     }
     return ordered_;
   }
 
  private:
-  using Kind = typename NeuronQueue<Real>::Kind;
+  // A neuron whose next crossing is looked for on its own: it may cross, or has spiked, since the
+  // last arrival. It rejoins the others at the next one after its release.
+  struct Apart {
+    Vector<Id> neuron;
+    Vector<Real> v, i, time;  // its state, and when
+    Vector<Real> release;     // the end of its refractory time, or -infinity
+    Vector<Real> next;        // its next crossing as far as known, and I and V' there
+    Vector<Real> next_i, next_v1;
+    Vector<Real> known;  // the horizon that `next` holds up to
 
-  // The lanes of a population are true at `now`. Neurons "apart" have spiked since and have a time
-  // and a state of their own until the next arrival after their release.
+    Size size() const { return static_cast<Size>(neuron.size()); }
+    void add(Id j, Membrane<Real> s, Real at) {
+      neuron.push_back(j);
+      v.push_back(s.v);
+      i.push_back(s.i);
+      time.push_back(at);
+      release.push_back(-never<Real>);
+      next.push_back(never<Real>);
+      next_i.push_back(Real(0));
+      next_v1.push_back(Real(0));
+      known.push_back(-never<Real>);
+    }
+    void move(Size from, Size to) {
+      neuron[to] = neuron[from];
+      for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
+        (*x)[to] = (*x)[from];
+    }
+    void resize(Size n) {
+      neuron.resize(n);
+      for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
+        x->resize(n);
+    }
+  };
+
+  // The lanes of a population are true at `now`, but for neurons apart.
   struct PopulationState {
     Lanes<Real> lanes;
     Id first, size;
+    Vector<Real> v, i, v_end, i_end, open;
     Real now = Real(0);
-    Real moved_to = -never<Real>;  // v_end, i_end and predictions hold for this time
+    Real moved_to = -never<Real>;  // v_end, i_end and the search hold for this time
     bool member = false;           // of the component being run
-    Vector<Id> apart;
-    Vector<Id> predicted;  // neurons with a crossing in the queue of own events
+    Apart apart;
+    Size ordered = 0;  // spikes up to here are in order
 
-    PopulationState(const Plan<Real>& plan, Id p)
+    PopulationState(const Plan<Real>& plan, const SampleInput<Real>& input, Id p)
         : lanes(plan.neurons, plan.population_offsets.data()[p],
                 plan.population_offsets.data()[p + 1] - plan.population_offsets.data()[p]),
           first(plan.population_offsets.data()[p]),
-          size(static_cast<Id>(lanes.count)) {}
+          size(static_cast<Id>(lanes.count)),
+          v(padded<Real>(size), Real(0)),
+          i(v),
+          v_end(v),
+          i_end(v),
+          open(v) {
+      if (input.voltage) std::copy_n(input.voltage + first, size, v.begin());
+      if (input.current) std::copy_n(input.current + first, size, i.begin());
+    }
   };
 
-  void keep(Id projection, Id unit, Real time) {
+  Arrival<Real> arrival_of(Id projection, Id unit, Real time) const {
     const ProjectionPlan<Real>& p = plan_.projections.data()[projection];
-    // A row of zeros changes nothing, not even rounding.
-    if (p.silent_row.data()[unit]) return;
-    const Real arrival = time + p.delay[0];
-    if (arrival > until_) return;
     const Size begin = p.row_begin(unit);
-    outgoing_[projection].push_back(
-        {arrival, p.source_first + unit, projection, begin, begin + p.n_target});
+    return {time + p.delay[0], p.source_first + unit, projection, begin, begin + p.n_target};
+  }
+  // A row of zeros changes nothing, not even rounding.
+  bool silent(Id projection, Id unit) const {
+    return plan_.projections.data()[projection].silent_row.data()[unit];
+  }
+
+  // What arrives at the component from outside.
+  void collect_arrivals(const Id* begin, const Id* end) {
+    arrivals_.clear();
+    for (const Id* p = begin; p != end; ++p)
+      for (const Id q : plan_.into_population.data()[*p]) {
+        const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
+        if (projection.from_input >= 0) {
+          const InputSpikes<Real>& in = input_.groups[projection.from_input];
+          for (Size k = 0; k < in.count; ++k) keep(q, in.units[k], in.times[k]);
+        } else if (!populations_[projection.from_population].member) {
+          const SpikeList<Real>& s = spikes_[projection.from_population];
+          const Id first = populations_[projection.from_population].first;
+          for (Size k = 0; k < s.size(); ++k) keep(q, s.neuron(k) - first, s.time(k));
+        }
+      }
+    arrivals_.sort_known();
+  }
+  void keep(Id projection, Id unit, Real time) {
+    if (silent(projection, unit)) return;
+    const Arrival<Real> a = arrival_of(projection, unit, time);
+    if (a.time <= until_) arrivals_.add_known(a);
   }
 
   bool run_component(const Id* begin, const Id* end) {
-    members_.assign(begin, end);
-    for (const Id p : members_) populations_[p].member = true;
-    arrivals_ = ArrivalQueue<Real>();
-    for (const Id p : members_)
-      for (const Id q : plan_.into_population.data()[p]) {
-        for (const Arrival<Real>& a : outgoing_[q]) arrivals_.add_known(a);
-        outgoing_[q].clear();
-      }
-    arrivals_.sort_known();
+    for (const Id* p = begin; p != end; ++p) populations_[*p].member = true;
+    collect_arrivals(begin, end);
+    bool recurrent = false;
+    for (const Id* p = begin; p != end; ++p)
+      for (const Id q : plan_.from_population.data()[*p])
+        recurrent |= populations_[plan_.projections.data()[q].target_population].member;
     Size steps = 0;
     for (;;) {
-      if ((++steps & 1023) == 0 && interrupt_.check(limits_.worker)) return false;
-      const Real arrival = arrivals_.empty() ? never<Real> : arrivals_.top().time;
-      const Real horizon = std::min(arrival, until_);
-      for (const Id p : members_) look_ahead(populations_[p], horizon);
-      // A spike may bring the next arrival forward, so it is asked for again each time.
-      while (!own_.empty() && own_before_arrival()) {
-        if ((++steps & 1023) == 0 && interrupt_.check(limits_.worker)) return false;
-        const Id j = own_.top();
-        const Real time = own_.time(j);
-        if (own_.kind(j) == Kind::crossing) {
-          spike(j, time);
-        } else {
-          release(j, time);
-        }
+      if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
+      const bool last = arrivals_.empty() || arrivals_.top().time > until_;
+      const Real horizon = last ? until_ : arrivals_.top().time;
+      // A spike may bring the next arrival forward: nothing after that is settled yet.
+      Real cut = horizon;
+      for (const Id* p = begin; p != end; ++p) {
+        search(populations_[*p], horizon);
+        if (recurrent) cut = std::min(cut, earliest_consequence(*p, cut));
       }
-      if (arrivals_.empty() || arrivals_.top().time > until_) break;
-      const Arrival<Real> a = arrivals_.top();
-      arrivals_.pop();
-      deliver(a);
+      const bool final = last && cut == horizon;
+      for (const Id* p = begin; p != end; ++p) fire(*p, cut, final, recurrent);
+      if (arrivals_.empty() || arrivals_.top().time > until_) {
+        if (final) break;
+        continue;
+      }
+      const Real now = arrivals_.top().time;
+      if (now > cut) continue;
+      do {
+        const Arrival<Real> a = arrivals_.top();
+        arrivals_.pop();
+        deliver(a);
+      } while (!arrivals_.empty() && arrivals_.top().time == now);
     }
-    for (const Id p : members_) {
-      populations_[p].member = false;
-      for (const Id j : populations_[p].apart) own_.remove(j);
-      for (const Id j : populations_[p].predicted) own_.remove(j);
-    }
+    for (const Id* p = begin; p != end; ++p) populations_[*p].member = false;
     return true;
   }
 
-  bool own_before_arrival() const {
-    const Id j = own_.top();
-    const Real time = own_.time(j);
-    if (time > until_) return false;
-    if (arrivals_.empty()) return true;
-    const Real arrival = arrivals_.top().time;
-    return time < arrival || (time == arrival && own_.kind(j) == Kind::crossing);
+  // Finds the next crossing up to `horizon` of every neuron, if nothing arrives before.
+  void search(PopulationState& p, Real horizon) {
+    if (p.moved_to < horizon) {
+      // Without an end in sight every neuron that can cross at all is asked.
+      const bool endless = !(horizon < never<Real>);
+      const Real d = horizon - p.now;
+      bool any = false;
+      if (endless) {
+        std::fill_n(p.open.begin(), p.size, Real(1));
+        any = true;
+      } else if (d > Real(0)) {
+        any = move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
+                         p.open.data());
+      }
+      if (any)
+        each_set(p.open.data(), p.size, [&](Size k) {
+          if (apart_[p.first + k]) return;
+          apart_[p.first + k] = 1;
+          p.apart.add(p.first + static_cast<Id>(k), {p.v[k], p.i[k]}, p.now);
+        });
+      p.moved_to = horizon;
+    }
+    ask(p, horizon, false);
   }
 
-  // Finds the crossings of the population up to `horizon`, if nothing arrives before.
-  void look_ahead(PopulationState& p, Real horizon) {
-    if (p.moved_to >= horizon) return;
-    p.moved_to = horizon;
-    // Without an end in sight every neuron that can cross at all is asked.
-    const bool endless = !(horizon < never<Real>);
-    const Real d = horizon - p.now;
-    if (!endless && !(d > Real(0))) return;
-    Real* open = &open_[p.first];
-    if (endless) {
-      std::fill_n(open, p.size, Real(1));
-    } else if (!move_lanes(p.lanes, d, &v_[p.first], &i_[p.first], &v_end_[p.first],
-                           &i_end_[p.first], open)) {
-      return;
+  // Asks the solver for what is not known yet about neurons apart.
+  void ask(PopulationState& p, Real horizon, bool filter) {
+    Apart& a = p.apart;
+    batch_.clear();
+    for (Size k = 0; k < a.size(); ++k) {
+      if (a.known[k] >= horizon || a.next[k] < never<Real>) continue;
+      a.known[k] = horizon;
+      Membrane<Real> s{a.v[k], a.i[k]};
+      Real from = a.time[k];
+      if (a.release[k] > -never<Real>) {
+        if (!(a.release[k] < horizon)) continue;
+        from = a.release[k];
+        s.i = released_current(a, k);
+      }
+      batch_.add(a.neuron[k], k, s, from, horizon);
     }
-    for (Id k = 0; k < p.size; ++k) {
-      if (open[k] == Real(0)) continue;
-      const Id j = p.first + k;
-      if (apart_[j] || own_.holds(j)) continue;
-      const Real time = crossing_time(plan_.neurons, j, Membrane<Real>{v_[j], i_[j]}, p.now);
-      if (time <= horizon) {
-        own_.set(j, time, Kind::crossing);
-        p.predicted.push_back(j);
+    batch_.solve(p.lanes.identical, p.lanes.driven, filter);
+    for (Size m = 0; m < batch_.size(); ++m) {
+      const Size k = batch_.tag(m);
+      if (!(batch_.crossing(m) < never<Real>) || batch_.crossing(m) > horizon) continue;
+      // Where V does not rise it only touches, as far as rounding can tell.
+      if (!(batch_.slope_at(m) > Real(0))) {
+        a.known[k] = never<Real>;
+        continue;
+      }
+      a.next[k] = batch_.crossing(m);
+      a.next_i[k] = batch_.current(m);
+      a.next_v1[k] = batch_.slope_at(m);
+    }
+  }
+
+  // I of a neuron held since `time`, at its release.
+  Real released_current(const Apart& a, Size k) const {
+    const Neuron<Real> n(plan_.neurons, a.neuron[k]);
+    const Real d = a.release[k] - a.time[k];
+    return d > Real(0) ? decay(d, n).syn * a.i[k] : a.i[k];
+  }
+
+  // When the first spike found could arrive within the component, or infinity.
+  Real earliest_consequence(Id population, Real horizon) const {
+    const Apart& a = populations_[population].apart;
+    Real first = never<Real>;
+    for (Size k = 0; k < a.size(); ++k) first = std::min(first, a.next[k]);
+    if (!(first <= horizon)) return never<Real>;
+    Real earliest = never<Real>;
+    for (const Id q : plan_.from_population.data()[population]) {
+      const ProjectionPlan<Real>& p = plan_.projections.data()[q];
+      if (populations_[p.target_population].member) earliest = std::min(earliest, first + p.delay[0]);
+    }
+    return earliest;
+  }
+
+  // Lets the population spike up to `cut`, and release what is due before it (`final`: at it too).
+  void fire(Id population, Real cut, bool final, bool recurrent) {
+    PopulationState& p = populations_[population];
+    Apart& a = p.apart;
+    SpikeList<Real>& spikes = spikes_[population];
+    const Size before = spikes.size();
+    for (bool again = true; again;) {
+      again = false;
+      for (Size k = 0; k < a.size(); ++k) {
+        if (!(a.next[k] < never<Real>) || a.next[k] > cut) continue;
+        again = true;
+        if (a.release[k] > -never<Real>) release(a, k, spikes);
+        const Id j = a.neuron[k];
+        const Real time = a.next[k];
+        if (++count_[j] > limits_.spike_limit)
+          throw_spike_limit(plan_, input_.sample, j, time, count_[j]);
+        last_spike_[j] = spikes.size();
+        spikes.push_back(time, j, a.next_v1[k]);
+        const Real refractory = plan_.neurons.t_refractory.data()[j];
+        a.v[k] = plan_.neurons.v_reset.data()[j];
+        a.i[k] = a.next_i[k];
+        a.time[k] = time;
+        a.next[k] = never<Real>;
+        a.known[k] = -never<Real>;
+        if (refractory > Real(0)) {
+          a.release[k] = time + refractory;
+        } else {
+          spikes.set_release_current(last_spike_[j], a.i[k]);
+        }
+      }
+      if (again) ask(p, cut, true);
+    }
+    for (Size k = 0; k < a.size(); ++k)
+      if (a.release[k] > -never<Real> &&
+          (a.release[k] < cut || (final && a.release[k] <= cut)))
+        release(a, k, spikes);
+    if (spikes.size() == before) return;
+    order(spikes, before);
+    if (!recurrent) return;
+    for (const Id q : plan_.from_population.data()[population]) {
+      if (!populations_[plan_.projections.data()[q].target_population].member) continue;
+      for (Size k = before; k < spikes.size(); ++k) {
+        const Id unit = spikes.neuron(k) - p.first;
+        if (silent(q, unit)) continue;
+        const Arrival<Real> arrival = arrival_of(q, unit, spikes.time(k));
+        if (arrival.time <= until_) arrivals_.push(arrival);
       }
     }
   }
 
-  void spike(Id j, Real time) {
-    PopulationState& p = populations_[plan_.population_of.data()[j]];
-    const Neuron<Real> n(plan_.neurons, j);
-    const bool was_apart = apart_[j];
-    const Membrane<Real> state = was_apart ? apart_state_[j] : Membrane<Real>{v_[j], i_[j]};
-    const Real since = was_apart ? apart_time_[j] : p.now;
-    const Membrane<Real> before = propagate(state, time - since, n);
-    const Real v1 = slope(before, n);
-    if (!(v1 > Real(0))) {
-      // Touching, as far as rounding can tell; it does not come back before the next arrival.
-      own_.set(j, never<Real>, Kind::crossing);
-      return;
-    }
-    if (++count_[j] > limits_.spike_limit)
-      throw_spike_limit(plan_, input_.sample, j, time, count_[j]);
-    last_spike_[j] = spikes_.size();
-    spikes_.push_back(time, j, v1);
-    if (!was_apart) p.apart.push_back(j);
-    apart_[j] = held_apart;
-    apart_state_[j] = {n.v_reset, before.i};
-    apart_time_[j] = time;
-    if (n.t_refractory > Real(0)) {
-      own_.set(j, time + n.t_refractory, Kind::release);
-    } else {
-      release(j, time);
-    }
-    for (const Id q : plan_.from_population.data()[plan_.population_of.data()[j]]) {
-      keep(q, j - p.first, time);
-      // Within the component it may arrive before anything else does.
-      if (populations_[plan_.projections.data()[q].target_population].member) {
-        for (const Arrival<Real>& a : outgoing_[q]) arrivals_.push(a);
-        outgoing_[q].clear();
-      }
-    }
+  void release(Apart& a, Size k, SpikeList<Real>& spikes) {
+    a.i[k] = released_current(a, k);
+    a.time[k] = a.release[k];
+    a.release[k] = -never<Real>;
+    spikes.set_release_current(last_spike_[a.neuron[k]], a.i[k]);
   }
 
-  void release(Id j, Real time) {
-    const Neuron<Real> n(plan_.neurons, j);
-    advance_apart(j, time, n, true);
-    apart_[j] = free_apart;
-    spikes_.set_release_current(last_spike_[j], apart_state_[j].i);
-    const Real next = crossing_time(plan_.neurons, j, apart_state_[j], time);
-    own_.set(j, next, Kind::crossing);
+  // Puts the spikes from `begin` on in order by (time, neuron); all before them are earlier.
+  void order(SpikeList<Real>& spikes, Size begin) {
+    if (!spikes.sort_from(begin)) return;
+    for (Size k = begin; k < spikes.size(); ++k) last_spike_[spikes.neuron(k)] = k;
   }
 
-  void advance_apart(Id j, Real time, const Neuron<Real>& n, bool held) {
-    const Real d = time - apart_time_[j];
-    if (!(d > Real(0))) return;
-    const Membrane<Real> moved = propagate(apart_state_[j], d, n);
-    apart_state_[j].i = moved.i;
-    if (!held) apart_state_[j].v = moved.v;
-    apart_time_[j] = time;
-  }
-
-  void deliver(const Arrival<Real>& a) {
-    const ProjectionPlan<Real>& q = plan_.projections.data()[a.projection];
+  void deliver(const Arrival<Real>& arrival) {
+    const ProjectionPlan<Real>& q = plan_.projections.data()[arrival.projection];
     PopulationState& p = populations_[q.target_population];
-    const Real d = a.time - p.now;
+    const Real d = arrival.time - p.now;
     if (d > Real(0)) {
-      if (p.moved_to != a.time)
-        move_lanes(p.lanes, d, &v_[p.first], &i_[p.first], &v_end_[p.first], &i_end_[p.first],
-                   &open_[p.first]);
-      std::copy_n(&v_end_[p.first], p.size, &v_[p.first]);
-      std::copy_n(&i_end_[p.first], p.size, &i_[p.first]);
-      p.now = a.time;
+      if (p.moved_to != arrival.time)
+        move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
+                   p.open.data());
+      p.v.swap(p.v_end);
+      p.i.swap(p.i_end);
+      p.now = arrival.time;
     }
-    p.moved_to = a.time;
-    for (const Id j : p.predicted)
-      if (!apart_[j]) own_.remove(j);
-    p.predicted.clear();
-    // Neurons apart come to the arrival on their own; those that are free rejoin the others.
-    std::size_t stay = 0;
-    for (const Id j : p.apart) {
-      const bool held = apart_[j] == held_apart;
-      advance_apart(j, a.time, Neuron<Real>(plan_.neurons, j), held);
-      if (held) {
-        p.apart[stay++] = j;
-      } else {
-        v_[j] = apart_state_[j].v;
-        i_[j] = apart_state_[j].i;
-        apart_[j] = 0;
-        own_.remove(j);
-      }
-    }
-    p.apart.resize(stay);
-    const Real* w = q.weight + a.begin;
-    Real* i = &i_[p.first];
-#pragma GCC ivdep
+    p.moved_to = arrival.time;
+    if (p.apart.size() > 0) rejoin(p, arrival.time);
+    const Real* __restrict w = q.weight + arrival.begin;
+    Real* __restrict i = p.i.data();
     for (Id k = 0; k < p.size; ++k) i[k] += w[k];
-    for (const Id j : p.apart) apart_state_[j].i += w[j - p.first];
+    for (Size k = 0; k < p.apart.size(); ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
   }
 
-  // Values of apart_; 0: with the others.
-  static constexpr unsigned char held_apart = 1, free_apart = 2;
+  // Neurons apart come to the arrival on their own; those that are free rejoin the others.
+  void rejoin(PopulationState& p, Real time) {
+    Apart& a = p.apart;
+    const Neuron<Real> shared(plan_.neurons, p.first);
+    Size stay = 0;
+    for (Size k = 0; k < a.size(); ++k) {
+      const Id j = a.neuron[k];
+      const bool held = a.release[k] > -never<Real>;
+      const Real d = time - a.time[k];
+      if (d > Real(0)) {
+        const Membrane<Real> moved =
+            propagate(Membrane<Real>{a.v[k], a.i[k]}, d,
+                      p.lanes.identical ? shared : Neuron<Real>(plan_.neurons, j));
+        a.i[k] = moved.i;
+        if (!held) a.v[k] = moved.v;
+        a.time[k] = time;
+      }
+      a.next[k] = never<Real>;
+      a.known[k] = -never<Real>;
+      if (held) {
+        if (stay != k) a.move(k, stay);
+        ++stay;
+      } else {
+        p.v[j - p.first] = a.v[k];
+        p.i[j - p.first] = a.i[k];
+        apart_[j] = 0;
+      }
+    }
+    a.resize(stay);
+  }
 
   const Plan<Real>& plan_;
   const SampleInput<Real>& input_;
@@ -297,16 +392,12 @@ class SweepSimulator {
   const Real until_;
 
   ArrivalQueue<Real> arrivals_;
-  NeuronQueue<Real> own_;
-  Vector<Real> v_, i_, v_end_, i_end_, open_;
-  Vector<unsigned char> apart_;
-  Vector<Real> apart_time_;
-  Vector<Membrane<Real>> apart_state_;
+  CrossingBatch<Real> batch_;
   Vector<Size> last_spike_, count_;
-  Vector<Vector<Arrival<Real>>> outgoing_;  // of each projection: spikes not yet handed over
+  Vector<unsigned char> apart_;
   Vector<PopulationState> populations_;
-  Vector<Id> members_;
-  SpikeList<Real> spikes_, ordered_;
+  Vector<SpikeList<Real>> spikes_;  // of each population
+  SpikeList<Real> ordered_;
 };
 
 SNNFP_ISA_END
