@@ -1,6 +1,7 @@
 #pragma once
 // The next threshold crossing of a free membrane: certified, first, bounded. MATH.md E4-E6.
 
+#include <cmath>
 #include <limits>
 
 #include "snnfp/detail/lif.hpp"
@@ -31,45 +32,43 @@ constexpr int max_climb = 8;
 // root is past the crossing and before the maximum; one Newton step on the cubic brings it back:
 // order four. Where it does not, the farther of the parabola's top and the tangent's root: neither is
 // past the crossing, and only a tangent's root can be past the maximum, which shows there is none.
-template <class Real>
+template <class T>
 struct Step {
-  Real length;
-  Real bend;  // to hold against V': how much derivatives change along the step
-  Real v2;
+  T length;
+  T bend;  // to hold against V': how much derivatives change along the step
+  T v2;
 };
 
-template <class Real>
-inline Step<Real> step(Real gap, Real v1, Real current, Real alpha, Real beta) {
-  const Real v2 = -fma(beta, v1, alpha * current);
-  const Real v3 = fma(alpha * alpha, current, -beta * v2);
-  const Real square = fma(v1, v1, Real(2) * v2 * gap);
-  const bool reaches = square >= Real(0);
-  const Real root = sqrt_of(reaches ? square : Real(0));
-  const bool tangent = -v2 * gap >= v1 * v1;
-  const Real numerator = reaches ? Real(2) * gap : tangent ? gap : v1;
-  const Real denominator = reaches ? v1 + root : tangent ? v1 : -v2;
-  const Real first = numerator / denominator;
-  const Real cubic = v3 * first * first;
-  const Real back = first * cubic / fma(Real(6), root, Real(3) * cubic);
-  const Real length = reaches & (cubic > Real(0)) ? first - back : first;
-  const Real size = length < Real(0) ? -length : length;
-  return {length, size * fma(alpha + beta, v1, -v2), v2};
+template <class T>
+inline Step<T> step(T gap, T v1, T current, T alpha, T beta) {
+  const T v2 = -fma(beta, v1, alpha * current);
+  const T v3 = fma(alpha * alpha, current, -beta * v2);
+  const T square = fma(v1, v1, T(2) * v2 * gap);
+  const auto reaches = square >= T(0);
+  const T root = sqrt_of(select(reaches, square, T(0)));
+  const auto tangent = -v2 * gap >= v1 * v1;
+  const T numerator = select(reaches, T(2) * gap, select(tangent, gap, v1));
+  const T denominator = select(reaches, v1 + root, select(tangent, v1, -v2));
+  const T first = numerator / denominator;
+  const T cubic = v3 * first * first;
+  const T back = first * cubic / fma(T(6), root, T(3) * cubic);
+  const T length = select(reaches & (cubic > T(0)), first - back, first);
+  return {length, size_of(length) * fma(alpha + beta, v1, -v2), v2};
 }
 
 // Whether what is left after this step is below rounding, its error being of order four.
-template <class Real>
-inline bool converged(const Step<Real>& s, Real v1, Real d) {
-  constexpr bool is_double = sizeof(Real) == 8;
-  constexpr Real bend = is_double ? Real(0x1p-13) : Real(0x1p-6);
-  constexpr Real part = is_double ? Real(0x1p-14) : Real(0x1p-6);
-  const Real size = s.length < Real(0) ? -s.length : s.length;
-  return (s.bend <= bend * v1) & (size <= part * d);
+template <class T>
+inline auto converged(const Step<T>& s, T v1, T d) {
+  constexpr bool is_double = sizeof(Scalar<T>) == 8;
+  const T bend = is_double ? Scalar<T>(0x1p-13) : Scalar<T>(0x1p-6);
+  const T part = is_double ? Scalar<T>(0x1p-14) : Scalar<T>(0x1p-6);
+  return (s.bend <= bend * v1) & (size_of(s.length) <= part * d);
 }
 
 // Whether the maximum is so close, against the way d from the start, that rounding blurs it.
-template <class Real>
-inline bool near_top(const Step<Real>& s, Real v1, Real d) {
-  constexpr Real part = sizeof(Real) == 8 ? Real(0x1p-16) : Real(0x1p-8);
+template <class T>
+inline auto near_top(const Step<T>& s, T v1, T d) {
+  const T part = sizeof(Scalar<T>) == 8 ? Scalar<T>(0x1p-16) : Scalar<T>(0x1p-8);
   return v1 < -s.v2 * (part * d);
 }
 

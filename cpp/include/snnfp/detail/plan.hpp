@@ -9,7 +9,7 @@
 
 namespace snnfp::detail {
 
-// The constants of all neurons, one array a quantity.
+// The constants of all neurons, one array a quantity, padded for vector loads.
 template <class Real>
 struct NeuronConstants {
   std::vector<Real> alpha, beta;     // 1/tau_syn, 1/tau_mem

@@ -98,6 +98,14 @@ void append_constants(NeuronConstants<Real>& c, const Population<Real>& populati
   }
 }
 
+// So that a load of as many values as the widest vector holds may start at the last neuron.
+template <class Real>
+void pad_constants(NeuronConstants<Real>& c) {
+  for (std::vector<Real>* x : {&c.alpha, &c.beta, &c.difference, &c.inv_difference, &c.inv_c,
+                               &c.drive, &c.threshold, &c.v_reset, &c.t_refractory, &c.kappa_max})
+    x->resize(x->size() + 64 / sizeof(Real), Real(1));
+}
+
 template <class Real>
 Plan<Real> make_plan(const Network<Real>& network) {
   Plan<Real> plan;
@@ -114,6 +122,7 @@ Plan<Real> make_plan(const Network<Real>& network) {
     append_constants(plan.neurons, p);
   }
   plan.n_neurons = plan.population_offsets.back();
+  pad_constants(plan.neurons);
 
   plan.from_input.resize(network.inputs().size());
   plan.from_population.resize(network.populations().size());

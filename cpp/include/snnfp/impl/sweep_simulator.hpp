@@ -103,7 +103,7 @@ class SweepSimulator {
   struct PopulationState {
     Lanes<Real> lanes;
     Id first, size;
-    Vector<Real> v, i, v_end, i_end, open;
+    Vector<Real> v, i, v_end, i_end;
     Real now = Real(0);
     Real moved_to = -never<Real>;  // v_end, i_end and the search hold for this time
     bool member = false;           // of the component being run
@@ -118,8 +118,7 @@ class SweepSimulator {
           v(padded<Real>(size), Real(0)),
           i(v),
           v_end(v),
-          i_end(v),
-          open(v) {
+          i_end(v) {
       if (input.voltage) std::copy_n(input.voltage + first, size, v.begin());
       if (input.current) std::copy_n(input.current + first, size, i.begin());
     }
@@ -197,23 +196,18 @@ class SweepSimulator {
   // Finds the next crossing up to `horizon` of every neuron, if nothing arrives before.
   void search(PopulationState& p, Real horizon) {
     if (p.moved_to < horizon) {
-      // Without an end in sight every neuron that can cross at all is asked.
-      const bool endless = !(horizon < never<Real>);
+      const auto part = [&](Size k) {
+        if (apart_[p.first + k]) return;
+        apart_[p.first + k] = 1;
+        p.apart.add(p.first + static_cast<Id>(k), {p.v[k], p.i[k]}, p.now);
+      };
       const Real d = horizon - p.now;
-      bool any = false;
-      if (endless) {
-        std::fill_n(p.open.begin(), p.size, Real(1));
-        any = true;
+      if (!(horizon < never<Real>)) {
+        // Without an end in sight every neuron is asked.
+        for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
-        any = move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
-                         p.open.data());
+        move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(), part);
       }
-      if (any)
-        each_set(p.open.data(), p.size, [&](Size k) {
-          if (apart_[p.first + k]) return;
-          apart_[p.first + k] = 1;
-          p.apart.add(p.first + static_cast<Id>(k), {p.v[k], p.i[k]}, p.now);
-        });
       p.moved_to = horizon;
     }
     ask(p, horizon, false);
@@ -235,7 +229,7 @@ class SweepSimulator {
       }
       batch_.add(a.neuron[k], k, s, from, horizon);
     }
-    batch_.solve(p.lanes.identical, p.lanes.driven, filter);
+    batch_.solve(p.lanes.identical, filter);
     for (Size m = 0; m < batch_.size(); ++m) {
       const Size k = batch_.tag(m);
       if (!(batch_.crossing(m) < never<Real>) || batch_.crossing(m) > horizon) continue;
@@ -341,7 +335,7 @@ class SweepSimulator {
     if (d > Real(0)) {
       if (p.moved_to != arrival.time)
         move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
-                   p.open.data());
+                   [](Size) {});
       p.v.swap(p.v_end);
       p.i.swap(p.i_end);
       p.now = arrival.time;
