@@ -92,8 +92,9 @@ struct Program {
 
 template <class Real>
 struct EngineTable {
-  void (*simulate)(const Plan<Real>&, const SampleInput<Real>&, const RunLimits&, Interrupt&,
-                   SpikeSink<Real>&);
+  // A few samples, each into its own sink; none depends on which others are there.
+  void (*simulate)(const Plan<Real>&, const SampleInput<Real>* inputs, Size samples,
+                   const RunLimits&, Interrupt&, SpikeSink<Real>* const* sinks);
   // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
   void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                  const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);

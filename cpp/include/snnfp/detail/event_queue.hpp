@@ -35,6 +35,7 @@ class ArrivalQueue {
   void sort_known() {
     if (!std::is_sorted(known_.begin(), known_.end())) std::sort(known_.begin(), known_.end());
   }
+  const Vector<Arrival<Real>>& known() const { return known_; }
   void clear() {
     known_.clear();
     heap_.clear();

@@ -24,9 +24,31 @@ class SpikeList {
     release_currents_.push_back(Real(0));
   }
   void set_release_current(Size k, Real current) { release_currents_[k] = current; }
-  void copy(const SpikeList& other, Size k) {
-    push_back(other.times_[k], other.neurons_[k], other.slopes_[k]);
-    release_currents_.back() = other.release_currents_[k];
+  void clear() {
+    times_.clear();
+    neurons_.clear();
+    slopes_.clear();
+    release_currents_.clear();
+  }
+  // Merges the spikes of another list in; both are in order.
+  void merge(const SpikeList& other) {
+    Size a = size(), b = other.size(), to = a + b;
+    times_.resize(to);
+    neurons_.resize(to);
+    slopes_.resize(to);
+    release_currents_.resize(to);
+    while (b > 0) {
+      --to;
+      const bool mine = a > 0 && (times_[a - 1] != other.times_[b - 1]
+                                      ? times_[a - 1] > other.times_[b - 1]
+                                      : neurons_[a - 1] > other.neurons_[b - 1]);
+      const SpikeList& from = mine ? *this : other;
+      const Size k = mine ? --a : --b;
+      times_[to] = from.times_[k];
+      neurons_[to] = from.neurons_[k];
+      slopes_[to] = from.slopes_[k];
+      release_currents_[to] = from.release_currents_[k];
+    }
   }
   // Puts the spikes from `begin` on in order by (time, neuron); false where they were.
   bool sort_from(Size begin) {

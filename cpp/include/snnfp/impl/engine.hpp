@@ -10,17 +10,18 @@ SNNFP_ISA_BEGIN
 
 template <class Real>
 struct EngineFunctions {
-  static void simulate(const Plan<Real>& plan, const SampleInput<Real>& input,
-                       const RunLimits& limits, Interrupt& interrupt, SpikeSink<Real>& sink) {
+  static void simulate(const Plan<Real>& plan, const SampleInput<Real>* inputs, Size samples,
+                       const RunLimits& limits, Interrupt& interrupt,
+                       SpikeSink<Real>* const* sinks) {
     if (!limits.queue_only && SweepSimulator<Real>::suits(plan)) {
-      SweepSimulator<Real> simulator(plan, input, limits, interrupt);
-      simulator.run();
-      sink.write(simulator.ordered_spikes().view(), nullptr);
+      SweepSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sinks);
       return;
     }
-    QueueSimulator<Real, false> simulator(plan, input, limits, interrupt);
-    simulator.run(nullptr);
-    sink.write(simulator.spikes().view(), nullptr);
+    for (Size s = 0; s < samples; ++s) {
+      QueueSimulator<Real, false> simulator(plan, inputs[s], limits, interrupt);
+      simulator.run(nullptr);
+      sinks[s]->write(simulator.spikes().view(), nullptr);
+    }
   }
 
   static void replay(const Plan<Real>& plan, const SampleInput<Real>& input,

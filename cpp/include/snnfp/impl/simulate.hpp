@@ -206,12 +206,31 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   const Size samples = record.samples();
   detail::Collector<Real> collector(samples);
   detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(samples, options.n_threads, [&](Size s, int worker) {
-    if (interrupt.check(worker)) return;
-    const detail::SampleView<Real> view(record, s);
+  // Samples go in groups that share scratch memory and vector lanes.
+  const Size threads = options.n_threads > 0 ? options.n_threads : detail::default_threads();
+  const Size group = std::clamp<Size>(samples / (4 * threads), 1, 16);
+  const auto run = [&](Size begin, Size end, int worker) {
+    std::vector<detail::SampleView<Real>> views;
+    std::vector<detail::SampleInput<Real>> inputs;
+    std::vector<detail::SpikeSink<Real>*> sinks;
+    for (Size s = begin; s < end; ++s) {
+      views.emplace_back(record, s);
+      inputs.push_back(views.back().get());
+      sinks.push_back(&collector.part(s));
+    }
     const detail::RunLimits limits{double(options.until), options.spike_limit, 0.0,
                                    options.engine == Engine::queue, worker};
-    engine.simulate(*record.plan, view.get(), limits, interrupt, collector.part(s));
+    engine.simulate(*record.plan, inputs.data(), end - begin, limits, interrupt, sinks.data());
+  };
+  detail::parallel_for((samples + group - 1) / group, options.n_threads, [&](Size g, int worker) {
+    if (interrupt.check(worker)) return;
+    const Size begin = g * group, end = std::min(samples, begin + group);
+    try {
+      run(begin, end, worker);
+    } catch (const EventLimitError&) {
+      // The error that is reported is that of the first sample that has one.
+      for (Size s = begin; s < end; ++s) run(s, s + 1, worker);
+    }
   });
   collector.finish(record);
   return record;

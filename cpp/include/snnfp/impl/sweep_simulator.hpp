@@ -11,6 +11,7 @@
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/detail/spike_list.hpp"
+#include "snnfp/detail/strands.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -24,44 +25,38 @@ class SweepSimulator {
     return true;
   }
 
-  SweepSimulator(const Plan<Real>& plan, const SampleInput<Real>& input, const RunLimits& limits,
-                 Interrupt& interrupt)
+  SweepSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
-        input_(input),
         limits_(limits),
         interrupt_(interrupt),
         until_(static_cast<Real>(limits.until)),
         batch_(plan.neurons),
+        strands_(plan, limits.spike_limit),
         last_spike_(plan.n_neurons),
         count_(plan.n_neurons, Size(0)),
         apart_(plan.n_neurons, 0) {
     const Id n_populations = static_cast<Id>(plan.population_offsets.size()) - 1;
-    spikes_.resize(n_populations);
-    for (Id p = 0; p < n_populations; ++p) populations_.emplace_back(plan, input, p);
+    for (Id p = 0; p < n_populations; ++p) populations_.emplace_back(plan, p);
   }
 
-  void run() {
-    for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
-      if (!run_component(plan_.components.data() + plan_.component_offsets.data()[c],
-                         plan_.components.data() + plan_.component_offsets.data()[c + 1]))
-        return;
-  }
-
-  // In the order of a record: by (time, neuron).
-  const SpikeList<Real>& ordered_spikes() {
-    Size total = 0;
-    for (const SpikeList<Real>& s : spikes_) total += s.size();
-    ordered_.reserve(total);
-    Vector<Size> next(spikes_.size(), 0);
-    for (Size k = 0; k < total; ++k) {
-      std::size_t first = spikes_.size();
-      for (std::size_t p = 0; p < spikes_.size(); ++p)
-        if (next[p] < spikes_[p].size() &&
-            (first == spikes_.size() || spikes_[p].time(next[p]) < spikes_[first].time(next[first])))
-          first = p;
-      ordered_.copy(spikes_[first], next[first]++);
+  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>* const* sinks) {
+    inputs_ = inputs;
+    spikes_.resize(std::max<std::size_t>(spikes_.size(), samples * populations_.size()));
+    for (SpikeList<Real>& s : spikes_) s.clear();
+    for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c) {
+      const Id* begin = plan_.components.data() + plan_.component_offsets.data()[c];
+      const Id* end = plan_.components.data() + plan_.component_offsets.data()[c + 1];
+      if (end - begin == 1 && narrow(*begin)) {
+        if (interrupt_.check(limits_.worker)) return;
+        run_strands(*begin, samples);
+        continue;
+      }
+      for (Size s = 0; s < samples; ++s) {
+        sample_ = s;
+        if (!run_component(begin, end)) return;
+      }
     }
-    return ordered_;
+    for (Size s = 0; s < samples; ++s) sinks[s]->write(ordered_spikes(s).view(), nullptr);
   }
 
  private:
@@ -108,9 +103,8 @@ class SweepSimulator {
     Real moved_to = -never<Real>;  // v_end, i_end and the search hold for this time
     bool member = false;           // of the component being run
     Apart apart;
-    Size ordered = 0;  // spikes up to here are in order
 
-    PopulationState(const Plan<Real>& plan, const SampleInput<Real>& input, Id p)
+    PopulationState(const Plan<Real>& plan, Id p)
         : lanes(plan.neurons, plan.population_offsets.data()[p],
                 plan.population_offsets.data()[p + 1] - plan.population_offsets.data()[p]),
           first(plan.population_offsets.data()[p]),
@@ -118,9 +112,16 @@ class SweepSimulator {
           v(padded<Real>(size), Real(0)),
           i(v),
           v_end(v),
-          i_end(v) {
+          i_end(v) {}
+
+    void reset(const SampleInput<Real>& input) {
+      std::fill(v.begin(), v.end(), Real(0));
+      std::fill(i.begin(), i.end(), Real(0));
       if (input.voltage) std::copy_n(input.voltage + first, size, v.begin());
       if (input.current) std::copy_n(input.current + first, size, i.begin());
+      now = Real(0);
+      moved_to = -never<Real>;
+      apart.resize(0);
     }
   };
 
@@ -134,6 +135,65 @@ class SweepSimulator {
     return plan_.projections.data()[projection].silent_row.data()[unit];
   }
 
+  SpikeList<Real>& spikes_of(Size sample, Id population) {
+    return spikes_[sample * static_cast<Size>(populations_.size()) + population];
+  }
+
+  // In the order of a record: by (time, neuron).
+  const SpikeList<Real>& ordered_spikes(Size sample) {
+    if (populations_.size() == 1) return spikes_of(sample, 0);
+    ordered_.clear();
+    for (std::size_t p = 0; p < populations_.size(); ++p)
+      ordered_.merge(spikes_of(sample, static_cast<Id>(p)));
+    return ordered_;
+  }
+
+  // Whether a population is so small that its neurons leave lanes empty, and feeds nothing back.
+  bool narrow(Id population) const {
+    if (populations_[population].size >= 2 * lane_width<Real>) return false;
+    for (const Id q : plan_.from_population.data()[population])
+      if (plan_.projections.data()[q].target_population == population) return false;
+    return true;
+  }
+
+  // A narrow population in several samples at once.
+  void run_strands(Id population, Size samples) {
+    const PopulationState& p = populations_[population];
+    strands_.clear();
+    strand_times_.clear();
+    strand_weights_.clear();
+    for (Size s = 0; s < samples; ++s) {
+      sample_ = s;
+      collect_arrivals(&population, &population + 1);
+      const Id at = static_cast<Id>(strand_times_.size());
+      const Id weights = static_cast<Id>(strand_weights_.size());
+      for (const Arrival<Real>& a : arrivals_.known()) strand_times_.push_back(a.time);
+      strand_times_.push_back(never<Real>);
+      const Id n = static_cast<Id>(arrivals_.known().size());
+      strand_weights_.resize(strand_weights_.size() + Size(n) * p.size);
+      Id k = 0;
+      for (const Arrival<Real>& a : arrivals_.known()) {
+        const Real* w = plan_.projections.data()[a.projection].weight + a.begin;
+        for (Id j = 0; j < p.size; ++j) strand_weights_[weights + j * n + k] = w[j];
+        ++k;
+      }
+      const SampleInput<Real>& input = inputs_[s];
+      for (Id j = 0; j < p.size; ++j) {
+        const Id neuron = p.first + j;
+        strands_.set_arrivals(
+            strands_.add(neuron, input.sample,
+                         {input.voltage ? input.voltage[neuron] : Real(0),
+                          input.current ? input.current[neuron] : Real(0)},
+                         &spikes_of(s, population)),
+            at, weights + j * n - at);
+      }
+    }
+    if (strand_weights_.empty()) strand_weights_.push_back(Real(0));
+    strands_.advance(strand_times_.data(), strand_weights_.data(), until_, true,
+                     p.lanes.identical);
+    for (Size s = 0; s < samples; ++s) spikes_of(s, population).sort_from(0);
+  }
+
   // What arrives at the component from outside.
   void collect_arrivals(const Id* begin, const Id* end) {
     arrivals_.clear();
@@ -141,10 +201,10 @@ class SweepSimulator {
       for (const Id q : plan_.into_population.data()[*p]) {
         const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
         if (projection.from_input >= 0) {
-          const InputSpikes<Real>& in = input_.groups[projection.from_input];
+          const InputSpikes<Real>& in = inputs_[sample_].groups[projection.from_input];
           for (Size k = 0; k < in.count; ++k) keep(q, in.units[k], in.times[k]);
         } else if (!populations_[projection.from_population].member) {
-          const SpikeList<Real>& s = spikes_[projection.from_population];
+          const SpikeList<Real>& s = spikes_of(sample_, projection.from_population);
           const Id first = populations_[projection.from_population].first;
           for (Size k = 0; k < s.size(); ++k) keep(q, s.neuron(k) - first, s.time(k));
         }
@@ -158,7 +218,13 @@ class SweepSimulator {
   }
 
   bool run_component(const Id* begin, const Id* end) {
-    for (const Id* p = begin; p != end; ++p) populations_[*p].member = true;
+    for (const Id* p = begin; p != end; ++p) {
+      PopulationState& state = populations_[*p];
+      state.member = true;
+      state.reset(inputs_[sample_]);
+      std::fill_n(count_.begin() + state.first, state.size, Size(0));
+      std::fill_n(apart_.begin() + state.first, state.size, 0);
+    }
     collect_arrivals(begin, end);
     bool recurrent = false;
     for (const Id* p = begin; p != end; ++p)
@@ -269,7 +335,7 @@ class SweepSimulator {
   void fire(Id population, Real cut, bool final, bool recurrent) {
     PopulationState& p = populations_[population];
     Apart& a = p.apart;
-    SpikeList<Real>& spikes = spikes_[population];
+    SpikeList<Real>& spikes = spikes_of(sample_, population);
     const Size before = spikes.size();
     for (bool again = true; again;) {
       again = false;
@@ -280,7 +346,7 @@ class SweepSimulator {
         const Id j = a.neuron[k];
         const Real time = a.next[k];
         if (++count_[j] > limits_.spike_limit)
-          throw_spike_limit(plan_, input_.sample, j, time, count_[j]);
+          throw_spike_limit(plan_, inputs_[sample_].sample, j, time, count_[j]);
         last_spike_[j] = spikes.size();
         spikes.push_back(time, j, a.next_v1[k]);
         const Real refractory = plan_.neurons.t_refractory.data()[j];
@@ -380,17 +446,20 @@ class SweepSimulator {
   }
 
   const Plan<Real>& plan_;
-  const SampleInput<Real>& input_;
   const RunLimits& limits_;
   Interrupt& interrupt_;
   const Real until_;
 
   ArrivalQueue<Real> arrivals_;
   CrossingBatch<Real> batch_;
+  Strands<Real> strands_;
+  Vector<Real> strand_times_, strand_weights_;
+  const SampleInput<Real>* inputs_ = nullptr;
+  Size sample_ = 0;  // of those given to run
   Vector<Size> last_spike_, count_;
   Vector<unsigned char> apart_;
   Vector<PopulationState> populations_;
-  Vector<SpikeList<Real>> spikes_;  // of each population
+  Vector<SpikeList<Real>> spikes_;  // of each sample and population
   SpikeList<Real> ordered_;
 };
 
