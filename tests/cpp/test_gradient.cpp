@@ -79,6 +79,45 @@ TEST_CASE("forward propagation and the adjoint are equal to round-off") {
   }
 }
 
+TEST_CASE("the reverse sweep of dense graphs gives what the general adjoint gives") {
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    const RandomCase c = random_case(seed, (seed / 2) % 2, 3, true);
+    SimulateOptions<double> options;
+    options.until = c.until;
+    const auto record = simulate(c.network, c.input, options);
+    const auto u = normal(record.spikes(), seed);
+    // Derivatives by time constants keep the sweep away.
+    const auto wrt = all_parameters(c.network);
+    std::vector<Parameter> without;
+    for (const Parameter& p : wrt)
+      if (p.kind != Parameter::Kind::neuron ||
+          (p.neuron != NeuronParameter::tau_mem && p.neuron != NeuronParameter::tau_syn))
+        without.push_back(p);
+    const auto general = vjp<double>(record, u, wrt), swept = vjp<double>(record, u, without);
+    const Layout from = layout(record, wrt), to = layout(record, without);
+    const double scale = largest(general);
+    std::size_t at = 0;
+    CAPTURE(seed);
+    for (std::size_t k = 0; k < wrt.size(); ++k) {
+      if (at == without.size() || wrt[k].kind != without[at].kind ||
+          wrt[k].index != without[at].index || wrt[k].neuron != without[at].neuron)
+        continue;
+      for (Size e = 0; e < to.offsets[at + 1] - to.offsets[at]; ++e)
+        REQUIRE(std::abs(swept[to.offsets[at] + e] - general[from.offsets[k] + e]) <=
+                1e-12 * scale);
+      ++at;
+    }
+    CHECK(at == without.size());
+    ExecutionOptions e;
+    for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      for (int n_threads : {1, 3}) {
+        e.isa = isa;
+        e.n_threads = n_threads;
+        CHECK(vjp<double>(record, u, without, e) == swept);
+      }
+  }
+}
+
 TEST_CASE("every instruction set and thread count gives the same gradient bits") {
   const RandomCase c = random_case(7, true, 9);
   SimulateOptions<double> options;

@@ -98,11 +98,12 @@ struct EngineTable {
   // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
   void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                  const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);
-  // Adds the sample's share of the gradient to `gradient`; input times are written to
+  // Adds the share of a few samples, in order, to `gradient`; input times are written to
   // `input_times[group][index in the batch]`, null where not asked for.
-  void (*reverse)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
-                  const Columns&, const Real* cotangents, Real* gradient,
-                  Real* const* input_times);
+  void (*reverse)(const Plan<Real>&, const SampleInput<Real>* inputs,
+                  const SampleSpikes<Real>* spikes, Size samples, const Columns&,
+                  const Real* const* cotangents, Real* gradient, Real* const* input_times,
+                  Interrupt&, int worker);
   Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                       const Columns&, const unsigned char* wanted);
   // Rows of the columns [begin, end): rows[i] is the spike whose derivative goes to

@@ -4,6 +4,7 @@
 #include "snnfp/impl/forward.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/reverse.hpp"
+#include "snnfp/impl/reverse_sweep.hpp"
 #include "snnfp/impl/sweep_simulator.hpp"
 
 SNNFP_ISA_BEGIN
@@ -34,10 +35,19 @@ struct EngineFunctions {
     if (sink) sink->write(simulator.spikes().view(), simulator.residuals());
   }
 
-  static void reverse(const Plan<Real>& plan, const SampleInput<Real>& input,
-                      const SampleSpikes<Real>& spikes, const Columns& columns,
-                      const Real* cotangents, Real* gradient, Real* const* input_times) {
-    Reverse<Real>(plan, input, spikes, columns, cotangents, gradient, input_times).run();
+  static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
+                      const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
+                      const Real* const* cotangents, Real* gradient, Real* const* input_times,
+                      Interrupt& interrupt, int worker) {
+    if (ReverseSweep<Real>::suits(plan, columns)) {
+      ReverseSweep<Real> sweep(plan, columns, gradient, input_times);
+      for (Size s = 0; s < samples && !interrupt.check(worker); ++s)
+        sweep.run(inputs[s], spikes[s], cotangents[s]);
+      return;
+    }
+    for (Size s = 0; s < samples && !interrupt.check(worker); ++s)
+      Reverse<Real>(plan, inputs[s], spikes[s], columns, cotangents[s], gradient, input_times)
+          .run();
   }
 
   static Program* compile(const Plan<Real>& plan, const SampleInput<Real>& input,

@@ -135,12 +135,18 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
     // The first block adds to the result itself.
     if (b > 0) shares[b].assign(gradient.size(), Real(0));
     Real* share = b > 0 ? shares[b].data() : gradient.data();
+    std::vector<detail::SampleView<Real>> views;
+    std::vector<detail::SampleInput<Real>> inputs;
+    std::vector<detail::SampleSpikes<Real>> spikes;
+    std::vector<const Real*> wanted;
     for (Size s = samples * b / blocks; s < samples * (b + 1) / blocks; ++s) {
-      if (interrupt.check(worker)) return;
-      const detail::SampleView<Real> view(record, s);
-      engine.reverse(*record.plan, view.get(), detail::sample_spikes(record, s), map.get(),
-                     cotangents.data + record.offsets[s], share, input_times.data());
+      views.emplace_back(record, s);
+      inputs.push_back(views.back().get());
+      spikes.push_back(detail::sample_spikes(record, s));
+      wanted.push_back(cotangents.data + record.offsets[s]);
     }
+    engine.reverse(*record.plan, inputs.data(), spikes.data(), Size(inputs.size()), map.get(),
+                   wanted.data(), share, input_times.data(), interrupt, worker);
   });
   const Size chunk = 4096;
   if (blocks > 1)
