@@ -40,7 +40,7 @@ struct Step {
 };
 
 template <class T>
-inline Step<T> step(T gap, T v1, T current, T alpha, T beta) {
+SNNFP_INLINE Step<T> step(T gap, T v1, T current, T alpha, T beta) {
   const T v2 = -fma(beta, v1, alpha * current);
   const T v3 = fma(alpha * alpha, current, -beta * v2);
   const T square = fma(v1, v1, T(2) * v2 * gap);
@@ -58,7 +58,7 @@ inline Step<T> step(T gap, T v1, T current, T alpha, T beta) {
 
 // Whether what is left after this step is below rounding, its error being of order four.
 template <class T>
-inline auto converged(const Step<T>& s, T v1, T d) {
+SNNFP_INLINE auto converged(const Step<T>& s, T v1, T d) {
   constexpr bool is_double = sizeof(Scalar<T>) == 8;
   const T bend = is_double ? Scalar<T>(0x1p-13) : Scalar<T>(0x1p-6);
   const T part = is_double ? Scalar<T>(0x1p-14) : Scalar<T>(0x1p-6);
@@ -67,7 +67,7 @@ inline auto converged(const Step<T>& s, T v1, T d) {
 
 // Whether the maximum is so close, against the way d from the start, that rounding blurs it.
 template <class T>
-inline auto near_top(const Step<T>& s, T v1, T d) {
+SNNFP_INLINE auto near_top(const Step<T>& s, T v1, T d) {
   const T part = sizeof(Scalar<T>) == 8 ? Scalar<T>(0x1p-16) : Scalar<T>(0x1p-8);
   return v1 < -s.v2 * (part * d);
 }

@@ -49,11 +49,17 @@ struct SampleSpikes {
   const Real* release_currents = nullptr;
 };
 
-// Takes the spikes of one sample from the inner loops.
+template <class Real>
+struct Spike {
+  Real time, slope, release_current;
+  Id neuron;
+};
+
+// Takes the spikes of samples from the inner loops, one sample after the other.
 template <class Real>
 struct SpikeSink {
   virtual ~SpikeSink() = default;
-  virtual void write(const SampleSpikes<Real>& spikes, const Real* residuals) = 0;
+  virtual void write(const Spike<Real>* spikes, Size count, const Real* residuals) = 0;
 };
 
 struct RunLimits {
@@ -92,9 +98,9 @@ struct Program {
 
 template <class Real>
 struct EngineTable {
-  // A few samples, each into its own sink; none depends on which others are there.
+  // A few samples; none depends on which others are there.
   void (*simulate)(const Plan<Real>&, const SampleInput<Real>* inputs, Size samples,
-                   const RunLimits&, Interrupt&, SpikeSink<Real>* const* sinks);
+                   const RunLimits&, Interrupt&, SpikeSink<Real>&);
   // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
   void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                  const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);

@@ -17,7 +17,7 @@ struct ExponentialParts {
 
 // Taylor coefficients 1/n!: exact by construction, and one term more than a minimax fit needs.
 template <class T>
-inline ExponentialParts<T> exponential_parts_double(T x) {
+SNNFP_INLINE ExponentialParts<T> exponential_parts_double(T x) {
   constexpr double log2_e = 0x1.71547652b82fep+0;
   constexpr double ln2_high = 0x1.62e42fefa39efp-1, ln2_low = 0x1.abc9e3b39803fp-56;
   constexpr double round = 0x1.8p52;
@@ -40,7 +40,7 @@ inline ExponentialParts<T> exponential_parts_double(T x) {
 }
 
 template <class T>
-inline ExponentialParts<T> exponential_parts_float(T x) {
+SNNFP_INLINE ExponentialParts<T> exponential_parts_float(T x) {
   constexpr float log2_e = 0x1.715476p+0f;
   constexpr float ln2_high = 0x1.62e430p-1f, ln2_low = -0x1.05c610p-29f;
   constexpr float round = 0x1.8p23f;
@@ -59,7 +59,7 @@ inline ExponentialParts<T> exponential_parts_float(T x) {
 }
 
 template <class T>
-inline ExponentialParts<T> exponential_parts(T x) {
+SNNFP_INLINE ExponentialParts<T> exponential_parts(T x) {
   if constexpr (sizeof(Scalar<T>) == 8) {
     return exponential_parts_double(x);
   } else {
@@ -69,7 +69,7 @@ inline ExponentialParts<T> exponential_parts(T x) {
 
 // e^x for x <= 0; exactly 0 below the smallest normal number, so that no state turns denormal.
 template <class T>
-inline T exp_of(T x) {
+SNNFP_INLINE T exp_of(T x) {
   return exponential_parts(x).exp();
 }
 

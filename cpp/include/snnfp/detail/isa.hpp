@@ -12,3 +12,6 @@
 #define SNNFP_ISA_END \
   }                   \
   }
+
+// Arithmetic on packs loses all it wins if it goes through memory to a function and back.
+#define SNNFP_INLINE inline __attribute__((always_inline))

@@ -35,7 +35,7 @@ struct Lanes {
 // Whether V can be shown not to cross between a state and the one a time d later. False costs a
 // call of the solver, nothing else: the margins keep "true" on the safe side of rounding.
 template <class T>
-inline auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Neuron<T>& n) {
+SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Neuron<T>& n) {
   constexpr Scalar<T> slack = 64 * std::numeric_limits<Scalar<T>>::epsilon();
   const T zero(0);
   const T current = n.inv_c * s.i, current_end = n.inv_c * end.i;

@@ -47,7 +47,7 @@ struct Decay {
 };
 
 template <class T>
-inline Decay<T> decay(T d, T alpha, T beta, T difference, T inv_difference) {
+SNNFP_INLINE Decay<T> decay(T d, T alpha, T beta, T difference, T inv_difference) {
   const T slow = exp_of(-smaller(alpha, beta) * d);
   const auto equal = difference == T(0);
   if (!any(!equal)) return {slow, slow, d * slow};
@@ -59,13 +59,13 @@ inline Decay<T> decay(T d, T alpha, T beta, T difference, T inv_difference) {
 }
 
 template <class T>
-inline Decay<T> decay(T d, const Neuron<T>& n) {
+SNNFP_INLINE Decay<T> decay(T d, const Neuron<T>& n) {
   return decay(d, n.alpha, n.beta, n.difference, n.inv_difference);
 }
 
 // The response of V to a unit of bias / C: (1 - e^(-beta d)) / beta, d without leak.
 template <class T>
-inline T step_response(T d, T beta) {
+SNNFP_INLINE T step_response(T d, T beta) {
   return select(beta > T(0), -exponential_parts(-beta * d).expm1() / beta, d);
 }
 
@@ -77,12 +77,12 @@ struct Membrane {
 
 // E2. One order of operations for every simulator in the library: their records agree to the bit.
 template <class T>
-inline Membrane<T> propagate(Membrane<T> s, const Decay<T>& e, T inv_c, T driven) {
+SNNFP_INLINE Membrane<T> propagate(Membrane<T> s, const Decay<T>& e, T inv_c, T driven) {
   return {fma(e.mem, s.v, fma(e.kappa * inv_c, s.i, driven)), e.syn * s.i};
 }
 
 template <class T>
-inline Membrane<T> propagate(Membrane<T> s, T d, const Neuron<T>& n) {
+SNNFP_INLINE Membrane<T> propagate(Membrane<T> s, T d, const Neuron<T>& n) {
   const auto undriven = n.drive == T(0);
   T driven(0);
   if (any(!undriven)) driven = select(undriven, T(0), n.drive * step_response(d, n.beta));
@@ -91,7 +91,7 @@ inline Membrane<T> propagate(Membrane<T> s, T d, const Neuron<T>& n) {
 
 // V' of a free membrane.
 template <class T>
-inline T slope(Membrane<T> s, const Neuron<T>& n) {
+SNNFP_INLINE T slope(Membrane<T> s, const Neuron<T>& n) {
   return fma(-n.beta, s.v, fma(n.inv_c, s.i, n.drive));
 }
 

@@ -15,18 +15,18 @@
 
 SNNFP_ISA_BEGIN
 
-inline double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
-inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-inline double sqrt_of(double x) { return __builtin_sqrt(x); }
-inline float sqrt_of(float x) { return __builtin_sqrtf(x); }
+SNNFP_INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+SNNFP_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+SNNFP_INLINE double sqrt_of(double x) { return __builtin_sqrt(x); }
+SNNFP_INLINE float sqrt_of(float x) { return __builtin_sqrtf(x); }
 template <class Real>
-inline Real select(bool which, Real yes, Real no) {
+SNNFP_INLINE Real select(bool which, Real yes, Real no) {
   return which ? yes : no;
 }
-inline bool any(bool mask) { return mask; }
+SNNFP_INLINE bool any(bool mask) { return mask; }
 
 // 2^k for the k that the caller added to 1.5 * 2^(digits - 1): its low bits hold it.
-inline double scale_from_bits(double shifted) {
+SNNFP_INLINE double scale_from_bits(double shifted) {
   std::uint64_t bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   bits = (bits + 1023u) << 52;
@@ -34,7 +34,7 @@ inline double scale_from_bits(double shifted) {
   std::memcpy(&scale, &bits, sizeof scale);
   return scale;
 }
-inline float scale_from_bits(float shifted) {
+SNNFP_INLINE float scale_from_bits(float shifted) {
   std::uint32_t bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   bits = (bits + 127u) << 23;
@@ -201,7 +201,7 @@ struct Pack {
   friend Pack select(bool m, Pack yes, Pack no) { return m ? yes : no; }
   friend Pack scale_from_bits(Pack a) { return detail::scale_from_bits(a.x); }
 };
-inline unsigned bits_of(bool m) { return m ? 1u : 0u; }
+SNNFP_INLINE unsigned bits_of(bool m) { return m ? 1u : 0u; }
 
 #endif
 
@@ -211,15 +211,15 @@ struct ScalarOf<Pack<Real>> {
 };
 
 template <class T>
-inline T larger(T a, T b) {
+SNNFP_INLINE T larger(T a, T b) {
   return select(a > b, a, b);
 }
 template <class T>
-inline T smaller(T a, T b) {
+SNNFP_INLINE T smaller(T a, T b) {
   return select(a < b, a, b);
 }
 template <class T>
-inline T size_of(T a) {
+SNNFP_INLINE T size_of(T a) {
   return larger(a, -a);
 }
 

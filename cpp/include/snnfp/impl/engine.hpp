@@ -12,16 +12,15 @@ SNNFP_ISA_BEGIN
 template <class Real>
 struct EngineFunctions {
   static void simulate(const Plan<Real>& plan, const SampleInput<Real>* inputs, Size samples,
-                       const RunLimits& limits, Interrupt& interrupt,
-                       SpikeSink<Real>* const* sinks) {
+                       const RunLimits& limits, Interrupt& interrupt, SpikeSink<Real>& sink) {
     if (!limits.queue_only && SweepSimulator<Real>::suits(plan)) {
-      SweepSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sinks);
+      SweepSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sink);
       return;
     }
     for (Size s = 0; s < samples; ++s) {
       QueueSimulator<Real, false> simulator(plan, inputs[s], limits, interrupt);
       simulator.run(nullptr);
-      sinks[s]->write(simulator.spikes().view(), nullptr);
+      sink.write(simulator.spikes().data(), simulator.spikes().size(), nullptr);
     }
   }
 
@@ -32,7 +31,8 @@ struct EngineFunctions {
     QueueSimulator<Real, true> simulator(plan, input, limits, interrupt);
     simulator.give(spikes);
     simulator.run(probe);
-    if (sink) sink->write(simulator.spikes().view(), simulator.residuals());
+    if (sink)
+      sink->write(simulator.spikes().data(), simulator.spikes().size(), simulator.residuals());
   }
 
   static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,

@@ -135,29 +135,38 @@ SampleSpikes<Real> sample_spikes(const Record<Real>& record, Size sample) {
           record.release_currents.data() + begin};
 }
 
-// Spikes of samples that finish in any order, put together in the order of the samples.
+// Spikes of groups of samples that finish in any order, put together in the order of the samples.
 template <class Real>
 class Collector {
  public:
-  explicit Collector(Size samples) : parts_(static_cast<std::size_t>(samples)) {}
+  explicit Collector(Size groups) : parts_(static_cast<std::size_t>(groups)) {}
 
   struct Part final : SpikeSink<Real> {
+    std::vector<Size> counts;  // of each sample
     std::vector<Real> times, slopes, release_currents, residuals;
     std::vector<Id> neurons;
-    void write(const SampleSpikes<Real>& s, const Real* residual) override {
-      times.assign(s.times, s.times + s.count);
-      neurons.assign(s.neurons, s.neurons + s.count);
-      slopes.assign(s.slopes, s.slopes + s.count);
-      release_currents.assign(s.release_currents, s.release_currents + s.count);
-      if (residual) residuals.assign(residual, residual + s.count);
+    void write(const Spike<Real>* spikes, Size count, const Real* residual) override {
+      const std::size_t begin = times.size(), end = begin + static_cast<std::size_t>(count);
+      counts.push_back(count);
+      times.resize(end);
+      neurons.resize(end);
+      slopes.resize(end);
+      release_currents.resize(end);
+      for (Size k = 0; k < count; ++k) {
+        times[begin + k] = spikes[k].time;
+        neurons[begin + k] = spikes[k].neuron;
+        slopes[begin + k] = spikes[k].slope;
+        release_currents[begin + k] = spikes[k].release_current;
+      }
+      if (residual) residuals.insert(residuals.end(), residual, residual + count);
     }
   };
-  Part& part(Size sample) { return parts_[sample]; }
+  Part& part(Size group) { return parts_[group]; }
 
   void finish(Record<Real>& record) const {
     record.offsets.assign(1, 0);
     for (const Part& p : parts_)
-      record.offsets.push_back(record.offsets.back() + static_cast<Size>(p.times.size()));
+      for (const Size count : p.counts) record.offsets.push_back(record.offsets.back() + count);
     const auto join = [&](auto member, auto& out) {
       out.clear();
       out.reserve(static_cast<std::size_t>(record.offsets.back()));
@@ -204,32 +213,33 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   Record<Real> record = detail::begin_record(network, input, options);
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
-  detail::Collector<Real> collector(samples);
-  detail::Interrupt interrupt(options.poll);
   // Samples go in groups that share scratch memory and vector lanes.
   const Size threads = options.n_threads > 0 ? options.n_threads : detail::default_threads();
-  const Size group = std::clamp<Size>(samples / (4 * threads), 1, 16);
-  const auto run = [&](Size begin, Size end, int worker) {
+  const Size group = std::clamp<Size>(samples / (4 * threads), 1, 32);
+  const Size groups = (samples + group - 1) / group;
+  detail::Collector<Real> collector(groups);
+  detail::Interrupt interrupt(options.poll);
+  const auto run = [&](Size g, Size begin, Size end, int worker) {
     std::vector<detail::SampleView<Real>> views;
     std::vector<detail::SampleInput<Real>> inputs;
-    std::vector<detail::SpikeSink<Real>*> sinks;
     for (Size s = begin; s < end; ++s) {
       views.emplace_back(record, s);
       inputs.push_back(views.back().get());
-      sinks.push_back(&collector.part(s));
     }
     const detail::RunLimits limits{double(options.until), options.spike_limit, 0.0,
                                    options.engine == Engine::queue, worker};
-    engine.simulate(*record.plan, inputs.data(), end - begin, limits, interrupt, sinks.data());
+    engine.simulate(*record.plan, inputs.data(), end - begin, limits, interrupt,
+                    collector.part(g));
   };
-  detail::parallel_for((samples + group - 1) / group, options.n_threads, [&](Size g, int worker) {
+  detail::parallel_for(groups, options.n_threads, [&](Size g, int worker) {
     if (interrupt.check(worker)) return;
     const Size begin = g * group, end = std::min(samples, begin + group);
     try {
-      run(begin, end, worker);
+      run(g, begin, end, worker);
     } catch (const EventLimitError&) {
       // The error that is reported is that of the first sample that has one.
-      for (Size s = begin; s < end; ++s) run(s, s + 1, worker);
+      for (Size s = begin; s < end; ++s) run(g, s, s + 1, worker);
+      throw;
     }
   });
   collector.finish(record);

@@ -39,7 +39,7 @@ class SweepSimulator {
     for (Id p = 0; p < n_populations; ++p) populations_.emplace_back(plan, p);
   }
 
-  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>* const* sinks) {
+  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
     inputs_ = inputs;
     spikes_.resize(std::max<std::size_t>(spikes_.size(), samples * populations_.size()));
     for (SpikeList<Real>& s : spikes_) s.clear();
@@ -56,41 +56,41 @@ class SweepSimulator {
         if (!run_component(begin, end)) return;
       }
     }
-    for (Size s = 0; s < samples; ++s) sinks[s]->write(ordered_spikes(s).view(), nullptr);
+    for (Size s = 0; s < samples; ++s) {
+      const SpikeList<Real>& spikes = ordered_spikes(s);
+      sink.write(spikes.data(), spikes.size(), nullptr);
+    }
   }
 
  private:
   // A neuron whose next crossing is looked for on its own: it may cross, or has spiked, since the
   // last arrival. It rejoins the others at the next one after its release.
   struct Apart {
+    Size count = 0;
     Vector<Id> neuron;
-    Vector<Real> v, i, time;  // its state, and when
-    Vector<Real> release;     // the end of its refractory time, or -infinity
-    Vector<Real> next;        // its next crossing as far as known, and I and V' there
+    Vector<Real> v, i, time;       // its state, and when
+    Vector<Real> release;          // the end of its refractory time, or -infinity
+    Vector<Real> next;             // its next crossing as far as known, and I and V' there
     Vector<Real> next_i, next_v1;
-    Vector<Real> known;  // the horizon that `next` holds up to
+    Vector<Real> known;            // the horizon that `next` holds up to
 
-    Size size() const { return static_cast<Size>(neuron.size()); }
+    explicit Apart(Size n) : neuron(n, 0) {
+      for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
+        x->resize(n, Real(0));
+    }
     void add(Id j, Membrane<Real> s, Real at) {
-      neuron.push_back(j);
-      v.push_back(s.v);
-      i.push_back(s.i);
-      time.push_back(at);
-      release.push_back(-never<Real>);
-      next.push_back(never<Real>);
-      next_i.push_back(Real(0));
-      next_v1.push_back(Real(0));
-      known.push_back(-never<Real>);
+      neuron[count] = j;
+      v[count] = s.v;
+      i[count] = s.i;
+      time[count] = at;
+      release[count] = -never<Real>;
+      next[count] = never<Real>;
+      known[count] = -never<Real>;
+      ++count;
     }
     void move(Size from, Size to) {
       neuron[to] = neuron[from];
-      for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
-        (*x)[to] = (*x)[from];
-    }
-    void resize(Size n) {
-      neuron.resize(n);
-      for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
-        x->resize(n);
+      for (Vector<Real>* x : {&v, &i, &time, &release, &next, &known}) (*x)[to] = (*x)[from];
     }
   };
 
@@ -112,7 +112,8 @@ class SweepSimulator {
           v(padded<Real>(size), Real(0)),
           i(v),
           v_end(v),
-          i_end(v) {}
+          i_end(v),
+          apart(padded<Real>(size)) {}
 
     void reset(const SampleInput<Real>& input) {
       std::fill(v.begin(), v.end(), Real(0));
@@ -121,7 +122,7 @@ class SweepSimulator {
       if (input.current) std::copy_n(input.current + first, size, i.begin());
       now = Real(0);
       moved_to = -never<Real>;
-      apart.resize(0);
+      apart.count = 0;
     }
   };
 
@@ -206,7 +207,7 @@ class SweepSimulator {
         } else if (!populations_[projection.from_population].member) {
           const SpikeList<Real>& s = spikes_of(sample_, projection.from_population);
           const Id first = populations_[projection.from_population].first;
-          for (Size k = 0; k < s.size(); ++k) keep(q, s.neuron(k) - first, s.time(k));
+          for (Size k = 0; k < s.size(); ++k) keep(q, s[k].neuron - first, s[k].time);
         }
       }
     arrivals_.sort_known();
@@ -283,7 +284,7 @@ class SweepSimulator {
   void ask(PopulationState& p, Real horizon, bool filter) {
     Apart& a = p.apart;
     batch_.clear();
-    for (Size k = 0; k < a.size(); ++k) {
+    for (Size k = 0; k < a.count; ++k) {
       if (a.known[k] >= horizon || a.next[k] < never<Real>) continue;
       a.known[k] = horizon;
       Membrane<Real> s{a.v[k], a.i[k]};
@@ -321,7 +322,7 @@ class SweepSimulator {
   Real earliest_consequence(Id population, Real horizon) const {
     const Apart& a = populations_[population].apart;
     Real first = never<Real>;
-    for (Size k = 0; k < a.size(); ++k) first = std::min(first, a.next[k]);
+    for (Size k = 0; k < a.count; ++k) first = std::min(first, a.next[k]);
     if (!(first <= horizon)) return never<Real>;
     Real earliest = never<Real>;
     for (const Id q : plan_.from_population.data()[population]) {
@@ -339,7 +340,7 @@ class SweepSimulator {
     const Size before = spikes.size();
     for (bool again = true; again;) {
       again = false;
-      for (Size k = 0; k < a.size(); ++k) {
+      for (Size k = 0; k < a.count; ++k) {
         if (!(a.next[k] < never<Real>) || a.next[k] > cut) continue;
         again = true;
         if (a.release[k] > -never<Real>) release(a, k, spikes);
@@ -363,7 +364,7 @@ class SweepSimulator {
       }
       if (again) ask(p, cut, true);
     }
-    for (Size k = 0; k < a.size(); ++k)
+    for (Size k = 0; k < a.count; ++k)
       if (a.release[k] > -never<Real> &&
           (a.release[k] < cut || (final && a.release[k] <= cut)))
         release(a, k, spikes);
@@ -373,9 +374,9 @@ class SweepSimulator {
     for (const Id q : plan_.from_population.data()[population]) {
       if (!populations_[plan_.projections.data()[q].target_population].member) continue;
       for (Size k = before; k < spikes.size(); ++k) {
-        const Id unit = spikes.neuron(k) - p.first;
+        const Id unit = spikes[k].neuron - p.first;
         if (silent(q, unit)) continue;
-        const Arrival<Real> arrival = arrival_of(q, unit, spikes.time(k));
+        const Arrival<Real> arrival = arrival_of(q, unit, spikes[k].time);
         if (arrival.time <= until_) arrivals_.push(arrival);
       }
     }
@@ -391,7 +392,7 @@ class SweepSimulator {
   // Puts the spikes from `begin` on in order by (time, neuron); all before them are earlier.
   void order(SpikeList<Real>& spikes, Size begin) {
     if (!spikes.sort_from(begin)) return;
-    for (Size k = begin; k < spikes.size(); ++k) last_spike_[spikes.neuron(k)] = k;
+    for (Size k = begin; k < spikes.size(); ++k) last_spike_[spikes[k].neuron] = k;
   }
 
   void deliver(const Arrival<Real>& arrival) {
@@ -407,33 +408,35 @@ class SweepSimulator {
       p.now = arrival.time;
     }
     p.moved_to = arrival.time;
-    if (p.apart.size() > 0) rejoin(p, arrival.time);
+    if (p.apart.count > 0) rejoin(p, arrival.time);
     const Real* __restrict w = q.weight + arrival.begin;
     Real* __restrict i = p.i.data();
     for (Id k = 0; k < p.size; ++k) i[k] += w[k];
-    for (Size k = 0; k < p.apart.size(); ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
+    for (Size k = 0; k < p.apart.count; ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
   }
 
   // Neurons apart come to the arrival on their own; those that are free rejoin the others.
   void rejoin(PopulationState& p, Real time) {
     Apart& a = p.apart;
-    const Neuron<Real> shared(plan_.neurons, p.first);
+    using P = Pack<Real>;
+    for (Size k = 0; k < a.count; k += P::width) {
+      const Neuron<P> n = p.lanes.identical ? Neuron<P>(plan_.neurons, p.first)
+                                            : Neuron<P>::gather(plan_.neurons, &a.neuron[k]);
+      const P d = P(time) - P::load(&a.time[k]);
+      const Membrane<P> s{P::load(&a.v[k]), P::load(&a.i[k])};
+      const auto later = d > P(Real(0));
+      const auto held = P::load(&a.release[k]) > P(-never<Real>);
+      const Membrane<P> moved = propagate(s, select(later, d, P(Real(0))), n);
+      select(held | !later, s.v, moved.v).store(&a.v[k]);
+      select(later, moved.i, s.i).store(&a.i[k]);
+    }
     Size stay = 0;
-    for (Size k = 0; k < a.size(); ++k) {
+    for (Size k = 0; k < a.count; ++k) {
       const Id j = a.neuron[k];
-      const bool held = a.release[k] > -never<Real>;
-      const Real d = time - a.time[k];
-      if (d > Real(0)) {
-        const Membrane<Real> moved =
-            propagate(Membrane<Real>{a.v[k], a.i[k]}, d,
-                      p.lanes.identical ? shared : Neuron<Real>(plan_.neurons, j));
-        a.i[k] = moved.i;
-        if (!held) a.v[k] = moved.v;
+      if (a.release[k] > -never<Real>) {
         a.time[k] = time;
-      }
-      a.next[k] = never<Real>;
-      a.known[k] = -never<Real>;
-      if (held) {
+        a.next[k] = never<Real>;
+        a.known[k] = -never<Real>;
         if (stay != k) a.move(k, stay);
         ++stay;
       } else {
@@ -442,7 +445,7 @@ class SweepSimulator {
         apart_[j] = 0;
       }
     }
-    a.resize(stay);
+    a.count = stay;
   }
 
   const Plan<Real>& plan_;
