@@ -36,15 +36,34 @@ class CrossingBatch {
   // have the constants of the first. `filter`: most entries will not cross, look at the horizon first.
   void solve(bool identical, bool filter) {
     if (size_ == 0) return;
-    identical_ = identical;
     pad();
+    if (identical) {
+      run<true>(filter);
+    } else {
+      run<false>(filter);
+    }
+  }
+
+  Id neuron(Size k) const { return neuron_[k]; }
+  Size tag(Size k) const { return tag_[k]; }
+  Real crossing(Size k) const { return crossing_[k]; }
+  Real current(Size k) const { return current_[k]; }
+  Real slope_at(Size k) const { return v1_[k]; }
+
+ private:
+  using P = Pack<Real>;
+  // Values of state_.
+  static constexpr Real running = 0, found = 1, none = 2, lost = 3;
+
+  template <bool Identical>
+  void run(bool filter) {
     const Size end = padded<Real>(size_);
-    for (Size b = 0; b < end; b += P::width) begin(b);
+    for (Size b = 0; b < end; b += P::width) begin<Identical>(b);
     if (filter)
-      for (Size b = 0; b < end; b += P::width) look(b);
+      for (Size b = 0; b < end; b += P::width) look<Identical>(b);
     for (int k = 0; k <= crossing::max_climb; ++k) {
       bool goes_on = false;
-      for (Size b = 0; b < end; b += P::width) goes_on |= climb(b);
+      for (Size b = 0; b < end; b += P::width) goes_on |= climb<Identical>(b);
       if (!goes_on) break;
     }
     for (Size k = 0; k < size_; ++k) {
@@ -58,19 +77,8 @@ class CrossingBatch {
         crossing_[k] = never<Real>;
       }
     }
-    for (Size b = 0; b < end; b += P::width) arrive(b);
+    for (Size b = 0; b < end; b += P::width) arrive<Identical>(b);
   }
-
-  Id neuron(Size k) const { return neuron_[k]; }
-  Size tag(Size k) const { return tag_[k]; }
-  Real crossing(Size k) const { return crossing_[k]; }
-  Real current(Size k) const { return current_[k]; }
-  Real slope_at(Size k) const { return v1_[k]; }
-
- private:
-  using P = Pack<Real>;
-  // Values of state_.
-  static constexpr Real running = 0, found = 1, none = 2, lost = 3;
 
   void grow() {
     const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
@@ -94,14 +102,19 @@ class CrossingBatch {
     }
   }
 
-  Neuron<P> constants(Size b) const {
-    return identical_ ? Neuron<P>(constants_, neuron_[0])
-                      : Neuron<P>::gather(constants_, neuron_.data() + b);
+  template <bool Identical>
+  SNNFP_INLINE Neuron<P> constants(Size b) const {
+    if constexpr (Identical) {
+      return Neuron<P>(constants_, neuron_[0]);
+    } else {
+      return Neuron<P>::gather(constants_, neuron_.data() + b);
+    }
   }
   Membrane<P> state(Size b) const { return {P::load(&v_[b]), P::load(&i_[b])}; }
 
+  template <bool Identical>
   void begin(Size b) {
-    const Neuron<P> n = constants(b);
+    const Neuron<P> n = constants<Identical>(b);
     const Membrane<P> s = state(b);
     const P v1 = slope(s, n), zero(Real(0));
     zero.store(&d_[b]);
@@ -112,8 +125,9 @@ class CrossingBatch {
     select(climbs, P(running), P(lost)).store(&state_[b]);
   }
 
+  template <bool Identical>
   void look(Size b) {
-    const Neuron<P> n = constants(b);
+    const Neuron<P> n = constants<Identical>(b);
     const Membrane<P> s = state(b);
     const P d = P::load(&horizon_[b]) - P::load(&time_[b]);
     const auto near = d < P(never<Real>);
@@ -123,11 +137,12 @@ class CrossingBatch {
   }
 
   // One step of a pack of entries; whether any goes on.
+  template <bool Identical>
   bool climb(Size b) {
     const P before = P::load(&state_[b]);
     const auto runs = before == P(running);
     if (!any(runs)) return false;
-    const Neuron<P> n = constants(b);
+    const Neuron<P> n = constants<Identical>(b);
     const P old_v1 = P::load(&v1_[b]), old_d = P::load(&d_[b]);
     const crossing::Step<P> s =
         crossing::step(P::load(&gap_[b]), old_v1, P::load(&current_[b]), n.alpha, n.beta);
@@ -152,11 +167,12 @@ class CrossingBatch {
     return any(after == P(running));
   }
 
+  template <bool Identical>
   void arrive(Size b) {
     const P at = P::load(&crossing_[b]);
     const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
     if (!any(crosses)) return;
-    const Neuron<P> n = constants(b);
+    const Neuron<P> n = constants<Identical>(b);
     const P d = select(crosses, at - P::load(&time_[b]), P(Real(0)));
     const Membrane<P> s = propagate(state(b), d, n);
     s.i.store(&current_[b]);
@@ -164,7 +180,6 @@ class CrossingBatch {
   }
 
   const NeuronConstants<Real>& constants_;
-  bool identical_ = false;
   Size size_ = 0;
   Vector<Id> neuron_;
   Vector<Size> tag_;

@@ -58,34 +58,56 @@ SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Neuron<
   return bounded | ends | (concave & (tangent | between));
 }
 
+// The cheap half of no_crossing: V ends below threshold, and so does the tangent at its start. Where
+// I > 0 and V rises it is concave, below its tangent; elsewhere it is largest at one of the ends.
+template <class T>
+SNNFP_INLINE auto plainly_below(Membrane<T> s, Membrane<T> end, T d, const Neuron<T>& n) {
+  constexpr Scalar<T> slack = 64 * std::numeric_limits<Scalar<T>>::epsilon();
+  const T size = size_of(s.v) + size_of(n.threshold) +
+                 larger(n.inv_c * s.i, T(0)) * smaller(d, n.kappa_max);
+  return larger(end.v, fma(d, slope(s, n), s.v)) < n.threshold - T(slack) * size;
+}
+
 // Moves all lanes by d into (v_end, i_end) and calls open(j) for those that the solver has to look
 // at. Arrays are padded.
 template <class Real, class Open>
 inline void move_lanes(const Lanes<Real>& lanes, Real d, const Real* v, const Real* i, Real* v_end,
                        Real* i_end, Open open) {
   using P = Pack<Real>;
-  const Neuron<Real> shared(lanes.constants, lanes.first);
-  const Decay<Real> e = decay(d, shared);
-  const Decay<P> shared_e{P(e.mem), P(e.syn), P(e.kappa)};
-  const P response(lanes.driven ? step_response(d, shared.beta) : Real(0));
-  const P span(d), zero(Real(0));
-  const Neuron<P> first(lanes.constants, lanes.first);
-  for (Size j = 0; j < lanes.count; j += P::width) {
-    const Neuron<P> n = lanes.identical
-                            ? first
-                            : Neuron<P>::load(lanes.constants, lanes.first + static_cast<Id>(j));
-    const Membrane<P> s{P::load(v + j), P::load(i + j)};
-    const Membrane<P> at =
-        lanes.uniform
-            ? propagate(s, shared_e, n.inv_c,
-                        lanes.driven ? select(n.drive == zero, zero, n.drive * response) : zero)
-            : propagate(s, span, n);
-    at.v.store(v_end + j);
-    at.i.store(i_end + j);
-    for (unsigned m = bits_of(!no_crossing(s, at, span, n)); m != 0; m &= m - 1) {
-      const Size k = j + __builtin_ctz(m);
-      if (k < lanes.count) open(k);
+  const NeuronConstants<Real>& c = lanes.constants;
+  const P span(d);
+  const auto loop = [&](auto neuron, auto move) {
+    for (Size j = 0; j < lanes.count; j += P::width) {
+      const Neuron<P> n = neuron(lanes.first + static_cast<Id>(j));
+      const Membrane<P> s{P::load(v + j), P::load(i + j)};
+      const Membrane<P> at = move(s, n);
+      at.v.store(v_end + j);
+      at.i.store(i_end + j);
+      if (!any(!plainly_below(s, at, span, n))) continue;
+      for (unsigned m = bits_of(!no_crossing(s, at, span, n)); m != 0; m &= m - 1) {
+        const Size k = j + __builtin_ctz(m);
+        if (k < lanes.count) open(k);
+      }
     }
+  };
+  const Neuron<Real> one(c, lanes.first);
+  const Decay<Real> e = decay(d, one);
+  const Decay<P> shared{P(e.mem), P(e.syn), P(e.kappa)};
+  const P zero(Real(0)), response(lanes.driven ? step_response(d, one.beta) : Real(0));
+  if (lanes.identical) {
+    const Neuron<P> first(c, lanes.first);
+    const P driven = select(first.drive == zero, zero, first.drive * response);
+    loop([&](Id) { return first; },
+         [&](Membrane<P> s, const Neuron<P>& n) { return propagate(s, shared, n.inv_c, driven); });
+  } else if (lanes.uniform) {
+    loop([&](Id j) { return Neuron<P>::load(c, j); },
+         [&](Membrane<P> s, const Neuron<P>& n) {
+           const P driven = select(n.drive == zero, zero, n.drive * response);
+           return propagate(s, shared, n.inv_c, driven);
+         });
+  } else {
+    loop([&](Id j) { return Neuron<P>::load(c, j); },
+         [&](Membrane<P> s, const Neuron<P>& n) { return propagate(s, span, n); });
   }
 }
 

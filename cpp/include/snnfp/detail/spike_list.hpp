@@ -9,10 +9,12 @@
 SNNFP_ISA_BEGIN
 
 // The order of a record.
-template <class Real>
-inline bool before(const Spike<Real>& a, const Spike<Real>& b) {
-  return a.time != b.time ? a.time < b.time : a.neuron < b.neuron;
-}
+struct InOrder {
+  template <class Real>
+  bool operator()(const Spike<Real>& a, const Spike<Real>& b) const {
+    return a.time != b.time ? a.time < b.time : a.neuron < b.neuron;
+  }
+};
 
 template <class Real>
 class SpikeList {
@@ -29,8 +31,8 @@ class SpikeList {
   // Puts the spikes from `begin` on in order; false where they were.
   bool sort_from(Size begin) {
     const auto first = spikes_.begin() + begin;
-    if (std::is_sorted(first, spikes_.end(), before<Real>)) return false;
-    std::sort(first, spikes_.end(), before<Real>);
+    if (std::is_sorted(first, spikes_.end(), InOrder())) return false;
+    std::sort(first, spikes_.end(), InOrder());
     return true;
   }
   // Merges the spikes of another list in; both are in order.
@@ -38,7 +40,7 @@ class SpikeList {
     Size a = size(), b = other.size(), to = a + b;
     spikes_.resize(to);
     while (b > 0) {
-      const bool mine = a > 0 && before(other.spikes_[b - 1], spikes_[a - 1]);
+      const bool mine = a > 0 && InOrder()(other.spikes_[b - 1], spikes_[a - 1]);
       spikes_[--to] = mine ? spikes_[--a] : other.spikes_[--b];
     }
   }

@@ -43,14 +43,14 @@ class Strands {
     weights_ = weights;
     limit_ = limit;
     final_ = final;
-    identical_ = identical;
     const Size end = padded<Real>(size_);
     for (Size k = 0; k < end; ++k) phase_[k] = k < size_ ? active : parked;
     for (Size k = size_; k < end; ++k) copy_last(k);
     for (bool goes_on = true; goes_on;) {
       goes_on = false;
       batch_.clear();
-      for (Size b = 0; b < end; b += P::width) goes_on |= step(b);
+      for (Size b = 0; b < end; b += P::width)
+        goes_on |= identical ? step<true>(b) : step<false>(b);
       if (batch_.size() == 0) continue;
       batch_.solve(identical, false);
       for (Size m = 0; m < batch_.size(); ++m) settle(m);
@@ -80,12 +80,12 @@ class Strands {
   }
 
   // One event of a pack of lanes: an arrival, a release, or a question to the solver.
+  template <bool Identical>
   bool step(Size b) {
     const P phase = P::load(&phase_[b]);
     const auto runs = phase == P(active);
     if (!any(runs)) return false;
-    const Neuron<P> n = identical_ ? Neuron<P>(plan_.neurons, neuron_[0])
-                                   : Neuron<P>::gather(plan_.neurons, &neuron_[b]);
+    const Neuron<P> n = constants<Identical>(b);
     const P zero(Real(0)), limit(limit_);
     const P arrival = P::gather(times_, &at_[b]);
     const P time = P::load(&time_[b]), release = P::load(&release_[b]);
@@ -125,6 +125,15 @@ class Strands {
                  std::min(times_[at_[k]], limit_));
     }
     return any(moves);
+  }
+
+  template <bool Identical>
+  SNNFP_INLINE Neuron<P> constants(Size b) const {
+    if constexpr (Identical) {
+      return Neuron<P>(plan_.neurons, neuron_[0]);
+    } else {
+      return Neuron<P>::gather(plan_.neurons, &neuron_[b]);
+    }
   }
 
   // Where the next weight of each lane lies; lanes without an arrival read the first.
@@ -173,7 +182,7 @@ class Strands {
   const Real* times_ = nullptr;
   const Real* weights_ = nullptr;
   Real limit_ = Real(0);
-  bool final_ = false, identical_ = false;
+  bool final_ = false;
   Size size_ = 0;
   Vector<Id> neuron_, at_, shift_, weight_at_;
   Vector<Size> sample_, count_, last_spike_;
