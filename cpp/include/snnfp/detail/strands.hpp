@@ -36,6 +36,12 @@ class Strands {
     shift_[k] = shift;
   }
 
+  // Follows spikes that were put in order from `from` on.
+  void moved(const SpikeList<Real>& list, bool moved, Size from, const Id* lane_of_neuron) {
+    if (!moved) return;
+    for (Size k = from; k < list.size(); ++k) last_spike_[lane_of_neuron[list[k].neuron]] = k;
+  }
+
   // Advances all lanes to `limit` (`final`: releases at it too). A lane's state stays where its last
   // event left it, so that the next call goes on with the same bits.
   void advance(const Real* times, const Real* weights, Real limit, bool final, bool identical) {

@@ -6,6 +6,7 @@
 #include "snnfp/impl/reverse.hpp"
 #include "snnfp/impl/reverse_sweep.hpp"
 #include "snnfp/impl/sweep_simulator.hpp"
+#include "snnfp/impl/window_simulator.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -15,6 +16,10 @@ struct EngineFunctions {
                        const RunLimits& limits, Interrupt& interrupt, SpikeSink<Real>& sink) {
     if (!limits.queue_only && SweepSimulator<Real>::suits(plan)) {
       SweepSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sink);
+      return;
+    }
+    if (!limits.queue_only && WindowSimulator<Real>::suits(plan, inputs[0], limits)) {
+      WindowSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sink);
       return;
     }
     for (Size s = 0; s < samples; ++s) {

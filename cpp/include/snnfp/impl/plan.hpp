@@ -162,6 +162,12 @@ Plan<Real> make_plan(const Network<Real>& network) {
     plan.components.insert(plan.components.end(), members.begin(), members.end());
     plan.component_offsets.push_back(static_cast<Id>(plan.components.size()));
   }
+  std::vector<std::size_t> component_of(network.populations().size());
+  for (std::size_t c = 0; c < components.found().size(); ++c)
+    for (const Id p : components.found()[c]) component_of[p] = c;
+  for (ProjectionPlan<Real>& p : plan.projections)
+    p.within_component = p.from_population >= 0 &&
+                         component_of[p.from_population] == component_of[p.target_population];
   return plan;
 }
 

@@ -60,7 +60,7 @@ class ReverseSweep {
 
   struct PopulationState {
     Id first, size;
-    bool identical = true, uniform = true, member = false;
+    bool identical = true, uniform = true;
     bool flights = false;  // derivatives by what acts along a free flight: bias, capacitance
     Vector<Size> spikes;   // of the sample, in time order
     Vector<Real> lv, li;   // the adjoint of all neurons at the last arrival seen

@@ -101,7 +101,6 @@ class SweepSimulator {
     Vector<Real> v, i, v_end, i_end;
     Real now = Real(0);
     Real moved_to = -never<Real>;  // v_end, i_end and the search hold for this time
-    bool member = false;           // of the component being run
     Apart apart;
 
     PopulationState(const Plan<Real>& plan, Id p)
@@ -153,7 +152,7 @@ class SweepSimulator {
   bool narrow(Id population) const {
     if (populations_[population].size >= 2 * lane_width<Real>) return false;
     for (const Id q : plan_.from_population.data()[population])
-      if (plan_.projections.data()[q].target_population == population) return false;
+      if (plan_.projections.data()[q].within_component) return false;
     return true;
   }
 
@@ -204,7 +203,7 @@ class SweepSimulator {
         if (projection.from_input >= 0) {
           const InputSpikes<Real>& in = inputs_[sample_].groups[projection.from_input];
           for (Size k = 0; k < in.count; ++k) keep(q, in.units[k], in.times[k]);
-        } else if (!populations_[projection.from_population].member) {
+        } else if (!projection.within_component) {
           const SpikeList<Real>& s = spikes_of(sample_, projection.from_population);
           const Id first = populations_[projection.from_population].first;
           for (Size k = 0; k < s.size(); ++k) keep(q, s[k].neuron - first, s[k].time);
@@ -221,7 +220,6 @@ class SweepSimulator {
   bool run_component(const Id* begin, const Id* end) {
     for (const Id* p = begin; p != end; ++p) {
       PopulationState& state = populations_[*p];
-      state.member = true;
       state.reset(inputs_[sample_]);
       std::fill_n(count_.begin() + state.first, state.size, Size(0));
       std::fill_n(apart_.begin() + state.first, state.size, 0);
@@ -230,7 +228,7 @@ class SweepSimulator {
     bool recurrent = false;
     for (const Id* p = begin; p != end; ++p)
       for (const Id q : plan_.from_population.data()[*p])
-        recurrent |= populations_[plan_.projections.data()[q].target_population].member;
+        recurrent |= plan_.projections.data()[q].within_component;
     Size steps = 0;
     for (;;) {
       if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
@@ -256,7 +254,6 @@ class SweepSimulator {
         deliver(a);
       } while (!arrivals_.empty() && arrivals_.top().time == now);
     }
-    for (const Id* p = begin; p != end; ++p) populations_[*p].member = false;
     return true;
   }
 
@@ -327,7 +324,7 @@ class SweepSimulator {
     Real earliest = never<Real>;
     for (const Id q : plan_.from_population.data()[population]) {
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
-      if (populations_[p.target_population].member) earliest = std::min(earliest, first + p.delay[0]);
+      if (p.within_component) earliest = std::min(earliest, first + p.delay[0]);
     }
     return earliest;
   }
@@ -372,7 +369,7 @@ class SweepSimulator {
     order(spikes, before);
     if (!recurrent) return;
     for (const Id q : plan_.from_population.data()[population]) {
-      if (!populations_[plan_.projections.data()[q].target_population].member) continue;
+      if (!plan_.projections.data()[q].within_component) continue;
       for (Size k = before; k < spikes.size(); ++k) {
         const Id unit = spikes[k].neuron - p.first;
         if (silent(q, unit)) continue;

@@ -1,0 +1,248 @@
+#pragma once
+// Samples of a graph with one delay a projection and none of zero within a loop, of any connectivity:
+// within the shortest delay of a loop no neuron hears of another, so every neuron is advanced alone
+// through its own sorted arrivals, many side by side, and nothing predicted is ever thrown away. The
+// same record as the queue's, to the bit.
+
+#include <algorithm>
+#include <cmath>
+
+#include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/strands.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real>
+class WindowSimulator {
+ public:
+  // Whether the graph allows it and windows are long enough to be worth while: most neurons hear
+  // something in each.
+  static bool suits(const Plan<Real>& plan, const SampleInput<Real>& input, const RunLimits& limits) {
+    for (const ProjectionPlan<Real>& p : plan.projections)
+      if (!p.shared_delay || (p.within_component && !(p.delay[0] > Real(0)))) return false;
+    const Real window = shortest_loop_delay(plan);
+    if (!(window < never<Real>)) return true;
+    if (!(limits.until < never<double>) || !(Real(limits.until) + window > Real(limits.until)))
+      return false;
+    double deliveries = plan.n_neurons;
+    for (std::size_t g = 0; g < plan.from_input.size(); ++g)
+      for (const Id q : plan.from_input[g]) {
+        const ProjectionPlan<Real>& p = plan.projections[q];
+        deliveries += double(input.groups[g].count) * double(p.synapses()) / p.n_source;
+      }
+    return deliveries * double(window) > limits.until * plan.n_neurons / 16;
+  }
+
+  WindowSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
+      : plan_(plan),
+        limits_(limits),
+        interrupt_(interrupt),
+        until_(static_cast<Real>(limits.until)),
+        strands_(plan, limits.spike_limit),
+        lane_(plan.n_neurons),
+        spikes_(plan.population_offsets.size() - 1) {}
+
+  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
+    for (Size s = 0; s < samples; ++s) {
+      input_ = &inputs[s];
+      for (SpikeList<Real>& list : spikes_) list.clear();
+      for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
+        if (!run_component(plan_.components.data() + plan_.component_offsets.data()[c],
+                           plan_.components.data() + plan_.component_offsets.data()[c + 1]))
+          return;
+      ordered_.clear();
+      for (const SpikeList<Real>& list : spikes_) ordered_.merge(list);
+      sink.write(ordered_.data(), ordered_.size(), nullptr);
+    }
+  }
+
+ private:
+  static Real shortest_loop_delay(const Plan<Real>& plan) {
+    Real shortest = never<Real>;
+    for (const ProjectionPlan<Real>& p : plan.projections)
+      if (p.within_component) shortest = std::min(shortest, p.delay[0]);
+    return shortest;
+  }
+
+  bool run_component(const Id* begin, const Id* end) {
+    start_lanes(begin, end);
+    collect_outside_arrivals(begin, end);
+    Real longest = never<Real>;
+    for (const Id* p = begin; p != end; ++p)
+      for (const Id q : plan_.from_population.data()[*p])
+        if (plan_.projections.data()[q].within_component)
+          longest = std::min(longest, plan_.projections.data()[q].delay[0]);
+    // What is known beforehand goes in portions too, so that memory does not grow with the run.
+    const Real span = known_.empty() ? Real(0) : known_.back().time;
+    const Real portion = span * (Real(24) * static_cast<Real>(n_lanes_) /
+                                 static_cast<Real>(std::max<Size>(1, known_deliveries_)));
+    const Real step = span > Real(0) ? std::min(longest, std::max(portion, span * Real(1e-6)))
+                                     : longest;
+    Size next_known = 0;
+    pending_.clear();
+    for (Real start = Real(0);;) {
+      if (interrupt_.check(limits_.worker)) return false;
+      Real stop = start + step;
+      const bool nothing_left =
+          next_known == static_cast<Size>(known_.size()) && pending_.empty();
+      const bool last = !(stop <= until_) || (!(longest < never<Real>) && nothing_left);
+      if (last) stop = never<Real>;
+      window_.clear();
+      const auto due = [&](const Arrival<Real>& a) { return a.time < stop && a.time <= until_; };
+      for (; next_known < static_cast<Size>(known_.size()) && due(known_[next_known]); ++next_known)
+        window_.push_back(known_[next_known]);
+      const std::size_t of_known = window_.size();
+      std::size_t stay = 0;
+      for (const Arrival<Real>& a : pending_) {
+        if (due(a)) {
+          window_.push_back(a);
+        } else {
+          pending_[stay++] = a;
+        }
+      }
+      pending_.resize(stay);
+      std::sort(window_.begin() + of_known, window_.end());
+      std::inplace_merge(window_.begin(), window_.begin() + of_known, window_.end());
+      hand_out();
+      for (const Id* p = begin; p != end; ++p) before_[*p - *begin] = spikes_[*p].size();
+      strands_.advance(times_.data(), weights_.data(),
+                       last ? until_ : std::nextafter(stop, -never<Real>), last, identical_);
+      for (const Id* p = begin; p != end; ++p) {
+        SpikeList<Real>& list = spikes_[*p];
+        const Size from = before_[*p - *begin];
+        if (list.size() == from) continue;
+        strands_.moved(list, list.sort_from(from), from, lane_.data());
+        send(*p, from);
+      }
+      if (last) return true;
+      start = stop;
+    }
+  }
+
+  void start_lanes(const Id* begin, const Id* end) {
+    strands_.clear();
+    n_lanes_ = 0;
+    identical_ = true;
+    const NeuronConstants<Real>& c = plan_.neurons;
+    const Id one = plan_.population_offsets.data()[*begin];
+    Id highest = *begin;
+    for (const Id* p = begin; p != end; ++p) {
+      highest = std::max(highest, *p);
+      for (Id j = plan_.population_offsets.data()[*p]; j < plan_.population_offsets.data()[*p + 1];
+           ++j) {
+        for (const std::vector<Real>* x : {&c.alpha, &c.beta, &c.inv_c, &c.drive, &c.threshold})
+          identical_ &= x->data()[j] == x->data()[one];
+        lane_[j] = static_cast<Id>(strands_.add(j, input_->sample,
+                                                {input_->voltage ? input_->voltage[j] : Real(0),
+                                                 input_->current ? input_->current[j] : Real(0)},
+                                                &spikes_[*p]));
+        ++n_lanes_;
+      }
+    }
+    before_.resize(highest - *begin + 1);
+    filled_.assign(n_lanes_, 0);
+    if (room_ == 0) set_room(32);
+    set_room(room_);
+  }
+
+  void collect_outside_arrivals(const Id* begin, const Id* end) {
+    known_.clear();
+    known_deliveries_ = 0;
+    for (const Id* p = begin; p != end; ++p)
+      for (const Id q : plan_.into_population.data()[*p]) {
+        const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
+        if (projection.from_input >= 0) {
+          const InputSpikes<Real>& in = input_->groups[projection.from_input];
+          for (Size k = 0; k < in.count; ++k) keep(projection, in.units[k], in.times[k], known_);
+        } else if (!projection.within_component) {
+          const SpikeList<Real>& list = spikes_[projection.from_population];
+          const Id first = plan_.population_offsets.data()[projection.from_population];
+          for (Size k = 0; k < list.size(); ++k)
+            keep(projection, list[k].neuron - first, list[k].time, known_);
+        }
+      }
+    for (const Arrival<Real>& a : known_) known_deliveries_ += a.end - a.begin;
+    if (!std::is_sorted(known_.begin(), known_.end())) std::sort(known_.begin(), known_.end());
+  }
+
+  void keep(const ProjectionPlan<Real>& p, Id unit, Real time, Vector<Arrival<Real>>& to) const {
+    // A row of zeros changes nothing, not even rounding.
+    if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
+    const Size begin = p.row_begin(unit), end = p.row_end(unit);
+    const Real arrival = time + p.delay[0];
+    if (begin < end && arrival <= until_)
+      to.push_back({arrival, p.source_first + unit, p.index, begin, end});
+  }
+
+  // Spikes of a population from `from` on, to where they arrive within the component.
+  void send(Id population, Size from) {
+    const SpikeList<Real>& list = spikes_[population];
+    const Id first = plan_.population_offsets.data()[population];
+    for (const Id q : plan_.from_population.data()[population]) {
+      const ProjectionPlan<Real>& p = plan_.projections.data()[q];
+      if (!p.within_component) continue;
+      for (Size k = from; k < list.size(); ++k) keep(p, list[k].neuron - first, list[k].time, pending_);
+    }
+  }
+
+  // The arrivals of the window, in order, to the lists of the lanes they reach.
+  void hand_out() {
+    std::fill(filled_.begin(), filled_.end(), 0);
+    while (!fill_lists()) {
+      std::fill(filled_.begin(), filled_.end(), 0);
+      set_room(2 * room_);
+    }
+    for (Size k = 0; k < n_lanes_; ++k) {
+      times_[k * room_ + filled_[k]] = never<Real>;
+      strands_.set_arrivals(k, static_cast<Id>(k * room_), 0);
+    }
+  }
+
+  bool fill_lists() {
+    const Id last = static_cast<Id>(room_) - 1;
+    for (const Arrival<Real>& a : window_) {
+      const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+      const Real time = a.time;
+      const bool dense = p.connectivity == Connectivity::dense;
+      const Id unit = a.sender - p.source_first;
+      for (Size m = a.begin; m < a.end; ++m) {
+        const Real w = p.weight[m];
+        if (w == Real(0) && !dense) continue;
+        const Id k = lane_[p.target_of(unit, m)];
+        const Id n = filled_[k];
+        if (n == last) return false;
+        times_[k * room_ + n] = time;
+        weights_[k * room_ + n] = w;
+        filled_[k] = n + 1;
+      }
+    }
+    return true;
+  }
+
+  void set_room(Size room) {
+    room_ = room;
+    times_.resize(std::max<Size>(1, n_lanes_) * room);
+    weights_.resize(times_.size());
+  }
+
+  const Plan<Real>& plan_;
+  const RunLimits& limits_;
+  Interrupt& interrupt_;
+  const Real until_;
+  const SampleInput<Real>* input_ = nullptr;
+
+  Strands<Real> strands_;
+  Vector<Id> lane_;  // of each neuron
+  Size n_lanes_ = 0;
+  bool identical_ = false;
+  Vector<SpikeList<Real>> spikes_;  // of each population
+  Vector<Size> before_;
+  SpikeList<Real> ordered_;
+  Vector<Arrival<Real>> known_, pending_, window_;
+  Size known_deliveries_ = 0;
+  Size room_ = 0;  // arrivals a lane that the lists hold, the end mark included
+  Vector<Id> filled_;
+  Vector<Real> times_, weights_;
+};
+
+SNNFP_ISA_END
