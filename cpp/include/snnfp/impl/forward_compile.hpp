@@ -1,0 +1,393 @@
+#pragma once
+// Makes a sample's ForwardProgram: which arrivals matter, which spike each acts on, and with which
+// coefficients. MATH.md E7-E10.
+//
+// An arrival in the refractory time after a spike only adds to the current at the release, which
+// acts on the neuron's next spike; it becomes a term of that spike, like arrivals in free flight.
+
+#include "snnfp/detail/crossing.hpp"
+#include "snnfp/detail/spike_index.hpp"
+#include "snnfp/impl/forward.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real>
+class ForwardCompiler {
+ public:
+  ForwardCompiler(const Plan<Real>& plan, const SampleInput<Real>& input,
+                  const SampleSpikes<Real>& spikes, const Columns& columns,
+                  ForwardProgram<Real>& program)
+      : plan_(plan),
+        input_(input),
+        spikes_(spikes),
+        columns_(columns),
+        index_(plan, spikes),
+        program_(program) {}
+
+  void run(const unsigned char* wanted) {
+    program_.n_spikes = spikes_.count;
+    program_.n_neurons = plan_.n_neurons;
+    program_.n_columns = columns_.count;
+    program_.scratch_size = (spikes_.count + plan_.n_neurons) * (width + 1);
+    program_.rows.resize(spikes_.count);
+    mark_needed(wanted);
+    sort_arrivals();
+    count_entries();
+    reaches_.assign(spikes_.count + plan_.n_neurons, 0);
+    program_.terms.reserve(arrivals_.size() + 2 * spikes_.count);
+    for (Size k = 0; k < spikes_.count; ++k)
+      if (program_.rows[k].needed) fill_row(k);
+  }
+
+ private:
+  static constexpr int width = ForwardProgram<Real>::width;
+
+  struct Incoming {
+    Real time;
+    Id projection;
+    Size sender;  // spike, or ~k for input spike k of the projection's group
+    Size synapse;
+  };
+  struct Range {
+    Size held, free, end;  // arrivals in refractory time before the flight, then in the flight
+  };
+
+  // A spike is needed if a wanted spike depends on it: through an arrival or as its neuron's
+  // previous spike. Causes come before effects, so one sweep back in time finds them all.
+  void mark_needed(const unsigned char* wanted) {
+    for (Size k = spikes_.count; k-- > 0;) {
+      const Id j = spikes_.neurons[k];
+      bool needed = wanted == nullptr || wanted[k];
+      const Id population = plan_.population_of.data()[j];
+      const Id unit = j - plan_.population_offsets.data()[population];
+      for (const Id q : plan_.from_population.data()[population]) {
+        if (needed) break;
+        const ProjectionPlan<Real>& p = plan_.projections.data()[q];
+        for (Size m = p.row_begin(unit); m < p.row_end(unit) && !needed; ++m) {
+          const Id target = p.target_of(unit, m);
+          const Size place = index_.anchor(target, spikes_.times[k] + p.delay_of(m));
+          // The spike ahead may be this one or come before it (an arrival in refractory time), and
+          // is then not marked yet; the one after it is.
+          for (Size a = place; a < index_.end(target) && a < place + 2; ++a)
+            needed |= program_.rows[index_.spike(a)].needed;
+        }
+      }
+      if (!needed && index_.place(k) + 1 < index_.end(j))
+        needed = program_.rows[index_.spike(index_.place(k) + 1)].needed;
+      program_.rows[k].neuron = j;
+      program_.rows[k].needed = needed;
+    }
+  }
+
+  // Calls visit(spike, held, arrival) for every arrival that a needed spike depends on, inputs
+  // first, in time order of the senders. Along one projection a target's arrivals come nearly in
+  // order: the place of the last one is where the search for the next starts.
+  template <class Visit>
+  void each_arrival(Visit visit) const {
+    Vector<Size> last(plan_.n_neurons);
+    for (Id j = 0; j < plan_.n_neurons; ++j) last[j] = index_.first(j);
+    const auto fan_out = [&](Id q, Id unit, Real sent, Size sender) {
+      const ProjectionPlan<Real>& p = plan_.projections.data()[q];
+      const Size end = p.row_end(unit);
+      for (Size m = p.row_begin(unit); m < end; ++m) {
+        const Id j = p.target_of(unit, m);
+        const Real time = sent + p.delay_of(m);
+        Size place = last[j];
+        while (place > index_.first(j) && !(index_.last_held(place - 1) < time)) --place;
+        while (place < index_.end(j) && index_.last_held(place) < time) ++place;
+        last[j] = place;
+        if (place == index_.end(j)) continue;
+        Size k = index_.spike(place);
+        const bool held = !(time < spikes_.times[k]);
+        if (held) {
+          if (place + 1 == index_.end(j)) continue;
+          k = index_.spike(place + 1);
+        }
+        if (program_.rows[k].needed) visit(k, held, Incoming{time, q, sender, m});
+      }
+    };
+    for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
+      for (const Id q : plan_.from_input.data()[g])
+        for (Size k = 0; k < input_.groups[g].count; ++k)
+          fan_out(q, input_.groups[g].units[k], input_.groups[g].times[k], ~k);
+    for (Size k = 0; k < spikes_.count; ++k) {
+      const Id j = spikes_.neurons[k];
+      const Id population = plan_.population_of.data()[j];
+      for (const Id q : plan_.from_population.data()[population])
+        fan_out(q, j - plan_.population_offsets.data()[population], spikes_.times[k], k);
+    }
+  }
+
+  void sort_arrivals() {
+    ranges_.assign(spikes_.count, {0, 0, 0});
+    each_arrival([&](Size k, bool held, const Incoming&) {
+      ++(held ? ranges_[k].free : ranges_[k].end);
+    });
+    Size total = 0;
+    for (Range& r : ranges_) {
+      r.held = total;
+      r.free = total += r.free;
+      r.end = total += r.end;
+    }
+    Vector<Size> held_next(spikes_.count), free_next(spikes_.count);
+    for (Size k = 0; k < spikes_.count; ++k) {
+      held_next[k] = ranges_[k].held;
+      free_next[k] = ranges_[k].free;
+    }
+    arrivals_.resize(total);
+    each_arrival([&](Size k, bool held, const Incoming& arrival) {
+      arrivals_[held ? held_next[k]++ : free_next[k]++] = arrival;
+    });
+  }
+
+  Size column(Id j, NeuronParameter p) const {
+    const Id population = plan_.population_of.data()[j];
+    const Size at = population * n_neuron_parameters + int(p);
+    if (columns_.neuron[at] < 0) return -1;
+    return columns_.neuron[at] +
+           (columns_.neuron_shared[at] ? 0 : j - plan_.population_offsets.data()[population]);
+  }
+  Size weight_column(const Incoming& a) const {
+    const Size first = columns_.weight[a.projection];
+    return first < 0 ? -1 : first + a.synapse;
+  }
+  Size own_delay_column(const Incoming& a) const {
+    const Size first = columns_.delay[a.projection];
+    return first < 0 || plan_.projections.data()[a.projection].shared_delay ? -1
+                                                                            : first + a.synapse;
+  }
+  bool shares_delay_column(const Incoming& a) const {
+    return columns_.delay[a.projection] >= 0 &&
+           plan_.projections.data()[a.projection].shared_delay;
+  }
+  Size input_column(const Incoming& a) const {
+    if (a.sender >= 0) return -1;
+    const Id group = input_group_[a.projection];
+    return columns_.input_time[group] < 0
+               ? -1
+               : columns_.input_time[group] + input_.groups[group].first + ~a.sender;
+  }
+  // The wanted parameters of the neuron that its spike k depends on by itself.
+  template <class Visit>
+  void own_columns(Size k, Visit visit) const {
+    const Id j = spikes_.neurons[k];
+    const bool first = index_.place(k) == index_.first(j);
+    for (int i = 0; i < n_neuron_parameters; ++i) {
+      const NeuronParameter p = NeuronParameter(i);
+      const bool of_reset = p == NeuronParameter::t_refractory || p == NeuronParameter::v_reset;
+      const Size c = column(j, p);
+      if (c >= 0 && !(first && of_reset)) visit(c, p);
+    }
+  }
+
+  // Lays the entries out by block of columns.
+  void count_entries() {
+    const Size n_projections = Size(plan_.projections.size());
+    input_group_.assign(n_projections, -1);
+    for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
+      for (const Id q : plan_.from_input.data()[g]) input_group_[q] = Id(g);
+    delay_sums_.assign(n_projections, {-1, Real(0), Real(0)});
+
+    Vector<Size>& begin = program_.block_begin;
+    begin.assign((columns_.count + width - 1) / width + 1, 0);
+    const auto count = [&](Size c) {
+      if (c >= 0) ++begin[c / width + 1];
+    };
+    for (Size k = 0; k < spikes_.count; ++k) {
+      if (!program_.rows[k].needed) continue;
+      own_columns(k, [&](Size c, NeuronParameter) { count(c); });
+      for (Size q = ranges_[k].held; q < ranges_[k].end; ++q) {
+        const Incoming& a = arrivals_[q];
+        count(weight_column(a));
+        count(own_delay_column(a));
+        count(input_column(a));
+        if (shares_delay_column(a) && delay_sums_[a.projection].spike != k) {
+          delay_sums_[a.projection].spike = k;
+          count(columns_.delay[a.projection]);
+        }
+      }
+    }
+    for (std::size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
+    program_.entries.resize(begin.back());
+    next_entry_.assign(begin.begin(), begin.end() - 1);
+    for (DelaySum& d : delay_sums_) d.spike = -1;
+  }
+
+  void add_entry(Size k, Size c, Real t, Real s) {
+    if (c < 0) return;
+    program_.entries[next_entry_[c / width]++] = {k * width + c % width, t, s};
+    reaches_[k] = 1;
+  }
+
+  // Coefficients of the arrivals of one spike, all of one neuron: straight loops.
+  void weigh_arrivals(const Neuron<Real>& n, Size k, Real from_current) {
+    const Range r = ranges_[k];
+    const Size count = r.end - r.held, n_held = r.free - r.held;
+    for (Vector<Real>* v : {&time_, &weight_, &t_, &s_, &t_weight_, &s_weight_})
+      if (Size(v->size()) < count) v->resize(2 * count);
+    Real* __restrict const time = time_.data();
+    Real* __restrict const weight = weight_.data();
+    Real* __restrict const t = t_.data();
+    Real* __restrict const s = s_.data();
+    Real* __restrict const t_weight = t_weight_.data();
+    Real* __restrict const s_weight = s_weight_.data();
+    for (Size q = 0; q < count; ++q) {
+      const Incoming& a = arrivals_[r.held + q];
+      time[q] = a.time;
+      weight[q] = plan_.projections.data()[a.projection].weight[a.synapse];
+    }
+    const Size place = index_.place(k);
+    const Real release = index_.release(place), spike = spikes_.times[k];
+    const Real inv_slope = Real(1) / spikes_.slopes[k];
+    const Real alpha = n.alpha, beta = n.beta, difference = n.difference,
+               inv_difference = n.inv_difference, inv_c = n.inv_c;
+    for (Size q = 0; q < count; ++q) {
+      s_weight[q] = exp_of(-alpha * (release - time[q]));
+      s[q] = alpha * weight[q] * s_weight[q];
+    }
+    if (n_held > 0) {
+      const Real before = index_.release(place - 1);
+      for (Size q = 0; q < n_held; ++q) {
+        t_weight[q] = from_current * exp_of(-alpha * (before - time[q]));
+        t[q] = alpha * weight[q] * t_weight[q];
+      }
+    }
+    for (Size q = n_held; q < count; ++q) {
+      const Decay<Real> e = decay(spike - time[q], alpha, beta, difference, inv_difference);
+      t_weight[q] = -e.kappa * inv_c * inv_slope;
+      t[q] = weight[q] * inv_c * (e.mem - alpha * e.kappa) * inv_slope;
+    }
+  }
+
+  void fill_row(Size k) {
+    SpikeRow& row = program_.rows[k];
+    const Id j = row.neuron;
+    const Neuron<Real> n(plan_.neurons, j);
+    const Size place = index_.place(k);
+    const Size before = place > index_.first(j) ? index_.spike(place - 1) : -1;
+    const Flight<Real> from = flight_before(index_, input_, spikes_, n, j, place);
+    const Real d = spikes_.times[k] - from.start;
+    const Real inv_slope = Real(1) / spikes_.slopes[k];
+    const Decay<Real> e = decay(d, n);
+    // By the previous spike's time, and by the current at its release: what remains of it at this
+    // release too.
+    const Real from_before =
+        before >= 0 ? e.mem * release_slope(n, from.i) * inv_slope : Real(0);
+    const Real from_current = -e.kappa * n.inv_c * inv_slope;
+    const Real carry = exp_of(-n.alpha * (index_.release(place) - from.start));
+
+    weigh_arrivals(n, k, from_current);
+    row.begin = Size(program_.terms.size());
+    bool reached = false;
+    const auto add_term = [&](Size from_row, Real t, Real s) {
+      if (!reaches_[from_row]) return;
+      program_.terms.push_back({from_row, t, s});
+      reached = true;
+    };
+    if (before >= 0) {
+      add_term(before, from_before, Real(0));
+      add_term(spikes_.count + j, from_current, carry);
+    }
+    const Range r = ranges_[k];
+    for (Size q = r.held; q < r.end; ++q) {
+      const Incoming& a = arrivals_[q];
+      const Size i = q - r.held;
+      // What has no weight moves nothing, but might be given some.
+      if (a.sender >= 0 && weight_[i] != Real(0)) add_term(a.sender, t_[i], s_[i]);
+      add_entry(k, weight_column(a), t_weight_[i], s_weight_[i]);
+      add_entry(k, own_delay_column(a), t_[i], s_[i]);
+      add_entry(k, input_column(a), t_[i], s_[i]);
+      if (shares_delay_column(a)) add_shared_delay(k, a, t_[i], s_[i]);
+    }
+    for (const Id q : shared_delays_) {
+      add_entry(k, columns_.delay[q], delay_sums_[q].t, delay_sums_[q].s);
+      delay_sums_[q] = {-1, Real(0), Real(0)};
+    }
+    shared_delays_.clear();
+    row.end = Size(program_.terms.size());
+
+    own_columns(k, [&](Size c, NeuronParameter p) {
+      Real t = Real(0), s = Real(0);
+      switch (p) {
+        case NeuronParameter::threshold: t = inv_slope; break;
+        case NeuronParameter::t_refractory: t = from_before; break;
+        case NeuronParameter::v_reset: t = -e.mem * inv_slope; break;
+        case NeuronParameter::bias:
+          t = -n.inv_c * step_response(d, n.beta) * inv_slope;
+          break;
+        case NeuronParameter::capacitance:
+          t = n.inv_c * (n.threshold - e.mem * from.v) * inv_slope;
+          break;
+        case NeuronParameter::tau_mem: t = by_tau_mem(n, from, d, e, k) * inv_slope; break;
+        case NeuronParameter::tau_syn: by_tau_syn(n, from, d, k, from_current, carry, t, s);
+      }
+      add_entry(k, c, t, s);
+    });
+    reaches_[k] |= reached;
+    reaches_[spikes_.count + j] = reaches_[k];
+  }
+
+  void add_shared_delay(Size k, const Incoming& a, Real t, Real s) {
+    DelaySum& sum = delay_sums_[a.projection];
+    if (sum.spike != k) {
+      sum.spike = k;
+      shared_delays_.push_back(a.projection);
+    }
+    sum.t += t;
+    sum.s += s;
+  }
+
+  Real by_tau_mem(const Neuron<Real>& n, const Flight<Real>& from, Real d, const Decay<Real>& e,
+                  Size k) const {
+    Real sum = -d * e.mem * from.v + n.drive * step_response_by_beta(d, n) +
+               n.inv_c * from.i * kappa_by_beta(d, n);
+    const Range r = ranges_[k];
+    for (Size q = r.free; q < r.end; ++q)
+      sum += weight_[q - r.held] * n.inv_c *
+             kappa_by_beta(spikes_.times[k] - time_[q - r.held], n);
+    return n.beta * n.beta * sum;
+  }
+
+  void by_tau_syn(const Neuron<Real>& n, const Flight<Real>& from, Real d, Size k,
+                  Real from_current, Real carry, Real& t, Real& s) const {
+    const Range r = ranges_[k];
+    const Size place = index_.place(k);
+    const Real release = index_.release(place);
+    Real sum_t = from.i * kappa_by_alpha(d, n);
+    Real sum_s = from.i * (release - from.start) * carry;
+    Real held = Real(0);
+    for (Size i = 0; i < r.free - r.held; ++i) {
+      const Real rest = from.start - time_[i];
+      held += weight_[i] * rest * exp_of(-n.alpha * rest);
+    }
+    for (Size i = r.free - r.held; i < r.end - r.held; ++i) {
+      sum_t += weight_[i] * kappa_by_alpha(spikes_.times[k] - time_[i], n);
+      sum_s += weight_[i] * (release - time_[i]) * s_weight_[i];
+    }
+    const Real square = n.alpha * n.alpha;
+    t = square * (n.inv_c * sum_t / spikes_.slopes[k] + from_current * held);
+    s = square * (sum_s + carry * held);
+  }
+
+  struct DelaySum {
+    Size spike;
+    Real t, s;
+  };
+
+  const Plan<Real>& plan_;
+  const SampleInput<Real>& input_;
+  const SampleSpikes<Real>& spikes_;
+  const Columns& columns_;
+  const SpikeIndex<Real> index_;
+  ForwardProgram<Real>& program_;
+  Vector<Incoming> arrivals_;  // by spike, held ones first
+  Vector<Range> ranges_;
+  Vector<Id> input_group_;     // of a projection, or -1
+  Vector<Size> next_entry_;
+  Vector<unsigned char> reaches_;  // rows that some column is upstream of
+  Vector<DelaySum> delay_sums_;    // a projection with one delay for all
+  Vector<Id> shared_delays_;
+  Vector<Real> time_, weight_, t_, s_, t_weight_, s_weight_;  // of one spike's arrivals
+};
+
+SNNFP_ISA_END
