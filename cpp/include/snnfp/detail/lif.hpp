@@ -7,74 +7,91 @@
 
 SNNFP_ISA_BEGIN
 
-// The constants of one neuron.
-template <class Real>
+// The constants of one neuron, or of as many as a pack has lanes.
+template <class T>
 struct Neuron {
-  Real alpha, beta, difference, inv_difference, inv_c, drive, threshold, v_reset, t_refractory,
+  T alpha, beta, difference, inv_difference, inv_c, drive, threshold, v_reset, t_refractory,
       kappa_max;
 
-  Neuron(const NeuronConstants<Real>& c, Id j)
-      : alpha(c.alpha.data()[j]),
-        beta(c.beta.data()[j]),
-        difference(c.difference.data()[j]),
-        inv_difference(c.inv_difference.data()[j]),
-        inv_c(c.inv_c.data()[j]),
-        drive(c.drive.data()[j]),
-        threshold(c.threshold.data()[j]),
-        v_reset(c.v_reset.data()[j]),
-        t_refractory(c.t_refractory.data()[j]),
-        kappa_max(c.kappa_max.data()[j]) {}
+  Neuron(const NeuronConstants<Scalar<T>>& c, Id j)
+      : Neuron(c, [j](const Scalar<T>* x) { return T(x[j]); }) {}
+  // Neurons first, first + 1, ...
+  static Neuron load(const NeuronConstants<Scalar<T>>& c, Id first) {
+    return {c, [first](const Scalar<T>* x) { return T::load(x + first); }};
+  }
+  static Neuron gather(const NeuronConstants<Scalar<T>>& c, const Id* at) {
+    return {c, [at](const Scalar<T>* x) { return T::gather(x, at); }};
+  }
+
+ private:
+  template <class Get>
+  Neuron(const NeuronConstants<Scalar<T>>& c, Get get)
+      : alpha(get(c.alpha.data())),
+        beta(get(c.beta.data())),
+        difference(get(c.difference.data())),
+        inv_difference(get(c.inv_difference.data())),
+        inv_c(get(c.inv_c.data())),
+        drive(get(c.drive.data())),
+        threshold(get(c.threshold.data())),
+        v_reset(get(c.v_reset.data())),
+        t_refractory(get(c.t_refractory.data())),
+        kappa_max(get(c.kappa_max.data())) {}
 };
 
 // e^(-beta d), e^(-alpha d) and kappa(d), full precision at any ratio of time constants: the
 // difference of the exponentials is taken through expm1, and its limit at alpha == beta is coded
 // beside it.
-template <class Real>
+template <class T>
 struct Decay {
-  Real mem, syn, kappa;
+  T mem, syn, kappa;
 };
 
-template <class Real>
-inline Decay<Real> decay(Real d, Real alpha, Real beta, Real difference, Real inv_difference) {
-  const Real slow = exp_of(-(alpha < beta ? alpha : beta) * d);
-  const ExponentialParts<Real> ratio = exponential_parts(-difference * d);
-  const Real fast = slow * ratio.exp();
-  const Real kappa = difference == Real(0) ? d * slow : slow * (-ratio.expm1() * inv_difference);
-  return {alpha < beta ? fast : slow, alpha < beta ? slow : fast, kappa};
+template <class T>
+inline Decay<T> decay(T d, T alpha, T beta, T difference, T inv_difference) {
+  const T slow = exp_of(-smaller(alpha, beta) * d);
+  const auto equal = difference == T(0);
+  if (!any(!equal)) return {slow, slow, d * slow};
+  const ExponentialParts<T> ratio = exponential_parts(-difference * d);
+  const T fast = slow * ratio.exp();
+  const T kappa = select(equal, d * slow, slow * (-ratio.expm1() * inv_difference));
+  const auto slow_mem = alpha < beta;
+  return {select(slow_mem, fast, slow), select(slow_mem, slow, fast), kappa};
 }
 
-template <class Real>
-inline Decay<Real> decay(Real d, const Neuron<Real>& n) {
+template <class T>
+inline Decay<T> decay(T d, const Neuron<T>& n) {
   return decay(d, n.alpha, n.beta, n.difference, n.inv_difference);
 }
 
 // The response of V to a unit of bias / C: (1 - e^(-beta d)) / beta, d without leak.
-template <class Real>
-inline Real step_response(Real d, Real beta) {
-  return beta > Real(0) ? -exponential_parts(-beta * d).expm1() / beta : d;
+template <class T>
+inline T step_response(T d, T beta) {
+  return select(beta > T(0), -exponential_parts(-beta * d).expm1() / beta, d);
 }
 
 // The state of one neuron.
-template <class Real>
+template <class T>
 struct Membrane {
-  Real v, i;
+  T v, i;
 };
 
 // E2. One order of operations for every simulator in the library: their records agree to the bit.
-template <class Real>
-inline Membrane<Real> propagate(Membrane<Real> s, const Decay<Real>& e, Real inv_c, Real driven) {
+template <class T>
+inline Membrane<T> propagate(Membrane<T> s, const Decay<T>& e, T inv_c, T driven) {
   return {fma(e.mem, s.v, fma(e.kappa * inv_c, s.i, driven)), e.syn * s.i};
 }
 
-template <class Real>
-inline Membrane<Real> propagate(Membrane<Real> s, Real d, const Neuron<Real>& n) {
-  const Real driven = n.drive == Real(0) ? Real(0) : n.drive * step_response(d, n.beta);
+template <class T>
+inline Membrane<T> propagate(Membrane<T> s, T d, const Neuron<T>& n) {
+  const auto undriven = n.drive == T(0);
+  T driven(0);
+  if (any(!undriven)) driven = select(undriven, T(0), n.drive * step_response(d, n.beta));
   return propagate(s, decay(d, n), n.inv_c, driven);
 }
 
 // V' of a free membrane.
-template <class Real>
-inline Real slope(Membrane<Real> s, const Neuron<Real>& n) {
+template <class T>
+inline T slope(Membrane<T> s, const Neuron<T>& n) {
   return fma(-n.beta, s.v, fma(n.inv_c, s.i, n.drive));
 }
 

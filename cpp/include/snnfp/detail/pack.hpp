@@ -1,97 +1,235 @@
 #pragma once
-// One vector register of Reals, for the loop that must keep its sums in registers. Every operation
-// is the scalar one in each lane, so all instruction sets give the same bits.
+// As many numbers as the instruction set computes at once. Formulas are written once, on a type T that
+// is Real or Pack<Real>; each lane of a pack has the bits that Real would have.
 
-#include "snnfp/detail/exponential.hpp"
+#include <cstdint>
+#include <cstring>
+#include <limits>
 
-#if defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
+#include "snnfp/detail/isa.hpp"
+#include "snnfp/types.hpp"
+
 SNNFP_ISA_BEGIN
+
+inline double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double sqrt_of(double x) { return __builtin_sqrt(x); }
+inline float sqrt_of(float x) { return __builtin_sqrtf(x); }
+template <class Real>
+inline Real select(bool which, Real yes, Real no) {
+  return which ? yes : no;
+}
+inline bool any(bool mask) { return mask; }
+
+// 2^k for the k that the caller added to 1.5 * 2^(digits - 1): its low bits hold it.
+inline double scale_from_bits(double shifted) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 1023u) << 52;
+  double scale;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return scale;
+}
+inline float scale_from_bits(float shifted) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 127u) << 23;
+  float scale;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return scale;
+}
+
+template <class T>
+struct ScalarOf {
+  using type = T;
+};
+template <class T>
+using Scalar = typename ScalarOf<T>::type;
 
 #if defined(__AVX512F__)
 
+#define SNNFP_PACK_OPERATIONS(Real, Vector, Bits, s, Index, load_index, Whole, whole, k)            \
+  struct Mask##Real {                                                                               \
+    Bits bits;                                                                                      \
+    friend Mask##Real operator&(Mask##Real a, Mask##Real b) { return {Bits(a.bits & b.bits)}; }     \
+    friend Mask##Real operator|(Mask##Real a, Mask##Real b) { return {Bits(a.bits | b.bits)}; }     \
+    friend Mask##Real operator!(Mask##Real a) { return {Bits(~a.bits)}; }                           \
+    friend bool any(Mask##Real a) { return a.bits != 0; }                                           \
+    friend unsigned bits_of(Mask##Real a) { return a.bits; }                                        \
+  };                                                                                                \
+  template <>                                                                                       \
+  struct Pack<Real> {                                                                               \
+    static constexpr int width = 64 / int(sizeof(Real));                                            \
+    Vector x;                                                                                       \
+    Pack() = default;                                                                               \
+    Pack(Vector v) : x(v) {}                                                                        \
+    Pack(Real v) : x(_mm512_set1_##s(v)) {}                                                         \
+    static Pack load(const Real* p) { return _mm512_loadu_##s(p); }                                 \
+    static Pack gather(const Real* p, const Id* at) {                                               \
+      return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p, sizeof(Real)); \
+    }                                                                                               \
+    void store(Real* p) const { _mm512_storeu_##s(p, x); }                                          \
+    friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                      \
+    friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                      \
+    friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                      \
+    friend Pack operator/(Pack a, Pack b) { return _mm512_div_##s(a.x, b.x); }                      \
+    friend Pack operator-(Pack a) { return _mm512_xor_##s(a.x, _mm512_set1_##s(Real(-0.0))); }      \
+    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }             \
+    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }            \
+    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }             \
+    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }            \
+    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }            \
+    friend Pack fma(Pack a, Pack b, Pack c) { return _mm512_fmadd_##s(a.x, b.x, c.x); }             \
+    friend Pack sqrt_of(Pack a) { return _mm512_sqrt_##s(a.x); }                                    \
+    friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
+      return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                            \
+    }                                                                                               \
+    friend Pack scale_from_bits(Pack a) {                                                           \
+      const __m512i bits = _mm512_cast##s##_si512(a.x);                                             \
+      return _mm512_castsi512_##s(_mm512_slli_##whole(                                              \
+          _mm512_add_##whole(bits, _mm512_set1_##whole(Whole(k))), sizeof(Real) == 8 ? 52 : 23));                                \
+    }                                                                                               \
+                                                                                                    \
+   private:                                                                                         \
+    template <int Relation>                                                                         \
+    static Bits compare(Pack a, Pack b) {                                                           \
+      return _mm512_cmp_##s##_mask(a.x, b.x, Relation);                                             \
+    }                                                                                               \
+  }
+
 template <class Real>
 struct Pack;
-template <>
-struct Pack<double> {
-  static constexpr int size = 8;
-  __m512d x;
-  static Pack all(double value) { return {_mm512_set1_pd(value)}; }
-  static Pack load(const double* from) { return {_mm512_load_pd(from)}; }
-  void store(double* to) const { _mm512_store_pd(to, x); }
-};
-template <>
-struct Pack<float> {
-  static constexpr int size = 16;
-  __m512 x;
-  static Pack all(float value) { return {_mm512_set1_ps(value)}; }
-  static Pack load(const float* from) { return {_mm512_load_ps(from)}; }
-  void store(float* to) const { _mm512_store_ps(to, x); }
-};
-inline Pack<double> fma(Pack<double> a, Pack<double> b, Pack<double> c) {
-  return {_mm512_fmadd_pd(a.x, b.x, c.x)};
-}
-inline Pack<float> fma(Pack<float> a, Pack<float> b, Pack<float> c) {
-  return {_mm512_fmadd_ps(a.x, b.x, c.x)};
-}
+SNNFP_PACK_OPERATIONS(double, __m512d, __mmask8, pd, __m256i_u, _mm256_loadu_si256, std::int64_t,
+                      epi64, 1023);
+SNNFP_PACK_OPERATIONS(float, __m512, __mmask16, ps, void, _mm512_loadu_si512, int, epi32, 127);
+#undef SNNFP_PACK_OPERATIONS
 
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif defined(__AVX2__)
+
+#define SNNFP_PACK_OPERATIONS(Real, Vector, s, Index, load_index, Whole, whole, set_whole, k)       \
+  struct Mask##Real {                                                                               \
+    Vector bits;                                                                                    \
+    friend Mask##Real operator&(Mask##Real a, Mask##Real b) {                                       \
+      return {_mm256_and_##s(a.bits, b.bits)};                                                      \
+    }                                                                                               \
+    friend Mask##Real operator|(Mask##Real a, Mask##Real b) {                                       \
+      return {_mm256_or_##s(a.bits, b.bits)};                                                       \
+    }                                                                                               \
+    friend Mask##Real operator!(Mask##Real a) {                                                     \
+      return {_mm256_xor_##s(a.bits, _mm256_cast##whole##_##s(_mm256_set1_epi32(-1)))};             \
+    }                                                                                               \
+    friend bool any(Mask##Real a) { return _mm256_movemask_##s(a.bits) != 0; }                      \
+    friend unsigned bits_of(Mask##Real a) { return unsigned(_mm256_movemask_##s(a.bits)); }         \
+  };                                                                                                \
+  template <>                                                                                       \
+  struct Pack<Real> {                                                                               \
+    static constexpr int width = 32 / int(sizeof(Real));                                            \
+    Vector x;                                                                                       \
+    Pack() = default;                                                                               \
+    Pack(Vector v) : x(v) {}                                                                        \
+    Pack(Real v) : x(_mm256_set1_##s(v)) {}                                                         \
+    static Pack load(const Real* p) { return _mm256_loadu_##s(p); }                                 \
+    static Pack gather(const Real* p, const Id* at) {                                               \
+      return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)), sizeof(Real)); \
+    }                                                                                               \
+    void store(Real* p) const { _mm256_storeu_##s(p, x); }                                          \
+    friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                      \
+    friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                      \
+    friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                      \
+    friend Pack operator/(Pack a, Pack b) { return _mm256_div_##s(a.x, b.x); }                      \
+    friend Pack operator-(Pack a) { return _mm256_xor_##s(a.x, _mm256_set1_##s(Real(-0.0))); }      \
+    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }             \
+    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }            \
+    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }             \
+    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }            \
+    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }            \
+    friend Pack fma(Pack a, Pack b, Pack c) { return _mm256_fmadd_##s(a.x, b.x, c.x); }             \
+    friend Pack sqrt_of(Pack a) { return _mm256_sqrt_##s(a.x); }                                    \
+    friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
+      return _mm256_blendv_##s(no.x, yes.x, m.bits);                                                \
+    }                                                                                               \
+    friend Pack scale_from_bits(Pack a) {                                                           \
+      const __m256i bits = _mm256_cast##s##_si256(a.x);                                             \
+      return _mm256_castsi256_##s(                                                                  \
+          _mm256_slli_##Whole(_mm256_add_##Whole(bits, set_whole(k)),                               \
+                              sizeof(Real) == 8 ? 52 : 23));                                        \
+    }                                                                                               \
+                                                                                                    \
+   private:                                                                                         \
+    template <int Relation>                                                                         \
+    static Vector compare(Pack a, Pack b) {                                                         \
+      return _mm256_cmp_##s(a.x, b.x, Relation);                                                    \
+    }                                                                                               \
+  }
 
 template <class Real>
 struct Pack;
-template <>
-struct Pack<double> {
-  static constexpr int size = 4;
-  __m256d x;
-  static Pack all(double value) { return {_mm256_set1_pd(value)}; }
-  static Pack load(const double* from) { return {_mm256_load_pd(from)}; }
-  void store(double* to) const { _mm256_store_pd(to, x); }
-};
-template <>
-struct Pack<float> {
-  static constexpr int size = 8;
-  __m256 x;
-  static Pack all(float value) { return {_mm256_set1_ps(value)}; }
-  static Pack load(const float* from) { return {_mm256_load_ps(from)}; }
-  void store(float* to) const { _mm256_store_ps(to, x); }
-};
-inline Pack<double> fma(Pack<double> a, Pack<double> b, Pack<double> c) {
-  return {_mm256_fmadd_pd(a.x, b.x, c.x)};
-}
-inline Pack<float> fma(Pack<float> a, Pack<float> b, Pack<float> c) {
-  return {_mm256_fmadd_ps(a.x, b.x, c.x)};
-}
+SNNFP_PACK_OPERATIONS(double, __m256d, pd, __m128i, _mm_loadu_si128, epi64, si256,
+                      _mm256_set1_epi64x, 1023);
+SNNFP_PACK_OPERATIONS(float, __m256, ps, __m256i, _mm256_loadu_si256, epi32, si256,
+                      _mm256_set1_epi32, 127);
+#undef SNNFP_PACK_OPERATIONS
 
 #else
 
-// 16 bytes: what the compiler puts into one register of SSE2 or NEON.
+// One at a time.
 template <class Real>
 struct Pack {
-  static constexpr int size = 16 / sizeof(Real);
-  Real x[size];
-  static Pack all(Real value) {
-    Pack p;
-    for (Real& lane : p.x) lane = value;
-    return p;
-  }
-  static Pack load(const Real* from) {
-    Pack p;
-    for (int l = 0; l < size; ++l) p.x[l] = from[l];
-    return p;
-  }
-  void store(Real* to) const {
-    for (int l = 0; l < size; ++l) to[l] = x[l];
-  }
+  static constexpr int width = 1;
+  Real x;
+  Pack() = default;
+  Pack(Real v) : x(v) {}
+  static Pack load(const Real* p) { return *p; }
+  static Pack gather(const Real* p, const Id* at) { return p[*at]; }
+  void store(Real* p) const { *p = x; }
+  friend Pack operator+(Pack a, Pack b) { return a.x + b.x; }
+  friend Pack operator-(Pack a, Pack b) { return a.x - b.x; }
+  friend Pack operator*(Pack a, Pack b) { return a.x * b.x; }
+  friend Pack operator/(Pack a, Pack b) { return a.x / b.x; }
+  friend Pack operator-(Pack a) { return -a.x; }
+  friend bool operator<(Pack a, Pack b) { return a.x < b.x; }
+  friend bool operator<=(Pack a, Pack b) { return a.x <= b.x; }
+  friend bool operator>(Pack a, Pack b) { return a.x > b.x; }
+  friend bool operator>=(Pack a, Pack b) { return a.x >= b.x; }
+  friend bool operator==(Pack a, Pack b) { return a.x == b.x; }
+  friend Pack fma(Pack a, Pack b, Pack c) { return detail::fma(a.x, b.x, c.x); }
+  friend Pack sqrt_of(Pack a) { return detail::sqrt_of(a.x); }
+  friend Pack select(bool m, Pack yes, Pack no) { return m ? yes : no; }
+  friend Pack scale_from_bits(Pack a) { return detail::scale_from_bits(a.x); }
 };
-template <class Real>
-inline Pack<Real> fma(const Pack<Real>& a, const Pack<Real>& b, const Pack<Real>& c) {
-  Pack<Real> p;
-  for (int l = 0; l < Pack<Real>::size; ++l) p.x[l] = fma(a.x[l], b.x[l], c.x[l]);
-  return p;
-}
+inline unsigned bits_of(bool m) { return m ? 1u : 0u; }
 
 #endif
+
+template <class Real>
+struct ScalarOf<Pack<Real>> {
+  using type = Real;
+};
+
+template <class T>
+inline T larger(T a, T b) {
+  return select(a > b, a, b);
+}
+template <class T>
+inline T smaller(T a, T b) {
+  return select(a < b, a, b);
+}
+template <class T>
+inline T size_of(T a) {
+  return larger(a, -a);
+}
+
+// Arrays that packs run over are padded to a multiple of this many values.
+template <class Real>
+constexpr int lane_width = 64 / int(sizeof(Real));
+
+template <class Real>
+constexpr Size padded(Size n) {
+  return (n + lane_width<Real> - 1) / lane_width<Real> * lane_width<Real>;
+}
 
 SNNFP_ISA_END

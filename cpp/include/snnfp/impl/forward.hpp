@@ -61,9 +61,8 @@ struct ForwardProgram final : Program {
       if (!row.needed) continue;
       Real* const t = x + k * width;
       Real* const s = x + (n_spikes + row.neuron) * width;
-      constexpr int tile = 4 * Pack<Real>::size;
       bool any = false;
-      for (int c = 0; c < width; c += tile) any = accumulate<4>(row, x + c, active, t + c, s + c);
+      for (int c = 0; c < width; c += tile) any = accumulate(row, x + c, active, t + c, s + c);
       for (; entry < entries_end && entry->at / width == k; ++entry) {
         any = true;
         t[entry->at % width] += entry->t;
@@ -97,30 +96,43 @@ struct ForwardProgram final : Program {
   }
 
  private:
-  // The sums of one row in a tile of n vectors of columns; true if any term counted. The sums stay
-  // in registers: a term is one load and two multiply-adds a vector.
-  template <int n>
+  using P = Pack<Real>;
+  // Eight sums keep two multiply-adders of four cycles busy; sixteen registers hold them.
+  static constexpr int packs = P::width > 1 ? 4 : 8;
+  static constexpr int tile = packs * P::width;
+
+  // The sums of one row in a tile of columns; true if any term counted. They stay in registers: a
+  // term is one load and two multiply-adds a pack.
   bool accumulate(const SpikeRow& row, const Real* x, const unsigned char* active, Real* t,
                   Real* s) const {
-    using P = Pack<Real>;
-    P sum_t[n], sum_s[n];
-    for (int v = 0; v < n; ++v) sum_t[v] = sum_s[v] = P::all(Real(0));
+    P sum_t[packs], sum_s[packs];
+    for (int v = 0; v < packs; ++v) sum_t[v] = sum_s[v] = P(Real(0));
     bool any = false;
     const Term<Real>* const end = terms.data() + row.end;
     for (const Term<Real>* term = terms.data() + row.begin; term < end; ++term) {
       if (!active[term->row]) continue;
       any = true;
       const Real* const from = x + term->row * width;
-      const P a = P::all(term->t), b = P::all(term->s);
-      for (int v = 0; v < n; ++v) {
-        const P value = P::load(from + v * P::size);
-        sum_t[v] = fma(a, value, sum_t[v]);
-        sum_s[v] = fma(b, value, sum_s[v]);
+      const P by_t(term->t), by_s(term->s);
+      for (int v = 0; v < packs; ++v) {
+        const P value = in_register(P::load(from + v * P::width));
+        sum_t[v] = fma(by_t, value, sum_t[v]);
+        sum_s[v] = fma(by_s, value, sum_s[v]);
       }
     }
-    for (int v = 0; v < n; ++v) sum_t[v].store(t + v * P::size);
-    for (int v = 0; v < n; ++v) sum_s[v].store(s + v * P::size);
+    for (int v = 0; v < packs; ++v) {
+      sum_t[v].store(t + v * P::width);
+      sum_s[v].store(s + v * P::width);
+    }
     return any;
+  }
+
+  // Keeps the compiler from loading a value once for each multiply-add.
+  static P in_register(P value) {
+#if defined(__GNUC__) && defined(__AVX2__)
+    __asm__("" : "+v"(value.x));
+#endif
+    return value;
   }
 };
 

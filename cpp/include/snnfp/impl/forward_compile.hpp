@@ -5,6 +5,8 @@
 // An arrival in the refractory time after a spike only adds to the current at the release, which
 // acts on the neuron's next spike; it becomes a term of that spike, like arrivals in free flight.
 
+#include <cmath>
+
 #include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/spike_index.hpp"
 #include "snnfp/impl/forward.hpp"
@@ -219,43 +221,40 @@ class ForwardCompiler {
     reaches_[k] = 1;
   }
 
-  // Coefficients of the arrivals of one spike, all of one neuron: straight loops.
+  // Coefficients of the arrivals of one spike, all of one neuron: a pack of them at a time. Lanes
+  // past the end, and those of the other kind, compute what nobody reads.
   void weigh_arrivals(const Neuron<Real>& n, Size k, Real from_current) {
+    using P = Pack<Real>;
     const Range r = ranges_[k];
     const Size count = r.end - r.held, n_held = r.free - r.held;
     for (Vector<Real>* v : {&time_, &weight_, &t_, &s_, &t_weight_, &s_weight_})
-      if (Size(v->size()) < count) v->resize(2 * count);
-    Real* __restrict const time = time_.data();
-    Real* __restrict const weight = weight_.data();
-    Real* __restrict const t = t_.data();
-    Real* __restrict const s = s_.data();
-    Real* __restrict const t_weight = t_weight_.data();
-    Real* __restrict const s_weight = s_weight_.data();
+      if (Size(v->size()) < padded<Real>(count)) v->resize(2 * padded<Real>(count));
     for (Size q = 0; q < count; ++q) {
       const Incoming& a = arrivals_[r.held + q];
-      time[q] = a.time;
-      weight[q] = plan_.projections.data()[a.projection].weight[a.synapse];
+      time_[q] = a.time;
+      weight_[q] = plan_.projections.data()[a.projection].weight[a.synapse];
     }
     const Size place = index_.place(k);
-    const Real release = index_.release(place), spike = spikes_.times[k];
-    const Real inv_slope = Real(1) / spikes_.slopes[k];
-    const Real alpha = n.alpha, beta = n.beta, difference = n.difference,
-               inv_difference = n.inv_difference, inv_c = n.inv_c;
-    for (Size q = 0; q < count; ++q) {
-      s_weight[q] = exp_of(-alpha * (release - time[q]));
-      s[q] = alpha * weight[q] * s_weight[q];
+    const P release(index_.release(place)), spike(spikes_.times[k]), zero(Real(0));
+    const P alpha(n.alpha), beta(n.beta), difference(n.difference),
+        inv_difference(n.inv_difference), scale(n.inv_c / spikes_.slopes[k]);
+    for (Size q = n_held / P::width * P::width; q < count; q += P::width) {
+      const P d = larger(spike - P::load(&time_[q]), zero);
+      const Decay<P> e = decay(d, alpha, beta, difference, inv_difference);
+      (-e.kappa * scale).store(&t_weight_[q]);
+      (P::load(&weight_[q]) * scale * (e.mem - alpha * e.kappa)).store(&t_[q]);
     }
     if (n_held > 0) {
       const Real before = index_.release(place - 1);
       for (Size q = 0; q < n_held; ++q) {
-        t_weight[q] = from_current * exp_of(-alpha * (before - time[q]));
-        t[q] = alpha * weight[q] * t_weight[q];
+        t_weight_[q] = from_current * exp_of(-n.alpha * (before - time_[q]));
+        t_[q] = n.alpha * weight_[q] * t_weight_[q];
       }
     }
-    for (Size q = n_held; q < count; ++q) {
-      const Decay<Real> e = decay(spike - time[q], alpha, beta, difference, inv_difference);
-      t_weight[q] = -e.kappa * inv_c * inv_slope;
-      t[q] = weight[q] * inv_c * (e.mem - alpha * e.kappa) * inv_slope;
+    for (Size q = 0; q < count; q += P::width) {
+      const P left = exp_of(-alpha * larger(release - P::load(&time_[q]), zero));
+      left.store(&s_weight_[q]);
+      (alpha * P::load(&weight_[q]) * left).store(&s_[q]);
     }
   }
 
