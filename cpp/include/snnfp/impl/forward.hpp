@@ -9,6 +9,7 @@
 // Compiled once a sample (forward_compile.hpp), read by every block.
 
 #include <cstring>
+#include <memory>
 
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/pack.hpp"
@@ -42,16 +43,16 @@ struct ForwardProgram final : Program {
 
   Size n_spikes = 0, n_neurons = 0, n_columns = 0;
   Vector<SpikeRow> rows;
-  Vector<Term<Real>> terms;          // in the order of the rows
-  Vector<Entry<Real>> entries;       // by block of columns, in the order of the rows within each
-  Vector<Size> block_begin;          // [blocks + 1]
+  Vector<Term<Real>> terms;                // in the order of the rows
+  std::unique_ptr<Entry<Real>[]> entries;  // by block, in the order of the rows within each
+  Vector<Size> block_begin;                // [blocks + 1] entries
 
   // `scratch` has room for scratch_size values. `visit(k, row)` sees the rows of needed spikes that
   // depend on the block, in time order.
   template <class Visit>
   void solve(Size block, Real* scratch, Visit visit) const {
-    const Entry<Real>* entry = entries.data() + block_begin[block];
-    const Entry<Real>* const entries_end = entries.data() + block_begin[block + 1];
+    const Entry<Real>* entry = entries.get() + block_begin[block];
+    const Entry<Real>* const entries_end = entries.get() + block_begin[block + 1];
     if (entry == entries_end) return;
     Real* const x = scratch;
     const auto active = reinterpret_cast<unsigned char*>(x + (n_spikes + n_neurons) * width);

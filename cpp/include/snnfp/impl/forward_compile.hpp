@@ -36,7 +36,7 @@ class ForwardCompiler {
     sort_arrivals();
     count_entries();
     reaches_.assign(spikes_.count + plan_.n_neurons, 0);
-    program_.terms.reserve(arrivals_.size() + 2 * spikes_.count);
+    program_.terms.reserve(n_arrivals_ + 2 * spikes_.count);
     for (Size k = 0; k < spikes_.count; ++k)
       if (program_.rows[k].needed) fill_row(k);
   }
@@ -44,11 +44,15 @@ class ForwardCompiler {
  private:
   static constexpr int width = ForwardProgram<Real>::width;
 
-  struct Incoming {
-    Real time;
+  // A spike on its way along one projection.
+  struct Volley {
+    Real sent;
     Id projection;
-    Size sender;  // spike, or ~k for input spike k of the projection's group
-    Size synapse;
+    Size sender;        // spike, or -1
+    Size input_column;  // of an input spike, where asked for, or -1
+  };
+  struct Incoming {
+    Size volley, synapse;
   };
   struct Range {
     Size held, free, end;  // arrivals in refractory time before the flight, then in the flight
@@ -81,14 +85,15 @@ class ForwardCompiler {
     }
   }
 
-  // Calls visit(spike, held, arrival) for every arrival that a needed spike depends on, inputs
-  // first, in time order of the senders. Along one projection a target's arrivals come nearly in
+  // Calls visit(spike, held, arrival) for every arrival that a needed spike depends on, volley by
+  // volley. Along one projection a target's arrivals come nearly in
   // order: the place of the last one is where the search for the next starts.
   template <class Visit>
   void each_arrival(Visit visit) const {
     Vector<Size> last(plan_.n_neurons);
     for (Id j = 0; j < plan_.n_neurons; ++j) last[j] = index_.first(j);
-    const auto fan_out = [&](Id q, Id unit, Real sent, Size sender) {
+    Size volley = 0;
+    const auto fan_out = [&](Id q, Id unit, Real sent) {
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
       const Size end = p.row_end(unit);
       for (Size m = p.row_begin(unit); m < end; ++m) {
@@ -105,18 +110,28 @@ class ForwardCompiler {
           if (place + 1 == index_.end(j)) continue;
           k = index_.spike(place + 1);
         }
-        if (program_.rows[k].needed) visit(k, held, Incoming{time, q, sender, m});
+        if (program_.rows[k].needed) visit(k, held, Incoming{volley, m});
       }
+      ++volley;
     };
-    for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
+    each_volley([&](Id q, Id unit, Real sent, Size, Size) { fan_out(q, unit, sent); });
+  }
+
+  // Calls visit(projection, source unit, time, spike or -1, input column or -1), inputs first.
+  template <class Visit>
+  void each_volley(Visit visit) const {
+    for (std::size_t g = 0; g < plan_.from_input.size(); ++g) {
+      const InputSpikes<Real>& in = input_.groups[g];
+      const Size column = columns_.input_time[g] < 0 ? -1 : columns_.input_time[g] + in.first;
       for (const Id q : plan_.from_input.data()[g])
-        for (Size k = 0; k < input_.groups[g].count; ++k)
-          fan_out(q, input_.groups[g].units[k], input_.groups[g].times[k], ~k);
+        for (Size k = 0; k < in.count; ++k)
+          visit(q, in.units[k], in.times[k], Size(-1), column < 0 ? Size(-1) : column + k);
+    }
     for (Size k = 0; k < spikes_.count; ++k) {
       const Id j = spikes_.neurons[k];
       const Id population = plan_.population_of.data()[j];
       for (const Id q : plan_.from_population.data()[population])
-        fan_out(q, j - plan_.population_offsets.data()[population], spikes_.times[k], k);
+        visit(q, j - plan_.population_offsets.data()[population], spikes_.times[k], k, Size(-1));
     }
   }
 
@@ -136,9 +151,13 @@ class ForwardCompiler {
       held_next[k] = ranges_[k].held;
       free_next[k] = ranges_[k].free;
     }
-    arrivals_.resize(total);
+    arrivals_.reset(new Incoming[total]);
+    n_arrivals_ = total;
     each_arrival([&](Size k, bool held, const Incoming& arrival) {
       arrivals_[held ? held_next[k]++ : free_next[k]++] = arrival;
+    });
+    each_volley([&](Id q, Id, Real sent, Size sender, Size input_column) {
+      volleys_.push_back({sent, q, sender, input_column});
     });
   }
 
@@ -148,26 +167,6 @@ class ForwardCompiler {
     if (columns_.neuron[at] < 0) return -1;
     return columns_.neuron[at] +
            (columns_.neuron_shared[at] ? 0 : j - plan_.population_offsets.data()[population]);
-  }
-  Size weight_column(const Incoming& a) const {
-    const Size first = columns_.weight[a.projection];
-    return first < 0 ? -1 : first + a.synapse;
-  }
-  Size own_delay_column(const Incoming& a) const {
-    const Size first = columns_.delay[a.projection];
-    return first < 0 || plan_.projections.data()[a.projection].shared_delay ? -1
-                                                                            : first + a.synapse;
-  }
-  bool shares_delay_column(const Incoming& a) const {
-    return columns_.delay[a.projection] >= 0 &&
-           plan_.projections.data()[a.projection].shared_delay;
-  }
-  Size input_column(const Incoming& a) const {
-    if (a.sender >= 0) return -1;
-    const Id group = input_group_[a.projection];
-    return columns_.input_time[group] < 0
-               ? -1
-               : columns_.input_time[group] + input_.groups[group].first + ~a.sender;
   }
   // The wanted parameters of the neuron that its spike k depends on by itself.
   template <class Visit>
@@ -182,41 +181,44 @@ class ForwardCompiler {
     }
   }
 
+  // Calls visit(column, by weight) for each column that an arrival enters by: its weight, its delay, its time.
+  template <class Visit>
+  void arrival_columns(const Volley& v, Size synapse, Visit visit) const {
+    if (columns_.weight[v.projection] >= 0) visit(columns_.weight[v.projection] + synapse, true);
+    if (columns_.delay[v.projection] >= 0 && !shares_delay(v.projection))
+      visit(columns_.delay[v.projection] + synapse, false);
+    if (v.input_column >= 0) visit(v.input_column, false);
+  }
+  bool shares_delay(Id projection) const {
+    return plan_.projections.data()[projection].shared_delay;
+  }
+
   // Lays the entries out by block of columns.
   void count_entries() {
-    const Size n_projections = Size(plan_.projections.size());
-    input_group_.assign(n_projections, -1);
-    for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
-      for (const Id q : plan_.from_input.data()[g]) input_group_[q] = Id(g);
-    delay_sums_.assign(n_projections, {-1, Real(0), Real(0)});
-
+    delay_sums_.assign(plan_.projections.size(), {-1, Real(0), Real(0)});
     Vector<Size>& begin = program_.block_begin;
     begin.assign((columns_.count + width - 1) / width + 1, 0);
-    const auto count = [&](Size c) {
-      if (c >= 0) ++begin[c / width + 1];
-    };
+    const auto count = [&](Size c, bool = false) { ++begin[c / width + 1]; };
     for (Size k = 0; k < spikes_.count; ++k) {
       if (!program_.rows[k].needed) continue;
       own_columns(k, [&](Size c, NeuronParameter) { count(c); });
       for (Size q = ranges_[k].held; q < ranges_[k].end; ++q) {
-        const Incoming& a = arrivals_[q];
-        count(weight_column(a));
-        count(own_delay_column(a));
-        count(input_column(a));
-        if (shares_delay_column(a) && delay_sums_[a.projection].spike != k) {
-          delay_sums_[a.projection].spike = k;
-          count(columns_.delay[a.projection]);
+        const Volley& v = volleys_[arrivals_[q].volley];
+        arrival_columns(v, arrivals_[q].synapse, count);
+        if (columns_.delay[v.projection] >= 0 && shares_delay(v.projection) &&
+            delay_sums_[v.projection].spike != k) {
+          delay_sums_[v.projection].spike = k;
+          count(columns_.delay[v.projection]);
         }
       }
     }
     for (std::size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
-    program_.entries.resize(begin.back());
+    program_.entries.reset(new Entry<Real>[begin.back()]);
     next_entry_.assign(begin.begin(), begin.end() - 1);
     for (DelaySum& d : delay_sums_) d.spike = -1;
   }
 
   void add_entry(Size k, Size c, Real t, Real s) {
-    if (c < 0) return;
     program_.entries[next_entry_[c / width]++] = {k * width + c % width, t, s};
     reaches_[k] = 1;
   }
@@ -231,8 +233,10 @@ class ForwardCompiler {
       if (Size(v->size()) < padded<Real>(count)) v->resize(2 * padded<Real>(count));
     for (Size q = 0; q < count; ++q) {
       const Incoming& a = arrivals_[r.held + q];
-      time_[q] = a.time;
-      weight_[q] = plan_.projections.data()[a.projection].weight[a.synapse];
+      const Volley& v = volleys_[a.volley];
+      const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
+      time_[q] = v.sent + p.delay_of(a.synapse);
+      weight_[q] = p.weight[a.synapse];
     }
     const Size place = index_.place(k);
     const P release(index_.release(place)), spike(spikes_.times[k]), zero(Real(0));
@@ -289,14 +293,15 @@ class ForwardCompiler {
     }
     const Range r = ranges_[k];
     for (Size q = r.held; q < r.end; ++q) {
-      const Incoming& a = arrivals_[q];
+      const Volley& v = volleys_[arrivals_[q].volley];
       const Size i = q - r.held;
       // What has no weight moves nothing, but might be given some.
-      if (a.sender >= 0 && weight_[i] != Real(0)) add_term(a.sender, t_[i], s_[i]);
-      add_entry(k, weight_column(a), t_weight_[i], s_weight_[i]);
-      add_entry(k, own_delay_column(a), t_[i], s_[i]);
-      add_entry(k, input_column(a), t_[i], s_[i]);
-      if (shares_delay_column(a)) add_shared_delay(k, a, t_[i], s_[i]);
+      if (v.sender >= 0 && weight_[i] != Real(0)) add_term(v.sender, t_[i], s_[i]);
+      arrival_columns(v, arrivals_[q].synapse, [&](Size c, bool by_weight) {
+        add_entry(k, c, by_weight ? t_weight_[i] : t_[i], by_weight ? s_weight_[i] : s_[i]);
+      });
+      if (columns_.delay[v.projection] >= 0 && shares_delay(v.projection))
+        add_shared_delay(k, v.projection, t_[i], s_[i]);
     }
     for (const Id q : shared_delays_) {
       add_entry(k, columns_.delay[q], delay_sums_[q].t, delay_sums_[q].s);
@@ -326,11 +331,11 @@ class ForwardCompiler {
     reaches_[spikes_.count + j] = reaches_[k];
   }
 
-  void add_shared_delay(Size k, const Incoming& a, Real t, Real s) {
-    DelaySum& sum = delay_sums_[a.projection];
+  void add_shared_delay(Size k, Id projection, Real t, Real s) {
+    DelaySum& sum = delay_sums_[projection];
     if (sum.spike != k) {
       sum.spike = k;
-      shared_delays_.push_back(a.projection);
+      shared_delays_.push_back(projection);
     }
     sum.t += t;
     sum.s += s;
@@ -379,9 +384,10 @@ class ForwardCompiler {
   const Columns& columns_;
   const SpikeIndex<Real> index_;
   ForwardProgram<Real>& program_;
-  Vector<Incoming> arrivals_;  // by spike, held ones first
+  Vector<Volley> volleys_;
+  std::unique_ptr<Incoming[]> arrivals_;  // by spike, held ones first
+  Size n_arrivals_ = 0;
   Vector<Range> ranges_;
-  Vector<Id> input_group_;     // of a projection, or -1
   Vector<Size> next_entry_;
   Vector<unsigned char> reaches_;  // rows that some column is upstream of
   Vector<DelaySum> delay_sums_;    // a projection with one delay for all
