@@ -17,17 +17,13 @@
 
 SNNFP_ISA_BEGIN
 
-// How an earlier row enters a spike's row (t) and the current at its release (s).
+// What enters a spike's row by t and the current at its release by s: an earlier row, or, in one
+// column of a block, the explicit derivative.
 template <class Real>
 struct Term {
-  Size row;  // of the spike that sent an arrival; n_spikes + neuron: the current at its last release
-  Real t, s;
-};
-
-// The explicit derivative of one spike by one column of a block.
-template <class Real>
-struct Entry {
-  Size at;  // spike * width + column within the block
+  // Row: of the spike that sent an arrival, or n_spikes + neuron: the current at its last release.
+  // Explicit: spike * width + column within the block.
+  Size at;
   Real t, s;
 };
 
@@ -43,16 +39,17 @@ struct ForwardProgram final : Program {
 
   Size n_spikes = 0, n_neurons = 0, n_columns = 0;
   Vector<SpikeRow> rows;
-  Vector<Term<Real>> terms;                // in the order of the rows
-  std::unique_ptr<Entry<Real>[]> entries;  // by block, in the order of the rows within each
-  Vector<Size> block_begin;                // [blocks + 1] entries
+  std::unique_ptr<Term<Real>[]> memory;
+  Term<Real>* terms = nullptr;    // in the order of the rows
+  Term<Real>* entries = nullptr;  // explicit ones, by block, in the order of the rows within each
+  Vector<Size> block_begin;       // [blocks + 1] entries
 
   // `scratch` has room for scratch_size values. `visit(k, row)` sees the rows of needed spikes that
   // depend on the block, in time order.
   template <class Visit>
   void solve(Size block, Real* scratch, Visit visit) const {
-    const Entry<Real>* entry = entries.get() + block_begin[block];
-    const Entry<Real>* const entries_end = entries.get() + block_begin[block + 1];
+    const Term<Real>* entry = entries + block_begin[block];
+    const Term<Real>* const entries_end = entries + block_begin[block + 1];
     if (entry == entries_end) return;
     Real* const x = scratch;
     const auto active = reinterpret_cast<unsigned char*>(x + (n_spikes + n_neurons) * width);
@@ -88,8 +85,8 @@ struct ForwardProgram final : Program {
       const SpikeRow& row = rows[k];
       Real sum_t = t[k], sum_s = s[k];
       for (Size q = row.begin; q < row.end; ++q) {
-        sum_t = fma(terms[q].t, x[terms[q].row], sum_t);
-        sum_s = fma(terms[q].s, x[terms[q].row], sum_s);
+        sum_t = fma(terms[q].t, x[terms[q].at], sum_t);
+        sum_s = fma(terms[q].s, x[terms[q].at], sum_s);
       }
       out[k] = x[k] = sum_t;
       x[n_spikes + row.neuron] = sum_s;
@@ -109,11 +106,11 @@ struct ForwardProgram final : Program {
     P sum_t[packs], sum_s[packs];
     for (int v = 0; v < packs; ++v) sum_t[v] = sum_s[v] = P(Real(0));
     bool any = false;
-    const Term<Real>* const end = terms.data() + row.end;
-    for (const Term<Real>* term = terms.data() + row.begin; term < end; ++term) {
-      if (!active[term->row]) continue;
+    const Term<Real>* const end = terms + row.end;
+    for (const Term<Real>* term = terms + row.begin; term < end; ++term) {
+      if (!active[term->at]) continue;
       any = true;
-      const Real* const from = x + term->row * width;
+      const Real* const from = x + term->at * width;
       const P by_t(term->t), by_s(term->s);
       for (int v = 0; v < packs; ++v) {
         const P value = in_register(P::load(from + v * P::width));

@@ -36,7 +36,6 @@ class ForwardCompiler {
     sort_arrivals();
     count_entries();
     reaches_.assign(spikes_.count + plan_.n_neurons, 0);
-    program_.terms.reserve(n_arrivals_ + 2 * spikes_.count);
     for (Size k = 0; k < spikes_.count; ++k)
       if (program_.rows[k].needed) fill_row(k);
   }
@@ -136,9 +135,13 @@ class ForwardCompiler {
   }
 
   void sort_arrivals() {
+    each_volley([&](Id q, Id, Real sent, Size sender, Size input_column) {
+      volleys_.push_back({sent, q, sender, input_column});
+    });
     ranges_.assign(spikes_.count, {0, 0, 0});
-    each_arrival([&](Size k, bool held, const Incoming&) {
+    each_arrival([&](Size k, bool held, const Incoming& a) {
       ++(held ? ranges_[k].free : ranges_[k].end);
+      n_sent_ += volleys_[a.volley].sender >= 0;
     });
     Size total = 0;
     for (Range& r : ranges_) {
@@ -152,12 +155,8 @@ class ForwardCompiler {
       free_next[k] = ranges_[k].free;
     }
     arrivals_.reset(new Incoming[total]);
-    n_arrivals_ = total;
     each_arrival([&](Size k, bool held, const Incoming& arrival) {
       arrivals_[held ? held_next[k]++ : free_next[k]++] = arrival;
-    });
-    each_volley([&](Id q, Id, Real sent, Size sender, Size input_column) {
-      volleys_.push_back({sent, q, sender, input_column});
     });
   }
 
@@ -181,46 +180,59 @@ class ForwardCompiler {
     }
   }
 
-  // Calls visit(column, by weight) for each column that an arrival enters by: its weight, its delay, its time.
-  template <class Visit>
-  void arrival_columns(const Volley& v, Size synapse, Visit visit) const {
-    if (columns_.weight[v.projection] >= 0) visit(columns_.weight[v.projection] + synapse, true);
-    if (columns_.delay[v.projection] >= 0 && !shares_delay(v.projection))
-      visit(columns_.delay[v.projection] + synapse, false);
-    if (v.input_column >= 0) visit(v.input_column, false);
-  }
-  bool shares_delay(Id projection) const {
-    return plan_.projections.data()[projection].shared_delay;
+  // The columns that move an arrival: its input spike's time, its delay.
+  template <class Own, class Shared>
+  void time_columns(const Incoming& a, Own own, Shared shared) const {
+    const Volley& v = volleys_[a.volley];
+    if (v.input_column >= 0) own(v.input_column);
+    if (columns_.delay[v.projection] < 0) return;
+    if (plan_.projections.data()[v.projection].shared_delay) {
+      shared(v.projection);
+    } else {
+      own(columns_.delay[v.projection] + a.synapse);
+    }
   }
 
   // Lays the entries out by block of columns.
   void count_entries() {
+    const auto asked = [](const Size* columns, std::size_t n) {
+      return std::any_of(columns, columns + n, [](Size c) { return c >= 0; });
+    };
+    moves_arrivals_ = asked(columns_.delay, plan_.projections.size()) ||
+                      asked(columns_.input_time, plan_.from_input.size());
     delay_sums_.assign(plan_.projections.size(), {-1, Real(0), Real(0)});
     Vector<Size>& begin = program_.block_begin;
     begin.assign((columns_.count + width - 1) / width + 1, 0);
-    const auto count = [&](Size c, bool = false) { ++begin[c / width + 1]; };
+    Size* const next = begin.data() + 1;
+    const auto count = [next](Size c) { ++next[static_cast<std::size_t>(c) / width]; };
     for (Size k = 0; k < spikes_.count; ++k) {
       if (!program_.rows[k].needed) continue;
       own_columns(k, [&](Size c, NeuronParameter) { count(c); });
       for (Size q = ranges_[k].held; q < ranges_[k].end; ++q) {
-        const Volley& v = volleys_[arrivals_[q].volley];
-        arrival_columns(v, arrivals_[q].synapse, count);
-        if (columns_.delay[v.projection] >= 0 && shares_delay(v.projection) &&
-            delay_sums_[v.projection].spike != k) {
-          delay_sums_[v.projection].spike = k;
-          count(columns_.delay[v.projection]);
-        }
+        const Incoming& a = arrivals_[q];
+        const Size first = columns_.weight[volleys_.data()[a.volley].projection];
+        if (first >= 0) count(first + a.synapse);
+        if (!moves_arrivals_) continue;
+        time_columns(a, count, [&](Id projection) {
+          if (delay_sums_[projection].spike == k) return;
+          delay_sums_[projection].spike = k;
+          count(columns_.delay[projection]);
+        });
       }
     }
     for (std::size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
-    program_.entries.reset(new Entry<Real>[begin.back()]);
+    // Not cleared, and in one piece, which allocators are more ready to keep for the next sample.
+    program_.memory.reset(new Term<Real>[begin.back() + n_sent_ + 2 * spikes_.count]);
+    program_.entries = program_.memory.get();
+    program_.terms = program_.entries + begin.back();
     next_entry_.assign(begin.begin(), begin.end() - 1);
     for (DelaySum& d : delay_sums_) d.spike = -1;
   }
 
   void add_entry(Size k, Size c, Real t, Real s) {
-    program_.entries[next_entry_[c / width]++] = {k * width + c % width, t, s};
-    reaches_[k] = 1;
+    const auto at = static_cast<std::size_t>(c);
+    program_.entries[next_entry_.data()[at / width]++] = {k * width + Size(at % width), t, s};
+    reaches_.data()[k] = 1;
   }
 
   // Coefficients of the arrivals of one spike, all of one neuron: a pack of them at a time. Lanes
@@ -229,14 +241,20 @@ class ForwardCompiler {
     using P = Pack<Real>;
     const Range r = ranges_[k];
     const Size count = r.end - r.held, n_held = r.free - r.held;
-    for (Vector<Real>* v : {&time_, &weight_, &t_, &s_, &t_weight_, &s_weight_})
-      if (Size(v->size()) < padded<Real>(count)) v->resize(2 * padded<Real>(count));
+    if (Size(time_.size()) < count) {
+      for (Vector<Real>* v : {&time_, &weight_, &t_, &s_, &t_weight_, &s_weight_})
+        v->resize(2 * padded<Real>(count));
+      for (Vector<Size>* v : {&sender_, &weight_column_}) v->resize(2 * padded<Real>(count));
+    }
     for (Size q = 0; q < count; ++q) {
       const Incoming& a = arrivals_[r.held + q];
-      const Volley& v = volleys_[a.volley];
+      const Volley& v = volleys_.data()[a.volley];
       const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
-      time_[q] = v.sent + p.delay_of(a.synapse);
-      weight_[q] = p.weight[a.synapse];
+      const Size first = columns_.weight[v.projection];
+      time_.data()[q] = v.sent + p.delay_of(a.synapse);
+      weight_.data()[q] = p.weight[a.synapse];
+      sender_.data()[q] = v.sender;
+      weight_column_.data()[q] = first < 0 ? -1 : first + a.synapse;
     }
     const Size place = index_.place(k);
     const P release(index_.release(place)), spike(spikes_.times[k]), zero(Real(0));
@@ -280,36 +298,31 @@ class ForwardCompiler {
     const Real carry = exp_of(-n.alpha * (index_.release(place) - from.start));
 
     weigh_arrivals(n, k, from_current);
-    row.begin = Size(program_.terms.size());
-    bool reached = false;
-    const auto add_term = [&](Size from_row, Real t, Real s) {
-      if (!reaches_[from_row]) return;
-      program_.terms.push_back({from_row, t, s});
-      reached = true;
-    };
+    row.begin = n_terms_;
     if (before >= 0) {
       add_term(before, from_before, Real(0));
       add_term(spikes_.count + j, from_current, carry);
     }
     const Range r = ranges_[k];
-    for (Size q = r.held; q < r.end; ++q) {
-      const Volley& v = volleys_[arrivals_[q].volley];
-      const Size i = q - r.held;
-      // What has no weight moves nothing, but might be given some.
-      if (v.sender >= 0 && weight_[i] != Real(0)) add_term(v.sender, t_[i], s_[i]);
-      arrival_columns(v, arrivals_[q].synapse, [&](Size c, bool by_weight) {
-        add_entry(k, c, by_weight ? t_weight_[i] : t_[i], by_weight ? s_weight_[i] : s_[i]);
-      });
-      if (columns_.delay[v.projection] >= 0 && shares_delay(v.projection))
-        add_shared_delay(k, v.projection, t_[i], s_[i]);
-    }
+    const Size count = r.end - r.held;
+    // What has no weight moves nothing, but might be given some.
+    for (Size q = 0; q < count; ++q)
+      if (sender_.data()[q] >= 0 && weight_.data()[q] != Real(0))
+        add_term(sender_.data()[q], t_.data()[q], s_.data()[q]);
+    row.end = n_terms_;
+
+    for (Size q = 0; q < count; ++q)
+      if (weight_column_.data()[q] >= 0)
+        add_entry(k, weight_column_.data()[q], t_weight_.data()[q], s_weight_.data()[q]);
+    if (moves_arrivals_)
+      for (Size q = 0; q < count; ++q)
+        time_columns(arrivals_[r.held + q], [&](Size c) { add_entry(k, c, t_[q], s_[q]); },
+                     [&](Id projection) { add_shared_delay(k, projection, t_[q], s_[q]); });
     for (const Id q : shared_delays_) {
       add_entry(k, columns_.delay[q], delay_sums_[q].t, delay_sums_[q].s);
       delay_sums_[q] = {-1, Real(0), Real(0)};
     }
     shared_delays_.clear();
-    row.end = Size(program_.terms.size());
-
     own_columns(k, [&](Size c, NeuronParameter p) {
       Real t = Real(0), s = Real(0);
       switch (p) {
@@ -327,8 +340,12 @@ class ForwardCompiler {
       }
       add_entry(k, c, t, s);
     });
-    reaches_[k] |= reached;
+    if (row.end > row.begin) reaches_[k] = 1;
     reaches_[spikes_.count + j] = reaches_[k];
+  }
+
+  void add_term(Size row, Real t, Real s) {
+    if (reaches_.data()[row]) program_.terms[n_terms_++] = {row, t, s};
   }
 
   void add_shared_delay(Size k, Id projection, Real t, Real s) {
@@ -386,13 +403,17 @@ class ForwardCompiler {
   ForwardProgram<Real>& program_;
   Vector<Volley> volleys_;
   std::unique_ptr<Incoming[]> arrivals_;  // by spike, held ones first
-  Size n_arrivals_ = 0;
+  Size n_sent_ = 0;   // arrivals whose sender is a spike
+  Size n_terms_ = 0;
   Vector<Range> ranges_;
   Vector<Size> next_entry_;
   Vector<unsigned char> reaches_;  // rows that some column is upstream of
   Vector<DelaySum> delay_sums_;    // a projection with one delay for all
   Vector<Id> shared_delays_;
-  Vector<Real> time_, weight_, t_, s_, t_weight_, s_weight_;  // of one spike's arrivals
+  bool moves_arrivals_ = false;  // some column moves arrivals: a delay, an input time
+  // Of one spike's arrivals.
+  Vector<Real> time_, weight_, t_, s_, t_weight_, s_weight_;
+  Vector<Size> sender_, weight_column_;
 };
 
 SNNFP_ISA_END
