@@ -6,7 +6,8 @@
 // Row k and the row of its neuron are the same sum over earlier rows with two sets of coefficients,
 // plus explicit entries in a few columns:
 //   T_k = sum_q t_q X_q + explicit,   S_k = sum_q s_q X_q + explicit.
-// Compiled once a sample (forward_compile.hpp), read by every block.
+// Two rows that follow each other mostly sum over the same earlier rows; those are loaded once for
+// both. Compiled once a sample (forward_compile.hpp), read by every block.
 
 #include <cstring>
 #include <memory>
@@ -28,9 +29,12 @@ struct Term {
 };
 
 struct SpikeRow {
-  Size begin = 0, end = 0;  // terms
+  // Its own terms are [begin, end). The first of a pair keeps the terms of both before them:
+  // [both, begin), one for itself and one for the second in turn, of the same row.
+  Size both = 0, begin = 0, end = 0;
   Id neuron = 0;
   bool needed = false;  // a wanted spike depends on it
+  bool second = false;  // of a pair
 };
 
 template <class Real>
@@ -51,16 +55,19 @@ struct ForwardProgram final : Program {
     const Term<Real>* entry = entries + block_begin[block];
     const Term<Real>* const entries_end = entries + block_begin[block + 1];
     if (entry == entries_end) return;
-    Real* const x = scratch;
+    Real* const shared = scratch;  // what the terms of both come to: t and s of each
+    Real* const x = scratch + 4 * width;
     const auto active = reinterpret_cast<unsigned char*>(x + (n_spikes + n_neurons) * width);
     std::memset(active, 0, n_spikes + n_neurons);
+    bool both = false;
     for (Size k = entry->at / width; k < n_spikes; ++k) {
       const SpikeRow& row = rows[k];
       if (!row.needed) continue;
       Real* const t = x + k * width;
       Real* const s = x + (n_spikes + row.neuron) * width;
-      bool any = false;
-      for (int c = 0; c < width; c += tile) any = accumulate(row, x + c, active, t + c, s + c);
+      if (!row.second) both = add_both(row, x, active, shared);
+      bool any = add_own(row, x, active, both ? shared + (row.second ? 2 * width : 0) : nullptr, t, s);
+      any |= both;
       for (; entry < entries_end && entry->at / width == k; ++entry) {
         any = true;
         t[entry->at % width] += entry->t;
@@ -81,46 +88,92 @@ struct ForwardProgram final : Program {
         s[entries[e].at / width] += entries[e].s * moved;
       }
     Vector<Real> x(n_spikes + n_neurons, Real(0));
+    Real second_t = Real(0), second_s = Real(0);
     for (Size k = 0; k < n_spikes; ++k) {
       const SpikeRow& row = rows[k];
-      Real sum_t = t[k], sum_s = s[k];
-      for (Size q = row.begin; q < row.end; ++q) {
-        sum_t = fma(terms[q].t, x[terms[q].at], sum_t);
-        sum_s = fma(terms[q].s, x[terms[q].at], sum_s);
+      Real sum_t = t[k] + (row.second ? second_t : Real(0));
+      Real sum_s = s[k] + (row.second ? second_s : Real(0));
+      const auto add = [&](const Term<Real>& term, Real& by_t, Real& by_s) {
+        by_t = fma(term.t, x[term.at], by_t);
+        by_s = fma(term.s, x[term.at], by_s);
+      };
+      if (!row.second) second_t = second_s = Real(0);
+      for (Size q = row.both; q < row.begin; q += 2) {
+        add(terms[q], sum_t, sum_s);
+        add(terms[q + 1], second_t, second_s);
       }
+      for (Size q = row.begin; q < row.end; ++q) add(terms[q], sum_t, sum_s);
       out[k] = x[k] = sum_t;
       x[n_spikes + row.neuron] = sum_s;
     }
   }
 
+  // Values of scratch memory, flags included.
+  Size scratch_values() const { return 4 * width + (n_spikes + n_neurons) * (width + 1); }
+
  private:
   using P = Pack<Real>;
-  // Eight sums keep two multiply-adders of four cycles busy; sixteen registers hold them.
-  static constexpr int packs = P::width > 1 ? 4 : 8;
-  static constexpr int tile = packs * P::width;
+  // The sums of a tile of columns stay in registers, eight or more of them to keep two
+  // multiply-adders of four cycles busy, at most half of what the instruction set has.
+  static constexpr int own_packs = P::width > 1 ? 4 : 8;
+  static constexpr int both_packs = sizeof(P) == 64 ? 4 : 2;
 
-  // The sums of one row in a tile of columns; true if any term counted. They stay in registers: a
-  // term is one load and two multiply-adds a pack.
-  bool accumulate(const SpikeRow& row, const Real* x, const unsigned char* active, Real* t,
-                  Real* s) const {
-    P sum_t[packs], sum_s[packs];
-    for (int v = 0; v < packs; ++v) sum_t[v] = sum_s[v] = P(Real(0));
+  // The sums of the terms of a pair: one load and four multiply-adds a pack. True if any counted.
+  bool add_both(const SpikeRow& row, const Real* x, const unsigned char* active,
+                Real* shared) const {
     bool any = false;
-    const Term<Real>* const end = terms + row.end;
-    for (const Term<Real>* term = terms + row.begin; term < end; ++term) {
-      if (!active[term->at]) continue;
-      any = true;
-      const Real* const from = x + term->at * width;
-      const P by_t(term->t), by_s(term->s);
-      for (int v = 0; v < packs; ++v) {
-        const P value = in_register(P::load(from + v * P::width));
-        sum_t[v] = fma(by_t, value, sum_t[v]);
-        sum_s[v] = fma(by_s, value, sum_s[v]);
+    if (row.both == row.begin) return any;
+    for (int c = 0; c < width; c += both_packs * P::width) {
+      P sum[4][both_packs];
+      for (auto& of : sum)
+        for (P& part : of) part = P(Real(0));
+      const Term<Real>* const end = terms + row.begin;
+      for (const Term<Real>* term = terms + row.both; term < end; term += 2) {
+        if (!active[term->at]) continue;
+        any = true;
+        const Real* const from = x + term->at * width + c;
+        const P by_t(term[0].t), by_s(term[0].s), by_t2(term[1].t), by_s2(term[1].s);
+        for (int v = 0; v < both_packs; ++v) {
+          const P value = in_register(P::load(from + v * P::width));
+          sum[0][v] = fma(by_t, value, sum[0][v]);
+          sum[1][v] = fma(by_s, value, sum[1][v]);
+          sum[2][v] = fma(by_t2, value, sum[2][v]);
+          sum[3][v] = fma(by_s2, value, sum[3][v]);
+        }
       }
+      for (int of = 0; of < 4; ++of)
+        for (int v = 0; v < both_packs; ++v)
+          sum[of][v].store(shared + of * width + c + v * P::width);
     }
-    for (int v = 0; v < packs; ++v) {
-      sum_t[v].store(t + v * P::width);
-      sum_s[v].store(s + v * P::width);
+    return any;
+  }
+
+  // Adds a row's own terms to `start` (t, then s; null: 0). True if any counted.
+  bool add_own(const SpikeRow& row, const Real* x, const unsigned char* active, const Real* start,
+               Real* t, Real* s) const {
+    bool any = false;
+    for (int c = 0; c < width; c += own_packs * P::width) {
+      P sum_t[own_packs], sum_s[own_packs];
+      for (int v = 0; v < own_packs; ++v) {
+        sum_t[v] = start ? P::load(start + c + v * P::width) : P(Real(0));
+        sum_s[v] = start ? P::load(start + width + c + v * P::width) : P(Real(0));
+      }
+      const Term<Real>* const end = terms + row.end;
+      for (const Term<Real>* term = terms + row.begin; term < end; ++term) {
+        if (!active[term->at]) continue;
+        any = true;
+        const Real* const from = x + term->at * width + c;
+        const P by_t(term->t), by_s(term->s);
+        for (int v = 0; v < own_packs; ++v) {
+          const P value = in_register(P::load(from + v * P::width));
+          sum_t[v] = fma(by_t, value, sum_t[v]);
+          sum_s[v] = fma(by_s, value, sum_s[v]);
+        }
+      }
+      for (int v = 0; v < own_packs; ++v) {
+        sum_t[v].store(t + c + v * P::width);
+        sum_s[v].store(s + c + v * P::width);
+      }
     }
     return any;
   }

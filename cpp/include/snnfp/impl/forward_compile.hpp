@@ -30,14 +30,23 @@ class ForwardCompiler {
     program_.n_spikes = spikes_.count;
     program_.n_neurons = plan_.n_neurons;
     program_.n_columns = columns_.count;
-    program_.scratch_size = (spikes_.count + plan_.n_neurons) * (width + 1);
+    program_.scratch_size = program_.scratch_values();
     program_.rows.resize(spikes_.count);
     mark_needed(wanted);
     sort_arrivals();
     count_entries();
     reaches_.assign(spikes_.count + plan_.n_neurons, 0);
-    for (Size k = 0; k < spikes_.count; ++k)
-      if (program_.rows[k].needed) fill_row(k);
+    place_.assign(spikes_.count + plan_.n_neurons, -1);
+    Size open = -1;  // filled, waiting for a second
+    for (Size k = 0; k < spikes_.count; ++k) {
+      if (!program_.rows[k].needed) continue;
+      const bool pair = open >= 0 && program_.rows[open].neuron != program_.rows[k].neuron;
+      if (open >= 0 && !pair) write_terms(open, -1);
+      fill_row(k, pair ? second_ : first_);
+      if (pair) write_terms(open, k);
+      open = pair ? -1 : k;
+    }
+    if (open >= 0) write_terms(open, -1);
   }
 
  private:
@@ -280,9 +289,8 @@ class ForwardCompiler {
     }
   }
 
-  void fill_row(Size k) {
-    SpikeRow& row = program_.rows[k];
-    const Id j = row.neuron;
+  void fill_row(Size k, Vector<Term<Real>>& terms) {
+    const Id j = program_.rows[k].neuron;
     const Neuron<Real> n(plan_.neurons, j);
     const Size place = index_.place(k);
     const Size before = place > index_.first(j) ? index_.spike(place - 1) : -1;
@@ -298,7 +306,10 @@ class ForwardCompiler {
     const Real carry = exp_of(-n.alpha * (index_.release(place) - from.start));
 
     weigh_arrivals(n, k, from_current);
-    row.begin = n_terms_;
+    terms.clear();
+    const auto add_term = [&](Size from_row, Real t, Real s) {
+      if (reaches_.data()[from_row]) terms.push_back({from_row, t, s});
+    };
     if (before >= 0) {
       add_term(before, from_before, Real(0));
       add_term(spikes_.count + j, from_current, carry);
@@ -309,8 +320,6 @@ class ForwardCompiler {
     for (Size q = 0; q < count; ++q)
       if (sender_.data()[q] >= 0 && weight_.data()[q] != Real(0))
         add_term(sender_.data()[q], t_.data()[q], s_.data()[q]);
-    row.end = n_terms_;
-
     for (Size q = 0; q < count; ++q)
       if (weight_column_.data()[q] >= 0)
         add_entry(k, weight_column_.data()[q], t_weight_.data()[q], s_weight_.data()[q]);
@@ -340,12 +349,46 @@ class ForwardCompiler {
       }
       add_entry(k, c, t, s);
     });
-    if (row.end > row.begin) reaches_[k] = 1;
+    if (!terms.empty()) reaches_[k] = 1;
     reaches_[spikes_.count + j] = reaches_[k];
   }
 
-  void add_term(Size row, Real t, Real s) {
-    if (reaches_.data()[row]) program_.terms[n_terms_++] = {row, t, s};
+  // Writes the terms of one spike, or of two with those of the same rows together.
+  void write_terms(Size k, Size k_second) {
+    Term<Real>* out = program_.terms + n_terms_;
+    SpikeRow& row = program_.rows[k];
+    row.both = n_terms_;
+    if (k_second >= 0) {
+      for (std::size_t i = 0; i < first_.size(); ++i) place_[first_[i].at] = Size(i);
+      Size rest = 0;
+      for (const Term<Real>& term : second_) {
+        Size& place = place_[term.at];
+        if (place < 0) {
+          second_[rest++] = term;
+        } else {
+          *out++ = first_[place];
+          *out++ = term;
+          first_[place].at = -1;
+          place = -1;
+        }
+      }
+      second_.resize(rest);
+    }
+    row.begin = out - program_.terms;
+    for (const Term<Real>& term : first_)
+      if (term.at >= 0) {
+        *out++ = term;
+        place_[term.at] = -1;
+      }
+    row.end = out - program_.terms;
+    if (k_second >= 0) {
+      SpikeRow& second = program_.rows[k_second];
+      second.second = true;
+      second.both = second.begin = row.end;
+      out = std::copy(second_.begin(), second_.end(), out);
+      second.end = out - program_.terms;
+    }
+    n_terms_ = out - program_.terms;
   }
 
   void add_shared_delay(Size k, Id projection, Real t, Real s) {
@@ -408,6 +451,8 @@ class ForwardCompiler {
   Vector<Range> ranges_;
   Vector<Size> next_entry_;
   Vector<unsigned char> reaches_;  // rows that some column is upstream of
+  Vector<Term<Real>> first_, second_;  // of the spikes that come next
+  Vector<Size> place_;                 // of a row among the terms of the first, or -1
   Vector<DelaySum> delay_sums_;    // a projection with one delay for all
   Vector<Id> shared_delays_;
   bool moves_arrivals_ = false;  // some column moves arrivals: a delay, an input time
