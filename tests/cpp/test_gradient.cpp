@@ -140,6 +140,107 @@ TEST_CASE("every instruction set and thread count gives the same gradient bits")
     }
 }
 
+TEST_CASE("a Jacobian has the same bits for every instruction set, thread count and split") {
+  for (unsigned seed : {7u, 12u}) {
+    const RandomCase c = random_case(seed, true, 3);
+    SimulateOptions<double> options;
+    options.until = c.until;
+    const auto record = simulate(c.network, c.input, options);
+    const auto wrt = all_parameters(c.network);
+    const Size columns = layout(record, wrt).size();
+    REQUIRE(columns > 3 * 32);
+    // Any order, and one twice.
+    std::vector<Size> rows{0, record.spikes() - 1, 0};
+    for (Size k = 0; k < record.spikes(); k += 2) rows.push_back(k);
+    const auto part = [&](Size begin, Size end, const ExecutionOptions& e) {
+      std::vector<double> out(rows.size() * (end - begin), std::nan(""));
+      jacobian<double>(record, rows, wrt, begin, end, Span<double>(out.data(), Size(out.size())),
+                       e);
+      return out;
+    };
+    ExecutionOptions one;
+    one.n_threads = 1;
+    one.isa = Isa::portable;
+    const auto whole = part(0, columns, one);
+    for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      for (int n_threads : {1, 2, 7}) {
+        ExecutionOptions e;
+        e.isa = isa;
+        e.n_threads = n_threads;
+        CHECK(part(0, columns, e) == whole);
+        CHECK(part(5, 5, e).empty());
+        for (const auto& [begin, end] : {std::pair<Size, Size>{3, 4}, {30, 70}, {31, columns}}) {
+          const auto some = part(begin, end, e);
+          bool same = true;
+          for (std::size_t i = 0; i < rows.size(); ++i)
+            for (Size k = begin; k < end; ++k)
+              same &= some[i * (end - begin) + k - begin] == whole[i * columns + k];
+          CHECK(same);
+        }
+      }
+    // Each parameter array alone: what is not upstream of it is left out.
+    for (std::size_t k = 0; k < wrt.size(); ++k) {
+      const Size from = layout(record, wrt).offsets[k], n = layout(record, wrt).offsets[k + 1] - from;
+      std::vector<double> alone(rows.size() * n);
+      jacobian<double>(record, rows, {wrt[k]}, 0, n, Span<double>(alone.data(), Size(alone.size())));
+      bool same = true;
+      for (std::size_t i = 0; i < rows.size(); ++i)
+        for (Size q = 0; q < n; ++q) same &= alone[i * n + q] == whole[i * columns + from + q];
+      CHECK(same);
+    }
+  }
+}
+
+TEST_CASE("forward propagation of a dense recurrent network, in double and in float") {
+  // Long rows: most terms are shared by two spikes. Some synapses have no weight.
+  const auto check = [](auto zero, double tolerance) {
+    using Real = decltype(zero);
+    std::mt19937 random(3);
+    std::normal_distribution<double> draw;
+    Network<Real> net;
+    Lif<Real> lif;
+    lif.tau_mem = Real(20);
+    lif.tau_syn = Real(5);
+    lif.t_refractory = Real(2);
+    lif.capacitance = Real(20);
+    const Id n_in = 12, n = 20;
+    const auto x = net.add_input("x", n_in);
+    const auto a = net.add_population("a", n, lif);
+    std::vector<Real> w, u;
+    for (int k = 0; k < n_in * n; ++k) w.push_back(Real(1.0 + 0.3 * draw(random)));
+    for (int k = 0; k < n * n; ++k) u.push_back(k % 5 ? Real(0.3 * draw(random)) : Real(0));
+    net.connect_dense(x, a, w, Real(1));
+    net.connect_dense(a, a, u, Real(1));
+    std::vector<std::pair<Real, Id>> spikes;
+    for (int k = 0; k < 150; ++k) spikes.push_back({Real(k * 1.3), Id(random() % n_in)});
+    SimulateOptions<Real> options;
+    options.until = Real(200);
+    const auto record = simulate<Real>(net, {single_sample(spikes)}, options);
+    REQUIRE(record.spikes() > 200);
+    const std::vector<Parameter> wrt{{Parameter::Kind::weight, 0},
+                                     {Parameter::Kind::weight, 1},
+                                     {Parameter::Kind::delay, 1},
+                                     {Parameter::Kind::neuron, 0, NeuronParameter::tau_syn},
+                                     {Parameter::Kind::neuron, 0, NeuronParameter::t_refractory}};
+    std::vector<Real> u_k;
+    for (Size k = 0; k < record.spikes(); ++k) u_k.push_back(Real(draw(random)));
+    const auto reverse = vjp<Real>(record, u_k, wrt);
+    const auto forward = forward_gradient<Real>(record, u_k, wrt);
+    double size = 0, error = 0;
+    for (std::size_t k = 0; k < reverse.size(); ++k) {
+      size = std::max(size, std::abs(double(reverse[k])));
+      error = std::max(error, std::abs(double(forward[k]) - double(reverse[k])));
+    }
+    CHECK(error <= tolerance * size);
+    ExecutionOptions portable;
+    portable.isa = Isa::portable;
+    CHECK(forward_gradient<Real>(record, u_k, wrt, portable) == forward);
+    CHECK(jvp<Real>(record, wrt, reverse, portable) == jvp<Real>(record, wrt, reverse));
+  };
+  check(0.0, 1e-11);
+  check(0.0f, 1e-3);
+}
+
 TEST_CASE("central differences of the whole simulation by weight converge to the gradient") {
   const RandomCase c = random_case(11, true, 1);
   SimulateOptions<double> options;

@@ -90,10 +90,22 @@ struct Columns {
   Size count;
 };
 
+// Columns are solved this many at a time: a row of a block is 256 bytes.
+template <class Real>
+constexpr Size column_block = 256 / Size(sizeof(Real));
+
 // Derivatives of one sample's spikes as a sparse triangular system; made by one instruction set's
 // engine and read only by it.
 struct Program {
   virtual ~Program() = default;
+  Size scratch_size = 0;  // values that `rows` and `contract` work in, aligned to 64 bytes
+};
+
+// Where the row of a spike goes: column c of the layout to to[c].
+template <class Real>
+struct RowTarget {
+  Size spike;
+  Real* to;
 };
 
 template <class Real>
@@ -112,12 +124,13 @@ struct EngineTable {
                   Interrupt&, int worker);
   Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                       const Columns&, const unsigned char* wanted);
-  // Rows of the columns [begin, end): rows[i] is the spike whose derivative goes to
-  // out[i * stride], or -1 to leave out untouched.
-  void (*rows)(const Program&, Size begin, Size end, const Size* spikes, Size n_spikes, Real* out,
-               Size stride);
-  // gradient[column - begin] += sum over spikes of cotangents * derivative.
-  void (*contract)(const Program&, Size begin, Size end, const Real* cotangents, Real* gradient);
+  // The columns [begin, end) of block `block` (of column_block columns) of the rows asked for, whose
+  // spikes do not decrease.
+  void (*rows)(const Program&, Size block, Size begin, Size end, const RowTarget<Real>* targets,
+               Size n_targets, Real* scratch);
+  // gradient[column] += sum over spikes of cotangents * derivative, for the columns of the block.
+  void (*contract)(const Program&, Size block, const Real* cotangents, Real* gradient,
+                   Real* scratch);
   // The derivative of every spike along `tangent` (one value a column).
   void (*along)(const Program&, const Real* tangent, Real* out);
 };

@@ -1,7 +1,7 @@
 #pragma once
 // The table of inner loops of one instruction set.
 
-#include "snnfp/impl/forward.hpp"
+#include "snnfp/impl/forward_compile.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/reverse.hpp"
 #include "snnfp/impl/reverse_sweep.hpp"
@@ -58,36 +58,37 @@ struct EngineFunctions {
   static Program* compile(const Plan<Real>& plan, const SampleInput<Real>& input,
                           const SampleSpikes<Real>& spikes, const Columns& columns,
                           const unsigned char* wanted) {
-    return new ForwardProgram<Real>(plan, input, spikes, columns, wanted);
+    auto program = std::make_unique<ForwardProgram<Real>>();
+    ForwardCompiler<Real>(plan, input, spikes, columns, *program).run(wanted);
+    return program.release();
   }
 
-  static constexpr int width = 32;
-
-  static void rows(const Program& program, Size begin, Size end, const Size* spikes, Size n_spikes,
-                   Real* out, Size stride) {
+  static void rows(const Program& program, Size block, Size begin, Size end,
+                   const RowTarget<Real>* targets, Size n_targets, Real* scratch) {
     const auto& p = static_cast<const ForwardProgram<Real>&>(program);
-    Size next = 0;
-    // `spikes` may come in any order and repeat; visit them in time order.
-    Vector<Size> order(n_spikes);
-    for (Size i = 0; i < n_spikes; ++i) order[i] = i;
-    std::sort(order.begin(), order.end(), [&](Size a, Size b) {
-      return spikes[a] != spikes[b] ? spikes[a] < spikes[b] : a < b;
+    const Size skipped = begin - block * p.width;
+    const RowTarget<Real>* next = targets;
+    const RowTarget<Real>* const last = targets + n_targets;
+    p.solve(block, scratch, [&](Size k, const Real* row) {
+      for (; next < last && next->spike < k; ++next)
+        std::fill(next->to + begin, next->to + end, Real(0));
+      for (; next < last && next->spike == k; ++next)
+        std::memcpy(next->to + begin, row + skipped, (end - begin) * sizeof(Real));
     });
-    p.template solve<width>(begin, [&](Size k, const Real* row) {
-      for (; next < n_spikes && spikes[order[next]] == k; ++next)
-        if (row) std::memcpy(out + order[next] * stride, row, (end - begin) * sizeof(Real));
-    });
+    for (; next < last; ++next) std::fill(next->to + begin, next->to + end, Real(0));
   }
 
-  static void contract(const Program& program, Size begin, Size end, const Real* cotangents,
-                       Real* gradient) {
+  static void contract(const Program& program, Size block, const Real* cotangents, Real* gradient,
+                       Real* scratch) {
     const auto& p = static_cast<const ForwardProgram<Real>&>(program);
+    constexpr int width = ForwardProgram<Real>::width;
     Real sum[width] = {};
-    p.template solve<width>(begin, [&](Size k, const Real* row) {
-      if (row == nullptr) return;
+    p.solve(block, scratch, [&](Size k, const Real* row) {
+      if (cotangents[k] == Real(0)) return;
       for (int c = 0; c < width; ++c) sum[c] = fma(cotangents[k], row[c], sum[c]);
     });
-    for (Size c = 0; c < end - begin; ++c) gradient[c] += sum[c];
+    const Size end = std::min<Size>(p.n_columns - block * width, width);
+    for (Size c = 0; c < end; ++c) gradient[block * width + c] += sum[c];
   }
 
   static void along(const Program& program, const Real* tangent, Real* out) {

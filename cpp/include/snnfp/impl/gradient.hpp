@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "snnfp/detail/vector.hpp"
 #include "snnfp/gradient.hpp"
 #include "snnfp/impl/simulate.hpp"
 
@@ -66,8 +67,20 @@ inline Size sample_blocks(Size samples, Size columns) {
   return std::min({by_size, by_memory, Size(64)});
 }
 
-// Columns are solved this many at a time.
-constexpr Size column_block = 32;
+// Each worker's scratch memory for blocks of columns, made where it is first used.
+template <class Real>
+class Scratch {
+ public:
+  explicit Scratch(int n_threads) : of_worker_(n_threads > 0 ? n_threads : default_threads()) {}
+  Real* get(int worker, const Program& program) {
+    Vector<Real>& v = of_worker_[worker];
+    if (Size(v.size()) < program.scratch_size) v.resize(program.scratch_size);
+    return v.data();
+  }
+
+ private:
+  std::vector<Vector<Real>> of_worker_;
+};
 
 template <class Real>
 std::unique_ptr<Program> compile(const Record<Real>& record, Size sample, const Columns& columns,
@@ -194,32 +207,31 @@ void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vect
     const auto after = std::upper_bound(record.offsets.begin(), record.offsets.end(), rows[i]);
     of_sample[after - record.offsets.begin() - 1].push_back(i);
   }
-  std::fill(out.begin(), out.end(), Real(0));
   const detail::ColumnMap<Real> map(record, columns);
   const auto& engine = detail::engine_table<Real>(options.isa);
-  const Size stride = end - begin;
-  const Size blocks = (stride + detail::column_block - 1) / detail::column_block;
+  if (begin == end) return;
+  const Size stride = end - begin, width = detail::column_block<Real>;
+  const Size first_block = begin / width, blocks = (end - 1) / width + 1 - first_block;
   detail::Interrupt interrupt(options.poll);
+  detail::Scratch<Real> scratch(options.n_threads);
   for (Size s = 0; s < record.samples(); ++s) {
-    const std::vector<Size>& wanted_rows = of_sample[s];
-    if (wanted_rows.empty()) continue;
+    if (of_sample[s].empty()) continue;
     const Size first = record.offsets[s];
     std::vector<unsigned char> wanted(static_cast<std::size_t>(record.offsets[s + 1] - first), 0);
-    std::vector<Size> spikes;
-    for (const Size i : wanted_rows) {
+    std::vector<detail::RowTarget<Real>> targets;
+    for (const Size i : of_sample[s]) {
       wanted[rows[i] - first] = 1;
-      spikes.push_back(rows[i] - first);
+      targets.push_back({rows[i] - first, out.data + i * stride - begin});
     }
+    std::stable_sort(targets.begin(), targets.end(),
+                     [](const auto& a, const auto& b) { return a.spike < b.spike; });
     const auto program = detail::compile(record, s, map.get(), wanted.data(), engine);
     detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
       if (interrupt.check(worker)) return;
-      const Size from = begin + b * detail::column_block;
-      const Size to = std::min(end, from + detail::column_block);
-      std::vector<Real> block(spikes.size() * static_cast<std::size_t>(to - from), Real(0));
-      engine.rows(*program, from, to, spikes.data(), Size(spikes.size()), block.data(), to - from);
-      for (std::size_t i = 0; i < spikes.size(); ++i)
-        std::copy_n(block.data() + Size(i) * (to - from), to - from,
-                    out.data + wanted_rows[i] * stride + (from - begin));
+      const Size block = first_block + b;
+      engine.rows(*program, block, std::max(begin, block * width),
+                  std::min(end, (block + 1) * width), targets.data(), Size(targets.size()),
+                  scratch.get(worker, *program));
     });
   }
 }
@@ -233,11 +245,12 @@ std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> 
   const detail::ColumnMap<Real> map(record, columns);
   const auto& engine = detail::engine_table<Real>(options.isa);
   std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
-  const Size blocks = (columns.size() + detail::column_block - 1) / detail::column_block;
+  const Size width = detail::column_block<Real>, blocks = (columns.size() + width - 1) / width;
   // A few samples at a time: their programs are made side by side, then every block of columns
   // goes through them in order.
   const Size together = 16;
   detail::Interrupt interrupt(options.poll);
+  detail::Scratch<Real> scratch(options.n_threads);
   for (Size first = 0; first < record.samples(); first += together) {
     const Size count = std::min(together, record.samples() - first);
     std::vector<std::unique_ptr<detail::Program>> programs(static_cast<std::size_t>(count));
@@ -249,12 +262,10 @@ std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> 
       programs[k] = detail::compile(record, first + k, map.get(), wanted.data(), engine);
     });
     detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
-      const Size from = b * detail::column_block;
-      const Size to = std::min(columns.size(), from + detail::column_block);
       for (Size k = 0; k < count; ++k) {
         if (interrupt.check(worker)) return;
-        engine.contract(*programs[k], from, to, cotangents.data + record.offsets[first + k],
-                        gradient.data() + from);
+        engine.contract(*programs[k], b, cotangents.data + record.offsets[first + k],
+                        gradient.data(), scratch.get(worker, *programs[k]));
       }
     });
   }
