@@ -124,6 +124,10 @@ def record_from_spikes(
     times, neurons, samples = [], [], []
     for key, batch in recorded.items():
         population = population_of(net, key)
+        if not isinstance(batch, Spikes):
+            raise TypeError(
+                f"recorded[{population.name!r}] is a {type(batch).__name__}, expected snnfp.Spikes"
+            )
         if batch.size != population.size:
             raise ValueError(
                 f"recorded spikes of {population.name} are for {batch.size} neurons, "
