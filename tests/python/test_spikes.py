@@ -101,7 +101,7 @@ def test_structured_events():
         Spikes.from_structured([wrong], shape=(2, 3))
     with pytest.raises(TypeError, match=r"sample 0 lacks the fields \['t', 'p'\]"):
         Spikes.from_structured([np.zeros(1, [("x", int), ("y", int)])], shape=(2, 3))
-    with pytest.raises(TypeError, match="sample 0: t has dtype"):
+    with pytest.raises(TypeError, match="sample 0: x has dtype object, expected integers"):
         Spikes.from_structured([np.zeros(1, [(f, object) for f in "xytp"])], shape=(2, 3))
 
 
