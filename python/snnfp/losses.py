@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp.network import Population
+from snnfp.network import Network, Population
 from snnfp.record import Record
+from snnfp.simulate import population_of
 from snnfp.spikes import Spikes
 
 __all__ = [
@@ -47,6 +48,18 @@ def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
     return array.astype(np.int64)
 
 
+def readout_of(net: Network, name: str | None) -> Population:
+    """The population of that name, or the last one."""
+    return population_of(net, name if name is not None else next(reversed(net.populations)))
+
+
+def _check_times(loss: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(loss, name)
+        if not (value > 0 and np.isfinite(value)):
+            raise ValueError(f"{name} is {value}, expected a finite time > 0")
+
+
 def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) -> None:
     if not np.isfinite(value):
         raise ValueError(f"the loss function returned the value {value}, expected a finite number")
@@ -74,8 +87,7 @@ class FirstSpikeLoss:
 
     def readout(self, record: Record) -> Population:
         """The readout population of the record's network."""
-        names = list(record._net.populations)
-        return record._population(self.population if self.population is not None else names[-1])
+        return readout_of(record._net, self.population)
 
     def predict(self, record: Record) -> NDArray[np.int64]:
         """The output that spikes first, ``[samples]``; -1 where none does; ties: the lowest."""
@@ -114,12 +126,13 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
     horizon: float
 
     def __post_init__(self) -> None:
-        for name in ("tau0", "tau1", "horizon"):
-            value = getattr(self, name)
-            if not (value > 0 and np.isfinite(value)):
-                raise ValueError(f"{name} is {value}, expected a finite time > 0")
+        _check_times(self, "tau0", "tau1", "horizon")
         if not (self.gamma >= 0 and np.isfinite(self.gamma)):
             raise ValueError(f"gamma is {self.gamma}, expected a finite number >= 0")
+
+    def check(self, net: Network, labels: ArrayLike, n_samples: int) -> None:
+        """Raises unless labels are classes, one a sample: asked by ``fit`` before the first step."""
+        check_labels(labels, n_samples, readout_of(net, self.population).size)
 
     def __call__(self, record: Record, labels: ArrayLike) -> tuple[float, Cotangents]:
         """The mean loss and its derivative by first spike times."""
@@ -157,6 +170,9 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
     """
 
     horizon: float
+
+    def __post_init__(self) -> None:
+        _check_times(self, "horizon")
 
     def __call__(self, record: Record, labels: ArrayLike | Spikes) -> tuple[float, Cotangents]:
         """The mean loss and its derivative by spike times."""

@@ -17,7 +17,7 @@ from snnfp._arrays import freeze, real_array
 from snnfp.errors import SnnfpError
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF, NEURON_PARAMETERS
-from snnfp.projections import Connectivity, Dense, Sparse, SparseLayout
+from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
 
 __all__ = ["Input", "Network", "Parameters", "Population", "Projection", "Selection"]
 
@@ -226,8 +226,13 @@ class Network:
         elif isinstance(connectivity, Sparse):
             layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
             shape = (layout.sources.size,)
-        else:
+        elif isinstance(connectivity, OneToOne):
             shape = (source.size,)
+        else:
+            raise TypeError(
+                f"the connectivity of {name} is {connectivity!r}, expected snnfp.Dense, Sparse or "
+                "OneToOne"
+            )
         index = len(self.projections)
         projection = Projection(
             name, source.name, target_group.name, connectivity.kind, index, shape, layout

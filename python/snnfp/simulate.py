@@ -221,7 +221,7 @@ def _core_input(batch: Spikes, dtype: np.dtype[Any]) -> tuple[NDArray[Any], ...]
 def _until(until: float | None) -> float:
     if until is None:
         return math.inf
-    if isinstance(until, (str, bytes, bool, complex)):
+    if isinstance(until, bool) or not isinstance(until, (int, float, np.integer, np.floating)):
         raise TypeError(f"until is {until!r}, expected a time or None")
     return float(until)
 
