@@ -146,7 +146,8 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         z -= z.max(axis=1, keepdims=True)
         exponentials = np.exp(z)
         total = exponentials.sum(axis=1)
-        late = np.expm1(t[rows, chosen] / self.tau1)
+        # Without weight it must not overflow either.
+        late = np.expm1(t[rows, chosen] / self.tau1) if self.gamma else np.zeros(rows.size)
         value = float(np.mean(np.log(total) - z[rows, chosen] + self.gamma * late))
         dt = -exponentials / total[:, None]
         dt[rows, chosen] += 1.0
@@ -161,8 +162,8 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     Labels are either first-spike targets, ``[samples, n]`` with NaN for "any time", or a
     :class:`snnfp.Spikes` batch: then the k-th spike of a neuron is held against its k-th target.
-    Where a spike or its target is missing there is no gradient; ``horizon`` stands for its time in
-    the value.
+    ``horizon`` stands for what is missing: a spike that is missing counts as one at ``horizon`` (and
+    has no gradient), one too many has ``horizon`` for its target.
 
     Args:
         horizon: the time that stands for a missing spike, > 0.
@@ -212,10 +213,10 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         for k, key, t in zip(at, mine, times, strict=True):
             if key in table:
                 difference = t - table.pop(key)
-                cotangents[k] = difference / record.n_samples
-                total += difference**2
             else:
-                total += (t - self.horizon) ** 2
+                difference = t - self.horizon
+            cotangents[k] = difference / record.n_samples
+            total += difference**2
         total += sum((t - self.horizon) ** 2 for t in table.values())
         return 0.5 * total / record.n_samples, cotangents
 
