@@ -410,7 +410,9 @@ class _Run:
             self.seed, self.waited = int(figures["seed"]), int(figures["waited"])
             self.stopped, self.best_value = bool(figures["stopped"]), figures["best_value"]
             self.history = History({k: list(v) for k, v in figures["history"].items()})
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except FormatError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise FormatError(f"{path} is not a training checkpoint: {error!r}") from error
         groups: dict[str, dict[str, NDArray[Any]]] = {"parameter": {}, "optimiser": {}, "best": {}}
         for key, value in arrays.items():
@@ -423,8 +425,16 @@ class _Run:
                 f"{path} holds the state of another optimiser: {sorted(groups['optimiser'])}, "
                 f"expected {sorted(self.state)}"
             )
-        for name, value in groups["parameter"].items():
-            self.net.parameters[name] = value
+        for key, value in self.state.items():
+            if groups["optimiser"][key].shape != value.shape:
+                raise FormatError(
+                    f"{path}: {key} of the optimiser has shape {groups['optimiser'][key].shape}, "
+                    f"expected {value.shape}"
+                )
+        for name, value in groups["best"].items():
+            if name not in self.names or value.shape != self.net.parameters[name].shape:
+                raise FormatError(f"{path}: best/{name} is no trained parameter of the network")
+        self.net.take_file(groups["parameter"], str(path))
         self.state, self.best = groups["optimiser"], groups["best"]
 
 
