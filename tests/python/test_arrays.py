@@ -6,7 +6,23 @@ import snnfp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-REAL = ["f2", "f4", "f8", ">f4", ">f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">u2"]
+REAL = [
+    "f2",
+    "f4",
+    "f8",
+    ">f4",
+    ">f8",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+    ">i4",
+    ">u2",
+]
 OTHER = ["c8", "c16", "U3", "S3", "O", "bool", "M8[s]", "m8[s]", "V8"]
 LAYOUTS = ["C", "F", "strided", "reversed", "unaligned", "read-only", "broadcast", "subclass"]
 
@@ -45,8 +61,16 @@ def integers(dtype):
 def test_spikes(values, layout, data):
     times = laid_out(np.sort(values), layout)
     kept = times.copy()
-    units = laid_out(np.array(data.draw(st.lists(st.integers(0, 4), min_size=6, max_size=6)), data.draw(st.sampled_from(REAL[5:]))), data.draw(st.sampled_from(LAYOUTS)))
-    spikes = snnfp.Spikes(times, units, np.array([0, 6], data.draw(st.sampled_from(REAL[5:]))), size=5)
+    units = laid_out(
+        np.array(
+            data.draw(st.lists(st.integers(0, 4), min_size=6, max_size=6)),
+            data.draw(st.sampled_from(REAL[5:])),
+        ),
+        data.draw(st.sampled_from(LAYOUTS)),
+    )
+    spikes = snnfp.Spikes(
+        times, units, np.array([0, 6], data.draw(st.sampled_from(REAL[5:]))), size=5
+    )
     assert np.array_equal(times, kept)
     assert spikes.times.tolist() == np.ascontiguousarray(times, np.float64).tolist()
     assert spikes.units.tolist() == units.tolist()
@@ -103,7 +127,9 @@ def test_what_is_refused(dtype):
     net = snnfp.Network()
     x = net.input(2)
     h = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
-    record = snnfp.simulate(net, snnfp.Spikes([], [], [0, 0], size=2), until=1.0, initial={"h": (0, 9)})
+    record = snnfp.simulate(
+        net, snnfp.Spikes([], [], [0, 0], size=2), until=1.0, initial={"h": (0, 9)}
+    )
     grid = np.broadcast_to(bad, (2, 2))
     calls = {
         "times": lambda: snnfp.Spikes(bad, [0, 0], [0, 2], size=1),
@@ -113,7 +139,9 @@ def test_what_is_refused(dtype):
         "input_to_h.delay": lambda: net.connect(x, h, snnfp.Dense(weight=1.0, delay=grid)),
         "h.bias": lambda: net.parameters.update({"h.bias": bad}),
         "sources": lambda: net.connect(x, h, snnfp.Sparse(sources=bad, targets=[0, 0], weight=1.0)),
-        "initial voltage of h": lambda: snnfp.simulate(net, snnfp.Spikes([], [], [0, 0], size=2), initial={"h": (bad, 0)}),
+        "initial voltage of h": lambda: snnfp.simulate(
+            net, snnfp.Spikes([], [], [0, 0], size=2), initial={"h": (bad, 0)}
+        ),
         "cotangents": lambda: record.vjp(bad),
         "labels": lambda: snnfp.losses.check_labels(bad, 2, 3),
         "features": lambda: snnfp.encoding.latency(grid, t_min=0, t_max=1),
@@ -126,5 +154,7 @@ def test_what_is_refused(dtype):
 def test_long_double_is_refused_where_it_would_lose_digits():
     if np.dtype(np.longdouble).itemsize <= 8:
         pytest.skip("long double is double on this machine")
-    with pytest.raises(TypeError, match="times has dtype float128|longdouble, expected at most float64"):
+    with pytest.raises(
+        TypeError, match=r"times has dtype float128|longdouble, expected at most float64"
+    ):
         snnfp.Spikes(np.zeros(1, np.longdouble), [0], [0, 1], size=1)

@@ -34,15 +34,39 @@ def layers(**neuron):
         ({"spike_limit": 1.0}, TypeError, "spike_limit is 1.0, expected an integer"),
         ({"engine": "fast"}, ValueError, "engine is 'fast', expected 'automatic' or 'queue'"),
         ({"isa": "sse"}, ValueError, "isa is 'sse', expected one of best, portable, avx2, avx512"),
-        ({"initial": {"h": (0.0, [0, 0])}}, ValueError, r"initial current of h has shape \(2,\), expected \(\) or \(3,\) or \(2, 3\)"),
-        ({"initial": {"h": (NAN, 0.0)}}, ValueError, r"initial voltage\[0\] is nan, expected a finite number"),
-        ({"initial": {"h": ([0, 1.5, 0], 0)}}, ValueError, "initial voltage of neuron 1 of population h"),
+        (
+            {"initial": {"h": (0.0, [0, 0])}},
+            ValueError,
+            r"initial current of h has shape \(2,\), expected \(\) or \(3,\) or \(2, 3\)",
+        ),
+        (
+            {"initial": {"h": (NAN, 0.0)}},
+            ValueError,
+            r"initial voltage\[0\] is nan, expected a finite number",
+        ),
+        (
+            {"initial": {"h": ([0, 1.5, 0], 0)}},
+            ValueError,
+            "initial voltage of neuron 1 of population h",
+        ),
         ({"initial": {"h": ("0", 0)}}, TypeError, "initial voltage of h has dtype <U1"),
-        ({"initial": {"g": (0, 0)}}, KeyError, "'g' is not a population of the network, expected one of: h"),
-        ({"probe": {"h": ([3], [0.0])}, "until": 5.0}, ValueError, r"units\[0\] is 3, expected 0 <= unit < 3 \(h\)"),
+        (
+            {"initial": {"g": (0, 0)}},
+            KeyError,
+            "'g' is not a population of the network, expected one of: h",
+        ),
+        (
+            {"probe": {"h": ([3], [0.0])}, "until": 5.0},
+            ValueError,
+            r"units\[0\] is 3, expected 0 <= unit < 3 \(h\)",
+        ),
         ({"probe": {"h": ([0.5], [0.0])}}, TypeError, "units has dtype float64"),
         ({"probe": {"h": (None, [2.0, 1.0])}}, ValueError, "probe time 1 is 1 after 2"),
-        ({"probe": {"h": (None, [6.0])}, "until": 5.0}, ValueError, "probe time 0 is 6, expected a finite time >= 0 and <= until = 5"),
+        (
+            {"probe": {"h": (None, [6.0])}, "until": 5.0},
+            ValueError,
+            "probe time 0 is 6, expected a finite time >= 0 and <= until = 5",
+        ),
         ({"probe": {"h": (None, [NAN])}}, ValueError, "probe time 0 is nan"),
     ],
 )
@@ -56,8 +80,16 @@ def test_simulate(options, error, message):
     "spikes, error, message",
     [
         ([[0.5]], TypeError, "spikes is a list, expected snnfp.Spikes"),
-        (Spikes([], [], [0, 0], size=3), ValueError, "spikes of input are for 3 channels, expected 2"),
-        ({"x": Spikes([], [], [0, 0], size=2)}, ValueError, r"spikes are for \['x'\], expected \['input'\]"),
+        (
+            Spikes([], [], [0, 0], size=3),
+            ValueError,
+            "spikes of input are for 3 channels, expected 2",
+        ),
+        (
+            {"x": Spikes([], [], [0, 0], size=2)},
+            ValueError,
+            r"spikes are for \['x'\], expected \['input'\]",
+        ),
         ({"input": [1]}, TypeError, r"spikes\['input'\] is a list, expected snnfp.Spikes"),
     ],
 )
@@ -69,16 +101,18 @@ def test_input(spikes, error, message):
 def test_several_inputs():
     net, spikes = layers()
     net.input(1, name="more")
-    with pytest.raises(ValueError, match=r"the network has 2 inputs \(input, more\), expected a mapping"):
+    with pytest.raises(
+        ValueError, match=r"the network has 2 inputs \(input, more\), expected a mapping"
+    ):
         snnfp.simulate(net, spikes)
     other = Spikes([], [], [0, 0, 0, 0], size=1)
-    with pytest.raises(ValueError, match="3 samples.*2"):
+    with pytest.raises(ValueError, match=r"3 samples.*2"):
         snnfp.simulate(net, {"input": spikes, "more": other})
 
 
 def test_networks_that_cannot_run():
     empty = Spikes([], [], [0, 0], size=1)
-    with pytest.raises(TypeError, match="net is 'net', expected snnfp.Network"):
+    with pytest.raises(TypeError, match=r"net is 'net', expected snnfp.Network"):
         snnfp.simulate("net", empty)
     net = Network()
     net.input(1)
@@ -86,7 +120,10 @@ def test_networks_that_cannot_run():
         snnfp.simulate(net, empty)
     h = net.population(1, LIF(tau_mem=2.0, tau_syn=1.0), name="h")
     net.connect(h, h, Dense(weight=snnfp.init.Normal(0, 1)))
-    with pytest.raises(snnfp.errors.SnnfpError, match=r"parameter h_to_h.weight has no value yet: call network.initialise"):
+    with pytest.raises(
+        snnfp.errors.SnnfpError,
+        match=r"parameter h_to_h.weight has no value yet: call network.initialise",
+    ):
         snnfp.simulate(net, empty)
 
 
@@ -101,19 +138,55 @@ def test_firing_for_ever_needs_an_end():
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda r: r.vjp([1.0]), ValueError, r"cotangents have shape \(1,\), expected \(\d+,\), one a spike"),
-        (lambda r: r.vjp(np.full(r.n_spikes, NAN)), ValueError, r"cotangents\[0\] is nan, expected a finite number"),
+        (
+            lambda r: r.vjp([1.0]),
+            ValueError,
+            r"cotangents have shape \(1,\), expected \(\d+,\), one a spike",
+        ),
+        (
+            lambda r: r.vjp(np.full(r.n_spikes, NAN)),
+            ValueError,
+            r"cotangents\[0\] is nan, expected a finite number",
+        ),
         (lambda r: r.vjp(["1"] * r.n_spikes), TypeError, "cotangents has dtype <U1"),
-        (lambda r: r.vjp({"output": [[1.0]]}), ValueError, r"cotangents of output have shape \(1, 1\), expected \(2, 3\)"),
+        (
+            lambda r: r.vjp({"output": [[1.0]]}),
+            ValueError,
+            r"cotangents of output have shape \(1, 1\), expected \(2, 3\)",
+        ),
         (lambda r: r.vjp({"top": [1.0]}), KeyError, "'top' is not a population"),
-        (lambda r: r.vjp(np.ones(r.n_spikes), mode="both"), ValueError, "mode is 'both', expected 'reverse' or 'forward'"),
-        (lambda r: r.vjp(np.ones(r.n_spikes), wrt="x"), KeyError, "'x' matches no parameter, expected one of"),
-        (lambda r: r.jvp({"hidden.bias": [1.0]}), ValueError, r"tangent of hidden.bias has shape \(1,\), expected \(6,\)"),
-        (lambda r: r.jvp({"hidden.bias": [NAN] * 6}), ValueError, r"tangent of hidden.bias\[0\] is nan"),
-        (lambda r: r.jacobian(of=[10**6]), ValueError, "of: spike 0 is 1000000, expected -1 or 0 <= spike"),
+        (
+            lambda r: r.vjp(np.ones(r.n_spikes), mode="both"),
+            ValueError,
+            "mode is 'both', expected 'reverse' or 'forward'",
+        ),
+        (
+            lambda r: r.vjp(np.ones(r.n_spikes), wrt="x"),
+            KeyError,
+            "'x' matches no parameter, expected one of",
+        ),
+        (
+            lambda r: r.jvp({"hidden.bias": [1.0]}),
+            ValueError,
+            r"tangent of hidden.bias has shape \(1,\), expected \(6,\)",
+        ),
+        (
+            lambda r: r.jvp({"hidden.bias": [NAN] * 6}),
+            ValueError,
+            r"tangent of hidden.bias\[0\] is nan",
+        ),
+        (
+            lambda r: r.jacobian(of=[10**6]),
+            ValueError,
+            "of: spike 0 is 1000000, expected -1 or 0 <= spike",
+        ),
         (lambda r: r.jacobian(of=[0.5]), TypeError, "of has dtype float64"),
         (lambda r: list(r.jacobian_blocks(of=[0], columns=0)), ValueError, "columns is 0"),
-        (lambda r: r.counts("top"), KeyError, "'top' is not a population of the network, expected one of: hidden, output"),
+        (
+            lambda r: r.counts("top"),
+            KeyError,
+            "'top' is not a population of the network, expected one of: hidden, output",
+        ),
     ],
 )
 def test_records(call, error, message):
@@ -143,10 +216,16 @@ def test_labels(labels, error, message):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: FirstSpikeCrossEntropy(tau0=0.0, horizon=5.0), "tau0 is 0.0, expected a finite time > 0"),
+        (
+            lambda: FirstSpikeCrossEntropy(tau0=0.0, horizon=5.0),
+            "tau0 is 0.0, expected a finite time > 0",
+        ),
         (lambda: FirstSpikeCrossEntropy(tau0=1.0, tau1=-1, horizon=5.0), "tau1 is -1"),
         (lambda: FirstSpikeCrossEntropy(tau0=1.0, horizon=INF), "horizon is inf"),
-        (lambda: FirstSpikeCrossEntropy(tau0=1.0, gamma=-1, horizon=1.0), "gamma is -1, expected a finite number >= 0"),
+        (
+            lambda: FirstSpikeCrossEntropy(tau0=1.0, gamma=-1, horizon=1.0),
+            "gamma is -1, expected a finite number >= 0",
+        ),
         (lambda: SpikeTimeSquaredError(horizon=0.0), "horizon is 0.0, expected a finite time > 0"),
         (lambda: snnfp.SGD(lr=0.0), "lr is 0.0, expected a finite number > 0"),
         (lambda: snnfp.SGD(lr=0.1, momentum=1.0), "momentum is 1.0, expected 0 <= momentum < 1"),
@@ -155,14 +234,23 @@ def test_labels(labels, error, message):
         (lambda: snnfp.Adam(eps=-1.0), "eps is -1.0"),
         (lambda: snnfp.Adam(weight_decay=-1.0), "weight_decay is -1.0"),
         (lambda: snnfp.EarlyStopping(patience=0), "patience is 0, expected at least 1"),
-        (lambda: snnfp.remedies.WeightBump(amount=0.0), "amount is 0.0, expected a finite number > 0"),
+        (
+            lambda: snnfp.remedies.WeightBump(amount=0.0),
+            "amount is 0.0, expected a finite number > 0",
+        ),
         (lambda: snnfp.remedies.LabelBump(amount=INF), "amount is inf"),
         (lambda: snnfp.schedules.StepDecay(0.5, 0), "every is 0, expected at least 1"),
         (lambda: snnfp.schedules.ExponentialDecay(0.0), "factor is 0.0, expected 0 < factor <= 1"),
         (lambda: snnfp.schedules.Cosine(0), "epochs is 0, expected at least 1"),
         (lambda: latency([[1.5]], t_min=0, t_max=1), r"features\[0, 0\] is 1.5, expected 0 ... 1"),
-        (lambda: latency([[0], [NAN]], t_min=0, t_max=1), r"features\[1, 0\] is nan, expected 0 ... 1"),
-        (lambda: latency([0.5], t_min=0, t_max=1), r"features have shape \(1,\), expected \[samples, d\]"),
+        (
+            lambda: latency([[0], [NAN]], t_min=0, t_max=1),
+            r"features\[1, 0\] is nan, expected 0 ... 1",
+        ),
+        (
+            lambda: latency([0.5], t_min=0, t_max=1),
+            r"features have shape \(1,\), expected \[samples, d\]",
+        ),
         (lambda: latency([[0.5]], t_min=-1, t_max=1), "t_min is -1, expected a finite time >= 0"),
         (lambda: latency([[0.5]], t_min=0, t_max=NAN), "t_max is nan"),
         (lambda: latency([[0.5]], t_min=0, t_max=1, bias_time=INF), "bias_time is inf"),
@@ -186,9 +274,17 @@ def test_settings(make, message):
         ({"wrt": "nothing"}, KeyError, "'nothing' matches no parameter"),
         ({"mode": "back"}, ValueError, "mode is 'back', expected 'reverse' or 'forward'"),
         ({"clip_norm": 0.0}, ValueError, "clip_norm is 0.0, expected a number > 0"),
-        ({"early_stopping": snnfp.EarlyStopping(metric="beauty")}, ValueError, "looks at 'beauty', expected one of: loss"),
+        (
+            {"early_stopping": snnfp.EarlyStopping(metric="beauty")},
+            ValueError,
+            "looks at 'beauty', expected one of: loss",
+        ),
         ({"labels": [0, 5]}, ValueError, r"labels\[\d\] is 5, expected 0 <= label < 3"),
-        ({"validation": (Spikes([], [], [0, 0], size=2), [0, 1])}, ValueError, "2 labels for 1 samples"),
+        (
+            {"validation": (Spikes([], [], [0, 0], size=2), [0, 1])},
+            ValueError,
+            "2 labels for 1 samples",
+        ),
     ],
 )
 def test_fit(changes, error, message):

@@ -143,9 +143,14 @@ FOREIGN = {
     "no json": (4).to_bytes(8, "little") + b"abcd",
     "zeros": bytes(1000),
     "ones": b"\xff" * 1000,
-    "overlong": (100).to_bytes(8, "little") + b'{"a":{"dtype":"F64","shape":[9999999999],"data_offsets":[0,79999999992]}}'.ljust(100),
-    "negative": (70).to_bytes(8, "little") + b'{"a":{"dtype":"F64","shape":[-1],"data_offsets":[0,8]}}'.ljust(70) + bytes(8),
-    "strange type": (70).to_bytes(8, "little") + b'{"a":{"dtype":"OBJ","shape":[1],"data_offsets":[0,8]}}'.ljust(70) + bytes(8),
+    "overlong": (100).to_bytes(8, "little")
+    + b'{"a":{"dtype":"F64","shape":[9999999999],"data_offsets":[0,79999999992]}}'.ljust(100),
+    "negative": (70).to_bytes(8, "little")
+    + b'{"a":{"dtype":"F64","shape":[-1],"data_offsets":[0,8]}}'.ljust(70)
+    + bytes(8),
+    "strange type": (70).to_bytes(8, "little")
+    + b'{"a":{"dtype":"OBJ","shape":[1],"data_offsets":[0,8]}}'.ljust(70)
+    + bytes(8),
 }
 
 
@@ -202,7 +207,9 @@ def test_no_file_can_run_code(repository):
     assert len(sources) > 20
     for path in sources:
         text = path.read_text()
-        found = re.search(r"\bpickle\b|\beval\(|\bexec\(|yaml|allow_pickle|marshal|shelve|np\.load\(", text)
+        found = re.search(
+            r"\bpickle\b|\beval\(|\bexec\(|yaml|allow_pickle|marshal|shelve|np\.load\(", text
+        )
         assert found is None, (path, found)
 
 
@@ -233,7 +240,10 @@ def test_idx(tmp_path, zipped):
     [
         (b"", "0 bytes, expected at least the 4 of an idx header"),
         (b"\0\0", "2 bytes, expected at least the 4"),
-        (b"<!DOCTYPE html>", "starts with b'<!DO', expected two zero bytes: this is not an idx file"),
+        (
+            b"<!DOCTYPE html>",
+            "starts with b'<!DO', expected two zero bytes: this is not an idx file",
+        ),
         (b"\0\1\x08\1\0\0\0\1a", "starts with"),
         (idx((1,), b"a", kind=0x07), "byte 2 is 0x07, expected a type of 0x08"),
         (b"\0\0\x08\0", "byte 3 is 0, expected 1 ... 8 dimensions"),
@@ -254,7 +264,9 @@ def test_bad_idx(tmp_path, raw, message, zipped):
 
 def test_bad_gzip(tmp_path):
     path = tmp_path / "file.gz"
-    whole = gzip.compress(np.random.default_rng(0).bytes(3000) and idx((3000,), np.random.default_rng(0).bytes(3000)))
+    whole = gzip.compress(
+        np.random.default_rng(0).bytes(3000) and idx((3000,), np.random.default_rng(0).bytes(3000))
+    )
     for n in range(2, len(whole), 101):
         path.write_bytes(whole[:n])
         with pytest.raises(FormatError, match=r"file\.gz"):
@@ -262,7 +274,9 @@ def test_bad_gzip(tmp_path):
     rng = np.random.default_rng(1)
     for _ in range(200):
         at = int(rng.integers(2, len(whole)))
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(0, 8)))]) + whole[at + 1 :])
+        path.write_bytes(
+            whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(0, 8)))]) + whole[at + 1 :]
+        )
         try:
             assert read_idx(path).shape == (3000,)  # a bit of the name or date
         except FormatError:

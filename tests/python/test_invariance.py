@@ -117,7 +117,9 @@ def test_order_of_neurons_and_channels(engine):
         other = snnfp.Network()
         x = other.input(4)
         back = np.argsort(to)
-        value = {k: net.parameters[f"hidden.{k}"][back] for k in snnfp.LIF(tau_mem=1, tau_syn=1).values()}
+        value = {
+            k: net.parameters[f"hidden.{k}"][back] for k in snnfp.LIF(tau_mem=1, tau_syn=1).values()
+        }
         h = other.population(7, snnfp.LIF(**value), name="hidden")
         value = {k: net.parameters[f"output.{k}"] for k in value}
         y = other.population(3, snnfp.LIF(**value), name="output")
@@ -205,9 +207,7 @@ def test_silent_neurons(engine):
         value |= {"bias": np.append(p["hidden.bias"], [0, 0])}
         value |= {"v_reset": np.append(p["hidden.v_reset"], [0, 0])}
         h = other.population(8, snnfp.LIF(**value), name="hidden")
-        y = other.population(
-            3, snnfp.LIF(**{k: p[f"output.{k}"] for k in names}), name="output"
-        )
+        y = other.population(3, snnfp.LIF(**{k: p[f"output.{k}"] for k in names}), name="output")
         more = other.population(5, lif(rng, 5), name="more")
         other.parameters["more.bias"] = 0.0
         weight = np.concatenate([p["input_to_hidden.weight"], np.zeros((4, 2))], axis=1)

@@ -70,7 +70,11 @@ def test_a_later_spike_of_the_label_costs_more(gamma):
     alone = [loss(first([[t]]), [0])[0] for t in (0.5, 1.0, 4.0)]
     assert alone == sorted(alone)
     assert (alone[-1] > alone[0]) == (gamma > 0)
-    assert loss(first([[1.0, 2.0]]), [0])[1]["y"][0, 0] > 0 > loss(first([[1.0, 2.0]]), [0])[1]["y"][0, 1]
+    assert (
+        loss(first([[1.0, 2.0]]), [0])[1]["y"][0, 0]
+        > 0
+        > loss(first([[1.0, 2.0]]), [0])[1]["y"][0, 1]
+    )
 
 
 def test_silent_outputs():
@@ -144,7 +148,9 @@ TARGET = Spikes.from_lists([[[1.0, 2.0], [1.5]], [[1.0], [1.2, 2.4, 3.0]]])
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_gradients_of_losses(loss, labels, mode):
     net, spikes = two_layers()
-    result = snnfp.testing.check_gradient(net, spikes, labels, loss, until=8.0, mode=mode, step=1e-6)
+    result = snnfp.testing.check_gradient(
+        net, spikes, labels, loss, until=8.0, mode=mode, step=1e-6
+    )
     assert result.ok and result.checked > 20, result
 
 
@@ -153,7 +159,10 @@ def test_gradients_of_losses(loss, labels, mode):
     [
         (lambda t, _: (np.nan, t), "returned the value nan, expected a finite number"),
         (lambda t, _: (1.0, t[0]), r"returned a derivative of shape \(2,\), expected \(2, 2\)"),
-        (lambda t, _: (1.0, np.full_like(t, np.inf)), r"returned dL/dt\[0, 0\] = inf, expected a finite"),
+        (
+            lambda t, _: (1.0, np.full_like(t, np.inf)),
+            r"returned dL/dt\[0, 0\] = inf, expected a finite",
+        ),
     ],
 )
 def test_what_users_functions_return(function, message):

@@ -55,7 +55,9 @@ def test_parameters_are_replaced_as_a_whole():
     assert net.parameters["h.tau_mem"].shape == ()
     net.parameters["input_to_h.delay"] = np.full((4, 5), 0.5)
     spikes = Spikes([0.0], [0], [0, 1], size=4)
-    gradient = quiet(net, spikes, until=5.0).vjp(np.ones(quiet(net, spikes, until=5.0).n_spikes), wrt="*")
+    gradient = quiet(net, spikes, until=5.0).vjp(
+        np.ones(quiet(net, spikes, until=5.0).n_spikes), wrt="*"
+    )
     assert {k: v.shape for k, v in gradient.items() if k in net.parameters} == {
         k: v.shape for k, v in net.parameters.items()
     }
@@ -93,7 +95,9 @@ def test_initialise():
     net.connect(h, h, Dense(weight=snnfp.init.Normal(3.0, 0.5), delay=snnfp.init.Uniform(1.0, 2.0)))
     net.initialise(seed=0)
     weight, delay = net.parameters["h_to_h.weight"], net.parameters["h_to_h.delay"]
-    assert weight.mean() == pytest.approx(3.0, abs=0.01) and weight.std() == pytest.approx(0.5, abs=0.01)
+    assert weight.mean() == pytest.approx(3.0, abs=0.01) and weight.std() == pytest.approx(
+        0.5, abs=0.01
+    )
     assert delay.min() >= 1.0 and delay.max() < 2.0 and delay.mean() == pytest.approx(1.5, abs=0.01)
 
 
@@ -111,7 +115,9 @@ def test_save_and_load(tmp_path):
 
 def derivatives_of(net, spikes):
     record = quiet(net, spikes, until=6.0)
-    return {k: v.tobytes() for k, v in record.vjp(np.cos(np.arange(record.n_spikes)), wrt="*").items()}
+    return {
+        k: v.tobytes() for k, v in record.vjp(np.cos(np.arange(record.n_spikes)), wrt="*").items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -209,7 +215,9 @@ def test_sparse_in_any_order(one_delay):
     a.parameters["input_to_h.weight"] = weight[::-1]
     assert np.array_equal(a.parameters["input_to_h.weight"], weight[::-1])
     projection = a.projections["input_to_h"]
-    assert np.array_equal(projection.sources, sources) and np.array_equal(projection.targets, targets)
+    assert np.array_equal(projection.sources, sources) and np.array_equal(
+        projection.targets, targets
+    )
 
 
 def test_repeated_pairs_add_up():

@@ -10,9 +10,17 @@ from snnfp.optim import clip_by_norm
 PAIRS = [
     (SGD(lr=0.1), "SGD", {"lr": 0.1}),
     (SGD(lr=0.1, momentum=0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
-    (SGD(lr=0.1, momentum=0.9, nesterov=True), "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    (
+        SGD(lr=0.1, momentum=0.9, nesterov=True),
+        "SGD",
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True},
+    ),
     (Adam(lr=0.1), "Adam", {"lr": 0.1}),
-    (Adam(lr=0.01, beta1=0.8, beta2=0.95, eps=1e-6), "Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6}),
+    (
+        Adam(lr=0.01, beta1=0.8, beta2=0.95, eps=1e-6),
+        "Adam",
+        {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6},
+    ),
     (Adam(lr=0.1, weight_decay=0.1), "AdamW", {"lr": 0.1, "weight_decay": 0.1}),
 ]
 
@@ -21,7 +29,9 @@ def steps(optimiser, n=20, dtype=np.float64):
     rng = np.random.default_rng(0)
     parameters = {"a": rng.normal(size=(3, 2)).astype(dtype), "b": np.asarray(1.0, dtype)}
     start = {k: v.copy() for k, v in parameters.items()}
-    gradients = [{k: rng.normal(size=v.shape).astype(dtype) for k, v in parameters.items()} for _ in range(n)]
+    gradients = [
+        {k: rng.normal(size=v.shape).astype(dtype) for k, v in parameters.items()} for _ in range(n)
+    ]
     state = optimiser.init(parameters)
     for g in gradients:
         old, kept = parameters, {k: v.copy() for k, v in parameters.items()}
@@ -92,7 +102,11 @@ def test_factor_scales_the_learning_rate():
 def test_clip_by_norm():
     g = {"a": np.array([3.0, 0.0]), "b": np.array(4.0)}
     clipped, was = clip_by_norm(g, 1.0)
-    assert was and clipped["a"].tolist() == pytest.approx([0.6, 0.0]) and clipped["b"] == pytest.approx(0.8)
+    assert (
+        was
+        and clipped["a"].tolist() == pytest.approx([0.6, 0.0])
+        and clipped["b"] == pytest.approx(0.8)
+    )
     same, was = clip_by_norm(g, 5.0)
     assert not was and same is g
 

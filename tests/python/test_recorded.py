@@ -89,7 +89,9 @@ def test_moved_spikes_and_their_residuals():
     assert b.residuals[0] == pytest.approx(v - 1.0, rel=1e-12)
     assert b.slopes[0] == pytest.approx(slope, rel=1e-12)
     assert b.vjp([1.0])["input_to_h.weight"][0, 0] == pytest.approx(-v / 3.0 / slope, rel=1e-12)
-    with pytest.raises(RecordedSpikeError, match=r"V - threshold = 0\.00\d+, expected at most 0\.001"):
+    with pytest.raises(
+        RecordedSpikeError, match=r"V - threshold = 0\.00\d+, expected at most 0\.001"
+    ):
         snnfp.record_from_spikes(net, spikes, given, tolerance=1e-3)
     assert snnfp.record_from_spikes(net, spikes, given, tolerance=0.1).n_spikes == 1
 
@@ -101,9 +103,7 @@ def test_every_spike_moved():
     given = {}
     for name in net.populations:
         s = a.spikes(name)
-        lists = [
-            (s[k].times + rng.normal(0, 1e-6, s[k].times.size), s[k].units) for k in range(3)
-        ]
+        lists = [(s[k].times + rng.normal(0, 1e-6, s[k].times.size), s[k].units) for k in range(3)]
         given[name] = snnfp.Spikes.from_pairs(lists, size=s.size)
     b = snnfp.record_from_spikes(net, spikes, given, tolerance=np.inf, until=UNTIL)
     assert b.n_spikes == a.n_spikes
@@ -148,7 +148,9 @@ def test_spikes_in_refractory_time():
     net, spikes = one_neuron(20.0, t_refractory=0.5)
     f = snnfp.simulate(net, spikes).times[0]
     given = {"h": snnfp.Spikes([f, f + 0.25], [0, 0], [0, 2], size=2)}
-    with pytest.raises(RecordedSpikeError, match=r"spike 1 of sample 0.*refractory until .*expected a later"):
+    with pytest.raises(
+        RecordedSpikeError, match=r"spike 1 of sample 0.*refractory until .*expected a later"
+    ):
         snnfp.record_from_spikes(net, spikes, given, tolerance=np.inf)
 
 
@@ -171,7 +173,9 @@ def test_bad_arguments():
         wrong = {"h": snnfp.Spikes([], [], [0, 0, 0], size=2)}
         snnfp.record_from_spikes(net, spikes, wrong, tolerance=0.0)
     for tolerance in (-1.0, np.nan):
-        with pytest.raises(ValueError, match=f"tolerance is {tolerance:g}, expected a voltage >= 0"):
+        with pytest.raises(
+            ValueError, match=f"tolerance is {tolerance:g}, expected a voltage >= 0"
+        ):
             snnfp.record_from_spikes(net, spikes, {"h": h}, tolerance=tolerance)
     with pytest.raises(KeyError, match="'g' is not a population"):
         snnfp.record_from_spikes(net, spikes, {"g": h}, tolerance=0.0)

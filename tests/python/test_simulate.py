@@ -30,7 +30,9 @@ def kappa(d, tau_mem, tau_syn):
     return (np.exp(-b * d) - np.exp(-a * d)) / (a - b)
 
 
-@pytest.mark.parametrize("tau_mem, tau_syn", [(2.0, 1.0), (1.0, 2.0), (1.5, 1.5), (np.inf, 1.0), (2.0, np.inf)])
+@pytest.mark.parametrize(
+    "tau_mem, tau_syn", [(2.0, 1.0), (1.0, 2.0), (1.5, 1.5), (np.inf, 1.0), (2.0, np.inf)]
+)
 def test_voltage_and_current(tau_mem, tau_syn):
     """Below threshold V and I are sums over the arrivals."""
     net = one_neuron(0.2, 0.25, tau_mem=tau_mem, tau_syn=tau_syn, capacitance=1.25)
@@ -154,12 +156,13 @@ def test_infinite_time_constants():
     net = one_neuron(0.5, 0.25, tau_mem=np.inf, tau_syn=np.inf, capacitance=0.5)
     record = snnfp.simulate(net, at(1.0), until=4.5)
     assert record.times.tolist() == [2.25, 3.25, 4.25]
-    with pytest.raises(ValueError, match="until is not given, .*tau_syn = inf"):
+    with pytest.raises(ValueError, match=r"until is not given, .*tau_syn = inf"):
         snnfp.simulate(net, at(1.0))
 
 
 def test_time_constants_around_equality():
     """The spike time is smooth across tau_mem = tau_syn."""
+
     def spike(ratio):
         return snnfp.simulate(one_neuron(5.0, tau_mem=ratio, tau_syn=1.0), at(0.0)).times[0]
 
@@ -256,7 +259,9 @@ def test_runaway_firing(engine):
     net.connect(x, y, snnfp.Dense(weight=[[0.1, 5.0, 0.1]]))
     net.connect(y, y, snnfp.OneToOne(weight=1e6, delay=0.1))
     spikes = snnfp.Spikes.from_lists([[[]], [[1.0]], [[1.0]]])
-    with pytest.raises(snnfp.errors.EventLimitError, match=r"neuron 1 of population wild .* spike_limit = 50") as caught:
+    with pytest.raises(
+        snnfp.errors.EventLimitError, match=r"neuron 1 of population wild .* spike_limit = 50"
+    ) as caught:
         quiet(net, spikes, until=1e9, spike_limit=50, engine=engine)
     error = caught.value
     assert (error.sample, error.population, error.neuron, error.count) == (1, "wild", 1, 51)
@@ -265,7 +270,9 @@ def test_runaway_firing(engine):
 
 def test_a_silent_population_warns_once():
     net = one_neuron(0.1)
-    with pytest.warns(snnfp.errors.SilentPopulationWarning, match="population h fires no spike.*remed"):
+    with pytest.warns(
+        snnfp.errors.SilentPopulationWarning, match="population h fires no spike.*remed"
+    ):
         snnfp.simulate(net, at(1.0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -16,7 +16,11 @@ def batch():
 
 
 def test_arrays_are_kept_read_only(batch):
-    assert (batch.times.dtype, batch.units.dtype, batch.offsets.dtype) == (float, np.int32, np.int64)
+    assert (batch.times.dtype, batch.units.dtype, batch.offsets.dtype) == (
+        float,
+        np.int32,
+        np.int64,
+    )
     for array in (batch.times, batch.units, batch.offsets):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
@@ -77,9 +81,11 @@ def test_dense_round_trip_of_random_grids():
 
 
 def test_what_a_grid_cannot_hold(batch):
-    with pytest.raises(ValueError, match=r"sample 0: the spike at 2.5 falls into step 10, expected 0 <= step < 10"):
+    with pytest.raises(
+        ValueError, match=r"sample 0: the spike at 2.5 falls into step 10, expected 0 <= step < 10"
+    ):
         batch.to_dense(dt=0.25, steps=10)
-    with pytest.raises(ValueError, match="sample 0, unit 2: the spike at 2.5 shares step 0"):
+    with pytest.raises(ValueError, match=r"sample 0, unit 2: the spike at 2.5 shares step 0"):
         batch.to_dense(dt=10.0, steps=2)
 
 
@@ -131,7 +137,9 @@ def test_samples_that_are_not_there(batch):
         Spikes.concatenate([])
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
 def test_copies(batch, copied):
     other = copied(batch)
     assert other == batch

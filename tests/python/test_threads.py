@@ -64,7 +64,9 @@ def test_portable_is_available():
 def test_threads_give_the_same_trained_weights():
     first = trained_digest(n_threads=1)
     assert {trained_digest(n_threads=n) for n in (2, 3, 7, 8, 16)} == {first}
-    assert trained_digest(n_threads=3, mode="forward") == trained_digest(n_threads=1, mode="forward")
+    assert trained_digest(n_threads=3, mode="forward") == trained_digest(
+        n_threads=1, mode="forward"
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def everything(net, history):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_learns(mode, dtype):
     net, data = problem(dtype=dtype)
-    history = fit(net, data, optimiser=Adam(lr=0.03), epochs=20, mode=mode, validation=data, **OPTIONS)
+    history = fit(
+        net, data, optimiser=Adam(lr=0.03), epochs=20, mode=mode, validation=data, **OPTIONS
+    )
     assert history["loss"][-1] < 0.8 * history["loss"][0]
     seen = snnfp.evaluate(net, *data, LOSS, until=4.0)
     assert seen.loss == pytest.approx(history.last("validation_loss"), rel=1e-6)
@@ -49,7 +51,9 @@ def test_learns(mode, dtype):
     }
 
 
-@pytest.mark.parametrize("optimiser", [Adam(lr=0.01), snnfp.SGD(lr=0.05, momentum=0.9), snnfp.SGD(lr=0.05)])
+@pytest.mark.parametrize(
+    "optimiser", [Adam(lr=0.01), snnfp.SGD(lr=0.05, momentum=0.9), snnfp.SGD(lr=0.05)]
+)
 def test_resume_is_bitwise(tmp_path, optimiser):
     """10 epochs, and 5 + save + load + 5."""
     pytest.importorskip("safetensors")
@@ -71,7 +75,9 @@ def test_resume_is_bitwise(tmp_path, optimiser):
     resumed = fit(other, data, epochs=10, resume=path, checkpoint=path, **options)
     assert everything(other, resumed) == everything(whole, history)
     again, _ = problem(seed=98)
-    assert everything(again, fit(again, data, epochs=10, resume=path, **options)) == everything(whole, history)
+    assert everything(again, fit(again, data, epochs=10, resume=path, **options)) == everything(
+        whole, history
+    )
 
 
 def test_a_checkpoint_that_does_not_fit(tmp_path):
@@ -169,7 +175,10 @@ def test_a_silent_network_has_a_finite_loss_and_no_gradient():
     net, (spikes, labels) = silent()
     with pytest.warns(SilentPopulationWarning) as caught:
         value, gradient = snnfp.value_and_grad(net, spikes, labels, LOSS, until=4.0, wrt="*")
-    assert [str(w.message)[:23] for w in caught] == ["population hidden fires", "population output fires"]
+    assert [str(w.message)[:23] for w in caught] == [
+        "population hidden fires",
+        "population output fires",
+    ]
     assert value == pytest.approx(np.log(3) + 0.01 * np.expm1(2.0), rel=1e-12)
     assert not any(np.any(g) for g in gradient.values())
 
@@ -200,14 +209,18 @@ def test_a_remedy_revives_it_and_is_reported():
 @pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
 def test_remedies_are_told_apart_from_the_gradient():
     net, (spikes, labels) = silent()
-    _, exact, record = snnfp.value_and_grad(net, spikes, labels, LOSS, until=4.0, return_record=True)
+    _, exact, record = snnfp.value_and_grad(
+        net, spikes, labels, LOSS, until=4.0, return_record=True
+    )
     bumped, count = WeightBump(amount=0.5, populations=("hidden",))(net, record, labels, exact)
     assert count == 15
     assert np.all(bumped["input_to_hidden.weight"] == -0.5)
     assert bumped["hidden_to_output.weight"] is exact["hidden_to_output.weight"]
     assert not np.any(exact["input_to_hidden.weight"])
     net, (spikes, labels) = problem()
-    _, exact, record = snnfp.value_and_grad(net, spikes, labels, LOSS, until=4.0, return_record=True)
+    _, exact, record = snnfp.value_and_grad(
+        net, spikes, labels, LOSS, until=4.0, return_record=True
+    )
     same, count = LabelBump(amount=0.5)(net, record, labels, exact)
     missing = np.isinf(record.first_spikes("output"))[np.arange(60), labels]
     assert count == missing.sum()
@@ -230,14 +243,19 @@ def test_progress(capfd, monkeypatch):
     for _ in range(2):
         fit(net, data, optimiser=Adam(), epochs=1, **{**OPTIONS, "progress": True})
     shown = capfd.readouterr()
-    assert shown.out == "no progress bar: tqdm is not installed; it comes with: pip install 'snnfp[train]'\n"
+    assert (
+        shown.out
+        == "no progress bar: tqdm is not installed; it comes with: pip install 'snnfp[train]'\n"
+    )
 
 
 def test_targets_that_are_no_classes():
-    net, (spikes, labels) = problem()
+    net, (spikes, _) = problem()
     loss = snnfp.losses.SpikeTimeSquaredError(horizon=4.0)
     for target in (np.full((60, 3), 2.0), Spikes.from_latencies(np.full((60, 3), 2.0))):
-        history = fit(net, (spikes, target), optimiser=Adam(lr=0.01), epochs=3, **{**OPTIONS, "loss": loss})
+        history = fit(
+            net, (spikes, target), optimiser=Adam(lr=0.01), epochs=3, **{**OPTIONS, "loss": loss}
+        )
         assert history["loss"][-1] < history["loss"][0]
         assert np.isnan(history.last("accuracy"))
 
@@ -248,5 +266,7 @@ def test_the_order_of_samples_is_the_seed_s():
         net, data = problem()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            results.append(everything(net, fit(net, data, optimiser=Adam(), epochs=2, seed=seed, **OPTIONS)))
+            results.append(
+                everything(net, fit(net, data, optimiser=Adam(), epochs=2, seed=seed, **OPTIONS))
+            )
     assert results[0] == results[1] != results[2]
