@@ -1,7 +1,8 @@
-"""Losses of spike times. Each maps a record and labels to a value and its derivative by spike times.
+"""Losses of spike times: a record and labels to a value and its derivative by spike times.
 
 A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
-:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and also classify.
+:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and also
+classify.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
             raise ValueError(f"gamma is {self.gamma}, expected a finite number >= 0")
 
     def check(self, net: Network, labels: ArrayLike, n_samples: int) -> None:
-        """Raises unless labels are classes, one a sample: asked by ``fit`` before the first step."""
+        """Raises unless labels are classes, one a sample; ``fit`` asks before the first step."""
         check_labels(labels, n_samples, readout_of(net, self.population).size)
 
     def __call__(self, record: Record, labels: ArrayLike) -> tuple[float, Cotangents]:
@@ -162,8 +163,8 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     Labels are either first-spike targets, ``[samples, n]`` with NaN for "any time", or a
     :class:`snnfp.Spikes` batch: then the k-th spike of a neuron is held against its k-th target.
-    ``horizon`` stands for what is missing: a spike that is missing counts as one at ``horizon`` (and
-    has no gradient), one too many has ``horizon`` for its target.
+    ``horizon`` stands for what is missing: a missing spike counts as one at ``horizon`` (and has no
+    gradient), one too many has ``horizon`` for its target.
 
     Args:
         horizon: the time that stands for a missing spike, > 0.

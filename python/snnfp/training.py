@@ -75,8 +75,9 @@ class History:
 
     ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy`` (if there is validation),
     ``lr``, ``seconds``, ``min_slope``, ``near_tangent``, ``clipped`` (batches whose gradient was
-    clipped), ``remedied`` (what the remedies helped, summed over batches) and ``silent/<population>``: the
-    fraction of its neurons that fired in no sample of the epoch's last batch.
+    clipped), ``remedied`` (what the remedies helped, summed over batches) and
+    ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch's last
+    batch.
     """
 
     epochs: dict[str, list[float]] = field(default_factory=dict)
@@ -222,9 +223,9 @@ def fit(
         if data is not None:
             _check_data(net, name, data, loss)
     spikes, labels = train
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} is {value!r}, expected an integer of at least 1")
+    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"{name} is {count!r}, expected an integer of at least 1")
     if clip_norm is not None:
         check_clip_norm(clip_norm)
     if early_stopping is not None:
@@ -325,9 +326,7 @@ def _check_metric(net: Network, metric: str, validated: bool) -> None:
     if validated:
         known += ["validation_loss", "validation_accuracy"]
     if metric not in known:
-        raise ValueError(
-            f"early stopping looks at {metric!r}, expected one of: {', '.join(known)}"
-        )
+        raise ValueError(f"early stopping looks at {metric!r}, expected one of: {', '.join(known)}")
 
 
 def _limits(names: tuple[str, ...], bounds: Bounds) -> dict[str, tuple[Any, Any]]:
