@@ -1,7 +1,6 @@
 """Importing snnfp: light, alone, and beside PyTorch and scikit-learn in any order."""
 
 import importlib.util
-import itertools
 import os
 import subprocess
 import sys
@@ -71,9 +70,14 @@ print("fine")
     assert run(text) == "fine"
 
 
-@pytest.mark.parametrize(
-    "order", list(itertools.permutations(["snnfp", "torch", "sklearn.svm"])), ids="-".join
-)
+ORDERS = [
+    ("snnfp", "torch", "sklearn.svm"),
+    ("torch", "snnfp", "sklearn.svm"),
+    ("sklearn.svm", "torch", "snnfp"),
+]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_import_orders(order):
     """Two OpenMP runtimes in one process: the same bits, and no deadlock."""
     for module in ("torch", "sklearn"):
