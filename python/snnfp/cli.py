@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
             "--first",
             _pair,
             "mean,std of the first layer's initial weights",
-            "%g,%g" % s.first,
+            "{:g},{:g}".format(*s.first),
             metavar="M,S",
         )
         setting(
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             "--later",
             _pair,
             "mean,std of the later layers' initial weights",
-            "%g,%g" % s.later,
+            "{:g},{:g}".format(*s.later),
             metavar="M,S",
         )
         setting(

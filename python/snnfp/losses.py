@@ -1,7 +1,8 @@
-"""Losses of spike times. Each maps a record and labels to a value and its derivative by spike times.
+"""Losses of spike times: a record and labels to a value and its derivative by spike times.
 
 A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
-:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and also classify.
+:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and also
+classify.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp.network import Population
+from snnfp.network import Network, Population
 from snnfp.record import Record
+from snnfp.simulate import population_of
 from snnfp.spikes import Spikes
 
 __all__ = [
@@ -47,6 +49,18 @@ def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
     return array.astype(np.int64)
 
 
+def readout_of(net: Network, name: str | None) -> Population:
+    """The population of that name, or the last one."""
+    return population_of(net, name if name is not None else next(reversed(net.populations)))
+
+
+def _check_times(loss: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(loss, name)
+        if not (value > 0 and np.isfinite(value)):
+            raise ValueError(f"{name} is {value}, expected a finite time > 0")
+
+
 def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) -> None:
     if not np.isfinite(value):
         raise ValueError(f"the loss function returned the value {value}, expected a finite number")
@@ -74,8 +88,7 @@ class FirstSpikeLoss:
 
     def readout(self, record: Record) -> Population:
         """The readout population of the record's network."""
-        names = list(record._net.populations)
-        return record._population(self.population if self.population is not None else names[-1])
+        return readout_of(record._net, self.population)
 
     def predict(self, record: Record) -> NDArray[np.int64]:
         """The output that spikes first, ``[samples]``; -1 where none does; ties: the lowest."""
@@ -114,12 +127,13 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
     horizon: float
 
     def __post_init__(self) -> None:
-        for name in ("tau0", "tau1", "horizon"):
-            value = getattr(self, name)
-            if not (value > 0 and np.isfinite(value)):
-                raise ValueError(f"{name} is {value}, expected a finite time > 0")
+        _check_times(self, "tau0", "tau1", "horizon")
         if not (self.gamma >= 0 and np.isfinite(self.gamma)):
             raise ValueError(f"gamma is {self.gamma}, expected a finite number >= 0")
+
+    def check(self, net: Network, labels: ArrayLike, n_samples: int) -> None:
+        """Raises unless labels are classes, one a sample; ``fit`` asks before the first step."""
+        check_labels(labels, n_samples, readout_of(net, self.population).size)
 
     def __call__(self, record: Record, labels: ArrayLike) -> tuple[float, Cotangents]:
         """The mean loss and its derivative by first spike times."""
@@ -133,7 +147,8 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         z -= z.max(axis=1, keepdims=True)
         exponentials = np.exp(z)
         total = exponentials.sum(axis=1)
-        late = np.expm1(t[rows, chosen] / self.tau1)
+        # Without weight it must not overflow either.
+        late = np.expm1(t[rows, chosen] / self.tau1) if self.gamma else np.zeros(rows.size)
         value = float(np.mean(np.log(total) - z[rows, chosen] + self.gamma * late))
         dt = -exponentials / total[:, None]
         dt[rows, chosen] += 1.0
@@ -148,8 +163,8 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     Labels are either first-spike targets, ``[samples, n]`` with NaN for "any time", or a
     :class:`snnfp.Spikes` batch: then the k-th spike of a neuron is held against its k-th target.
-    Where a spike or its target is missing there is no gradient; ``horizon`` stands for its time in
-    the value.
+    ``horizon`` stands for what is missing: a missing spike counts as one at ``horizon`` (and has no
+    gradient), one too many has ``horizon`` for its target.
 
     Args:
         horizon: the time that stands for a missing spike, > 0.
@@ -157,6 +172,9 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
     """
 
     horizon: float
+
+    def __post_init__(self) -> None:
+        _check_times(self, "horizon")
 
     def __call__(self, record: Record, labels: ArrayLike | Spikes) -> tuple[float, Cotangents]:
         """The mean loss and its derivative by spike times."""
@@ -196,10 +214,10 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         for k, key, t in zip(at, mine, times, strict=True):
             if key in table:
                 difference = t - table.pop(key)
-                cotangents[k] = difference / record.n_samples
-                total += difference**2
             else:
-                total += (t - self.horizon) ** 2
+                difference = t - self.horizon
+            cotangents[k] = difference / record.n_samples
+            total += difference**2
         total += sum((t - self.horizon) ** 2 for t in table.values())
         return 0.5 * total / record.n_samples, cotangents
 

@@ -17,7 +17,7 @@ from snnfp._arrays import freeze, real_array
 from snnfp.errors import SnnfpError
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF, NEURON_PARAMETERS
-from snnfp.projections import Connectivity, Dense, Sparse, SparseLayout
+from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
 
 __all__ = ["Input", "Network", "Parameters", "Population", "Projection", "Selection"]
 
@@ -226,8 +226,13 @@ class Network:
         elif isinstance(connectivity, Sparse):
             layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
             shape = (layout.sources.size,)
-        else:
+        elif isinstance(connectivity, OneToOne):
             shape = (source.size,)
+        else:
+            raise TypeError(
+                f"the connectivity of {name} is {connectivity!r}, expected snnfp.Dense, Sparse or "
+                "OneToOne"
+            )
         index = len(self.projections)
         projection = Projection(
             name, source.name, target_group.name, connectivity.kind, index, shape, layout
@@ -322,8 +327,8 @@ class Network:
         sizes = [self.parameters[n].size for n in names]
         if flat.shape != (sum(sizes),):
             raise ValueError(f"vector has shape {flat.shape}, expected ({sum(sizes)},)")
-        for name, part in zip(names, np.split(flat, np.cumsum(sizes)[:-1]), strict=True):
-            self.parameters[name] = part.reshape(self.parameters[name].shape)
+        parts = zip(names, np.split(flat, np.cumsum(sizes)[:-1]), strict=True)
+        self._replace({n: part.reshape(self.parameters[n].shape) for n, part in parts})
 
     def save(self, path: str) -> None:
         """Writes all parameters to a safetensors file, atomically."""
@@ -346,8 +351,24 @@ class Network:
             raise FormatError(
                 f"{path} holds the parameters of another network: {self._difference(metadata)}"
             )
-        for name, value in arrays.items():
-            self.parameters[name] = value
+        self.take_file(arrays, path)
+
+    def take_file(self, arrays: dict[str, NDArray[Any]], path: str) -> None:
+        """Replaces all parameters by the arrays of a file, or none of them.
+
+        Raises:
+            FormatError: a parameter is missing, unknown or not a legal value.
+        """
+        from snnfp.errors import FormatError
+
+        apart = sorted(set(arrays) ^ set(self._values))
+        if apart:
+            what = "lacks" if apart[0] in self._values else "holds an unknown"
+            raise FormatError(f"{path}: the file {what} parameter {apart[0]}")
+        try:
+            self._replace(arrays)
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{path}: {error}") from error
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
@@ -444,6 +465,26 @@ class Network:
         if isinstance(value, Initialiser):
             return np.zeros(shapes[-1], dtype=self.dtype)
         return self._shaped(value, name, shapes)
+
+    def _replace(self, values: dict[str, NDArray[Any]]) -> None:
+        """Sets several parameters, all or none."""
+        before = {n: self._values[n] for n in values}
+        try:
+            self._set_all(values)
+        except (TypeError, ValueError):
+            self._set_all({n: v for n, v in before.items() if v is not None})
+            self._values.update(before)
+            raise
+
+    def _set_all(self, values: dict[str, NDArray[Any]]) -> None:
+        # On the way from old to new values no threshold may be below a v_reset.
+        lowest = np.full(1, -np.finfo(self.dtype).max, dtype=self.dtype)
+        for p in self.populations.values():
+            if f"{p.name}.v_reset" in values:
+                _, index, parameter = self._slots[f"{p.name}.v_reset"].code
+                self._core.set_parameter(index, parameter, lowest)
+        for name, value in values.items():
+            self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]

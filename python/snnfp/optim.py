@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SGD", "Adam", "Optimiser", "clip_by_norm"]
+__all__ = ["SGD", "Adam", "Optimiser", "check_clip_norm", "clip_by_norm"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -35,14 +35,19 @@ class Optimiser(Protocol):
         ...
 
 
+def check_clip_norm(limit: float) -> None:
+    """Raises unless ``limit`` can bound a norm."""
+    if not limit > 0:
+        raise ValueError(f"clip_norm is {limit}, expected a number > 0")
+
+
 def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, bool]:
     """Scales all gradients together so that their Euclidean norm is at most ``limit``.
 
     Returns:
         The gradients and whether they were scaled.
     """
-    if not limit > 0:
-        raise ValueError(f"clip_norm is {limit}, expected a number > 0")
+    check_clip_norm(limit)
     norm = float(np.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values())))
     if norm <= limit:
         return gradients, False
@@ -118,6 +123,10 @@ class Adam:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1")
+        if not (self.eps > 0 and np.isfinite(self.eps)):
+            raise ValueError(f"eps is {self.eps}, expected a finite number > 0")
+        if not (self.weight_decay >= 0 and np.isfinite(self.weight_decay)):
+            raise ValueError(f"weight_decay is {self.weight_decay}, expected a finite number >= 0")
 
     def init(self, parameters: Arrays) -> Arrays:
         """Zero moments, step 0."""

@@ -264,6 +264,12 @@ class Record:
                 raise ValueError(
                     f"tangent of {name} has shape {value.shape}, expected {self._shape(name)}"
                 )
+            bad = np.flatnonzero(~np.isfinite(value))
+            if bad.size:
+                raise ValueError(
+                    f"tangent of {name}[{bad[0]}] is {value.reshape(-1)[bad[0]]}, "
+                    "expected a finite number"
+                )
             owner = self._projection(name)
             parts.append(owner.to_core(value) if owner else value.reshape(-1))
         flat = np.ascontiguousarray(np.concatenate(parts)) if parts else self.times[:0]

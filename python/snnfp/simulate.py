@@ -124,6 +124,10 @@ def record_from_spikes(
     times, neurons, samples = [], [], []
     for key, batch in recorded.items():
         population = population_of(net, key)
+        if not isinstance(batch, Spikes):
+            raise TypeError(
+                f"recorded[{population.name!r}] is a {type(batch).__name__}, expected snnfp.Spikes"
+            )
         if batch.size != population.size:
             raise ValueError(
                 f"recorded spikes of {population.name} are for {batch.size} neurons, "
@@ -217,7 +221,7 @@ def _core_input(batch: Spikes, dtype: np.dtype[Any]) -> tuple[NDArray[Any], ...]
 def _until(until: float | None) -> float:
     if until is None:
         return math.inf
-    if isinstance(until, (str, bytes, bool, complex)):
+    if isinstance(until, bool) or not isinstance(until, (int, float, np.integer, np.floating)):
         raise TypeError(f"until is {until!r}, expected a time or None")
     return float(until)
 

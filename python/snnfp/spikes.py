@@ -176,7 +176,7 @@ class Spikes:
 
     @classmethod
     def from_dense(cls, array: ArrayLike, *, dt: float, t0: float = 0.0) -> Spikes:
-        """From a grid ``[T, B, N]``, time first: an entry of 1 at step k is a spike at ``t0 + k dt``.
+        """From a grid ``[T, B, N]``, time first: a 1 at step k is a spike at ``t0 + k dt``.
 
         Raises:
             ValueError: an entry other than 0 and 1, or a wrong shape.
@@ -242,10 +242,16 @@ class Spikes:
             raise ValueError(f"polarities is {polarities}, expected 1 or 2")
         pairs = []
         for s, events in enumerate([batch] if isinstance(batch, np.ndarray) else batch):
-            names = events.dtype.names or ()
+            names = (events.dtype.names or ()) if isinstance(events, np.ndarray) else ()
             missing = [f for f in ("x", "y", "t", "p") if f not in names]
             if missing:
                 raise TypeError(f"sample {s} lacks the fields {missing}, expected x, y, t, p")
+            for f, kinds in (("x", "iu"), ("y", "iu"), ("t", "iuf"), ("p", "biu")):
+                if events.dtype[f].kind not in kinds:
+                    expected = "real numbers" if f == "t" else "integers"
+                    raise TypeError(
+                        f"sample {s}: {f} has dtype {events.dtype[f]}, expected {expected}"
+                    )
             limits = {"x": width, "y": height, "p": 2}
             field = {f: events[f].astype(np.int64) for f in limits}
             for f, limit in limits.items():

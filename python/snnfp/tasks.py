@@ -28,10 +28,10 @@ Labelled = tuple[Spikes, NDArray[np.int64]]
 class Settings:
     """Everything that decides the outcome of a training run; written to ``config.json``.
 
-    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch; None:
-    half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
-    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are (mean, standard deviation) of the
-    initial weights of the first layer and of those after it.
+    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch;
+    None: half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
+    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are
+    (mean, standard deviation) of the initial weights of the first layer and of those after it.
     """
 
     hidden: tuple[int, ...]
@@ -139,7 +139,8 @@ def _xor(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s)
     features, labels = xor()
     data = (encode(features), labels)
-    return TaskData(data, None, data, 2, 2, encode)
+    channels = 2 + (s.bias_time is not None)
+    return TaskData(data, None, data, channels, 2, encode)
 
 
 def _iris(s: Settings, folder: Path | None) -> TaskData:
@@ -151,7 +152,12 @@ def _iris(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s, invert=True)
     spikes = encode(scale_min_max(features, low, high))
     return TaskData(
-        (spikes.take(train), labels[train]), None, (spikes.take(test), labels[test]), 4, 3, encode
+        (spikes.take(train), labels[train]),
+        None,
+        (spikes.take(test), labels[test]),
+        4 + (s.bias_time is not None),
+        3,
+        encode,
     )
 
 
@@ -223,8 +229,11 @@ TASKS = {
                 until=2.0,
                 tau0=0.1,
                 lr=0.1,
+                lr_decay=1.0,
                 epochs=100,
                 batch_size=4,
+                bump=0.1,
+                label_bump=0.1,
             ),
             _xor,
             plane=True,
@@ -234,18 +243,22 @@ TASKS = {
             "three species of flowers, 80/20 split; 4-10-3",
             Settings(
                 hidden=(10,),
-                tau_mem=1 / 0.9,
-                tau_syn=1.0,
-                first=(3.0, 1.0),
-                later=(2.0, 0.1),
+                tau_mem=20.0,
+                tau_syn=20.0,
+                capacitance=20.0,
+                first=(1.5, 1.0),
+                later=(1.0, 0.5),
                 t_min=0.0,
-                t_max=16.0,
-                bias_time=None,
-                until=16.0,
-                tau0=1.0,
-                lr=0.05,
+                t_max=20.0,
+                bias_time=5.0,
+                until=50.0,
+                tau0=0.3,
+                lr=0.02,
                 epochs=50,
-                batch_size=30,
+                batch_size=10,
+                clip_norm=1.0,
+                bump=0.01,
+                label_bump=0.1,
             ),
             _iris,
         ),

@@ -81,7 +81,7 @@ def train_task(
             clip_norm=settings.clip_norm,
             remedies=make_remedies(settings),
             early_stopping=EarlyStopping(
-                patience=settings.epochs, metric=metric, target=target, restore=False
+                patience=max(1, settings.epochs), metric=metric, target=target, restore=False
             ),
             checkpoint=folder / "checkpoint.safetensors" if saves else None,
             resume=resume,

@@ -20,7 +20,7 @@ from snnfp.checkpoint import load_arrays, save_arrays
 from snnfp.errors import FormatError, MissingDependencyError, SilentPopulationWarning, require
 from snnfp.gradients import value_and_grad
 from snnfp.network import Network, Selection
-from snnfp.optim import Optimiser, clip_by_norm
+from snnfp.optim import Optimiser, check_clip_norm, clip_by_norm
 from snnfp.record import Record
 from snnfp.remedies import Remedy
 from snnfp.schedules import Constant, Schedule
@@ -75,8 +75,9 @@ class History:
 
     ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy`` (if there is validation),
     ``lr``, ``seconds``, ``min_slope``, ``near_tangent``, ``clipped`` (batches whose gradient was
-    clipped), ``remedied`` (what the remedies helped, summed over batches) and ``silent/<population>``: the
-    fraction of its neurons that fired in no sample of the epoch's last batch.
+    clipped), ``remedied`` (what the remedies helped, summed over batches) and
+    ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch's last
+    batch.
     """
 
     epochs: dict[str, list[float]] = field(default_factory=dict)
@@ -218,14 +219,17 @@ def fit(
     Warns:
         SilentPopulationWarning: once, if a population fires no spike in a batch.
     """
+    for name, data in (("train", train), ("validation", validation)):
+        if data is not None:
+            _check_data(net, name, data, loss)
     spikes, labels = train
-    if not isinstance(spikes, Spikes):
-        raise TypeError(f"train[0] is a {type(spikes).__name__}, expected snnfp.Spikes")
-    if len(labels) != len(spikes):
-        raise ValueError(f"{len(labels)} labels for {len(spikes)} samples, expected one a sample")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} is {value!r}, expected an integer of at least 1")
+    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"{name} is {count!r}, expected an integer of at least 1")
+    if clip_norm is not None:
+        check_clip_norm(clip_norm)
+    if early_stopping is not None:
+        _check_metric(net, early_stopping.metric, validation is not None)
     if checkpoint is not None:
         require("safetensors", extra="train")  # rather now than after the first epoch
     names = tuple(n for n in net.select(wrt) if n in net.parameters)
@@ -303,6 +307,28 @@ def fit(
     return run.history
 
 
+def _check_data(net: Network, name: str, data: Data, loss: Any) -> None:
+    """What can be told before the first step, so that nothing is lost to a wrong label later."""
+    spikes, labels = data
+    if not isinstance(spikes, Spikes):
+        raise TypeError(f"{name}[0] is a {type(spikes).__name__}, expected snnfp.Spikes")
+    if len(labels) != len(spikes):
+        raise ValueError(
+            f"{name}: {len(labels)} labels for {len(spikes)} samples, expected one a sample"
+        )
+    if hasattr(loss, "check"):
+        loss.check(net, labels, len(spikes))
+
+
+def _check_metric(net: Network, metric: str, validated: bool) -> None:
+    known = ["loss", "accuracy", "near_tangent", "clipped", "remedied", "min_slope", "lr"]
+    known += [f"silent/{name}" for name in net.populations]
+    if validated:
+        known += ["validation_loss", "validation_accuracy"]
+    if metric not in known:
+        raise ValueError(f"early stopping looks at {metric!r}, expected one of: {', '.join(known)}")
+
+
 def _limits(names: tuple[str, ...], bounds: Bounds) -> dict[str, tuple[Any, Any]]:
     out: dict[str, tuple[Any, Any]] = {}
     for name in names:
@@ -337,11 +363,6 @@ class _Run:
     def look(self, rule: EarlyStopping | None) -> None:
         if rule is None:
             return
-        if rule.metric not in self.history.epochs:
-            raise ValueError(
-                f"early stopping looks at {rule.metric!r}, expected one of: "
-                f"{', '.join(self.history.epochs)}"
-            )
         now = self.history.last(rule.metric)
         if self.best_value is None or rule.better(now, self.best_value):
             self.best_value, self.waited = now, 0
@@ -388,7 +409,9 @@ class _Run:
             self.seed, self.waited = int(figures["seed"]), int(figures["waited"])
             self.stopped, self.best_value = bool(figures["stopped"]), figures["best_value"]
             self.history = History({k: list(v) for k, v in figures["history"].items()})
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except FormatError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise FormatError(f"{path} is not a training checkpoint: {error!r}") from error
         groups: dict[str, dict[str, NDArray[Any]]] = {"parameter": {}, "optimiser": {}, "best": {}}
         for key, value in arrays.items():
@@ -401,8 +424,16 @@ class _Run:
                 f"{path} holds the state of another optimiser: {sorted(groups['optimiser'])}, "
                 f"expected {sorted(self.state)}"
             )
-        for name, value in groups["parameter"].items():
-            self.net.parameters[name] = value
+        for key, value in self.state.items():
+            if groups["optimiser"][key].shape != value.shape:
+                raise FormatError(
+                    f"{path}: {key} of the optimiser has shape {groups['optimiser'][key].shape}, "
+                    f"expected {value.shape}"
+                )
+        for name, value in groups["best"].items():
+            if name not in self.names or value.shape != self.net.parameters[name].shape:
+                raise FormatError(f"{path}: best/{name} is no trained parameter of the network")
+        self.net.take_file(groups["parameter"], str(path))
         self.state, self.best = groups["optimiser"], groups["best"]
 
 

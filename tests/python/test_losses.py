@@ -1,0 +1,188 @@
+"""Losses: against plain formulas and differences, silent outputs, users' own functions."""
+
+import numpy as np
+import pytest
+import snnfp
+from networks import quiet
+from snnfp import Spikes
+from snnfp.losses import (
+    FirstSpikeCrossEntropy,
+    FirstSpikeFunction,
+    SpikeTimeFunction,
+    SpikeTimeSquaredError,
+)
+
+
+class Given:
+    """A record of chosen spikes: what a loss sees of a real one."""
+
+    def __new__(cls, lists):
+        spikes = Spikes.from_lists(lists)
+        net = snnfp.Network()
+        net.input(1)
+        net.population(spikes.size, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=0.7), name="y")
+        nothing = Spikes([], [], [0] * (len(spikes) + 1), size=1)
+        return snnfp.record_from_spikes(net, nothing, {"y": spikes}, tolerance=np.inf)
+
+
+def first(rows):
+    return Given([[[] if np.isinf(t) else [t] for t in row] for row in rows])
+
+
+def cross_entropy(t, labels, tau0, tau1, gamma, horizon):
+    """Spec 10, sample by sample."""
+    total = 0.0
+    for row, label in zip(t, labels):
+        row = [min(x, horizon) if np.isinf(x) else x for x in row]
+        p = np.exp([-x / tau0 for x in row])
+        total += -np.log(p[label] / sum(p)) + gamma * (np.exp(row[label] / tau1) - 1)
+    return total / len(labels)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3])
+def test_cross_entropy(gamma):
+    rng = np.random.default_rng(0)
+    t = rng.uniform(0.5, 3.0, (6, 4))
+    t[1, 2] = t[4, 0] = np.inf
+    labels = np.array([0, 1, 2, 3, 0, 1])
+    options = {"tau0": 0.4, "tau1": 1.7, "gamma": gamma, "horizon": 5.0}
+    value, dt = FirstSpikeCrossEntropy(**options)(first(t), labels)
+    assert value == pytest.approx(cross_entropy(t, labels, **options), rel=1e-13)
+    (got,) = dt.values()
+    for at in np.ndindex(t.shape):
+        if np.isinf(t[at]):
+            assert got[at] == 0
+            continue
+        up, down = t.copy(), t.copy()
+        up[at] += 1e-6
+        down[at] -= 1e-6
+        difference = (
+            cross_entropy(up, labels, **options) - cross_entropy(down, labels, **options)
+        ) / 2e-6
+        assert got[at] == pytest.approx(difference, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.1])
+def test_a_later_spike_of_the_label_costs_more(gamma):
+    loss = FirstSpikeCrossEntropy(tau0=0.5, tau1=1.0, gamma=gamma, horizon=9.0)
+    values = [loss(first([[t, 2.0]]), [0])[0] for t in (0.5, 1.0, 2.0, 4.0, np.inf)]
+    assert values == sorted(values) and len(set(values)) == 5
+    alone = [loss(first([[t]]), [0])[0] for t in (0.5, 1.0, 4.0)]
+    assert alone == sorted(alone)
+    assert (alone[-1] > alone[0]) == (gamma > 0)
+    assert (
+        loss(first([[1.0, 2.0]]), [0])[1]["y"][0, 0]
+        > 0
+        > loss(first([[1.0, 2.0]]), [0])[1]["y"][0, 1]
+    )
+
+
+def test_silent_outputs():
+    loss = FirstSpikeCrossEntropy(tau0=0.5, tau1=2.0, gamma=0.1, horizon=4.0)
+    value, dt = loss(first([[np.inf, np.inf, np.inf]]), [1])
+    assert value == pytest.approx(np.log(3) + 0.1 * np.expm1(2.0), rel=1e-14)
+    assert not dt["y"].any()
+    assert loss.predict(first([[np.inf, np.inf], [np.inf, 1.0], [2.0, 2.0]])).tolist() == [-1, 1, 0]
+    assert loss.accuracy(first([[np.inf, np.inf], [np.inf, 1.0]]), [0, 1]) == 0.5
+
+
+def test_large_times_do_not_overflow():
+    loss = FirstSpikeCrossEntropy(tau0=1e-3, horizon=1e4)
+    value, dt = loss(first([[1.0, np.inf], [np.inf, 1.0]]), [0, 0])
+    assert value == pytest.approx(9999.0 / 1e-3 / 2, rel=1e-12)
+    assert np.isfinite(dt["y"]).all()
+
+
+def test_first_spike_squared_error():
+    target = np.array([[1.0, np.nan], [2.0, 3.0]])
+    value, dt = SpikeTimeSquaredError(horizon=5.0)(first([[1.5, 9.0], [np.inf, 2.5]]), target)
+    assert value == pytest.approx(0.5 * (0.5**2 + (5.0 - 2.0) ** 2 + 0.5**2) / 2)
+    assert dt["y"].tolist() == [[0.25, 0.0], [0.0, -0.25]]
+
+
+def test_squared_error_of_all_spikes():
+    record = Given([[[1.0, 3.0], [2.0]], [[], [1.0]]])
+    target = Spikes.from_lists([[[1.5], [2.5, 4.0]], [[2.0], [1.0]]])
+    value, dt = SpikeTimeSquaredError(horizon=5.0)(record, target)
+    # Matched: 1 - 1.5, 2 - 2.5, 1 - 1; missing: 4 and 2; one too many, at 3.
+    assert value == pytest.approx(0.5 * (0.25 + 0.25 + 0 + 1 + 9 + 4) / 2)
+    by_spike = dict(zip(zip(record.samples, record.neurons, record.times), dt))
+    assert by_spike == {(0, 0, 1.0): -0.25, (0, 1, 2.0): -0.25, (0, 0, 3.0): -1.0, (1, 1, 1.0): 0.0}
+    with pytest.raises(ValueError, match="targets are 1 samples of 2 neurons, expected 2 of 2"):
+        SpikeTimeSquaredError(horizon=5.0)(record, target[0])
+
+
+def test_bad_targets():
+    loss = SpikeTimeSquaredError(horizon=5.0)
+    with pytest.raises(ValueError, match=r"targets have shape \(2,\), expected \(1, 2\)"):
+        loss(first([[1.0, 2.0]]), [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"targets\[0, 1\] is infinite, expected a time or NaN"):
+        loss(first([[1.0, 2.0]]), [[1.0, np.inf]])
+
+
+def two_layers():
+    net = snnfp.Network()
+    x = net.input(2)
+    h = net.population(4, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="hidden")
+    y = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="output")
+    net.connect(x, h, snnfp.Dense(weight=snnfp.init.Normal(3.0, 0.5)))
+    net.connect(h, y, snnfp.Dense(weight=snnfp.init.Normal(2.0, 0.5)))
+    return net.initialise(2), Spikes([0.0, 0.5, 0.2, 0.3], [0, 1, 1, 0], [0, 2, 4], size=2)
+
+
+TARGET = Spikes.from_lists([[[1.0, 2.0], [1.5]], [[1.0], [1.2, 2.4, 3.0]]])
+
+
+@pytest.mark.parametrize(
+    "loss, labels",
+    [
+        (FirstSpikeCrossEntropy(tau0=0.5, tau1=2.0, gamma=0.1, horizon=8.0), np.array([0, 1])),
+        (FirstSpikeCrossEntropy(tau0=0.5, horizon=8.0, population="hidden"), np.array([3, 2])),
+        (SpikeTimeSquaredError(horizon=8.0), np.array([[1.0, np.nan], [2.0, 1.0]])),
+        (SpikeTimeSquaredError(horizon=8.0), TARGET),
+        (FirstSpikeFunction(function=lambda t, _: (float(np.sum(np.sin(t))), np.cos(t))), None),
+        (SpikeTimeFunction(function=lambda r, _: (float(np.sum(r.times**2)), 2 * r.times)), None),
+        (lambda r, _: (float(np.sum(r.first_spikes("output"))), {"output": np.ones((2, 2))}), None),
+    ],
+)
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_gradients_of_losses(loss, labels, mode):
+    net, spikes = two_layers()
+    result = snnfp.testing.check_gradient(
+        net, spikes, labels, loss, until=8.0, mode=mode, step=1e-6
+    )
+    assert result.ok and result.checked > 20, result
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda t, _: (np.nan, t), "returned the value nan, expected a finite number"),
+        (lambda t, _: (1.0, t[0]), r"returned a derivative of shape \(2,\), expected \(2, 2\)"),
+        (
+            lambda t, _: (1.0, np.full_like(t, np.inf)),
+            r"returned dL/dt\[0, 0\] = inf, expected a finite",
+        ),
+    ],
+)
+def test_what_users_functions_return(function, message):
+    net, spikes = two_layers()
+    loss = FirstSpikeFunction(function=function)
+    with pytest.raises(ValueError, match=message):
+        snnfp.value_and_grad(net, spikes, None, loss)
+    with pytest.raises(ValueError, match="the loss is nan, expected a finite number"):
+        snnfp.value_and_grad(net, spikes, None, lambda r, _: (np.nan, r.times))
+    every = SpikeTimeFunction(function=lambda r, _: (1.0, r.times[1:]))
+    with pytest.raises(ValueError, match=r"derivative of shape \(\d+,\), expected \(\d+,\)"):
+        snnfp.value_and_grad(net, spikes, None, every)
+
+
+def test_value_and_grad():
+    net, spikes = two_layers()
+    loss = FirstSpikeCrossEntropy(tau0=0.5, horizon=8.0)
+    value, gradient, record = snnfp.value_and_grad(
+        net, spikes, [0, 1], loss, wrt="*", until=8.0, return_record=True
+    )
+    again, dt = loss(quiet(net, spikes, until=8.0), [0, 1])
+    assert value == again
+    assert all(np.array_equal(gradient[k], v) for k, v in record.vjp(dt, wrt="*").items())
