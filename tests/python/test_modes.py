@@ -65,9 +65,11 @@ def test_jacobian_of_chosen_spikes():
     first = record.first_indices("output")
     of_first = record.jacobian(of=first, wrt="*.weight")
     for k, full in every.items():
-        assert np.array_equal(of_output[k], full[record.indices("output")])
+        # Which rows are asked for decides which are summed together, and so their last bits.
+        scale = 1e-13 * np.max(np.abs(full))
+        np.testing.assert_allclose(of_output[k], full[record.indices("output")], rtol=0, atol=scale)
         assert of_first[k].shape == first.shape + full.shape[1:]
-        assert np.array_equal(of_first[k][first >= 0], full[first[first >= 0]])
+        np.testing.assert_allclose(of_first[k][first >= 0], full[first[first >= 0]], rtol=0, atol=scale)
         assert not np.any(of_first[k][first < 0])
 
 

@@ -96,7 +96,7 @@ class Strands {
     const P arrival = P::gather(times_, &at_[b]);
     const P time = P::load(&time_[b]), release = P::load(&release_[b]);
     const Membrane<P> s{P::load(&v_[b]), P::load(&i_[b])};
-    const auto arrives = arrival <= limit;
+    const auto arrives = (arrival <= limit) & (arrival < P(never<Real>));
     const P horizon = select(arrives, arrival, limit);
     const auto held = release > P(-never<Real>);
     auto frees = held & (release < horizon);
@@ -171,7 +171,7 @@ class Strands {
         out.set_release_current(last_spike_[k], i_[k]);
       }
       phase_[k] = active;
-    } else if (arrival <= limit_) {
+    } else if (arrival <= limit_ && arrival < never<Real>) {
       v_[k] = v_end_[k];
       i_[k] = i_end_[k];
       time_[k] = arrival;
