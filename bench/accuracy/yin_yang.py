@@ -47,7 +47,9 @@ def main() -> None:
         )
         seconds.append(time.perf_counter() - start)
         accuracies.append(evaluate(net, *data.test, loss, until=settings.until).accuracy)
-        print(f"seed {seed}  test accuracy {accuracies[-1]:.4f}  time {seconds[-1]:.1f} s", flush=True)
+        print(
+            f"seed {seed}  test accuracy {accuracies[-1]:.4f}  time {seconds[-1]:.1f} s", flush=True
+        )
     print(
         f"mean {np.mean(accuracies):.4f} +- {np.std(accuracies):.4f}, "
         f"smallest {min(accuracies):.4f}, longest {max(seconds):.1f} s"

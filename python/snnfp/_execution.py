@@ -13,7 +13,7 @@ ISAS = ("best", "portable", "avx2", "avx512")
 
 
 def default_threads() -> int:
-    """Threads used where ``n_threads`` is None: OMP_NUM_THREADS, or the processors of this process."""
+    """Threads where ``n_threads`` is None: OMP_NUM_THREADS, or the processors of this process."""
     return int(_core.default_threads())
 
 

@@ -25,9 +25,9 @@ class LIF:
     """Leaky integrate-and-fire neurons with exponential synapses.
 
     ``C dV/dt = -(C / tau_mem) V + I + bias``, ``dI/dt = -I / tau_syn``; an arriving spike adds its
-    weight to ``I``; when ``V`` reaches ``threshold`` from below the neuron spikes, and ``V`` is held
-    at ``v_reset`` for ``t_refractory``. Each value is one number for the population or an array with
-    one a neuron. Any ratio of time constants is legal, equal and infinite ones included.
+    weight to ``I``; when ``V`` reaches ``threshold`` from below the neuron spikes, and ``V`` is
+    held at ``v_reset`` for ``t_refractory``. Each value is one number for the population or an
+    array with one a neuron. Any ratio of time constants is legal, equal and infinite ones included.
 
     Args:
         tau_mem: membrane time constant; ``inf``: no leak.

@@ -176,7 +176,7 @@ class Spikes:
 
     @classmethod
     def from_dense(cls, array: ArrayLike, *, dt: float, t0: float = 0.0) -> Spikes:
-        """From a grid ``[T, B, N]``, time first: an entry of 1 at step k is a spike at ``t0 + k dt``.
+        """From a grid ``[T, B, N]``, time first: a 1 at step k is a spike at ``t0 + k dt``.
 
         Raises:
             ValueError: an entry other than 0 and 1, or a wrong shape.

@@ -28,10 +28,10 @@ Labelled = tuple[Spikes, NDArray[np.int64]]
 class Settings:
     """Everything that decides the outcome of a training run; written to ``config.json``.
 
-    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch; None:
-    half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
-    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are (mean, standard deviation) of the
-    initial weights of the first layer and of those after it.
+    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch;
+    None: half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
+    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are
+    (mean, standard deviation) of the initial weights of the first layer and of those after it.
     """
 
     hidden: tuple[int, ...]
@@ -139,7 +139,7 @@ def _xor(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s)
     features, labels = xor()
     data = (encode(features), labels)
-    return TaskData(data, None, data, 2, 2, encode)
+    return TaskData(data, None, data, data[0].size, 2, encode)
 
 
 def _iris(s: Settings, folder: Path | None) -> TaskData:
@@ -151,7 +151,12 @@ def _iris(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s, invert=True)
     spikes = encode(scale_min_max(features, low, high))
     return TaskData(
-        (spikes.take(train), labels[train]), None, (spikes.take(test), labels[test]), 4, 3, encode
+        (spikes.take(train), labels[train]),
+        None,
+        (spikes.take(test), labels[test]),
+        spikes.size,
+        3,
+        encode,
     )
 
 

@@ -75,8 +75,9 @@ class History:
 
     ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy`` (if there is validation),
     ``lr``, ``seconds``, ``min_slope``, ``near_tangent``, ``clipped`` (batches whose gradient was
-    clipped), ``remedied`` (what the remedies helped, summed over batches) and ``silent/<population>``: the
-    fraction of its neurons that fired in no sample of the epoch's last batch.
+    clipped), ``remedied`` (what the remedies helped, summed over batches) and
+    ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch's last
+    batch.
     """
 
     epochs: dict[str, list[float]] = field(default_factory=dict)
@@ -223,9 +224,9 @@ def fit(
         raise TypeError(f"train[0] is a {type(spikes).__name__}, expected snnfp.Spikes")
     if len(labels) != len(spikes):
         raise ValueError(f"{len(labels)} labels for {len(spikes)} samples, expected one a sample")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} is {value!r}, expected an integer of at least 1")
+    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"{name} is {count!r}, expected an integer of at least 1")
     if checkpoint is not None:
         require("safetensors", extra="train")  # rather now than after the first epoch
     names = tuple(n for n in net.select(wrt) if n in net.parameters)

@@ -24,9 +24,7 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """All fenced blocks of a page."""
     text = page.read_text(encoding="utf-8")
-    return [
-        Block(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in FENCE.finditer(text)
-    ]
+    return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in FENCE.finditer(text)]
 
 
 def output_after(page: Path, language: str) -> tuple[Block, str]:
