@@ -59,6 +59,8 @@ def learning_curves(history: History) -> Any:
     _bare(silent)
     for axes in (loss, accuracy, silent):
         axes.xaxis.get_major_locator().set_params(integer=True)
+        if style:
+            axes.set_xlim(0.5, len(history) + 0.5)
     return figure
 
 
@@ -93,8 +95,12 @@ def raster_and_voltage(
         suffix = f" [{unit_of_time}]" if unit_of_time else ""
         axes[1, column].set_xlabel(f"time{suffix}")
         axes[1, column].set_xlim(-0.01 * until, 1.01 * until)
-    # Room above the threshold for the legends, once every panel is drawn.
+    # Once every panel is drawn: room above the threshold for the legends, and deep inhibition cut
+    # off, which would press everything else flat.
     low, high = axes[1, 0].get_ylim()
+    last = f"{list(panels[0][1].populations)[-1]}."
+    top, reset = (np.max(panels[0][1].parameters[last + k]) for k in ("threshold", "v_reset"))
+    low = max(low, reset - 2.0 * (top - reset))
     axes[1, 0].set_ylim(low, high + 0.2 * (high - low))
     axes[0, 0].set_ylabel("neuron")
     axes[1, 0].set_ylabel(f"V of {list(panels[0][1].populations)[-1]}")
@@ -141,7 +147,7 @@ def _voltages(
     probed = record.probe(p, grid[grid <= until], units=chosen)
     thresholds = np.broadcast_to(net.parameters[f"{p.name}.threshold"], (p.size,))
     # Many spikes would paint the panel solid.
-    busy = min(1.0, 40.0 / max(1.0, mine.size / p.size))
+    busy = max(0.5, min(1.0, 40.0 * p.size / max(1, mine.size)))
     for k, unit in enumerate(chosen):
         bold = unit == label
         axes.plot(
