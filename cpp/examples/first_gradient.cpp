@@ -4,9 +4,7 @@
 int main() {
   snnfp::Network<double> net;
   const auto x = net.add_input("x", 1);
-  snnfp::Lif<double> lif;
-  lif.tau_mem = 2.0;
-  const auto h = net.add_population("h", 1, lif);
+  const auto h = net.add_population("h", 1, {2.0, 1.0});  // tau_mem, tau_syn
   net.connect_dense(x, h, {5.0});
   const auto record = snnfp::simulate<double>(net, {snnfp::single_sample<double>({{0.1, 0}})});
   const std::vector<double> one(record.times.size(), 1.0);  // the loss: the sum of spike times

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +16,18 @@ __all__ = ["main"]
 
 
 def _pair(text: str) -> tuple[float, float]:
-    mean, _, std = text.partition(",")
-    return float(mean), float(std)
+    try:
+        mean, std = (float(x) for x in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected two numbers: mean,std") from None
+    return mean, std
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(int(n) for n in text.split(","))
+    try:
+        return tuple(int(n) for n in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected whole numbers: N or N,N") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,9 +157,15 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _one_line(message: Warning | str, *where: object, **more: object) -> str:
+    """A warning without the line of code it came from, which means nothing to a user."""
+    return f"snnfp: {message}\n"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; errors that a user can mend are one line and exit status 2."""
     arguments = _parser().parse_args(argv)
+    warnings.formatwarning = _one_line
     try:
         if arguments.command == "train":
             return _train(arguments)

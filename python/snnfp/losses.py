@@ -1,8 +1,7 @@
-"""Losses of spike times: a record and labels to a value and its derivative by spike times.
+"""Losses of spike times: a record and labels in, a value and its derivative by spike times out.
 
 A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
-:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and also
-classify.
+:meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch and classify.
 """
 
 from __future__ import annotations

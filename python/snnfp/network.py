@@ -214,6 +214,11 @@ class Network:
         """
         source = self._own(source)
         target_group = self._own(target)
+        if not isinstance(connectivity, (Dense, OneToOne, Sparse)):
+            raise TypeError(
+                f"the connectivity from {source.name} to {target_group.name} is {connectivity!r}, "
+                "expected snnfp.Dense(...), Sparse(...) or OneToOne(...)"
+            )
         if isinstance(target_group, Input):
             raise TypeError(
                 f"the target of a projection is input {target_group.name}, expected a population"

@@ -39,10 +39,13 @@ def learning_curves(history: History) -> Any:
     figure = _figure(10, 3.2)
     loss, accuracy, silent = figure.subplots(1, 3)
     epochs = np.arange(1, len(history) + 1)
+    # A line through one or two epochs cannot be seen.
+    style = {"marker": "o", "ms": 4} if len(history) < 10 else {}
     for axes, key, label in ((loss, "loss", "loss"), (accuracy, "accuracy", "accuracy")):
-        axes.plot(epochs, history[key], color=_COLOURS[0], label="training")
+        axes.plot(epochs, history[key], color=_COLOURS[0], label="training", **style)
         if f"validation_{key}" in history.epochs:
-            axes.plot(epochs, history[f"validation_{key}"], color=_COLOURS[5], label="validation")
+            held_out = history[f"validation_{key}"]
+            axes.plot(epochs, held_out, color=_COLOURS[5], label="validation", **style)
         axes.set(xlabel="epoch", ylabel=label)
         axes.legend(frameon=False)
         _bare(axes)
@@ -50,10 +53,14 @@ def learning_curves(history: History) -> Any:
     accuracy.set_title(f"best {best:.4f}", fontsize=10)
     names = [k for k in history.epochs if k.startswith("silent/")]
     for colour, key in zip(_COLOURS, names, strict=False):
-        silent.plot(epochs, history[key], color=colour, label=key.removeprefix("silent/"))
+        silent.plot(epochs, history[key], color=colour, label=key.removeprefix("silent/"), **style)
     silent.set(xlabel="epoch", ylabel="silent fraction", ylim=(-0.02, 1.02))
     silent.legend(frameon=False)
     _bare(silent)
+    for axes in (loss, accuracy, silent):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if style:
+            axes.set_xlim(0.5, len(history) + 0.5)
     return figure
 
 
@@ -88,6 +95,13 @@ def raster_and_voltage(
         suffix = f" [{unit_of_time}]" if unit_of_time else ""
         axes[1, column].set_xlabel(f"time{suffix}")
         axes[1, column].set_xlim(-0.01 * until, 1.01 * until)
+    # Once every panel is drawn: room above the threshold for the legends, and deep inhibition cut
+    # off, which would press everything else flat.
+    low, high = axes[1, 0].get_ylim()
+    last = f"{list(panels[0][1].populations)[-1]}."
+    top, reset = (np.max(panels[0][1].parameters[last + k]) for k in ("threshold", "v_reset"))
+    low = max(low, reset - 2.0 * (top - reset))
+    axes[1, 0].set_ylim(low, high + 0.2 * (high - low))
     axes[0, 0].set_ylabel("neuron")
     axes[1, 0].set_ylabel(f"V of {list(panels[0][1].populations)[-1]}")
     return figure
@@ -132,21 +146,21 @@ def _voltages(
     )
     probed = record.probe(p, grid[grid <= until], units=chosen)
     thresholds = np.broadcast_to(net.parameters[f"{p.name}.threshold"], (p.size,))
+    # Many spikes would paint the panel solid.
+    busy = max(0.5, min(1.0, 40.0 * p.size / max(1, mine.size)))
     for k, unit in enumerate(chosen):
         bold = unit == label
         axes.plot(
             probed.times,
             probed.voltage[0, k],
             color=_COLOURS[k],
-            lw=2.0 if bold else 1.0,
+            lw=(2.0 if bold else 1.0) * busy,
+            zorder=3 if bold else 2,
             label=f"{unit}{' (label)' if bold else ''}",
         )
         fired = record.times[mine][record.neurons[mine] - p.offset == unit]
         axes.plot(fired, np.full(fired.size, thresholds[unit]), "v", ms=5, color=_COLOURS[k])
     axes.axhline(thresholds[chosen[0]], color="0.4", ls="--", lw=1, label="threshold")
-    # Room above the threshold for the legend.
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.25 * (high - low))
     axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=4)
     _bare(axes)
 
@@ -181,6 +195,7 @@ def decision_map(
     classes = predict(simulate(net, encode(features), until=until)).reshape(x.shape)
     colours = require("matplotlib.colors", extra="train").ListedColormap(["#BBBBBB", *_COLOURS[:7]])
     xy, c = np.asarray(points), np.asarray(labels)
+    few = len(c) < 20
     given = predict(simulate(net, encode(xy), until=until))
     wrong = given != c
     figure = _figure(5.2, 5.2)
@@ -197,17 +212,28 @@ def decision_map(
     )
     for k in range(int(c.max()) + 1):
         own = (c == k) & ~wrong
-        axes.scatter(xy[own, 0], xy[own, 1], s=9, color=_COLOURS[k], label=f"class {k}")
+        axes.scatter(
+            xy[own, 0],
+            xy[own, 1],
+            s=60 if few else 9,
+            color=_COLOURS[k],
+            label=f"class {k}",
+            edgecolors="white" if few else "none",
+            clip_on=False,
+            zorder=3,
+        )
     axes.scatter(
         xy[wrong, 0],
         xy[wrong, 1],
         s=26,
         marker="x",
         color="black",
+        clip_on=False,
+        zorder=4,
         label=f"wrong ({wrong.sum()} of {wrong.size})",
     )
     axes.set(
         xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), aspect="equal", title="first output spike"
     )
-    axes.legend(frameon=True, fontsize=8, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)
     return figure

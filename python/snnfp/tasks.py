@@ -139,8 +139,7 @@ def _xor(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s)
     features, labels = xor()
     data = (encode(features), labels)
-    channels = 2 + (s.bias_time is not None)
-    return TaskData(data, None, data, channels, 2, encode)
+    return TaskData(data, None, data, data[0].size, 2, encode)
 
 
 def _iris(s: Settings, folder: Path | None) -> TaskData:
@@ -155,7 +154,7 @@ def _iris(s: Settings, folder: Path | None) -> TaskData:
         (spikes.take(train), labels[train]),
         None,
         (spikes.take(test), labels[test]),
-        4 + (s.bias_time is not None),
+        spikes.size,
         3,
         encode,
     )

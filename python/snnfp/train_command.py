@@ -103,7 +103,8 @@ def train_task(
         print(
             "silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items())
         )
-    print(f"config, history, model and pictures are in {folder}")
+    left = ["config", "history", *(["model"] if saves else []), *(["pictures"] if plots else [])]
+    print(f"{', '.join(left[:-1])} and {left[-1]} are in {folder}")
     print(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")
     return test.accuracy
 

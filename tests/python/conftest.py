@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from cpp_build import Build, build_and_install, consume
 
 matplotlib.use("Agg")
 
@@ -26,3 +27,37 @@ def data_folder() -> Path:
 def repository() -> Path:
     """The root of the repository."""
     return Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def cpp_library(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """The C++ library: one Release build, shared by the tests, installed beside it."""
+    return build_and_install(repository, tmp_path_factory.mktemp("cpp"))
+
+
+@pytest.fixture(scope="session")
+def installed_example(
+    cpp_library: Build, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The C++ example, compiled against the installed library by find_package."""
+    folder = tmp_path_factory.mktemp("find_package")
+    return consume("find_package", folder, repository, CMAKE_PREFIX_PATH=cpp_library.prefix)
+
+
+@pytest.fixture(scope="session", params=["ON", "OFF"], ids=["openmp", "no-openmp"])
+def subdirectory_example(
+    request: pytest.FixtureRequest, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, bool]:
+    """The C++ example, compiled with the library inside its own project, and whether with OpenMP.
+
+    A Debug build: quick to compile, and the numbers must not depend on the optimisation.
+    """
+    program = consume(
+        "subdirectory",
+        tmp_path_factory.mktemp("subdirectory"),
+        repository,
+        SNNFP_SOURCE=repository,
+        SNNFP_OPENMP=request.param,
+        CMAKE_BUILD_TYPE="Debug",
+    )
+    return program, request.param == "ON"
