@@ -40,10 +40,7 @@ class Worker:
         count = str(threads)
         environment = {
             **os.environ,
-            **dict.fromkeys(
-                ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
-                count,
-            ),
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count),
             "BENCH_THREADS": count,
             "JAX_PLATFORMS": "cpu",
         }

@@ -87,8 +87,8 @@ def yin_yang_150(samples: int = 150) -> Layered:
 def paper(samples: int = 150) -> Layered:
     """5-150-3 with time constants and weights of the EventProp paper.
 
-    The weights of the first layer are 5 % smaller than there: with this draw that gives the spikes a
-    sample at which the paper's code was measured, 52 hidden and 29 output ones.
+    The weights of the first layer are 5 % smaller than there: with this draw that gives the spikes
+    at which the C++ EventProp code was measured, 52 hidden and 29 output ones a sample.
     """
     rng = np.random.default_rng(2)
     latencies, labels = _yin_yang_inputs(samples, 20.0)
@@ -121,7 +121,7 @@ def recurrent(strength: float = 1.0) -> Recurrent:
     """100 neurons, 50 inputs at 20 Hz for one second (1017 input spikes)."""
     rng = np.random.default_rng(4)
     times = np.sort(rng.uniform(0.0, 1000.0, 1017))
-    later = strength * rng.normal(0.0, 0.12, (100, 100))
+    later = strength * rng.normal(0.0, 0.05, (100, 100))
     np.fill_diagonal(later, 0.0)
     return Recurrent(
         times,
@@ -142,7 +142,7 @@ def balanced(until: float = 200.0) -> Balanced:
         inhibitory=100,
         weight=0.1,
         inhibition=-5.0,
-        drive_rate=2.0,
+        drive_rate=2.55,
         drive_weight=0.5,
         tau_mem=20.0,
         tau_syn=2.0,

@@ -70,9 +70,8 @@ def prepare(
         forward, _ = build(Grid(w, scale))
         with torch.no_grad():
             hidden, output = forward(x, True)
-        return tuple(
-            0.0 if s is None else float(s.sum()) / x.shape[1] for s in (hidden, output)
-        )  # type: ignore[return-value]
+        assert hidden is not None
+        return float(hidden.sum()) / x.shape[1], float(output.sum()) / x.shape[1]
 
     scale = _matched(lambda s: counts(s)[0], wanted)
     hidden, output = counts(scale)
@@ -85,9 +84,7 @@ def prepare(
             weight.grad = None
         _, spikes = forward(x, False)
         rate = spikes.sum(dim=0)
-        loss = (
-            torch.nn.functional.cross_entropy(rate, labels) if kind == "layered" else rate.mean()
-        )
+        loss = torch.nn.functional.cross_entropy(rate, labels) if kind == "layered" else rate.mean()
         loss.backward()
         return float(loss.detach())
 
@@ -103,7 +100,7 @@ def prepare(
 
 
 def _matched(count: Callable[[float], float], wanted: float) -> float:
-    """The scale of the input weights at which the count is within 2 % (at worst the nearest seen)."""
+    """The scale of the input weights that brings the count within 2 %, or the nearest seen."""
     low, high, best = 0.05, 20.0, (np.inf, 1.0)
     scale = 1.0
     for _ in range(20):
