@@ -67,6 +67,7 @@ class Record:
             if v is not None and k.split(".")[-1] in _TANGENCY_PARAMETERS
         }
         self._probed: dict[str, Probed] = {}
+        self._first: dict[str, NDArray[np.int64]] = {}
         self.until = until
         self.times: NDArray[Any] = core.times
         self.neurons: NDArray[np.int32] = core.neurons
@@ -107,12 +108,14 @@ class Record:
     def first_indices(self, population: str | Population) -> NDArray[np.int64]:
         """Index of each neuron's first spike in each sample, ``[samples, n]``; -1 where silent."""
         p = self._population(population)
-        at = self.indices(p)[::-1]
-        out = np.full((self.n_samples, p.size), -1, dtype=np.int64)
-        rows = np.searchsorted(self.offsets, at, side="right") - 1
-        # Of equal places the last assignment stays: the earliest spike.
-        out[rows, self.neurons[at] - p.offset] = at
-        return out
+        if p.name not in self._first:
+            at = self.indices(p)[::-1]
+            out = np.full((self.n_samples, p.size), -1, dtype=np.int64)
+            rows = np.searchsorted(self.offsets, at, side="right") - 1
+            # Of equal places the last assignment stays: the earliest spike.
+            out[rows, self.neurons[at] - p.offset] = at
+            self._first[p.name] = freeze(out)
+        return self._first[p.name]
 
     def first_spikes(self, population: str | Population) -> NDArray[Any]:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
@@ -165,15 +168,15 @@ class Record:
 
         tau is the smaller of the neuron's two time constants.
         """
-        count = 0
+        bounds = np.empty(self._counts.size)
         for p in self._net.populations.values():
             value = {q: self._constants[f"{p.name}.{q}"] for q in _TANGENCY_PARAMETERS}
             tau = np.minimum(value["tau_mem"], value["tau_syn"])
             span = np.asarray(value["threshold"]) - value["v_reset"]
-            bound = np.broadcast_to(_NEAR_TANGENT * span / tau, (p.size,))
-            at = self.indices(p)
-            count += int(np.sum(self.slopes[at] < bound[self.neurons[at] - p.offset]))
-        return count
+            bounds[p.offset : p.offset + p.size] = _NEAR_TANGENT * span / tau
+        if self.min_slope >= bounds.max(initial=0.0):
+            return 0
+        return int(np.count_nonzero(self.slopes < bounds[self.neurons]))
 
     # -- voltages --------------------------------------------------------------------------------
 
