@@ -128,8 +128,8 @@ def interleaved(
 ) -> dict[str, tuple[float, int]]:
     """Median seconds of each call and the number of measurements, in turn: A B C A B C ...
 
-    A call longer than ``slow / repeats`` is measured at least three times but for no longer than
-    ``slow`` seconds.
+    A call whose ``repeats`` measurements last longer than ``slow`` seconds is measured less often
+    but at least three times (or ``repeats`` times, if that is less).
     """
     numbers, counts = {}, {}
     for name, (handle, call) in calls.items():

@@ -354,7 +354,7 @@ def training(run: Run) -> Answer:
                 f"accuracy after it {facts['accuracy']:.4f}",
             )
         )
-    except Missing as error:
+    except Failed as error:
         rows.append(Row("MNIST, one epoch, 2 threads", remark=str(error)))
     return Answer(
         "training",

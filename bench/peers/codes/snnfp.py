@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import snnfp
 from snnfp.losses import FirstSpikeCrossEntropy
+from snnfp.tasks import TASKS
 
+from bench.accuracy import mnist, yin_yang
 from bench.peers import work
 from bench.peers.prepared import Prepared, need
 
@@ -20,8 +24,15 @@ def version() -> str:
 
 
 def prepare(kind: str, options: dict[str, Any]) -> Prepared:
-    """``layered``, ``recurrent`` or ``balanced``."""
-    return {"layered": _layered, "recurrent": _recurrent, "balanced": _balanced}[kind](**options)
+    """``layered``, ``recurrent``, ``balanced``, ``yin_yang_training`` or ``mnist_epoch``."""
+    kinds: dict[str, Callable[..., Prepared]] = {
+        "layered": _layered,
+        "recurrent": _recurrent,
+        "balanced": _balanced,
+        "yin_yang_training": _yin_yang_training,
+        "mnist_epoch": _mnist_epoch,
+    }
+    return kinds[kind](**options)
 
 
 def _neuron(w: work.Layered | work.Recurrent | work.Balanced) -> snnfp.LIF:
@@ -155,6 +166,20 @@ def _balanced(until: float = 200.0, threads: int = 1) -> Prepared:
             "spikes": record.n_spikes,
         },
     )
+
+
+def _yin_yang_training(seed: int, target: float = 0.97) -> Prepared:
+    """Nothing to time again: the facts are the result."""
+    settings = replace(yin_yang.FAST, seed=seed)
+    data = TASKS["yin-yang"].load(settings, None)
+    got = yin_yang.train(settings, data, target=target, n_threads=1)
+    facts = {"seconds": got.seconds, "accuracy": got.test, "epochs": got.epochs}
+    return Prepared({}, {**facts, "reached": got.test >= target})
+
+
+def _mnist_epoch(threads: int) -> Prepared:
+    """Nothing to time again: the facts are the result."""
+    return Prepared({}, dict(mnist.run(1, threads)[0]))
 
 
 def _check(value: float, gradients: dict[str, Any]) -> None:
