@@ -19,29 +19,35 @@ from snnfp import Adam, History, Network, evaluate, fit
 from snnfp.tasks import TASKS, Settings, TaskData, build_network, make_loss
 from snnfp.train_command import make_remedies, make_schedule
 
-# Found by random search for the shortest training time to 97 %.
+# Found by random search for the shortest training time to 97 % test accuracy; most seeds need one
+# epoch, over which the learning rate falls (StepCosine), and the rest a second at its end.
 FAST = replace(
     TASKS["yin-yang"].settings,
-    hidden=(80,),
-    batch_size=100,
-    lr=2e-2,
-    epochs=6,
-    tau0=0.4,
+    hidden=(150,),
+    t_refractory=100.0,
+    first=(0.8, 2.0),
+    later=(0.1, 0.3),
+    until=42.0,
+    tau0=0.2,
     gamma=0.003,
-    first=(0.8, 1.2),
-    until=45.0,
+    lr=5e-2,
+    epochs=4,
+    batch_size=32,
+    clip_norm=1.0,
 )
 
 
 @dataclass(frozen=True)
 class StepCosine:
-    """From 1 down to 0 along half a cosine, step by step: with few epochs the steps matter."""
+    """From 1 down to ``final`` along half a cosine over ``steps`` steps, then constant."""
 
     steps: int
+    final: float
 
     def __call__(self, step: int, epoch: int) -> float:
         """The factor of the learning rate."""
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / self.steps)))
+        done = min(1.0, step / self.steps)
+        return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def train(
     loss = make_loss(settings)
     options = {"until": settings.until, "n_threads": n_threads}
     assert data.validation is not None
-    steps = settings.epochs * math.ceil(len(data.train[1]) / settings.batch_size)
+    one_epoch = StepCosine(len(data.train[1]) // settings.batch_size, 0.05)
     spent = 0.0
     begun = time.perf_counter()
     seen = [0.0, 0.0]
@@ -84,7 +90,7 @@ def train(
         optimiser=Adam(lr=settings.lr),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        schedule=make_schedule(settings) if target is None else StepCosine(steps),
+        schedule=make_schedule(settings) if target is None else one_epoch,
         remedies=make_remedies(settings),
         clip_norm=settings.clip_norm,
         seed=settings.seed,
