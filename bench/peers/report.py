@@ -132,6 +132,7 @@ def draw(answers: list[Answer], path: Path) -> None:
                 ax.plot([row.aim] * 2, [place - 0.4, place + 0.4], color="#c04040", lw=1.5)
         ax.set_yticks(places, [r.who for r in rows], fontsize=8)
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.axvline(1.0, color="black", lw=0.8)
         ax.spines[["top", "right"]].set_visible(False)
         plural = f"{a.threads} thread{'s' * (a.threads > 1)}"

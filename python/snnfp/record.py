@@ -293,7 +293,8 @@ class Record:
         rows = self._rows(of)
         names = self._net.select(wrt)
         width = sum(int(np.prod(self._shape(n))) for n in names)
-        needed = 2 * rows.size * width * self.times.dtype.itemsize
+        copies = 1 if np.all(rows >= 0) else 2
+        needed = copies * rows.size * width * self.times.dtype.itemsize
         free = _free_memory()
         if needed > free:
             raise MemoryError(
@@ -301,12 +302,7 @@ class Record:
                 f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer spikes "
                 "or parameters, or take it block by block with jacobian_blocks"
             )
-        flat = rows.reshape(-1)
-        out = np.zeros((flat.size, width), dtype=self.times.dtype)
-        known = flat >= 0
-        out[known] = self._core.jacobian(
-            flat[known], self._codes(names), 0, width, execution(*self._execution)
-        )
+        out = self._columns(rows.reshape(-1), self._codes(names), 0, width)
         return {k: v.reshape(rows.shape + v.shape[1:]) for k, v in self._named(names, out).items()}
 
     def jacobian_blocks(
@@ -330,8 +326,6 @@ class Record:
         if columns < 1:
             raise ValueError(f"columns is {columns}, expected at least 1")
         rows = self._rows(of)
-        flat = rows.reshape(-1)
-        known = flat >= 0
         for name in self._net.select(wrt):
             codes = self._codes((name,))
             width = int(np.prod(self._shape(name)))
@@ -341,13 +335,23 @@ class Record:
                 elements = owner.sparse.order
             for begin in range(0, width, columns):
                 end = min(width, begin + columns)
-                out = np.zeros((flat.size, end - begin), dtype=self.times.dtype)
-                out[known] = self._core.jacobian(
-                    flat[known], codes, begin, end, execution(*self._execution)
-                )
+                out = self._columns(rows.reshape(-1), codes, begin, end)
                 yield name, elements[begin:end], out.reshape(*rows.shape, end - begin)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _columns(
+        self, rows: NDArray[np.int64], codes: list[tuple[int, int, int]], begin: int, end: int
+    ) -> NDArray[Any]:
+        """Columns begin ... end - 1 of the Jacobian; zero where a row is -1."""
+        run = execution(*self._execution)
+        known = rows >= 0
+        if known.all():
+            whole: NDArray[Any] = self._core.jacobian(rows, codes, begin, end, run)
+            return whole
+        out = np.zeros((rows.size, end - begin), dtype=self.times.dtype)
+        out[known] = self._core.jacobian(rows[known], codes, begin, end, run)
+        return out
 
     def _population(self, key: str | Population) -> Population:
         from snnfp.simulate import population_of
