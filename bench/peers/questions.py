@@ -268,8 +268,8 @@ def balanced(run: Run) -> Answer:
         balanced.__doc__ or "",
         f"5000 neurons, 400 excitatory and 100 inhibitory synapses each, delay 1.5 ms, Poisson "
         f"drive of 2550 spikes/s a neuron; {until:.0f} ms a call. Deliveries: of the neurons' "
-        "spikes; the drive's come on top. NEST's exact model needs a refractory time of at least "
-        "one step, 0.1 ms. Spikes: the mean rate.",
+        "spikes; the drive's come on top. NEST's exact model has a refractory time of one step, "
+        "0.1 ms: without one each of its neurons fires once only. Spikes: the mean rate.",
         "time a delivery over snnfp's",
         rows + missing,
         run.threads,

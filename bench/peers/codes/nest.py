@@ -37,7 +37,7 @@ def prepare(kind: str, options: dict[str, Any]) -> Prepared:
         "V_reset": 0.0,
         "tau_syn_ex": w.tau_syn,
         "tau_syn_in": w.tau_syn,
-        "t_ref": 0.0 if not exact else 0.1,
+        "t_ref": 0.1 if exact else 0.0,  # with 0 an exact neuron fires once and never again
     }
     model = "iaf_psc_exp_ps_lossless" if exact else "iaf_psc_exp"
     excitatory = nest.Create(model, w.neurons * 4 // 5, params=parameters)
