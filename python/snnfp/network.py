@@ -159,6 +159,7 @@ class Network:
         self._slots: dict[str, _Slot] = {}
         self._drawn: dict[str, Initialiser] = {}
         self._warned: set[str] = set()
+        self._selected: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     # -- structure -------------------------------------------------------------------------------
 
@@ -313,13 +314,17 @@ class Network:
             KeyError: a pattern that matches nothing.
         """
         patterns = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-        names = (*self._values, *(f"{g}.times" for g in self.inputs))
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise KeyError(
-                    f"{pattern!r} matches no parameter, expected one of: {', '.join(names)}"
-                )
-        return tuple(n for n in names if any(fnmatchcase(n, p) for p in patterns))
+        if patterns not in self._selected:
+            names = (*self._values, *(f"{g}.times" for g in self.inputs))
+            for pattern in patterns:
+                if not any(fnmatchcase(name, pattern) for name in names):
+                    raise KeyError(
+                        f"{pattern!r} matches no parameter, expected one of: {', '.join(names)}"
+                    )
+            self._selected[patterns] = tuple(
+                n for n in names if any(fnmatchcase(n, p) for p in patterns)
+            )
+        return self._selected[patterns]
 
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
@@ -437,6 +442,7 @@ class Network:
             )
         if name in self.inputs or name in self.populations or name in self.projections:
             raise ValueError(f"the name {name!r} is taken, expected a new one (name=...)")
+        self._selected.clear()
 
     def _own(self, group: Input | Population) -> Input | Population:
         if isinstance(group, (Input, Population)):

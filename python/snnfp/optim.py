@@ -5,6 +5,7 @@ Nothing is changed in place, since records keep the parameters they were simulat
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 __all__ = ["SGD", "Adam", "Optimiser", "check_clip_norm", "clip_by_norm"]
 
 Arrays = dict[str, NDArray[Any]]
+
+_BLOCK = 8192  # numbers
 
 
 class Optimiser(Protocol):
@@ -141,17 +144,38 @@ class Adam:
     ) -> tuple[Arrays, Arrays]:
         """One step."""
         n = int(state["step"]) + 1
-        rate = self.lr * factor
         new: Arrays = {}
         kept: Arrays = {"step": np.asarray(n, dtype=np.int64)}
         for k, p in parameters.items():
-            g = gradients[k]
-            mean = self.beta1 * state[f"mean/{k}"] + (1 - self.beta1) * g
-            square = self.beta2 * state[f"square/{k}"] + (1 - self.beta2) * (g * g)
-            denominator = np.sqrt(square) / np.sqrt(1 - self.beta2**n) + self.eps
-            decayed = p * (1 - rate * self.weight_decay) if self.weight_decay else p
-            step = (rate / (1 - self.beta1**n)) * (mean / denominator)
-            new[k] = np.asarray(decayed - step, dtype=p.dtype)
-            kept[f"mean/{k}"] = np.asarray(mean, dtype=p.dtype)
-            kept[f"square/{k}"] = np.asarray(square, dtype=p.dtype)
+            mean, square = f"mean/{k}", f"square/{k}"
+            new[k], kept[mean], kept[square] = (np.empty(p.shape, p.dtype) for _ in range(3))
+            self._step(
+                [np.reshape(a, -1) for a in (p, gradients[k], state[mean], state[square])],
+                [a.reshape(-1) for a in (new[k], kept[mean], kept[square])],
+                self.lr * factor,
+                n,
+            )
         return new, kept
+
+    def _step(self, old: list[NDArray[Any]], new: list[NDArray[Any]], rate: float, n: int) -> None:
+        """Fills parameter, mean and mean square, block by block so that all stay in cache."""
+        correction = math.sqrt(1 - self.beta2**n)
+        scaled = rate / (1 - self.beta1**n)
+        spare = np.empty(min(_BLOCK, new[0].size), dtype=new[0].dtype)
+        for begin in range(0, new[0].size, _BLOCK):
+            p, g, mean, square = (a[begin : begin + _BLOCK] for a in old)
+            to, new_mean, new_square = (a[begin : begin + _BLOCK] for a in new)
+            t = spare[: to.size]
+            np.multiply(mean, self.beta1, out=new_mean)
+            new_mean += np.multiply(g, 1 - self.beta1, out=t)
+            np.multiply(square, self.beta2, out=new_square)
+            np.multiply(g, g, out=t)
+            t *= 1 - self.beta2
+            new_square += t
+            np.sqrt(new_square, out=t)
+            t /= correction
+            t += self.eps
+            np.divide(new_mean, t, out=t)
+            t *= scaled
+            decayed = p * (1 - rate * self.weight_decay) if self.weight_decay else p
+            np.subtract(decayed, t, out=to)

@@ -67,6 +67,7 @@ class Record:
             if v is not None and k.split(".")[-1] in _TANGENCY_PARAMETERS
         }
         self._probed: dict[str, Probed] = {}
+        self._first: dict[str, NDArray[np.int64]] = {}
         self.until = until
         self.times: NDArray[Any] = core.times
         self.neurons: NDArray[np.int32] = core.neurons
@@ -107,12 +108,14 @@ class Record:
     def first_indices(self, population: str | Population) -> NDArray[np.int64]:
         """Index of each neuron's first spike in each sample, ``[samples, n]``; -1 where silent."""
         p = self._population(population)
-        at = self.indices(p)[::-1]
-        out = np.full((self.n_samples, p.size), -1, dtype=np.int64)
-        rows = np.searchsorted(self.offsets, at, side="right") - 1
-        # Of equal places the last assignment stays: the earliest spike.
-        out[rows, self.neurons[at] - p.offset] = at
-        return out
+        if p.name not in self._first:
+            at = self.indices(p)[::-1]
+            out = np.full((self.n_samples, p.size), -1, dtype=np.int64)
+            rows = np.searchsorted(self.offsets, at, side="right") - 1
+            # Of equal places the last assignment stays: the earliest spike.
+            out[rows, self.neurons[at] - p.offset] = at
+            self._first[p.name] = freeze(out)
+        return self._first[p.name]
 
     def first_spikes(self, population: str | Population) -> NDArray[Any]:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
@@ -165,15 +168,15 @@ class Record:
 
         tau is the smaller of the neuron's two time constants.
         """
-        count = 0
+        bounds = np.empty(self._counts.size)
         for p in self._net.populations.values():
             value = {q: self._constants[f"{p.name}.{q}"] for q in _TANGENCY_PARAMETERS}
             tau = np.minimum(value["tau_mem"], value["tau_syn"])
             span = np.asarray(value["threshold"]) - value["v_reset"]
-            bound = np.broadcast_to(_NEAR_TANGENT * span / tau, (p.size,))
-            at = self.indices(p)
-            count += int(np.sum(self.slopes[at] < bound[self.neurons[at] - p.offset]))
-        return count
+            bounds[p.offset : p.offset + p.size] = _NEAR_TANGENT * span / tau
+        if self.min_slope >= bounds.max(initial=0.0):
+            return 0
+        return int(np.count_nonzero(self.slopes < bounds[self.neurons]))
 
     # -- voltages --------------------------------------------------------------------------------
 
@@ -296,7 +299,8 @@ class Record:
         rows = self._rows(of)
         names = self._net.select(wrt)
         width = sum(int(np.prod(self._shape(n))) for n in names)
-        needed = 2 * rows.size * width * self.times.dtype.itemsize
+        copies = 1 if np.all(rows >= 0) else 2
+        needed = copies * rows.size * width * self.times.dtype.itemsize
         free = _free_memory()
         if needed > free:
             raise MemoryError(
@@ -304,12 +308,7 @@ class Record:
                 f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer spikes "
                 "or parameters, or take it block by block with jacobian_blocks"
             )
-        flat = rows.reshape(-1)
-        out = np.zeros((flat.size, width), dtype=self.times.dtype)
-        known = flat >= 0
-        out[known] = self._core.jacobian(
-            flat[known], self._codes(names), 0, width, execution(*self._execution)
-        )
+        out = self._columns(rows.reshape(-1), self._codes(names), 0, width)
         return {k: v.reshape(rows.shape + v.shape[1:]) for k, v in self._named(names, out).items()}
 
     def jacobian_blocks(
@@ -333,8 +332,6 @@ class Record:
         if columns < 1:
             raise ValueError(f"columns is {columns}, expected at least 1")
         rows = self._rows(of)
-        flat = rows.reshape(-1)
-        known = flat >= 0
         for name in self._net.select(wrt):
             codes = self._codes((name,))
             width = int(np.prod(self._shape(name)))
@@ -344,13 +341,23 @@ class Record:
                 elements = owner.sparse.order
             for begin in range(0, width, columns):
                 end = min(width, begin + columns)
-                out = np.zeros((flat.size, end - begin), dtype=self.times.dtype)
-                out[known] = self._core.jacobian(
-                    flat[known], codes, begin, end, execution(*self._execution)
-                )
+                out = self._columns(rows.reshape(-1), codes, begin, end)
                 yield name, elements[begin:end], out.reshape(*rows.shape, end - begin)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _columns(
+        self, rows: NDArray[np.int64], codes: list[tuple[int, int, int]], begin: int, end: int
+    ) -> NDArray[Any]:
+        """Columns begin ... end - 1 of the Jacobian; zero where a row is -1."""
+        run = execution(*self._execution)
+        known = rows >= 0
+        if known.all():
+            whole: NDArray[Any] = self._core.jacobian(rows, codes, begin, end, run)
+            return whole
+        out = np.zeros((rows.size, end - begin), dtype=self.times.dtype)
+        out[known] = self._core.jacobian(rows[known], codes, begin, end, run)
+        return out
 
     def _population(self, key: str | Population) -> Population:
         from snnfp.simulate import population_of

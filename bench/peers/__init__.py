@@ -1,0 +1,1 @@
+"""The same work by snnfp and by other packages, in one run."""
