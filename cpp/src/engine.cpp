@@ -1,6 +1,7 @@
 // Which inner loops run here, and the errors and interrupts they raise.
 
 #include "snnfp/detail/engine.hpp"
+#include "snnfp/detail/parallel.hpp"
 
 #include "snnfp/error.hpp"
 #include "snnfp/impl/network.hpp"
@@ -43,6 +44,10 @@ bool Interrupt::check(int worker) {
     }
   }
   return false;
+}
+
+void Watch::look() const {
+  if (interrupt.check(worker)) throw Stopped();
 }
 
 namespace {

@@ -50,6 +50,7 @@ void parallel_for(Size count, int n_threads, const std::function<void(Size, int)
     if (failure.before(i)) continue;
     try {
       work(i, omp_get_thread_num());
+    } catch (const Stopped&) {
     } catch (...) {
       failure.take(i);
     }

@@ -232,13 +232,8 @@ class Network:
         elif isinstance(connectivity, Sparse):
             layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
             shape = (layout.sources.size,)
-        elif isinstance(connectivity, OneToOne):
-            shape = (source.size,)
         else:
-            raise TypeError(
-                f"the connectivity of {name} is {connectivity!r}, expected snnfp.Dense, Sparse or "
-                "OneToOne"
-            )
+            shape = (source.size,)
         index = len(self.projections)
         projection = Projection(
             name, source.name, target_group.name, connectivity.kind, index, shape, layout

@@ -285,7 +285,7 @@ def layers():
             ValueError,
             r"weight has shape \(2,\), expected \(1,\)",
         ),
-        ("dense", TypeError, r"'dense', expected snnfp.Dense, Sparse or OneToOne"),
+        ("dense", TypeError, r"'dense', expected snnfp.Dense\(\.\.\.\), Sparse"),
     ],
 )
 def test_projections(connectivity, error, message):

@@ -22,6 +22,14 @@ class Interrupt {
   std::atomic<bool> stop_{false};
 };
 
+// For loops deep inside: leaves by an exception where the work is to stop.
+struct Watch {
+  Interrupt& interrupt;
+  int worker;
+  // Cheap enough for every few microseconds.
+  void look() const;
+};
+
 // The input spikes of one sample in one group; `first` is the index of the first in the batch.
 template <class Real>
 struct InputSpikes {
@@ -121,18 +129,18 @@ struct EngineTable {
   void (*reverse)(const Plan<Real>&, const SampleInput<Real>* inputs,
                   const SampleSpikes<Real>* spikes, Size samples, const Columns&,
                   const Real* const* cotangents, Real* gradient, Real* const* input_times,
-                  Interrupt&, int worker);
+                  const Watch&);
   Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
-                      const Columns&, const unsigned char* wanted);
+                      const Columns&, const unsigned char* wanted, const Watch&);
   // The columns [begin, end) of block `block` (of column_block columns) of the rows asked for, whose
   // spikes do not decrease.
   void (*rows)(const Program&, Size block, Size begin, Size end, const RowTarget<Real>* targets,
-               Size n_targets, Real* scratch);
+               Size n_targets, Real* scratch, const Watch&);
   // gradient[column] += sum over spikes of cotangents * derivative, for the columns of the block.
   void (*contract)(const Program&, Size block, const Real* cotangents, Real* gradient,
-                   Real* scratch);
+                   Real* scratch, const Watch&);
   // The derivative of every spike along `tangent` (one value a column).
-  void (*along)(const Program&, const Real* tangent, Real* out);
+  void (*along)(const Program&, const Real* tangent, Real* out, const Watch&);
 };
 
 template <class Real>

@@ -12,6 +12,9 @@ namespace snnfp::detail {
 // of threads; calls of higher indices may then be left out.
 void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work);
 
+// Thrown by work that leaves because another call's exception is on its way out.
+struct Stopped {};
+
 // What n_threads == 0 stands for.
 int default_threads();
 // "OpenMP 201511" or "none".

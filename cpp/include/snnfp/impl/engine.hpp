@@ -43,33 +43,34 @@ struct EngineFunctions {
   static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
                       const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
                       const Real* const* cotangents, Real* gradient, Real* const* input_times,
-                      Interrupt& interrupt, int worker) {
+                      const Watch& watch) {
     if (ReverseSweep<Real>::suits(plan, columns)) {
-      ReverseSweep<Real> sweep(plan, columns, gradient, input_times);
-      for (Size s = 0; s < samples && !interrupt.check(worker); ++s)
+      ReverseSweep<Real> sweep(plan, columns, gradient, input_times, watch);
+      for (Size s = 0; s < samples; ++s)
         sweep.run(inputs[s], spikes[s], cotangents[s]);
       return;
     }
-    for (Size s = 0; s < samples && !interrupt.check(worker); ++s)
-      Reverse<Real>(plan, inputs[s], spikes[s], columns, cotangents[s], gradient, input_times)
+    for (Size s = 0; s < samples; ++s)
+      Reverse<Real>(plan, inputs[s], spikes[s], columns, cotangents[s], gradient, input_times, watch)
           .run();
   }
 
   static Program* compile(const Plan<Real>& plan, const SampleInput<Real>& input,
                           const SampleSpikes<Real>& spikes, const Columns& columns,
-                          const unsigned char* wanted) {
+                          const unsigned char* wanted, const Watch& watch) {
     auto program = std::make_unique<ForwardProgram<Real>>();
-    ForwardCompiler<Real>(plan, input, spikes, columns, *program).run(wanted);
+    ForwardCompiler<Real>(plan, input, spikes, columns, *program, watch).run(wanted);
     return program.release();
   }
 
   static void rows(const Program& program, Size block, Size begin, Size end,
-                   const RowTarget<Real>* targets, Size n_targets, Real* scratch) {
+                   const RowTarget<Real>* targets, Size n_targets, Real* scratch,
+                   const Watch& watch) {
     const auto& p = static_cast<const ForwardProgram<Real>&>(program);
     const Size skipped = begin - block * p.width;
     const RowTarget<Real>* next = targets;
     const RowTarget<Real>* const last = targets + n_targets;
-    p.solve(block, scratch, [&](Size k, const Real* row) {
+    p.solve(block, scratch, watch, [&](Size k, const Real* row) {
       for (; next < last && next->spike < k; ++next)
         std::fill(next->to + begin, next->to + end, Real(0));
       for (; next < last && next->spike == k; ++next)
@@ -79,11 +80,11 @@ struct EngineFunctions {
   }
 
   static void contract(const Program& program, Size block, const Real* cotangents, Real* gradient,
-                       Real* scratch) {
+                       Real* scratch, const Watch& watch) {
     const auto& p = static_cast<const ForwardProgram<Real>&>(program);
     constexpr int width = ForwardProgram<Real>::width;
     Real sum[width] = {};
-    p.solve(block, scratch, [&](Size k, const Real* row) {
+    p.solve(block, scratch, watch, [&](Size k, const Real* row) {
       if (cotangents[k] == Real(0)) return;
       for (int c = 0; c < width; ++c) sum[c] = fma(cotangents[k], row[c], sum[c]);
     });
@@ -91,8 +92,8 @@ struct EngineFunctions {
     for (Size c = 0; c < end; ++c) gradient[block * width + c] += sum[c];
   }
 
-  static void along(const Program& program, const Real* tangent, Real* out) {
-    static_cast<const ForwardProgram<Real>&>(program).along(tangent, out);
+  static void along(const Program& program, const Real* tangent, Real* out, const Watch& watch) {
+    static_cast<const ForwardProgram<Real>&>(program).along(tangent, out, watch);
   }
 
   static constexpr EngineTable<Real> table = {simulate, replay, reverse, compile,

@@ -51,7 +51,7 @@ struct ForwardProgram final : Program {
   // `scratch` has room for scratch_size values. `visit(k, row)` sees the rows of needed spikes that
   // depend on the block, in time order.
   template <class Visit>
-  void solve(Size block, Real* scratch, Visit visit) const {
+  void solve(Size block, Real* scratch, const Watch& watch, Visit visit) const {
     const Term<Real>* entry = entries + block_begin[block];
     const Term<Real>* const entries_end = entries + block_begin[block + 1];
     if (entry == entries_end) return;
@@ -61,6 +61,7 @@ struct ForwardProgram final : Program {
     std::memset(active, 0, n_spikes + n_neurons);
     bool both = false;
     for (Size k = entry->at / width; k < n_spikes; ++k) {
+      if (k % 32 == 0) watch.look();
       const SpikeRow& row = rows[k];
       if (!row.needed) continue;
       Real* const t = x + k * width;
@@ -79,7 +80,7 @@ struct ForwardProgram final : Program {
   }
 
   // The derivative of every needed spike along one direction.
-  void along(const Real* tangent, Real* out) const {
+  void along(const Real* tangent, Real* out, const Watch& watch) const {
     Vector<Real> t(n_spikes, Real(0)), s(n_spikes, Real(0));
     for (Size b = 0; b + 1 < Size(block_begin.size()); ++b)
       for (Size e = block_begin[b]; e < block_begin[b + 1]; ++e) {
@@ -90,6 +91,7 @@ struct ForwardProgram final : Program {
     Vector<Real> x(n_spikes + n_neurons, Real(0));
     Real second_t = Real(0), second_s = Real(0);
     for (Size k = 0; k < n_spikes; ++k) {
+      if (k % 256 == 0) watch.look();
       const SpikeRow& row = rows[k];
       Real sum_t = t[k] + (row.second ? second_t : Real(0));
       Real sum_s = s[k] + (row.second ? second_s : Real(0));

@@ -18,13 +18,14 @@ class ForwardCompiler {
  public:
   ForwardCompiler(const Plan<Real>& plan, const SampleInput<Real>& input,
                   const SampleSpikes<Real>& spikes, const Columns& columns,
-                  ForwardProgram<Real>& program)
+                  ForwardProgram<Real>& program, const Watch& watch)
       : plan_(plan),
         input_(input),
         spikes_(spikes),
         columns_(columns),
         index_(plan, spikes),
-        program_(program) {}
+        program_(program),
+        watch_(watch) {}
 
   void run(const unsigned char* wanted) {
     program_.n_spikes = spikes_.count;
@@ -39,6 +40,7 @@ class ForwardCompiler {
     place_.assign(spikes_.count + plan_.n_neurons, -1);
     Size open = -1;  // filled, waiting for a second
     for (Size k = 0; k < spikes_.count; ++k) {
+      if (k % 64 == 0) watch_.look();
       if (!program_.rows[k].needed) continue;
       const bool pair = open >= 0 && program_.rows[open].neuron != program_.rows[k].neuron;
       if (open >= 0 && !pair) write_terms(open, -1);
@@ -70,6 +72,7 @@ class ForwardCompiler {
   // previous spike. Causes come before effects, so one sweep back in time finds them all.
   void mark_needed(const unsigned char* wanted) {
     for (Size k = spikes_.count; k-- > 0;) {
+      if (k % 64 == 0) watch_.look();
       const Id j = spikes_.neurons[k];
       bool needed = wanted == nullptr || wanted[k];
       const Id population = plan_.population_of.data()[j];
@@ -102,6 +105,7 @@ class ForwardCompiler {
     for (Id j = 0; j < plan_.n_neurons; ++j) last[j] = index_.first(j);
     Size volley = 0;
     const auto fan_out = [&](Id q, Id unit, Real sent) {
+      if (volley % 64 == 0) watch_.look();
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
       const Size end = p.row_end(unit);
       for (Size m = p.row_begin(unit); m < end; ++m) {
@@ -459,6 +463,7 @@ class ForwardCompiler {
   // Of one spike's arrivals.
   Vector<Real> time_, weight_, t_, s_, t_weight_, s_weight_;
   Vector<Size> sender_, weight_column_;
+  const Watch& watch_;
 };
 
 SNNFP_ISA_END

@@ -84,10 +84,12 @@ class Scratch {
 
 template <class Real>
 std::unique_ptr<Program> compile(const Record<Real>& record, Size sample, const Columns& columns,
-                                 const unsigned char* wanted, const EngineTable<Real>& engine) {
+                                 const unsigned char* wanted, const EngineTable<Real>& engine,
+                                 const Watch& watch) {
   const SampleView<Real> view(record, sample);
   return std::unique_ptr<Program>(engine.compile(*record.plan, view.get(),
-                                                 sample_spikes(record, sample), columns, wanted));
+                                                 sample_spikes(record, sample), columns, wanted,
+                                                 watch));
 }
 
 }  // namespace detail
@@ -159,7 +161,7 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
       wanted.push_back(cotangents.data + record.offsets[s]);
     }
     engine.reverse(*record.plan, inputs.data(), spikes.data(), Size(inputs.size()), map.get(),
-                   wanted.data(), share, input_times.data(), interrupt, worker);
+                   wanted.data(), share, input_times.data(), {interrupt, worker});
   });
   const Size chunk = 4096;
   if (blocks > 1)
@@ -184,8 +186,8 @@ std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& 
   detail::Interrupt interrupt(options.poll);
   detail::parallel_for(record.samples(), options.n_threads, [&](Size s, int worker) {
     if (interrupt.check(worker)) return;
-    const auto program = detail::compile(record, s, map.get(), nullptr, engine);
-    engine.along(*program, tangents.data, out.data() + record.offsets[s]);
+    const auto program = detail::compile(record, s, map.get(), nullptr, engine, {interrupt, worker});
+    engine.along(*program, tangents.data, out.data() + record.offsets[s], {interrupt, worker});
   });
   return out;
 }
@@ -225,13 +227,13 @@ void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vect
     }
     std::stable_sort(targets.begin(), targets.end(),
                      [](const auto& a, const auto& b) { return a.spike < b.spike; });
-    const auto program = detail::compile(record, s, map.get(), wanted.data(), engine);
+    const auto program = detail::compile(record, s, map.get(), wanted.data(), engine, {interrupt, 0});
     detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
       if (interrupt.check(worker)) return;
       const Size block = first_block + b;
       engine.rows(*program, block, std::max(begin, block * width),
                   std::min(end, (block + 1) * width), targets.data(), Size(targets.size()),
-                  scratch.get(worker, *program));
+                  scratch.get(worker, *program), {interrupt, worker});
     });
   }
 }
@@ -259,13 +261,15 @@ std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> 
       const Size begin = record.offsets[first + k], end = record.offsets[first + k + 1];
       std::vector<unsigned char> wanted(static_cast<std::size_t>(end - begin));
       for (Size q = begin; q < end; ++q) wanted[q - begin] = cotangents[q] != Real(0);
-      programs[k] = detail::compile(record, first + k, map.get(), wanted.data(), engine);
+      programs[k] = detail::compile(record, first + k, map.get(), wanted.data(), engine,
+                                    {interrupt, worker});
     });
     detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
       for (Size k = 0; k < count; ++k) {
         if (interrupt.check(worker)) return;
         engine.contract(*programs[k], b, cotangents.data + record.offsets[first + k],
-                        gradient.data(), scratch.get(worker, *programs[k]));
+                        gradient.data(), scratch.get(worker, *programs[k]),
+                        {interrupt, worker});
       }
     });
   }

@@ -37,13 +37,15 @@ template <class Real>
 class Reverse {
  public:
   Reverse(const Plan<Real>& plan, const SampleInput<Real>& input, const SampleSpikes<Real>& spikes,
-          const Columns& columns, const Real* cotangents, Real* gradient, Real* const* input_times)
+          const Columns& columns, const Real* cotangents, Real* gradient, Real* const* input_times,
+          const Watch& watch)
       : plan_(plan),
         input_(input),
         spikes_(spikes),
         columns_(columns),
         gradient_(gradient),
         input_times_(input_times),
+        watch_(watch),
         index_(plan, spikes),
         mu_(cotangents, cotangents + spikes.count),
         lv_(spikes.count, Real(0)),
@@ -67,6 +69,7 @@ class Reverse {
 
   void run() {
     for (Size k = spikes_.count; k-- > 0;) {
+      if (k % 64 == 0) watch_.look();
       const Id j = spikes_.neurons[k];
       const Id population = plan_.population_of.data()[j];
       const Id unit = j - plan_.population_offsets.data()[population];
@@ -77,6 +80,7 @@ class Reverse {
     for (std::size_t g = 0; g < plan_.from_input.size(); ++g) {
       const InputSpikes<Real>& in = input_.groups[g];
       for (Size k = in.count; k-- > 0;) {
+        if (k % 64 == 0) watch_.look();
         Real mu = Real(0);
         for (const Id p : plan_.from_input.data()[g])
           mu += pull(plan_.projections.data()[p], in.units[k], in.times[k]);
@@ -314,6 +318,7 @@ class Reverse {
   const Columns& columns_;
   Real* gradient_;
   Real* const* input_times_;
+  const Watch& watch_;
   const SpikeIndex<Real> index_;
   Vector<Real> mu_;
   Vector<Real> lv_;          // lV just before each spike

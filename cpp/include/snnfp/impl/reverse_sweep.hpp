@@ -27,11 +27,12 @@ class ReverseSweep {
   }
 
   ReverseSweep(const Plan<Real>& plan, const Columns& columns, Real* gradient,
-               Real* const* input_times)
+               Real* const* input_times, const Watch& watch)
       : plan_(plan),
         columns_(columns),
         gradient_(gradient),
         input_times_(input_times),
+        watch_(watch),
         own_lv_(plan.n_neurons),
         own_li_(plan.n_neurons),
         last_event_(plan.n_neurons, -1) {
@@ -42,6 +43,7 @@ class ReverseSweep {
   // Adds one sample's share to the gradient.
   void run(const SampleInput<Real>& input, const SampleSpikes<Real>& spikes,
            const Real* cotangents) {
+    watch_.look();
     input_ = &input;
     spikes_ = spikes;
     mu_.assign(cotangents, cotangents + spikes.count);
@@ -152,6 +154,7 @@ class ReverseSweep {
       state.next_event = event_begin_[*p];
     }
     for (Size a = static_cast<Size>(arrivals_.size()); a-- > 0;) {
+      if (a % 64 == 0) watch_.look();
       const Incoming& in = arrivals_[a];
       PopulationState& p = populations_[plan_.projections.data()[in.projection].target_population];
       const Size from = p.next_event;
@@ -399,6 +402,7 @@ class ReverseSweep {
   const Columns& columns_;
   Real* gradient_;
   Real* const* input_times_;
+  const Watch& watch_;
   const SampleInput<Real>* input_ = nullptr;
   SampleSpikes<Real> spikes_;
   Vector<Real> mu_;
