@@ -118,6 +118,57 @@ TEST_CASE("the reverse sweep of dense graphs gives what the general adjoint give
   }
 }
 
+TEST_CASE("large input weights, which the adjoint leaves for a second pass") {
+  using namespace snnfp;
+  std::mt19937 random(3);
+  const auto many = [&](Size n, double a, double b) {
+    std::vector<double> x;
+    for (Size k = 0; k < n; ++k) x.push_back(std::uniform_real_distribution<double>(a, b)(random));
+    return x;
+  };
+  for (const double refractory : {0.0, 0.4}) {
+    const Id n_in = 60, n = 203;
+    Network<double> net;
+    Lif<double> lif;
+    lif.tau_mem = many(n, 1, 4);
+    lif.t_refractory = refractory;
+    lif.bias = 0.05;
+    const auto x = net.add_input("x", n_in);
+    const auto a = net.add_population("a", n, lif);
+    const auto b = net.add_population("b", 4, {});
+    net.connect_dense(x, a, many(n_in * n, -0.1, 0.4), 0.1);
+    net.connect_dense(a, a, many(n * n, -0.02, 0.02), 0.3);
+    net.connect_dense(a, b, many(n * 4, 0, 0.05));
+    std::vector<double> times = many(2 * n_in, 0, 5);
+    std::sort(times.begin(), times.begin() + n_in);
+    std::sort(times.begin() + n_in, times.end());
+    std::vector<Id> units;
+    for (int k = 0; k < 2 * n_in; ++k) units.push_back(static_cast<Id>(random() % n_in));
+    SimulateOptions<double> options;
+    options.until = 8;
+    const auto record = simulate(net, {{times, units, {0, n_in, 2 * n_in}}}, options);
+    REQUIRE(record.spikes() > 500);
+    const auto u = normal(record.spikes(), 4);
+    const std::vector<Parameter> wrt{{Parameter::Kind::weight, 2},
+                                     {Parameter::Kind::weight, 0},
+                                     {Parameter::Kind::neuron, 0, NeuronParameter::bias},
+                                     {Parameter::Kind::weight, 1}};
+    std::vector<Parameter> general = wrt;
+    general.push_back({Parameter::Kind::neuron, 0, NeuronParameter::tau_mem});
+    const auto swept = vjp<double>(record, u, wrt), plain = vjp<double>(record, u, general);
+    const double scale = largest(swept);
+    for (std::size_t k = 0; k < swept.size(); ++k)
+      REQUIRE(std::abs(swept[k] - plain[k]) <= 1e-12 * scale);
+    for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      for (int n_threads : {1, 2, 3, 8}) {
+        ExecutionOptions e;
+        e.isa = isa;
+        e.n_threads = n_threads;
+        CHECK(vjp<double>(record, u, wrt, e) == swept);
+      }
+  }
+}
+
 TEST_CASE("every instruction set and thread count gives the same gradient bits") {
   const RandomCase c = random_case(7, true, 9);
   SimulateOptions<double> options;

@@ -95,6 +95,12 @@ struct Columns {
   const Size* delay;       // [projections]
   const Size* input_time;  // [groups]
   const unsigned char* neuron_shared;  // [populations * 7] one value for the population
+  // [projections] 1: from an input, large, and wanted for its weights only: `reverse` leaves it to
+  // `reverse_weights`.
+  const unsigned char* later;
+  // Whether the reverse sweep takes the graph: every projection dense with one delay, and no
+  // derivative by a time constant, which needs what each arrival adds on its own.
+  bool sweep;
   Size count;
 };
 
@@ -129,7 +135,13 @@ struct EngineTable {
   void (*reverse)(const Plan<Real>&, const SampleInput<Real>* inputs,
                   const SampleSpikes<Real>* spikes, Size samples, const Columns&,
                   const Real* const* cotangents, Real* gradient, Real* const* input_times,
-                  const Watch&);
+                  Real* const* voltage_adjoints, const Watch&);
+  // Adds a few samples' derivatives by the weights left for later, to the neurons [begin, end) of a
+  // population. `voltage_adjoints` are those that `reverse` wrote, one a spike.
+  void (*reverse_weights)(const Plan<Real>&, const SampleInput<Real>* inputs,
+                          const SampleSpikes<Real>* spikes, Size samples, const Columns&,
+                          const Real* const* voltage_adjoints, Id population, Id begin, Id end,
+                          Real* gradient, const Watch&);
   Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                       const Columns&, const unsigned char* wanted, const Watch&);
   // The columns [begin, end) of block `block` (of column_block columns) of the rows asked for, whose

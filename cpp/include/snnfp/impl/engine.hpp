@@ -43,16 +43,26 @@ struct EngineFunctions {
   static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
                       const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
                       const Real* const* cotangents, Real* gradient, Real* const* input_times,
-                      const Watch& watch) {
-    if (ReverseSweep<Real>::suits(plan, columns)) {
+                      Real* const* voltage_adjoints, const Watch& watch) {
+    if (columns.sweep) {
       ReverseSweep<Real> sweep(plan, columns, gradient, input_times, watch);
       for (Size s = 0; s < samples; ++s)
-        sweep.run(inputs[s], spikes[s], cotangents[s]);
+        sweep.run(inputs[s], spikes[s], cotangents[s], voltage_adjoints[s]);
       return;
     }
     for (Size s = 0; s < samples; ++s)
       Reverse<Real>(plan, inputs[s], spikes[s], columns, cotangents[s], gradient, input_times, watch)
           .run();
+  }
+
+  static void reverse_weights(const Plan<Real>& plan, const SampleInput<Real>* inputs,
+                              const SampleSpikes<Real>* spikes, Size samples,
+                              const Columns& columns, const Real* const* voltage_adjoints,
+                              Id population, Id begin, Id end, Real* gradient,
+                              const Watch& watch) {
+    ReverseSweep<Real> sweep(plan, columns, gradient, nullptr, watch);
+    for (Size s = 0; s < samples; ++s)
+      sweep.run_weights(inputs[s], spikes[s], voltage_adjoints[s], population, begin, end);
   }
 
   static Program* compile(const Plan<Real>& plan, const SampleInput<Real>& input,
@@ -96,8 +106,8 @@ struct EngineFunctions {
     static_cast<const ForwardProgram<Real>&>(program).along(tangent, out, watch);
   }
 
-  static constexpr EngineTable<Real> table = {simulate, replay, reverse, compile,
-                                              rows,     contract, along};
+  static constexpr EngineTable<Real> table = {simulate, replay, reverse, reverse_weights,
+                                              compile,  rows,   contract, along};
 };
 
 SNNFP_ISA_END

@@ -21,7 +21,8 @@ class ColumnMap {
         weight_(record.network.projections().size(), -1),
         delay_(weight_),
         input_time_(record.input.size(), -1),
-        shared_(neuron_.size(), 1) {
+        shared_(neuron_.size(), 1),
+        later_(weight_.size(), 0) {
     const auto& populations = record.network.populations();
     for (std::size_t p = 0; p < populations.size(); ++p)
       for (int q = 0; q < n_neuron_parameters; ++q)
@@ -42,14 +43,26 @@ class ColumnMap {
       *slot = layout.offsets[k];
     }
     columns_ = {neuron_.data(),     weight_.data(), delay_.data(),
-                input_time_.data(), shared_.data(), layout.size()};
+                input_time_.data(), shared_.data(), later_.data(), sweeps(record), layout.size()};
   }
   ColumnMap(const ColumnMap&) = delete;
   const Columns& get() const { return columns_; }
+  void leave_for_later(Size projection) { later_[projection] = 1; }
 
  private:
+  bool sweeps(const Record<Real>& record) const {
+    for (const ProjectionPlan<Real>& p : record.plan->projections)
+      if (p.connectivity != Connectivity::dense || !p.shared_delay) return false;
+    for (std::size_t at = 0; at < neuron_.size(); ++at) {
+      const auto p = NeuronParameter(at % n_neuron_parameters);
+      if (neuron_[at] >= 0 && (p == NeuronParameter::tau_mem || p == NeuronParameter::tau_syn))
+        return false;
+    }
+    return true;
+  }
+
   std::vector<Size> neuron_, weight_, delay_, input_time_;
-  std::vector<unsigned char> shared_;
+  std::vector<unsigned char> shared_, later_;
   Columns columns_;
 };
 
@@ -90,6 +103,120 @@ std::unique_ptr<Program> compile(const Record<Real>& record, Size sample, const 
   return std::unique_ptr<Program>(engine.compile(*record.plan, view.get(),
                                                  sample_spikes(record, sample), columns, wanted,
                                                  watch));
+}
+
+// Which projections' weights the second pass of vjp is for: from an input, wanted, large, and with
+// nothing else to be had from their arrivals; only where the sweep takes the graph.
+template <class Real>
+std::vector<unsigned char> weights_for_later(const Plan<Real>& plan, const Columns& columns) {
+  std::vector<unsigned char> later(plan.projections.size(), 0);
+  if (!columns.sweep) return later;
+  for (const ProjectionPlan<Real>& p : plan.projections)
+    later[p.index] = p.from_input >= 0 && columns.weight[p.index] >= 0 &&
+                     columns.delay[p.index] < 0 && columns.input_time[p.from_input] < 0 &&
+                     p.synapses() >= 8192;
+  return later;
+}
+
+// All samples of a record as the inner loops read them.
+template <class Real>
+struct Batch {
+  std::vector<SampleView<Real>> views;
+  std::vector<SampleInput<Real>> inputs;
+  std::vector<SampleSpikes<Real>> spikes;
+
+  explicit Batch(const Record<Real>& record) {
+    views.reserve(static_cast<std::size_t>(record.samples()));
+    for (Size s = 0; s < record.samples(); ++s) {
+      views.emplace_back(record, s);
+      inputs.push_back(views.back().get());
+      spikes.push_back(sample_spikes(record, s));
+    }
+  }
+};
+
+// The first pass of vjp: blocks of samples side by side, their shares added up in order.
+// `result(column)` is where a column belongs.
+template <class Real, class Result>
+void reverse_samples(const Record<Real>& record, const Batch<Real>& batch,
+                     Span<const Real> cotangents, const Columns& columns,
+                     const ExecutionOptions& options, Interrupt& interrupt,
+                     std::vector<Real>& voltage_adjoint, Result result) {
+  const auto& engine = engine_table<Real>(options.isa);
+  const Size samples = record.samples(), blocks = sample_blocks(samples, columns.count);
+  std::vector<std::vector<Real>> shares(static_cast<std::size_t>(blocks));
+  std::vector<Real> input_times;
+  std::vector<Size> input_first;
+  for (const SpikeBatch<Real>& b : record.input) {
+    const std::size_t g = input_first.size();
+    input_first.push_back(static_cast<Size>(input_times.size()));
+    if (columns.input_time[g] >= 0) input_times.resize(input_times.size() + b.times.size());
+  }
+  std::vector<Real*> input_to;
+  for (std::size_t g = 0; g < input_first.size(); ++g)
+    input_to.push_back(columns.input_time[g] < 0 ? nullptr : input_times.data() + input_first[g]);
+  parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
+    shares[b].assign(static_cast<std::size_t>(columns.count), Real(0));
+    const Size begin = samples * b / blocks, count = samples * (b + 1) / blocks - begin;
+    std::vector<const Real*> wanted;
+    std::vector<Real*> adjoints;
+    for (Size s = begin; s < begin + count; ++s) {
+      wanted.push_back(cotangents.data + record.offsets[s]);
+      adjoints.push_back(voltage_adjoint.empty() ? nullptr
+                                                 : voltage_adjoint.data() + record.offsets[s]);
+    }
+    engine.reverse(*record.plan, batch.inputs.data() + begin, batch.spikes.data() + begin, count,
+                   columns, wanted.data(), shares[b].data(), input_to.data(), adjoints.data(),
+                   {interrupt, worker});
+  });
+  const Size chunk = 4096;
+  parallel_for((columns.count + chunk - 1) / chunk, options.n_threads, [&](Size c, int) {
+    for (Size k = c * chunk; k < std::min(columns.count, (c + 1) * chunk); ++k) {
+      Real sum = shares[0][k];
+      for (Size b = 1; b < blocks; ++b) sum += shares[b][k];
+      result(k) = sum;
+    }
+  });
+  for (std::size_t g = 0; g < input_to.size(); ++g)
+    if (input_to[g])
+      for (Size k = 0; k < record.input[g].times.size(); ++k)
+        result(columns.input_time[g] + k) = input_to[g][k];
+}
+
+// The second pass of vjp: pieces of the matrices left for later side by side, each through all
+// samples in order.
+template <class Real>
+void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const Columns& columns,
+                   const std::vector<unsigned char>& later, const ExecutionOptions& options,
+                   Interrupt& interrupt, const std::vector<Real>& voltage_adjoint,
+                   Real* gradient) {
+  if (voltage_adjoint.empty()) return;
+  const auto& engine = engine_table<Real>(options.isa);
+  std::vector<const Real*> adjoints;
+  for (Size s = 0; s < record.samples(); ++s)
+    adjoints.push_back(voltage_adjoint.data() + record.offsets[s]);
+  Columns only = columns;
+  only.later = later.data();
+  struct Piece {
+    Id population, begin, end;
+  };
+  std::vector<Piece> pieces;
+  const Id threads = options.n_threads > 0 ? options.n_threads : default_threads();
+  for (std::size_t p = 0; p + 1 < record.population_offsets.size(); ++p) {
+    const auto& into = record.plan->into_population[p];
+    if (std::none_of(into.begin(), into.end(), [&](Id q) { return later[q]; })) continue;
+    // Whole vectors, few enough that a piece of the matrix stays in cache.
+    const Id size = record.population_offsets[p + 1] - record.population_offsets[p];
+    const Id width = std::clamp<Id>(size / (2 * threads) / 16 * 16, 16, 96);
+    for (Id begin = 0; begin < size; begin += width)
+      pieces.push_back({Id(p), begin, std::min(size, begin + width)});
+  }
+  parallel_for(Size(pieces.size()), options.n_threads, [&](Size k, int worker) {
+    const Piece& piece = pieces[k];
+    engine.reverse_weights(*record.plan, batch.inputs.data(), batch.spikes.data(),
+                           record.samples(), only, adjoints.data(), piece.population,
+                           piece.begin, piece.end, gradient, {interrupt, worker});
+  });
 }
 
 }  // namespace detail
@@ -134,43 +261,38 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
                       const std::vector<Parameter>& wrt, const ExecutionOptions& options) {
   detail::check_cotangents(record, cotangents);
   const Layout columns = layout(record, wrt);
-  const detail::ColumnMap<Real> map(record, columns);
-  const auto& engine = detail::engine_table<Real>(options.isa);
+  const detail::ColumnMap<Real> all(record, columns);
+  const auto& plan = *record.plan;
   std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
-  std::vector<Real*> input_times;
-  for (std::size_t g = 0; g < record.input.size(); ++g)
-    input_times.push_back(map.get().input_time[g] < 0 ? nullptr
-                                                      : gradient.data() + map.get().input_time[g]);
 
-  const Size samples = record.samples();
-  const Size blocks = detail::sample_blocks(samples, columns.size());
-  std::vector<std::vector<Real>> shares(static_cast<std::size_t>(blocks));
-  detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
-    // The first block adds to the result itself.
-    if (b > 0) shares[b].assign(gradient.size(), Real(0));
-    Real* share = b > 0 ? shares[b].data() : gradient.data();
-    std::vector<detail::SampleView<Real>> views;
-    std::vector<detail::SampleInput<Real>> inputs;
-    std::vector<detail::SampleSpikes<Real>> spikes;
-    std::vector<const Real*> wanted;
-    for (Size s = samples * b / blocks; s < samples * (b + 1) / blocks; ++s) {
-      views.emplace_back(record, s);
-      inputs.push_back(views.back().get());
-      spikes.push_back(detail::sample_spikes(record, s));
-      wanted.push_back(cotangents.data + record.offsets[s]);
+  // Large weight matrices from inputs are left for a second pass: nothing depends on it, so it goes
+  // over pieces of the matrix that stay in cache, and straight into the result.
+  const std::vector<unsigned char> later = detail::weights_for_later(plan, all.get());
+  std::vector<Parameter> now;
+  std::vector<std::size_t> place;  // of each in wrt
+  for (std::size_t k = 0; k < wrt.size(); ++k)
+    if (wrt[k].kind != Parameter::Kind::weight || !later[wrt[k].index]) {
+      now.push_back(wrt[k]);
+      place.push_back(k);
     }
-    engine.reverse(*record.plan, inputs.data(), spikes.data(), Size(inputs.size()), map.get(),
-                   wanted.data(), share, input_times.data(), {interrupt, worker});
-  });
-  const Size chunk = 4096;
-  if (blocks > 1)
-    detail::parallel_for((columns.size() + chunk - 1) / chunk, options.n_threads,
-                         [&](Size c, int) {
-                           const Size end = std::min(columns.size(), (c + 1) * chunk);
-                           for (Size b = 1; b < blocks; ++b)
-                             for (Size k = c * chunk; k < end; ++k) gradient[k] += shares[b][k];
-                         });
+  const Layout layout_now = layout(record, now);
+  detail::ColumnMap<Real> map(record, layout_now);
+  for (std::size_t q = 0; q < later.size(); ++q)
+    if (later[q]) map.leave_for_later(Size(q));
+
+  const detail::Batch<Real> batch(record);
+  std::vector<Real> voltage_adjoint(
+      std::count(later.begin(), later.end(), 1) ? record.times.size() : 0);
+  detail::Interrupt interrupt(options.poll);
+  detail::reverse_samples(record, batch, cotangents, map.get(), options, interrupt,
+                          voltage_adjoint, [&](Size column) -> Real& {
+                            std::size_t k = 0;
+                            while (layout_now.offsets[k + 1] <= column) ++k;
+                            return gradient[columns.offsets[place[k]] + column -
+                                            layout_now.offsets[k]];
+                          });
+  detail::reverse_later(record, batch, all.get(), later, options, interrupt, voltage_adjoint,
+                        gradient.data());
   return gradient;
 }
 

@@ -15,17 +15,6 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class ReverseSweep {
  public:
-  // Whether every projection is dense with one delay, and no derivative by a time constant is asked
-  // for: that needs what each arrival adds on its own.
-  static bool suits(const Plan<Real>& plan, const Columns& columns) {
-    for (const ProjectionPlan<Real>& p : plan.projections)
-      if (p.connectivity != Connectivity::dense || !p.shared_delay) return false;
-    for (std::size_t q = 0; q + 1 < plan.population_offsets.size(); ++q)
-      for (const NeuronParameter p : {NeuronParameter::tau_mem, NeuronParameter::tau_syn})
-        if (columns.neuron[q * n_neuron_parameters + int(p)] >= 0) return false;
-    return true;
-  }
-
   ReverseSweep(const Plan<Real>& plan, const Columns& columns, Real* gradient,
                Real* const* input_times, const Watch& watch)
       : plan_(plan),
@@ -40,16 +29,11 @@ class ReverseSweep {
     for (Id p = 0; p < n_populations; ++p) populations_.emplace_back(plan, columns, p);
   }
 
-  // Adds one sample's share to the gradient.
+  // Adds one sample's share to the gradient. `voltage_adjoint` gets lV just before each spike.
   void run(const SampleInput<Real>& input, const SampleSpikes<Real>& spikes,
-           const Real* cotangents) {
-    watch_.look();
-    input_ = &input;
-    spikes_ = spikes;
+           const Real* cotangents, Real* voltage_adjoint) {
+    begin(input, spikes, voltage_adjoint);
     mu_.assign(cotangents, cotangents + spikes.count);
-    for (PopulationState& p : populations_) p.spikes.clear();
-    for (Size k = 0; k < spikes.count; ++k)
-      populations_[plan_.population_of.data()[spikes.neurons[k]]].spikes.push_back(k);
     for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
       if (input_times_[g]) std::fill_n(input_times_[g] + input.groups[g].first, input.groups[g].count, Real(0));
     for (std::size_t c = plan_.component_offsets.size() - 1; c-- > 0;)
@@ -57,11 +41,26 @@ class ReverseSweep {
                     plan_.components.data() + plan_.component_offsets.data()[c + 1]);
   }
 
+  // Only what `run` left out: the weights of projections from inputs, `later` in the columns, to the
+  // neurons [begin, end) of one population, whose spikes' lV is known from there.
+  void run_weights(const SampleInput<Real>& input, const SampleSpikes<Real>& spikes,
+                   const Real* voltage_adjoint, Id population, Id lane_begin, Id lane_end) {
+    PopulationState& p = populations_[population];
+    const Id first = plan_.population_offsets.data()[population];
+    if (p.first != first + lane_begin || p.size != lane_end - lane_begin)
+      p.take(plan_.neurons, first + lane_begin, lane_end - lane_begin);
+    known_ = voltage_adjoint;
+    begin(input, spikes, nullptr);
+    run_component(&population, &population + 1);
+  }
+
  private:
   using P = Pack<Real>;
 
+  // The neurons of a population, or some of them.
   struct PopulationState {
     Id first, size;
+    Id row_shift = 0;  // where they begin in the population
     bool identical = true, uniform = true;
     bool flights = false;  // derivatives by what acts along a free flight: bias, capacitance
     Vector<Size> spikes;   // of the sample, in time order
@@ -69,20 +68,27 @@ class ReverseSweep {
     Real now = never<Real>;
     Size next_event = 0;  // of the staged ones
 
-    PopulationState(const Plan<Real>& plan, const Columns& columns, Id p)
-        : first(plan.population_offsets.data()[p]),
-          size(plan.population_offsets.data()[p + 1] - first),
-          lv(padded<Real>(size)),
-          li(lv) {
-      const NeuronConstants<Real>& c = plan.neurons;
-      for (Id j = first; j < first + size; ++j) {
-        uniform &= c.alpha.data()[j] == c.alpha.data()[first] && c.beta.data()[j] == c.beta.data()[first];
-        identical &= uniform && c.inv_c.data()[j] == c.inv_c.data()[first];
-      }
+    PopulationState(const Plan<Real>& plan, const Columns& columns, Id p) : first(0), size(0) {
+      const Id begin = plan.population_offsets.data()[p];
+      take(plan.neurons, begin, plan.population_offsets.data()[p + 1] - begin);
+      row_shift = 0;
       const auto wanted = [&](NeuronParameter q) {
         return columns.neuron[p * n_neuron_parameters + int(q)] >= 0;
       };
       flights = wanted(NeuronParameter::bias) || wanted(NeuronParameter::capacitance);
+    }
+
+    void take(const NeuronConstants<Real>& c, Id begin, Id count) {
+      row_shift += begin - first;
+      first = begin;
+      size = count;
+      lv.assign(padded<Real>(size), Real(0));
+      li = lv;
+      uniform = identical = true;
+      for (Id j = first; j < first + size; ++j) {
+        uniform &= c.alpha.data()[j] == c.alpha.data()[first] && c.beta.data()[j] == c.beta.data()[first];
+        identical &= uniform && c.inv_c.data()[j] == c.inv_c.data()[first];
+      }
     }
   };
 
@@ -137,6 +143,20 @@ class ReverseSweep {
     }
   };
 
+  void begin(const SampleInput<Real>& input, const SampleSpikes<Real>& spikes,
+             Real* voltage_adjoint) {
+    watch_.look();
+    input_ = &input;
+    spikes_ = spikes;
+    voltage_adjoint_ = voltage_adjoint;
+    for (PopulationState& p : populations_) p.spikes.clear();
+    for (Size k = 0; k < spikes.count; ++k) {
+      const Id j = spikes.neurons[k];
+      PopulationState& p = populations_[plan_.population_of.data()[j]];
+      if (j >= p.first && j < p.first + p.size) p.spikes.push_back(k);
+    }
+  }
+
   void run_component(const Id* begin, const Id* end) {
     arrivals_.clear();
     events_.clear();
@@ -173,11 +193,13 @@ class ReverseSweep {
 
   void collect_arrivals(Id population) {
     for (const Id q : plan_.into_population.data()[population]) {
+      if (bool(columns_.later[q]) != (known_ != nullptr)) continue;
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
       const Real delay = p.delay[0];
       const auto keep = [&](Id unit, Real time, Size sender) {
         // A row of zeros is no reason to leave its own derivative out.
-        arrivals_.push_back({time + delay, sender, q, p.row_begin(unit), 0});
+        arrivals_.push_back(
+            {time + delay, sender, q, p.row_begin(unit) + populations_[population].row_shift, 0});
       };
       if (p.from_input >= 0) {
         const InputSpikes<Real>& in = input_->groups[p.from_input];
@@ -199,23 +221,27 @@ class ReverseSweep {
       event_end_.resize(populations_.size());
     }
     event_begin_[population] = begin;
+    const Real* refractory = plan_.neurons.t_refractory.data();
+    for (Size m = static_cast<Size>(p.spikes.size()); m-- > 0;) {
+      const Size k = p.spikes[m];
+      const Real release = spikes_.times[k] + refractory[spikes_.neurons[k]];
+      // Arrivals at the moment of a release come before it.
+      if (release > spikes_.times[k])
+        events_.push_back(
+            {std::nextafter(release, never<Real>), release, k, true, false, true, true});
+    }
+    const Size middle = static_cast<Size>(events_.size());
     for (Size m = static_cast<Size>(p.spikes.size()); m-- > 0;) {
       const Size k = p.spikes[m];
       const Real time = spikes_.times[k];
-      const Real refractory = plan_.neurons.t_refractory.data()[spikes_.neurons[k]];
-      if (refractory > Real(0)) {
-        // Arrivals at the moment of the release come before it.
-        const Real release = time + refractory;
-        events_.push_back(
-            {std::nextafter(release, never<Real>), release, k, true, false, true, true});
-        events_.push_back({time, time, k, false, true, true, true});
-      } else {
-        events_.push_back({time, time, k, true, true, true, true});
-      }
+      const bool releases = !(time + refractory[spikes_.neurons[k]] > time);
+      events_.push_back({time, time, k, releases, true, true, true});
     }
     const auto later = [](const Event& a, const Event& b) { return a.key > b.key; };
-    if (!std::is_sorted(events_.begin() + begin, events_.end(), later))
-      std::stable_sort(events_.begin() + begin, events_.end(), later);
+    if (!std::is_sorted(events_.begin() + begin, events_.begin() + middle, later))
+      std::stable_sort(events_.begin() + begin, events_.begin() + middle, later);
+    if (middle > begin)
+      std::inplace_merge(events_.begin() + begin, events_.begin() + middle, events_.end(), later);
     event_end_[population] = static_cast<Size>(events_.size());
   }
 
@@ -285,7 +311,13 @@ class ReverseSweep {
     li = fma(exps_.kappa[x] * inv_c, lv, exps_.syn[x] * li);
     lv = exps_.mem[x] * lv;
     const Id population = plan_.population_of.data()[j];
-    if (e.releases) {
+    if (known_) {
+      lv = e.spikes ? known_[k] : Real(0);
+      own_lv_[j] = lv;
+      own_li_[j] = li;
+      return;
+    }
+    if (e.releases && lv != Real(0)) {
       const Real slope_after =
           slope(Membrane<Real>{plan_.neurons.v_reset.data()[j], spikes_.release_currents[k]},
                 Neuron<Real>(plan_.neurons, j));
@@ -298,6 +330,7 @@ class ReverseSweep {
       const Real scaled = mu_[k] / spikes_.slopes[k];
       add(j, population, NeuronParameter::threshold, scaled);
       lv = -scaled;
+      if (voltage_adjoint_) voltage_adjoint_[k] = lv;
       if (p.flights) flight(k, j, population, lv);
     }
     own_lv_[j] = lv;
@@ -335,7 +368,7 @@ class ReverseSweep {
                     ? gradient_ + columns_.weight[in.projection] + in.row
                     : nullptr;
     const bool timed = in.sender >= 0 || columns_.delay[in.projection] >= 0 ||
-                       (q.from_input >= 0 && input_times_[q.from_input]);
+                       (q.from_input >= 0 && input_times_ && input_times_[q.from_input]);
     const Size whole = p.size / lane_width<Real> * lane_width<Real>;
     if (out) {
       for (Size j = 0; j < whole; j += P::width)
@@ -405,6 +438,8 @@ class ReverseSweep {
   const Watch& watch_;
   const SampleInput<Real>* input_ = nullptr;
   SampleSpikes<Real> spikes_;
+  Real* voltage_adjoint_ = nullptr;
+  const Real* known_ = nullptr;
   Vector<Real> mu_;
   Vector<PopulationState> populations_;
   Vector<Incoming> arrivals_;
