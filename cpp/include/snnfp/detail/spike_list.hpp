@@ -20,6 +20,7 @@ template <class Real>
 class SpikeList {
  public:
   void clear() { spikes_.clear(); }
+  void reserve(Size n) { spikes_.reserve(static_cast<std::size_t>(n)); }
   void push_back(Real time, Id neuron, Real slope) {
     spikes_.push_back({time, slope, Real(0), neuron});
   }

@@ -65,6 +65,7 @@ class ReverseSweep {
     bool flights = false;  // derivatives by what acts along a free flight: bias, capacitance
     Vector<Size> spikes;   // of the sample, in time order
     Vector<Real> lv, li;   // the adjoint of all neurons at the last arrival seen
+    bool alive = false;    // some of it is not 0
     Real now = never<Real>;
     Size next_event = 0;  // of the staged ones
 
@@ -172,6 +173,7 @@ class ReverseSweep {
       std::fill(state.lv.begin(), state.lv.end(), Real(0));
       std::fill(state.li.begin(), state.li.end(), Real(0));
       state.next_event = event_begin_[*p];
+      state.alive = false;
     }
     for (Size a = static_cast<Size>(arrivals_.size()); a-- > 0;) {
       if (a % 64 == 0) watch_.look();
@@ -179,10 +181,11 @@ class ReverseSweep {
       PopulationState& p = populations_[plan_.projections.data()[in.projection].target_population];
       const Size from = p.next_event;
       for (Size m = from; m < in.events_end; ++m) pass(p, m);
+      p.next_event = in.events_end;
+      if (!p.alive) continue;
       move(p, a);
       for (Size m = from; m < in.events_end; ++m)
         if (events_[m].last) rejoin(p, m);
-      p.next_event = in.events_end;
       arrive(p, in);
     }
     for (const Id* q = begin; q != end; ++q) {
@@ -212,10 +215,31 @@ class ReverseSweep {
     }
   }
 
+  // Leaves out the spikes of a population, last ones of their neurons, that nothing depends on.
+  void drop_idle(PopulationState& p, Id population) {
+    for (const Id q : plan_.from_population.data()[population])
+      if (plan_.projections.data()[q].within_component) return;  // not known yet
+    const Real* adjoint = known_ ? known_ : mu_.data();
+    Size kept = static_cast<Size>(p.spikes.size());
+    for (Size m = kept; m-- > 0;) {
+      const Size k = p.spikes[m];
+      const Id j = spikes_.neurons[k];
+      if (adjoint[k] != Real(0)) last_event_[j] = 0;
+      if (last_event_[j] < 0) {
+        if (voltage_adjoint_) voltage_adjoint_[k] = Real(0);
+      } else {
+        p.spikes[--kept] = k;
+      }
+    }
+    p.spikes.erase(p.spikes.begin(), p.spikes.begin() + kept);
+    for (const Size k : p.spikes) last_event_[spikes_.neurons[k]] = -1;
+  }
+
   // Latest first.
   void collect_events(Id population) {
-    const PopulationState& p = populations_[population];
+    PopulationState& p = populations_[population];
     const Size begin = static_cast<Size>(events_.size());
+    drop_idle(p, population);
     if (event_begin_.size() < populations_.size()) {
       event_begin_.resize(populations_.size());
       event_end_.resize(populations_.size());
@@ -315,6 +339,7 @@ class ReverseSweep {
       lv = e.spikes ? known_[k] : Real(0);
       own_lv_[j] = lv;
       own_li_[j] = li;
+      p.alive |= lv != Real(0);
       return;
     }
     if (e.releases && lv != Real(0)) {
@@ -335,6 +360,7 @@ class ReverseSweep {
     }
     own_lv_[j] = lv;
     own_li_[j] = li;
+    p.alive |= lv != Real(0);
   }
 
   void rejoin(PopulationState& p, Size m) {

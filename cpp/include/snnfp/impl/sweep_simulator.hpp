@@ -53,6 +53,8 @@ class SweepSimulator {
       }
       for (Size s = 0; s < samples; ++s) {
         sample_ = s;
+        for (const Id* p = begin; s > 0 && p != end; ++p)
+          spikes_of(s, *p).reserve(spikes_of(s - 1, *p).size() + 16);
         if (!run_component(begin, end)) return;
       }
     }
