@@ -26,7 +26,7 @@ struct ProjectionPlan {
   Id index;
   Connectivity connectivity;
   bool shared_delay;
-  bool within_component;  // joins populations of one strongly connected component
+  bool within_component = false;  // joins populations of one strongly connected component
   Id from_input;       // input group, or -1
   Id from_population;  // population, or -1
   Id source_first;  // sender number of the first source unit (see Plan)
