@@ -30,7 +30,7 @@ class Strands {
   }
 
   // The arrivals of lane k: times[at], times[at + 1], ... up to an infinite one, with the weights
-  // weights[at + shift], ...
+  // weights[at + shift], ... (that of the infinite one is read, and may be anything).
   void set_arrivals(Size k, Id at, Id shift) {
     at_[k] = at;
     shift_[k] = shift;
@@ -106,9 +106,10 @@ class Strands {
     const auto endless = !(to_target < P(never<Real>));
     const P span = select(endless, zero, to_target);
     const Membrane<P> at = propagate(s, span, n);
-    const auto open = runs & (!held) & ((!no_crossing(s, at, span, n)) | endless);
+    auto open = runs & (!held) & ((!plainly_below(s, at, span, n)) | endless);
+    if (any(open)) open = open & ((!no_crossing(s, at, span, n)) | endless);
     const auto takes = runs & arrives & (!frees);
-    const P weight = P::gather(weights_, weight_at(b, bits_of(arrives)));
+    const P weight = P::gather(weights_, weight_at(b));
     const P v = select(held, s.v, at.v), i = select(takes, at.i + weight, at.i);
     const auto moves = runs & (!open) & (arrives | frees);
     v.store(&v_end_[b]);
@@ -142,10 +143,9 @@ class Strands {
     }
   }
 
-  // Where the next weight of each lane lies; lanes without an arrival read the first.
-  const Id* weight_at(Size b, unsigned arrives) {
-    for (int l = 0; l < P::width; ++l)
-      weight_at_[b + l] = (arrives >> l) & 1u ? at_[b + l] + shift_[b + l] : 0;
+  // Where the next weight of each lane lies.
+  const Id* weight_at(Size b) {
+    for (int l = 0; l < P::width; ++l) weight_at_[b + l] = at_[b + l] + shift_[b + l];
     return &weight_at_[b];
   }
 

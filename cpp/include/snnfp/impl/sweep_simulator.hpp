@@ -190,7 +190,7 @@ class SweepSimulator {
             at, weights + j * n - at);
       }
     }
-    if (strand_weights_.empty()) strand_weights_.push_back(Real(0));
+    strand_weights_.push_back(Real(0));
     strands_.advance(strand_times_.data(), strand_weights_.data(), until_, true,
                      p.lanes.identical);
     for (Size s = 0; s < samples; ++s) spikes_of(s, population).sort_from(0);
