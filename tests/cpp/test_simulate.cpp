@@ -131,3 +131,34 @@ TEST_CASE("poll stops the work with what it throws") {
     CHECK_THROWS_AS(simulate(c.network, c.input, options), Stop);
   }
 }
+
+TEST_CASE("a neuron that hears a thousand times more than the others, in windows and in the queue") {
+  using namespace snnfp;
+  const Id n = 400;
+  Network<double> net;
+  Lif<double> lif;
+  lif.tau_mem = 3.0;
+  const auto x = net.add_input("x", n);
+  const auto h = net.add_population("h", n, lif);
+  net.connect_one_to_one(x, h, {1.5}, {0.2});
+  // Everyone to neuron 0, and to the next.
+  std::vector<Size> offsets{0};
+  std::vector<Id> targets;
+  for (Id i = 0; i < n; ++i) {
+    targets.push_back(0);
+    targets.push_back((i + 1) % n);
+    offsets.push_back(Size(targets.size()));
+  }
+  net.connect_sparse(h, h, offsets, targets, {0.02}, {0.5});
+  std::vector<std::pair<double, Id>> spikes;
+  std::mt19937 random(5);
+  for (int k = 0; k < 20000; ++k)
+    spikes.push_back({std::uniform_real_distribution<double>(0, 40)(random), Id(random() % n)});
+  SimulateOptions<double> options;
+  options.until = 50;
+  const Input<double> input{single_sample<double>(spikes)};
+  const auto windows = simulate(net, input, options);
+  options.engine = Engine::queue;
+  REQUIRE(windows.spikes() > 10000);
+  check_same(simulate(net, input, options), windows);
+}

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <new>
 
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/strands.hpp"
@@ -140,9 +142,9 @@ class WindowSimulator {
       }
     }
     before_.resize(highest - *begin + 1);
-    filled_.assign(n_lanes_, 0);
-    if (room_ == 0) set_room(32);
-    set_room(room_);
+    rooms_.assign(n_lanes_, 32);
+    for (Vector<Id>* x : {&begin_, &end_, &next_}) x->resize(n_lanes_);
+    set_rooms();
   }
 
   void collect_outside_arrivals(const Id* begin, const Id* end) {
@@ -185,43 +187,64 @@ class WindowSimulator {
     }
   }
 
-  // The arrivals of the window, in order, to the lists of the lanes they reach.
+  // The arrivals of the window, in order, to the lists of the lanes they reach. Lists keep the room
+  // they once needed, each its own: a neuron that hears much costs the others no memory.
   void hand_out() {
-    std::fill(filled_.begin(), filled_.end(), 0);
-    while (!fill_lists()) {
-      std::fill(filled_.begin(), filled_.end(), 0);
-      set_room(2 * room_);
+    if (!fill_lists()) {
+      Vector<Size> wanted(n_lanes_, 1);
+      each_delivery([&](Id k, Real, Real) {
+        ++wanted[k];
+        return true;
+      });
+      for (Size k = 0; k < n_lanes_; ++k)
+        if (wanted[k] > end_[k] - begin_[k]) rooms_[k] = static_cast<Id>(wanted[k] + wanted[k] / 2);
+      set_rooms();
+      fill_lists();
     }
     for (Size k = 0; k < n_lanes_; ++k) {
-      times_[k * room_ + filled_[k]] = never<Real>;
-      strands_.set_arrivals(k, static_cast<Id>(k * room_), 0);
+      times_[next_[k]] = never<Real>;
+      strands_.set_arrivals(k, begin_[k], 0);
     }
   }
 
+  // False where a list has too little room.
   bool fill_lists() {
-    const Id last = static_cast<Id>(room_) - 1;
+    std::copy(begin_.begin(), begin_.end(), next_.begin());
+    return each_delivery([&](Id k, Real time, Real w) {
+      const Id at = next_[k];
+      if (at + 1 == end_[k]) return false;  // room for the end mark
+      times_[at] = time;
+      weights_[at] = w;
+      next_[k] = at + 1;
+      return true;
+    });
+  }
+
+  // Calls visit(lane, time, weight) for all deliveries of the window in order, while it returns true.
+  template <class Visit>
+  bool each_delivery(Visit visit) const {
     for (const Arrival<Real>& a : window_) {
       const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
-      const Real time = a.time;
       const bool dense = p.connectivity == Connectivity::dense;
       const Id unit = a.sender - p.source_first;
       for (Size m = a.begin; m < a.end; ++m) {
         const Real w = p.weight[m];
         if (w == Real(0) && !dense) continue;
-        const Id k = lane_[p.target_of(unit, m)];
-        const Id n = filled_[k];
-        if (n == last) return false;
-        times_[k * room_ + n] = time;
-        weights_[k * room_ + n] = w;
-        filled_[k] = n + 1;
+        if (!visit(lane_.data()[p.target_of(unit, m)], a.time, w)) return false;
       }
     }
     return true;
   }
 
-  void set_room(Size room) {
-    room_ = room;
-    times_.resize(std::max<Size>(1, n_lanes_) * room);
+  void set_rooms() {
+    Size total = 0;
+    for (Size k = 0; k < n_lanes_; ++k) {
+      begin_[k] = static_cast<Id>(total);
+      total += rooms_[k];
+      if (total > Size(std::numeric_limits<Id>::max()) - 1) throw std::bad_alloc();
+      end_[k] = static_cast<Id>(total);
+    }
+    times_.resize(std::max<Size>(1, total));
     weights_.resize(times_.size());
   }
 
@@ -240,8 +263,8 @@ class WindowSimulator {
   SpikeList<Real> ordered_;
   Vector<Arrival<Real>> known_, pending_, window_;
   Size known_deliveries_ = 0;
-  Size room_ = 0;  // arrivals a lane that the lists hold, the end mark included
-  Vector<Id> filled_;
+  // The list of lane k is [begin_[k], next_[k]) of times_ and weights_, an end mark after it.
+  Vector<Id> rooms_, begin_, end_, next_;
   Vector<Real> times_, weights_;
 };
 
