@@ -68,43 +68,42 @@ class WindowSimulator {
 
   bool run_component(const Id* begin, const Id* end) {
     start_lanes(begin, end);
-    collect_outside_arrivals(begin, end);
+    collect_outside(begin, end);
     Real longest = never<Real>;
     for (const Id* p = begin; p != end; ++p)
       for (const Id q : plan_.from_population.data()[*p])
         if (plan_.projections.data()[q].within_component)
           longest = std::min(longest, plan_.projections.data()[q].delay[0]);
     // What is known beforehand goes in portions too, so that memory does not grow with the run.
-    const Real span = known_.empty() ? Real(0) : known_.back().time;
+    const Real span = last_outside_;
     const Real portion = span * (Real(24) * static_cast<Real>(n_lanes_) /
-                                 static_cast<Real>(std::max<Size>(1, known_deliveries_)));
+                                 std::max(Real(1), outside_deliveries_));
     const Real step = span > Real(0) ? std::min(longest, std::max(portion, span * Real(1e-6)))
                                      : longest;
-    Size next_known = 0;
     pending_.clear();
     for (Real start = Real(0);;) {
       if (interrupt_.check(limits_.worker)) return false;
       Real stop = start + step;
-      const bool nothing_left =
-          next_known == static_cast<Size>(known_.size()) && pending_.empty();
+      const bool nothing_left = pending_.empty() && outside_ends();
       const bool last = !(stop <= until_) || (!(longest < never<Real>) && nothing_left);
       if (last) stop = never<Real>;
       window_.clear();
-      const auto due = [&](const Arrival<Real>& a) { return a.time < stop && a.time <= until_; };
-      for (; next_known < static_cast<Size>(known_.size()) && due(known_[next_known]); ++next_known)
-        window_.push_back(known_[next_known]);
-      const std::size_t of_known = window_.size();
+      for (Outside& source : outside_) {
+        const Size from = static_cast<Size>(window_.size());
+        source.take(*this, stop, window_);
+        put_in_order(from);
+      }
+      const Size of_outside = static_cast<Size>(window_.size());
       std::size_t stay = 0;
       for (const Arrival<Real>& a : pending_) {
-        if (due(a)) {
+        if (a.time < stop && a.time <= until_) {
           window_.push_back(a);
         } else {
           pending_[stay++] = a;
         }
       }
       pending_.resize(stay);
-      std::sort(window_.begin() + of_known, window_.end());
-      std::inplace_merge(window_.begin(), window_.begin() + of_known, window_.end());
+      put_in_order(of_outside);
       hand_out();
       for (const Id* p = begin; p != end; ++p) before_[*p - *begin] = spikes_[*p].size();
       strands_.advance(times_.data(), weights_.data(),
@@ -147,24 +146,50 @@ class WindowSimulator {
     set_rooms();
   }
 
-  void collect_outside_arrivals(const Id* begin, const Id* end) {
-    known_.clear();
-    known_deliveries_ = 0;
+  // One projection from outside the component, and how far it has been read.
+  struct Outside {
+    const ProjectionPlan<Real>* projection;
+    const InputSpikes<Real>* input;  // or
+    const SpikeList<Real>* spikes;
+    Id first;  // neuron of the sending population
+    Size count, next;
+
+    Real time(Size k) const { return input ? input->times[k] : (*spikes)[k].time; }
+    Id unit(Size k) const { return input ? input->units[k] : (*spikes)[k].neuron - first; }
+    void take(const WindowSimulator& simulator, Real stop, Vector<Arrival<Real>>& to) {
+      const Real delay = projection->delay[0];
+      for (; next < count && time(next) + delay < stop; ++next)
+        simulator.keep(*projection, unit(next), time(next), to);
+    }
+  };
+
+  void collect_outside(const Id* begin, const Id* end) {
+    outside_.clear();
+    outside_deliveries_ = last_outside_ = Real(0);
     for (const Id* p = begin; p != end; ++p)
       for (const Id q : plan_.into_population.data()[*p]) {
         const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
+        if (projection.within_component) continue;
+        Outside source{&projection, nullptr, nullptr, 0, 0, 0};
         if (projection.from_input >= 0) {
-          const InputSpikes<Real>& in = input_->groups[projection.from_input];
-          for (Size k = 0; k < in.count; ++k) keep(projection, in.units[k], in.times[k], known_);
-        } else if (!projection.within_component) {
-          const SpikeList<Real>& list = spikes_[projection.from_population];
-          const Id first = plan_.population_offsets.data()[projection.from_population];
-          for (Size k = 0; k < list.size(); ++k)
-            keep(projection, list[k].neuron - first, list[k].time, known_);
+          source.input = &input_->groups[projection.from_input];
+          source.count = source.input->count;
+        } else {
+          source.spikes = &spikes_[projection.from_population];
+          source.first = plan_.population_offsets.data()[projection.from_population];
+          source.count = source.spikes->size();
         }
+        if (source.count == 0) continue;
+        outside_.push_back(source);
+        outside_deliveries_ += static_cast<Real>(source.count) *
+                               static_cast<Real>(projection.synapses()) /
+                               static_cast<Real>(projection.n_source);
+        last_outside_ = std::max(last_outside_, source.time(source.count - 1) + projection.delay[0]);
       }
-    for (const Arrival<Real>& a : known_) known_deliveries_ += a.end - a.begin;
-    if (!std::is_sorted(known_.begin(), known_.end())) std::sort(known_.begin(), known_.end());
+  }
+  bool outside_ends() const {
+    return std::all_of(outside_.begin(), outside_.end(),
+                       [](const Outside& source) { return source.next == source.count; });
   }
 
   void keep(const ProjectionPlan<Real>& p, Id unit, Real time, Vector<Arrival<Real>>& to) const {
@@ -174,6 +199,14 @@ class WindowSimulator {
     const Real arrival = time + p.delay[0];
     if (begin < end && arrival <= until_)
       to.push_back({arrival, p.source_first + unit, p.index, begin, end});
+  }
+
+  // Merges what was added to the window from `from` on with what is in order before it.
+  void put_in_order(Size from) {
+    const auto middle = window_.begin() + from;
+    if (!std::is_sorted(middle, window_.end())) std::sort(middle, window_.end());
+    if (from > 0 && middle != window_.end() && *middle < *(middle - 1))
+      std::inplace_merge(window_.begin(), middle, window_.end());
   }
 
   // Spikes of a population from `from` on, to where they arrive within the component.
@@ -261,8 +294,9 @@ class WindowSimulator {
   Vector<SpikeList<Real>> spikes_;  // of each population
   Vector<Size> before_;
   SpikeList<Real> ordered_;
-  Vector<Arrival<Real>> known_, pending_, window_;
-  Size known_deliveries_ = 0;
+  Vector<Outside> outside_;
+  Real outside_deliveries_ = Real(0), last_outside_ = Real(0);
+  Vector<Arrival<Real>> pending_, window_;
   // The list of lane k is [begin_[k], next_[k]) of times_ and weights_, an end mark after it.
   Vector<Id> rooms_, begin_, end_, next_;
   Vector<Real> times_, weights_;
