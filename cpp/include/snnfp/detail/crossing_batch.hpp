@@ -44,7 +44,6 @@ class CrossingBatch {
     }
   }
 
-  Id neuron(Size k) const { return neuron_[k]; }
   Size tag(Size k) const { return tag_[k]; }
   Real crossing(Size k) const { return crossing_[k]; }
   Real current(Size k) const { return current_[k]; }

@@ -37,8 +37,7 @@ class Strands {
   }
 
   // Follows spikes that were put in order from `from` on.
-  void moved(const SpikeList<Real>& list, bool moved, Size from, const Id* lane_of_neuron) {
-    if (!moved) return;
+  void follow(const SpikeList<Real>& list, Size from, const Id* lane_of_neuron) {
     for (Size k = from; k < list.size(); ++k) last_spike_[lane_of_neuron[list[k].neuron]] = k;
   }
 

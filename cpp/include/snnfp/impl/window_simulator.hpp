@@ -112,7 +112,7 @@ class WindowSimulator {
         SpikeList<Real>& list = spikes_[*p];
         const Size from = before_[*p - *begin];
         if (list.size() == from) continue;
-        strands_.moved(list, list.sort_from(from), from, lane_.data());
+        if (list.sort_from(from)) strands_.follow(list, from, lane_.data());
         send(*p, from);
       }
       if (last) return true;
