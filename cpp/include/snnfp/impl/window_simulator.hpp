@@ -258,12 +258,21 @@ class WindowSimulator {
   bool each_delivery(Visit visit) const {
     for (const Arrival<Real>& a : window_) {
       const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
-      const bool dense = p.connectivity == Connectivity::dense;
-      const Id unit = a.sender - p.source_first;
-      for (Size m = a.begin; m < a.end; ++m) {
-        const Real w = p.weight[m];
-        if (w == Real(0) && !dense) continue;
-        if (!visit(lane_.data()[p.target_of(unit, m)], a.time, w)) return false;
+      const Id base = lane_[p.target_first];  // a population's lanes follow each other
+      const Real* const w = p.weight;
+      switch (p.connectivity) {
+        case Connectivity::dense:
+          for (Size m = a.begin; m < a.end; ++m)
+            if (!visit(base + static_cast<Id>(m - a.begin), a.time, w[m])) return false;
+          break;
+        case Connectivity::one_to_one:
+          if (w[a.begin] != Real(0) &&
+              !visit(base + static_cast<Id>(a.begin), a.time, w[a.begin]))
+            return false;
+          break;
+        default:
+          for (Size m = a.begin; m < a.end; ++m)
+            if (w[m] != Real(0) && !visit(base + p.targets[m], a.time, w[m])) return false;
       }
     }
     return true;
