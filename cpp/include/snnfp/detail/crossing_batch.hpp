@@ -31,6 +31,25 @@ class CrossingBatch {
     ++size_;
   }
 
+  // Entry m of another batch after its `look`.
+  void add(const CrossingBatch& other, Size m) {
+    add(other.neuron_[m], other.tag_[m], {other.v_[m], other.i_[m]}, other.time_[m],
+        other.horizon_[m]);
+  }
+
+  // Finds end(k), the state at entry k's horizon if it does not cross before (no matter what, where
+  // that is infinite), and shut(k): whether it can be shown not to.
+  void look(bool identical) {
+    if (size_ == 0) return;
+    pad();
+    for (Size b = 0; b < padded<Real>(size_); b += P::width) {
+      const auto shut = identical ? look<true>(b) : look<false>(b);
+      select(shut, P(none), P(running)).store(&state_[b]);
+    }
+  }
+  Membrane<Real> end(Size k) const { return {end_v_[k], end_i_[k]}; }
+  bool shut(Size k) const { return state_[k] == none; }
+
   // Finds crossing(k), the time of entry k's next crossing, and current(k), slope_at(k): I and V'
   // there. Never (infinity) may also stand for a time after the horizon. `identical`: all neurons
   // have the constants of the first. `filter`: most entries will not cross, look at the horizon first.
@@ -45,6 +64,7 @@ class CrossingBatch {
   }
 
   Size tag(Size k) const { return tag_[k]; }
+  Real horizon(Size k) const { return horizon_[k]; }
   Real crossing(Size k) const { return crossing_[k]; }
   Real current(Size k) const { return current_[k]; }
   Real slope_at(Size k) const { return v1_[k]; }
@@ -59,7 +79,8 @@ class CrossingBatch {
     const Size end = padded<Real>(size_);
     for (Size b = 0; b < end; b += P::width) begin<Identical>(b);
     if (filter)
-      for (Size b = 0; b < end; b += P::width) look<Identical>(b);
+      for (Size b = 0; b < end; b += P::width)
+        select(look<Identical>(b), P(none), P::load(&state_[b])).store(&state_[b]);
     for (int k = 0; k <= crossing::max_climb; ++k) {
       bool goes_on = false;
       for (Size b = 0; b < end; b += P::width) goes_on |= climb<Identical>(b);
@@ -84,7 +105,7 @@ class CrossingBatch {
     neuron_.resize(n);
     tag_.resize(n);
     for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &gap_, &v1_, &current_, &state_,
-                            &crossing_})
+                            &crossing_, &end_v_, &end_i_})
       x->resize(n);
   }
 
@@ -124,15 +145,18 @@ class CrossingBatch {
     select(climbs, P(running), P(lost)).store(&state_[b]);
   }
 
+  // Moves a pack of entries to their horizons; which ones surely do not cross.
   template <bool Identical>
-  void look(Size b) {
+  SNNFP_INLINE auto look(Size b) {
     const Neuron<P> n = constants<Identical>(b);
     const Membrane<P> s = state(b);
     const P d = P::load(&horizon_[b]) - P::load(&time_[b]);
     const auto near = d < P(never<Real>);
     const P span = select(near, d, P(Real(0)));
-    const auto shut = near & no_crossing(s, propagate(s, span, n), span, n);
-    select(shut, P(none), P::load(&state_[b])).store(&state_[b]);
+    const Membrane<P> at = propagate(s, span, n);
+    at.v.store(&end_v_[b]);
+    at.i.store(&end_i_[b]);
+    return near & no_crossing(s, at, span, n);
   }
 
   // One step of a pack of entries; whether any goes on.
@@ -183,7 +207,7 @@ class CrossingBatch {
   Vector<Id> neuron_;
   Vector<Size> tag_;
   Vector<Real> v_, i_, time_, horizon_;
-  Vector<Real> d_, gap_, v1_, current_, state_, crossing_;
+  Vector<Real> d_, gap_, v1_, current_, state_, crossing_, end_v_, end_i_;
 };
 
 SNNFP_ISA_END

@@ -69,6 +69,10 @@ using Scalar = typename ScalarOf<T>::type;
     Pack(Vector v) : x(v) {}                                                                        \
     Pack(Real v) : x(_mm512_set1_##s(v)) {}                                                         \
     static Pack load(const Real* p) { return _mm512_loadu_##s(p); }                                 \
+    /* The first n values, zeros after them; no more is read. */                                    \
+    static Pack load_first(const Real* p, int n) {                                                  \
+      return _mm512_maskz_loadu_##s(Bits((1u << n) - 1), p);                                        \
+    }                                                                                               \
     static Pack gather(const Real* p, const Id* at) {                                               \
       return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p, sizeof(Real)); \
     }                                                                                               \
@@ -133,6 +137,12 @@ SNNFP_PACK_OPERATIONS(float, __m512, __mmask16, ps, void, _mm512_loadu_si512, in
     Pack(Vector v) : x(v) {}                                                                        \
     Pack(Real v) : x(_mm256_set1_##s(v)) {}                                                         \
     static Pack load(const Real* p) { return _mm256_loadu_##s(p); }                                 \
+    /* The first n values, zeros after them; no more is read. */                                    \
+    static Pack load_first(const Real* p, int n) {                                                  \
+      Real values[width] = {};                                                                      \
+      std::memcpy(values, p, n * sizeof(Real));                                                     \
+      return load(values);                                                                          \
+    }                                                                                               \
     static Pack gather(const Real* p, const Id* at) {                                               \
       return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)), sizeof(Real)); \
     }                                                                                               \
@@ -184,6 +194,7 @@ struct Pack {
   Pack() = default;
   Pack(Real v) : x(v) {}
   static Pack load(const Real* p) { return *p; }
+  static Pack load_first(const Real* p, int) { return *p; }
   static Pack gather(const Real* p, const Id* at) { return p[*at]; }
   void store(Real* p) const { *p = x; }
   friend Pack operator+(Pack a, Pack b) { return a.x + b.x; }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/vector.hpp"
 
@@ -14,6 +15,13 @@ struct InOrder {
   bool operator()(const Spike<Real>& a, const Spike<Real>& b) const {
     return a.time != b.time ? a.time < b.time : a.neuron < b.neuron;
   }
+};
+
+// Scratch memory for putting spikes in order.
+template <class Real>
+struct SpikeSorter {
+  Vector<Spike<Real>> copy;
+  Vector<Id> bucket, begin;
 };
 
 template <class Real>
@@ -35,6 +43,45 @@ class SpikeList {
     if (std::is_sorted(first, spikes_.end(), InOrder())) return false;
     std::sort(first, spikes_.end(), InOrder());
     return true;
+  }
+  // Puts all in order: dealt into as many spans of time as there are spikes, then one by one.
+  void sort(SpikeSorter<Real>& scratch) {
+    const Size n = size();
+    if (std::is_sorted(spikes_.begin(), spikes_.end(), InOrder())) return;
+    Real low = spikes_[0].time, high = low;
+    for (const Spike<Real>& s : spikes_) {
+      low = std::min(low, s.time);
+      high = std::max(high, s.time);
+    }
+    const Real scale = static_cast<Real>(n - 1) / (high - low);
+    if (n < 16 || !(scale < never<Real>)) {
+      std::sort(spikes_.begin(), spikes_.end(), InOrder());
+      return;
+    }
+    scratch.bucket.resize(n);
+    scratch.begin.assign(n + 1, 0);
+    scratch.copy.resize(n);
+    for (Size k = 0; k < n; ++k) {
+      const Id b = static_cast<Id>((spikes_[k].time - low) * scale);
+      scratch.bucket[k] = b;
+      ++scratch.begin[b + 1];
+    }
+    for (Size b = 0; b < n; ++b) scratch.begin[b + 1] += scratch.begin[b];
+    for (Size k = 0; k < n; ++k) scratch.copy[scratch.begin[scratch.bucket[k]]++] = spikes_[k];
+    spikes_.swap(scratch.copy);
+    Size moves = 0;
+    for (Size k = 1; k < n; ++k) {
+      if (!InOrder()(spikes_[k], spikes_[k - 1])) continue;
+      const Spike<Real> s = spikes_[k];
+      Size to = k;
+      for (; to > 0 && InOrder()(s, spikes_[to - 1]); --to) spikes_[to] = spikes_[to - 1];
+      spikes_[to] = s;
+      moves += k - to;
+      if (moves > 8 * n) {
+        std::sort(spikes_.begin(), spikes_.end(), InOrder());
+        return;
+      }
+    }
   }
   // Merges the spikes of another list in; both are in order.
   void merge(const SpikeList& other) {

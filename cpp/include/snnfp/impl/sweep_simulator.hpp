@@ -11,7 +11,7 @@
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/detail/spike_list.hpp"
-#include "snnfp/detail/strands.hpp"
+#include "snnfp/impl/layer_simulator.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -31,7 +31,7 @@ class SweepSimulator {
         interrupt_(interrupt),
         until_(static_cast<Real>(limits.until)),
         batch_(plan.neurons),
-        strands_(plan, limits.spike_limit),
+        layer_(plan, limits, interrupt),
         last_spike_(plan.n_neurons),
         count_(plan.n_neurons, Size(0)),
         apart_(plan.n_neurons, 0) {
@@ -46,9 +46,8 @@ class SweepSimulator {
     for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c) {
       const Id* begin = plan_.components.data() + plan_.component_offsets.data()[c];
       const Id* end = plan_.components.data() + plan_.component_offsets.data()[c + 1];
-      if (end - begin == 1 && narrow(*begin)) {
-        if (interrupt_.check(limits_.worker)) return;
-        run_strands(*begin, samples);
+      if (end - begin == 1 && !feeds_back(*begin)) {
+        if (!run_layer(*begin, samples)) return;
         continue;
       }
       for (Size s = 0; s < samples; ++s) {
@@ -150,50 +149,61 @@ class SweepSimulator {
     return ordered_;
   }
 
-  // Whether a population is so small that its neurons leave lanes empty, and feeds nothing back.
-  bool narrow(Id population) const {
-    if (populations_[population].size >= 2 * lane_width<Real>) return false;
+  bool feeds_back(Id population) const {
     for (const Id q : plan_.from_population.data()[population])
-      if (plan_.projections.data()[q].within_component) return false;
+      if (plan_.projections.data()[q].within_component) return true;
+    return false;
+  }
+
+  // A population that feeds nothing back, in all samples; so many at a time as the cache holds.
+  bool run_layer(Id population, Size samples) {
+    constexpr Size most_arrivals = 8192;
+    for (Size s = 0; s < samples;) {
+      const Size begin = s;
+      layer_.clear();
+      while (s < samples && (s == begin || layer_.arrivals() < most_arrivals)) {
+        sample_ = s++;
+        collect_layer(population);
+        layer_.end_sample();
+      }
+      if (!layer_.run(populations_[population].lanes, inputs_ + begin,
+                      &spikes_of(begin, population), static_cast<Size>(populations_.size())))
+        return false;
+    }
     return true;
   }
 
-  // A narrow population in several samples at once.
-  void run_strands(Id population, Size samples) {
-    const PopulationState& p = populations_[population];
-    strands_.clear();
-    strand_times_.clear();
-    strand_weights_.clear();
-    for (Size s = 0; s < samples; ++s) {
-      sample_ = s;
-      collect_arrivals(&population, &population + 1);
-      const Id at = static_cast<Id>(strand_times_.size());
-      const Id weights = static_cast<Id>(strand_weights_.size());
-      for (const Arrival<Real>& a : arrivals_.known()) strand_times_.push_back(a.time);
-      strand_times_.push_back(never<Real>);
-      const Id n = static_cast<Id>(arrivals_.known().size());
-      strand_weights_.resize(strand_weights_.size() + Size(n) * p.size);
-      Id k = 0;
-      for (const Arrival<Real>& a : arrivals_.known()) {
-        const Real* w = plan_.projections.data()[a.projection].weight + a.begin;
-        for (Id j = 0; j < p.size; ++j) strand_weights_[weights + j * n + k] = w[j];
-        ++k;
-      }
-      const SampleInput<Real>& input = inputs_[s];
-      for (Id j = 0; j < p.size; ++j) {
-        const Id neuron = p.first + j;
-        strands_.set_arrivals(
-            strands_.add(neuron, input.sample,
-                         {input.voltage ? input.voltage[neuron] : Real(0),
-                          input.current ? input.current[neuron] : Real(0)},
-                         &spikes_of(s, population)),
-            at, weights + j * n - at);
-      }
+  void collect_layer(Id population) {
+    const std::vector<Id>& into = plan_.into_population.data()[population];
+    if (into.size() == 1 && collect_in_order(plan_.projections.data()[into.data()[0]])) return;
+    layer_.drop_sample();
+    collect_arrivals(&population, &population + 1);
+    for (const Arrival<Real>& a : arrivals_.known())
+      layer_.add_arrival(a.time, plan_.projections.data()[a.projection].weight + a.begin);
+  }
+
+  // The arrivals of one projection are those of its source, delayed; false where two meet.
+  bool collect_in_order(const ProjectionPlan<Real>& q) {
+    Real last = -Real(1);
+    const auto add = [&](Id unit, Real time) {
+      const Real arrival = time + q.delay[0];
+      if (q.silent_row.data()[unit] || !(arrival <= until_)) return true;
+      if (!(arrival > last)) return false;
+      last = arrival;
+      layer_.add_arrival(arrival, q.weight + Size(unit) * q.n_target);
+      return true;
+    };
+    if (q.from_input >= 0) {
+      const InputSpikes<Real>& in = inputs_[sample_].groups[q.from_input];
+      for (Size k = 0; k < in.count; ++k)
+        if (!add(in.units[k], in.times[k])) return false;
+    } else {
+      const SpikeList<Real>& s = spikes_of(sample_, q.from_population);
+      const Id first = populations_[q.from_population].first;
+      for (Size k = 0; k < s.size(); ++k)
+        if (!add(s[k].neuron - first, s[k].time)) return false;
     }
-    strand_weights_.push_back(Real(0));
-    strands_.advance(strand_times_.data(), strand_weights_.data(), until_, true,
-                     p.lanes.identical);
-    for (Size s = 0; s < samples; ++s) spikes_of(s, population).sort_from(0);
+    return true;
   }
 
   // What arrives at the component from outside.
@@ -454,8 +464,7 @@ class SweepSimulator {
 
   ArrivalQueue<Real> arrivals_;
   CrossingBatch<Real> batch_;
-  Strands<Real> strands_;
-  Vector<Real> strand_times_, strand_weights_;
+  LayerSimulator<Real> layer_;
   const SampleInput<Real>* inputs_ = nullptr;
   Size sample_ = 0;  // of those given to run
   Vector<Size> last_spike_, count_;

@@ -1,0 +1,487 @@
+#pragma once
+// A population that feeds nothing back, in several samples: all that arrives is known beforehand. A
+// pack of neurons runs from arrival to arrival in registers until one of its lanes may cross; then it
+// waits, and the solver takes the waiting lanes of many packs at once. The same operations as in the
+// other simulators, so the same bits.
+//
+// Where the population is wide, the lanes of a pack are neurons of one sample, which share the spans
+// between arrivals; where it is narrow they are samples of one neuron, each with its own spans.
+
+#include <algorithm>
+
+#include "snnfp/detail/crossing_batch.hpp"
+#include "snnfp/detail/lanes.hpp"
+#include "snnfp/detail/spike_list.hpp"
+#include "snnfp/impl/queue_simulator.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real>
+class LayerSimulator {
+ public:
+  LayerSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
+      : plan_(plan),
+        limits_(limits),
+        interrupt_(interrupt),
+        until_(static_cast<Real>(limits.until)),
+        climbers_(plan.neurons),
+        released_(plan.neurons) {}
+
+  // The arrivals of one sample after the other, each sample's in order and none after the horizon:
+  // when, and the weights onto the population.
+  void clear() {
+    arrival_time_.clear();
+    arrival_row_.clear();
+    sample_end_.clear();
+  }
+  void add_arrival(Real time, const Real* row) {
+    arrival_time_.push_back(time);
+    arrival_row_.push_back(row);
+  }
+  // Forgets what the sample has so far.
+  void drop_sample() {
+    arrival_time_.resize(first_arrival(samples()));
+    arrival_row_.resize(arrival_time_.size());
+  }
+  void end_sample() { sample_end_.push_back(static_cast<Size>(arrival_time_.size())); }
+  Size arrivals() const { return static_cast<Size>(arrival_time_.size()); }
+
+  // Simulates the population `lanes` in the samples given; the spikes of sample s go, in order, to
+  // out[s * stride]. False: to be stopped.
+  bool run(const Lanes<Real>& lanes, const SampleInput<Real>* inputs, SpikeList<Real>* out,
+           Size stride) {
+    lanes_ = &lanes;
+    inputs_ = inputs;
+    out_ = out;
+    stride_ = stride;
+    const Size wide = samples() * packs(lanes.count), narrow = packs(samples()) * lanes.count;
+    if (3 * wide <= 4 * narrow) {
+      stage_neurons();
+    } else {
+      stage_samples();
+    }
+    const bool by_neuron = 3 * wide <= 4 * narrow;
+    const bool done = by_neuron ? run_as<true>() : run_as<false>();
+    for (Size s = 0; done && s < samples(); ++s) out[s * stride].sort(sorter_);
+    return done;
+  }
+
+ private:
+  using P = Pack<Real>;
+  static constexpr int width = P::width;
+  static constexpr Size packs(Size n) { return (n + width - 1) / width; }
+  // So many packs are under way that the solver's own packs are full.
+  static constexpr Size slots = 96;
+
+  // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon.
+  struct Item {
+    alignas(64) Real v[width];
+    Real i[width], v_end[width], i_end[width], release[width];
+    Size last_spike[width];
+    Size count[width];
+    Id last[width];  // interval of each lane
+    Size sample;     // of the first lane
+    Id neuron;       // of the first lane
+    Size first;      // interval, in the tables
+    Id at, intervals;
+    Size column;  // by neuron: of the first lane
+    unsigned mask, held;
+  };
+
+  Size samples() const { return static_cast<Size>(sample_end_.size()); }
+  Size first_arrival(Size sample) const { return sample == 0 ? 0 : sample_end_[sample - 1]; }
+
+  // One interval after the other: the arrivals of a sample, then the horizon.
+  void stage_neurons() {
+    const Size n = arrivals() + samples();
+    resize_tables(n);
+    row_.resize(n);
+    table_begin_.clear();
+    Size at = 0;
+    for (Size s = 0, k = 0; s < samples(); ++s) {
+      table_begin_.push_back(at);
+      Real now = Real(0);
+      for (; k < sample_end_[s]; ++k, ++at) {
+        row_[at] = arrival_row_[k];
+        time_[at] = arrival_time_[k];
+        span_[at] = time_[at] - now;
+        now = time_[at];
+      }
+      time_[at] = until_;
+      span_[at] = until_ - now;
+      ++at;
+    }
+    table_begin_.push_back(at);
+    take_exponentials(at);
+  }
+
+  // The same for as many samples at once as a pack has lanes.
+  void stage_samples() {
+    const Size groups = packs(samples()), size = lanes_->count;
+    table_begin_.assign(1, 0);
+    for (Size g = 0; g < groups; ++g) {
+      Size most = 0;
+      for (Size s = g * width; s < std::min<Size>((g + 1) * width, samples()); ++s)
+        most = std::max(most, sample_end_[s] - first_arrival(s));
+      table_begin_.push_back(table_begin_.back() + most + 1);
+    }
+    const Size n = table_begin_.back() * width;
+    resize_tables(n);
+    weight_.resize(n * size);
+    for (Size g = 0; g < groups; ++g)
+      for (Size l = 0; l < width; ++l) {
+        const Size s = g * width + l;
+        Size a = table_begin_[g];
+        Real now = Real(0);
+        if (s < samples()) {
+          for (Size k = first_arrival(s); k < sample_end_[s]; ++k, ++a) {
+            time_[a * width + l] = arrival_time_[k];
+            span_[a * width + l] = arrival_time_[k] - now;
+            now = arrival_time_[k];
+            const Real* row = arrival_row_[k];
+            Real* to = &weight_[a * size * width + l];
+            for (Size j = 0; j < size; ++j) to[j * width] = row[j];
+          }
+          time_[a * width + l] = until_;
+          span_[a * width + l] = until_ - now;
+          for (Size j = 0; j < size; ++j) weight_[(a * size + j) * width + l] = Real(0);
+          ++a;
+        }
+        // Lanes that are through stand still.
+        for (; a < table_begin_[g + 1]; ++a) {
+          time_[a * width + l] = until_;
+          span_[a * width + l] = Real(0);
+          for (Size j = 0; j < size; ++j) weight_[(a * size + j) * width + l] = Real(0);
+        }
+      }
+    take_exponentials(n);
+  }
+
+  void resize_tables(Size n) {
+    const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
+    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_})
+      if (x->size() < end) x->resize(end);
+  }
+
+  void take_exponentials(Size n) {
+    std::fill(span_.begin() + n, span_.begin() + padded<Real>(n), Real(0));
+    if (!lanes_->uniform) return;
+    const Neuron<P> one(plan_.neurons, lanes_->first);
+    for (Size k = 0; k < n; k += width) {
+      const P d = P::load(&span_[k]);
+      const Decay<P> e = decay(d, one);
+      e.mem.store(&mem_[k]);
+      e.syn.store(&syn_[k]);
+      e.kappa.store(&kappa_[k]);
+      if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
+    }
+  }
+
+  template <bool ByNeuron>
+  bool run_as() {
+    if (lanes_->identical) return run_all<ByNeuron, true, true>();
+    if (lanes_->uniform) return run_all<ByNeuron, false, true>();
+    return run_all<ByNeuron, false, false>();
+  }
+
+  template <bool ByNeuron, bool Identical, bool Uniform>
+  bool run_all() {
+    const Size n_packs = ByNeuron ? packs(lanes_->count) : packs(samples());
+    const Size items = n_packs * (ByNeuron ? samples() : lanes_->count);
+    if (items_.empty()) items_.resize(slots);
+    ready_.clear();
+    for (Size k = 0; k < std::min(slots, items); ++k) ready_.push_back(Id(k));
+    Size next = 0;
+    for (const Id k : ready_) start<ByNeuron>(items_[k], next++);
+    for (Size round = 0; !ready_.empty(); ++round) {
+      if (round % 64 == 0 && interrupt_.check(limits_.worker)) return false;
+      climbers_.clear();
+      released_.clear();
+      Size waiting = 0;
+      for (const Id k : ready_) {
+        Item& item = items_[k];
+        bool waits = advance<ByNeuron, Identical, Uniform>(item, k);
+        while (!waits && next < items) {
+          start<ByNeuron>(item, next++);
+          waits = advance<ByNeuron, Identical, Uniform>(item, k);
+        }
+        if (waits) ready_[waiting++] = k;
+      }
+      ready_.resize(waiting);
+      while (climbers_.size() > 0 || released_.size() > 0) {
+        look<ByNeuron>();
+        settle<ByNeuron>();
+      }
+    }
+    return true;
+  }
+
+  // By neuron: all samples of a pack of neurons, whose weights stay in cache, then the next pack.
+  template <bool ByNeuron>
+  void start(Item& item, Size k) {
+    if constexpr (ByNeuron) {
+      item.sample = k % samples();
+      item.column = k / samples() * width;
+      item.neuron = lanes_->first + static_cast<Id>(item.column);
+      item.first = table_begin_[item.sample];
+      item.intervals = static_cast<Id>(table_begin_[item.sample + 1] - item.first);
+      fill(item, lanes_->count - item.column);
+      std::fill_n(item.last, width, item.intervals - 1);
+    } else {
+      const Size groups = packs(samples()), group = k % groups;
+      item.sample = group * width;
+      item.column = k / groups;
+      item.neuron = lanes_->first + static_cast<Id>(item.column);
+      item.first = table_begin_[group];
+      item.intervals = static_cast<Id>(table_begin_[group + 1] - item.first);
+      fill(item, samples() - item.sample);
+      for (int l = 0; l < width; ++l) {
+        const Size s = std::min(item.sample + l, samples() - 1);
+        item.last[l] = static_cast<Id>(sample_end_[s] - first_arrival(s));
+      }
+    }
+    for (unsigned m = item.mask; m != 0; m &= m - 1) {
+      const int l = __builtin_ctz(m);
+      const SampleInput<Real>& input = inputs_[ByNeuron ? item.sample : item.sample + l];
+      const Id j = neuron_of<ByNeuron>(item, l);
+      if (input.voltage) item.v[l] = input.voltage[j];
+      if (input.current) item.i[l] = input.current[j];
+    }
+  }
+  void fill(Item& item, Size lanes) {
+    item.at = 0;
+    item.held = 0;
+    item.mask = (1u << std::min<Size>(lanes, width)) - 1;
+    for (int l = 0; l < width; ++l) {
+      item.v[l] = item.i[l] = Real(0);
+      item.count[l] = 0;
+    }
+  }
+
+  template <bool ByNeuron>
+  static Id neuron_of(const Item& item, int lane) {
+    return ByNeuron ? item.neuron + lane : item.neuron;
+  }
+  template <bool ByNeuron>
+  SpikeList<Real>& out_of(const Item& item, int lane) const {
+    return out_[(ByNeuron ? item.sample : item.sample + lane) * stride_];
+  }
+
+  template <bool ByNeuron>
+  static SNNFP_INLINE P value(const Vector<Real>& table, Size a) {
+    if constexpr (ByNeuron) {
+      return P(table[a]);
+    } else {
+      return P::load(&table[a * width]);
+    }
+  }
+  template <bool ByNeuron>
+  Real time_of(const Item& item, Id a, int lane) const {
+    return time_[ByNeuron ? item.first + a : (item.first + a) * width + lane];
+  }
+
+  template <bool ByNeuron, bool Identical>
+  SNNFP_INLINE Neuron<P> constants(const Item& item) const {
+    if constexpr (ByNeuron && !Identical) {
+      return Neuron<P>::load(plan_.neurons, item.neuron);
+    } else {
+      return Neuron<P>(plan_.neurons, item.neuron);
+    }
+  }
+
+  // Takes the pack on until some lane may cross or is released: true. At its end: false.
+  template <bool ByNeuron, bool Identical, bool Uniform>
+  bool advance(Item& item, Id slot) {
+    const Neuron<P> n = constants<ByNeuron, Identical>(item);
+    const P zero(Real(0));
+    const auto weight = [&](Id a) {
+      if constexpr (ByNeuron) {
+        const Real* row = row_[item.first + a] + item.column;
+        return item.column + width <= lanes_->count
+                   ? P::load(row)
+                   : P::load_first(row, static_cast<int>(lanes_->count - item.column));
+      } else {
+        return P::load(&weight_[((item.first + a) * lanes_->count + item.column) * width]);
+      }
+    };
+    P v, i;
+    Id a = item.at;
+    if (a == 0) {
+      v = P::load(item.v);
+      i = P::load(item.i);
+    } else {
+      // What it waited for is settled: on from the end of that interval.
+      if (a == item.intervals) return false;
+      v = P::load(item.v_end);
+      i = P::load(item.i_end) + weight(a - 1);
+    }
+    const bool driven = lanes_->driven;
+    for (;; ++a) {
+      const Size k = item.first + a;
+      const P d = value<ByNeuron>(span_, k);
+      Decay<P> e;
+      P response(zero);
+      if constexpr (Uniform) {
+        e = {value<ByNeuron>(mem_, k), value<ByNeuron>(syn_, k), value<ByNeuron>(kappa_, k)};
+        if (driven) response = value<ByNeuron>(response_, k);
+      } else {
+        e = decay(d, n);
+        if (driven) response = step_response(d, n.beta);
+      }
+      P driven_by(zero);
+      if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
+      const Membrane<P> s{v, i};
+      Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
+      const auto unsafe = !(plainly_below(s, end, d, n) & (d < P(never<Real>)));
+      if (any(unsafe) || item.held != 0) {
+        const auto moves = d > zero;
+        const auto open = moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, n)));
+        if (wait<ByNeuron>(item, slot, a, bits_of(open) & item.mask, s, end)) return true;
+        if (item.held != 0) v = hold(item, v, end.v); else v = end.v;
+      } else {
+        v = end.v;
+      }
+      if (a + 1 == item.intervals) return false;
+      i = end.i + weight(a);
+    }
+  }
+
+  // V of lanes held does not move.
+  static P hold(const Item& item, P v, P v_end) {
+    Real kept[width], moved[width];
+    v.store(kept);
+    v_end.store(moved);
+    for (unsigned m = item.held; m != 0; m &= m - 1) {
+      const int l = __builtin_ctz(m);
+      moved[l] = kept[l];
+    }
+    return P::load(moved);
+  }
+
+  // Asks the solver about the lanes `open` on interval a, and releases those due in it.
+  template <bool ByNeuron>
+  bool wait(Item& item, Id slot, Id a, unsigned open, Membrane<P> s, Membrane<P> end) {
+    open &= ~item.held;
+    unsigned due = 0;
+    for (unsigned m = item.held; m != 0; m &= m - 1) {
+      const int l = __builtin_ctz(m);
+      if (falls_due(item, a, l, time_of<ByNeuron>(item, a, l))) due |= 1u << l;
+    }
+    if ((open | due) == 0) return false;
+    s.v.store(item.v);
+    s.i.store(item.i);
+    (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v_end);
+    end.i.store(item.i_end);
+    item.at = a + 1;
+    for (unsigned m = open | due; m != 0; m &= m - 1) {
+      const int l = __builtin_ctz(m);
+      const Size tag = Size(slot) * width + l;
+      const Real now = a == 0 ? Real(0) : time_of<ByNeuron>(item, a - 1, l);
+      const Real horizon = time_of<ByNeuron>(item, a, l);
+      if ((due >> l) & 1u) {
+        free<ByNeuron>(item, l, tag, now, item.i[l], horizon);
+      } else {
+        climbers_.add(neuron_of<ByNeuron>(item, l), tag, {item.v[l], item.i[l]}, now, horizon);
+      }
+    }
+    return true;
+  }
+
+  // Whether a lane's refractory time ends within interval a, which ends at `horizon`.
+  bool falls_due(const Item& item, Id a, int lane, Real horizon) const {
+    return item.release[lane] < horizon || (a >= item.last[lane] && item.release[lane] <= horizon);
+  }
+
+  // A lane held, with current i at `now`, at its release.
+  template <bool ByNeuron>
+  void free(Item& item, int lane, Size tag, Real now, Real i, Real horizon) {
+    const Id j = neuron_of<ByNeuron>(item, lane);
+    const Neuron<Real> n(plan_.neurons, j);
+    const Real d = item.release[lane] - now;
+    const Real current = d > Real(0) ? decay(d, n).syn * i : i;
+    out_of<ByNeuron>(item, lane).set_release_current(item.last_spike[lane], current);
+    item.held &= ~(1u << lane);
+    released_.add(j, tag, {n.v_reset, current}, item.release[lane], horizon);
+  }
+
+  // Where lanes just released stand at the end of their interval, and which may cross before.
+  template <bool ByNeuron>
+  void look() {
+    released_.look(lanes_->identical);
+    for (Size m = 0; m < released_.size(); ++m) {
+      const Size tag = released_.tag(m);
+      Item& item = items_[tag / width];
+      item.v_end[tag % width] = released_.end(m).v;
+      item.i_end[tag % width] = released_.end(m).i;
+      if (!released_.shut(m)) climbers_.add(released_, m);
+    }
+    released_.clear();
+  }
+
+  template <bool ByNeuron>
+  void settle() {
+    climbers_.solve(lanes_->identical, false);
+    for (Size m = 0; m < climbers_.size(); ++m) {
+      const Real time = climbers_.crossing(m), horizon = climbers_.horizon(m);
+      // Where V does not rise it only touches, as far as rounding can tell.
+      if (!(time <= horizon) || !(time < never<Real>) || !(climbers_.slope_at(m) > Real(0))) continue;
+      const Size tag = climbers_.tag(m);
+      Item& item = items_[tag / width];
+      const int l = static_cast<int>(tag % width);
+      const Id j = neuron_of<ByNeuron>(item, l);
+      if (++item.count[l] > limits_.spike_limit) {
+        const Size s = ByNeuron ? item.sample : item.sample + l;
+        // The queue comes to the first of them in time, and says so.
+        QueueSimulator<Real, false>(plan_, inputs_[s], limits_, interrupt_).run(nullptr);
+        throw_spike_limit(plan_, inputs_[s].sample, j, time, item.count[l]);
+      }
+      const Real current = climbers_.current(m);
+      SpikeList<Real>& out = out_of<ByNeuron>(item, l);
+      out.push_back(time, j, climbers_.slope_at(m));
+      const Real refractory = plan_.neurons.t_refractory.data()[j];
+      if (!(refractory > Real(0))) {
+        out.set_release_current(out.size() - 1, current);
+        released_.add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
+        continue;
+      }
+      item.last_spike[l] = out.size() - 1;
+      item.release[l] = time + refractory;
+      item.held |= 1u << l;
+      if (falls_due(item, item.at - 1, l, horizon)) {
+        free<ByNeuron>(item, l, tag, time, current, horizon);
+      } else if (horizon < never<Real>) {
+        const Real d = horizon - time;
+        item.v_end[l] = plan_.neurons.v_reset.data()[j];
+        item.i_end[l] =
+            d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
+      }
+    }
+    climbers_.clear();
+  }
+
+  const Plan<Real>& plan_;
+  const RunLimits& limits_;
+  Interrupt& interrupt_;
+  const Real until_;
+  const Lanes<Real>* lanes_ = nullptr;
+  const SampleInput<Real>* inputs_ = nullptr;
+  SpikeList<Real>* out_ = nullptr;
+  Size stride_ = 0;
+
+  Vector<Real> arrival_time_;
+  Vector<const Real*> arrival_row_;
+  Vector<Size> sample_end_;
+
+  // Of each interval, by neuron one value, by sample one a lane.
+  Vector<Real> time_, span_, mem_, syn_, kappa_, response_;
+  Vector<const Real*> row_;
+  Vector<Real> weight_;
+  Vector<Size> table_begin_;  // of each sample or pack of them
+
+  CrossingBatch<Real> climbers_, released_;
+  Vector<Item> items_;
+  Vector<Id> ready_;
+  SpikeSorter<Real> sorter_;
+};
+
+SNNFP_ISA_END
