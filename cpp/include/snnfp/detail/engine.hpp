@@ -70,6 +70,14 @@ struct SpikeSink {
   virtual void write(const Spike<Real>* spikes, Size count, const Real* residuals) = 0;
 };
 
+// Simulates samples, a few at a time; none depends on which others are there. Keeps its memory for
+// the next ones.
+template <class Real>
+struct Simulator {
+  virtual ~Simulator() = default;
+  virtual void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) = 0;
+};
+
 struct RunLimits {
   double until;
   Size spike_limit;
@@ -124,9 +132,7 @@ struct RowTarget {
 
 template <class Real>
 struct EngineTable {
-  // A few samples; none depends on which others are there.
-  void (*simulate)(const Plan<Real>&, const SampleInput<Real>* inputs, Size samples,
-                   const RunLimits&, Interrupt&, SpikeSink<Real>&);
+  Simulator<Real>* (*simulator)(const Plan<Real>&, const RunLimits&, Interrupt&);
   // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
   void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                  const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);

@@ -1,6 +1,8 @@
 #pragma once
 // The table of inner loops of one instruction set.
 
+#include <memory>
+
 #include "snnfp/impl/forward_compile.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/reverse.hpp"
@@ -10,23 +12,47 @@
 
 SNNFP_ISA_BEGIN
 
+// The fastest simulator that the graph allows.
 template <class Real>
-struct EngineFunctions {
-  static void simulate(const Plan<Real>& plan, const SampleInput<Real>* inputs, Size samples,
-                       const RunLimits& limits, Interrupt& interrupt, SpikeSink<Real>& sink) {
-    if (!limits.queue_only && SweepSimulator<Real>::suits(plan)) {
-      SweepSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sink);
+class AnySimulator final : public Simulator<Real> {
+ public:
+  AnySimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
+      : plan_(plan), limits_(limits), interrupt_(interrupt) {
+    if (!limits_.queue_only && SweepSimulator<Real>::suits(plan_))
+      sweep_ = std::make_unique<SweepSimulator<Real>>(plan_, limits_, interrupt_);
+  }
+
+  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) override {
+    if (sweep_) {
+      sweep_->run(inputs, samples, sink);
       return;
     }
-    if (!limits.queue_only && WindowSimulator<Real>::suits(plan, inputs[0], limits)) {
-      WindowSimulator<Real>(plan, limits, interrupt).run(inputs, samples, sink);
+    if (!limits_.queue_only && WindowSimulator<Real>::suits(plan_, inputs[0], limits_)) {
+      if (!windows_)
+        windows_ = std::make_unique<WindowSimulator<Real>>(plan_, limits_, interrupt_);
+      windows_->run(inputs, samples, sink);
       return;
     }
     for (Size s = 0; s < samples; ++s) {
-      QueueSimulator<Real, false> simulator(plan, inputs[s], limits, interrupt);
+      QueueSimulator<Real, false> simulator(plan_, inputs[s], limits_, interrupt_);
       simulator.run(nullptr);
       sink.write(simulator.spikes().data(), simulator.spikes().size(), nullptr);
     }
+  }
+
+ private:
+  const Plan<Real>& plan_;
+  const RunLimits limits_;
+  Interrupt& interrupt_;
+  std::unique_ptr<SweepSimulator<Real>> sweep_;
+  std::unique_ptr<WindowSimulator<Real>> windows_;
+};
+
+template <class Real>
+struct EngineFunctions {
+  static Simulator<Real>* simulator(const Plan<Real>& plan, const RunLimits& limits,
+                                    Interrupt& interrupt) {
+    return new AnySimulator<Real>(plan, limits, interrupt);
   }
 
   static void replay(const Plan<Real>& plan, const SampleInput<Real>& input,
@@ -106,7 +132,7 @@ struct EngineFunctions {
     static_cast<const ForwardProgram<Real>&>(program).along(tangent, out, watch);
   }
 
-  static constexpr EngineTable<Real> table = {simulate, replay, reverse, reverse_weights,
+  static constexpr EngineTable<Real> table = {simulator, replay, reverse, reverse_weights,
                                               compile,  rows,   contract, along};
 };
 

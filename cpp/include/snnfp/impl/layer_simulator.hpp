@@ -61,6 +61,7 @@ class LayerSimulator {
       stage_samples();
     }
     const bool by_neuron = 3 * wide <= 4 * narrow;
+    for (Size s = 0; s < samples(); ++s) out[s * stride].reserve(std::min<Size>(lanes.count, 256));
     const bool done = by_neuron ? run_as<true>() : run_as<false>();
     for (Size s = 0; done && s < samples(); ++s) out[s * stride].sort(sorter_);
     return done;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
 #include "snnfp/detail/engine.hpp"
@@ -143,40 +144,41 @@ class Collector {
 
   struct Part final : SpikeSink<Real> {
     std::vector<Size> counts;  // of each sample
-    std::vector<Real> times, slopes, release_currents, residuals;
-    std::vector<Id> neurons;
-    void write(const Spike<Real>* spikes, Size count, const Real* residual) override {
-      const std::size_t begin = times.size(), end = begin + static_cast<std::size_t>(count);
+    std::vector<Spike<Real>> spikes;
+    std::vector<Real> residuals;
+    void write(const Spike<Real>* more, Size count, const Real* residual) override {
       counts.push_back(count);
-      times.resize(end);
-      neurons.resize(end);
-      slopes.resize(end);
-      release_currents.resize(end);
-      for (Size k = 0; k < count; ++k) {
-        times[begin + k] = spikes[k].time;
-        neurons[begin + k] = spikes[k].neuron;
-        slopes[begin + k] = spikes[k].slope;
-        release_currents[begin + k] = spikes[k].release_current;
-      }
+      spikes.insert(spikes.end(), more, more + count);
       if (residual) residuals.insert(residuals.end(), residual, residual + count);
     }
   };
   Part& part(Size group) { return parts_[group]; }
 
-  void finish(Record<Real>& record) const {
+  void finish(Record<Real>& record, int n_threads) const {
+    std::vector<Size> begin;
     record.offsets.assign(1, 0);
-    for (const Part& p : parts_)
+    for (const Part& p : parts_) {
+      begin.push_back(record.offsets.back());
       for (const Size count : p.counts) record.offsets.push_back(record.offsets.back() + count);
-    const auto join = [&](auto member, auto& out) {
-      out.clear();
-      out.reserve(static_cast<std::size_t>(record.offsets.back()));
-      for (const Part& p : parts_) out.insert(out.end(), (p.*member).begin(), (p.*member).end());
-    };
-    join(&Part::times, record.times);
-    join(&Part::neurons, record.neurons);
-    join(&Part::slopes, record.slopes);
-    join(&Part::release_currents, record.release_currents);
-    join(&Part::residuals, record.residuals);
+    }
+    const std::size_t n = static_cast<std::size_t>(record.offsets.back());
+    record.times.resize(n);
+    record.neurons.resize(n);
+    record.slopes.resize(n);
+    record.release_currents.resize(n);
+    parallel_for(static_cast<Size>(parts_.size()), n_threads, [&](Size g, int) {
+      Size to = begin[g];
+      for (const Spike<Real>& s : parts_[g].spikes) {
+        record.times[to] = s.time;
+        record.neurons[to] = s.neuron;
+        record.slopes[to] = s.slope;
+        record.release_currents[to] = s.release_current;
+        ++to;
+      }
+    });
+    record.residuals.clear();
+    for (const Part& p : parts_)
+      record.residuals.insert(record.residuals.end(), p.residuals.begin(), p.residuals.end());
   }
 
  private:
@@ -219,6 +221,8 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   const Size groups = (samples + group - 1) / group;
   detail::Collector<Real> collector(groups);
   detail::Interrupt interrupt(options.poll);
+  std::vector<std::unique_ptr<detail::Simulator<Real>>> simulators(
+      static_cast<std::size_t>(threads));
   const auto run = [&](Size g, Size begin, Size end, int worker) {
     std::vector<detail::SampleView<Real>> views;
     std::vector<detail::SampleInput<Real>> inputs;
@@ -226,10 +230,13 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
       views.emplace_back(record, s);
       inputs.push_back(views.back().get());
     }
-    const detail::RunLimits limits{double(options.until), options.spike_limit, 0.0,
-                                   options.engine == Engine::queue, worker};
-    engine.simulate(*record.plan, inputs.data(), end - begin, limits, interrupt,
-                    collector.part(g));
+    auto& simulator = simulators[worker];
+    if (!simulator)
+      simulator.reset(engine.simulator(*record.plan,
+                                       {double(options.until), options.spike_limit, 0.0,
+                                        options.engine == Engine::queue, worker},
+                                       interrupt));
+    simulator->run(inputs.data(), end - begin, collector.part(g));
   };
   detail::parallel_for(groups, options.n_threads, [&](Size g, int worker) {
     if (interrupt.check(worker)) return;
@@ -237,12 +244,13 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     try {
       run(g, begin, end, worker);
     } catch (const EventLimitError&) {
+      simulators[worker].reset();
       // The error that is reported is that of the first sample that has one.
       for (Size s = begin; s < end; ++s) run(g, s, s + 1, worker);
       throw;
     }
   });
-  collector.finish(record);
+  collector.finish(record, options.n_threads);
   return record;
 }
 
@@ -301,7 +309,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
                                    true, worker};
     engine.replay(*record.plan, view.get(), given, limits, interrupt, &collector.part(s), nullptr);
   });
-  collector.finish(record);
+  collector.finish(record, options.n_threads);
   return record;
 }
 
