@@ -42,24 +42,43 @@ class CrossingBatch {
   void look(bool identical) {
     if (size_ == 0) return;
     pad();
-    for (Size b = 0; b < padded<Real>(size_); b += P::width) {
-      const auto shut = identical ? look<true>(b) : look<false>(b);
+    const Neuron<P> all(constants_, neuron_[0]);
+    for (Size b = 0; b < size_; b += P::width) {
+      const auto shut =
+          identical ? look(b, all) : look(b, Neuron<P>::gather(constants_, &neuron_[b]));
       select(shut, P(none), P(running)).store(&state_[b]);
     }
   }
   Membrane<Real> end(Size k) const { return {end_v_[k], end_i_[k]}; }
   bool shut(Size k) const { return state_[k] == none; }
 
-  // Finds crossing(k), the time of entry k's next crossing, and current(k), slope_at(k): I and V'
-  // there. Never (infinity) may also stand for a time after the horizon. `identical`: all neurons
-  // have the constants of the first. `filter`: most entries will not cross, look at the horizon first.
+  // Finds crossing(k), the time of entry k's next crossing, and, where that is not after the horizon,
+  // current(k) and slope_at(k): I and V' there. Never (infinity) may also stand for a time after the
+  // horizon. `identical`: all neurons have the constants of the first. `filter`: most entries will
+  // not cross, look at the horizon first.
   void solve(bool identical, bool filter) {
     if (size_ == 0) return;
     pad();
     if (identical) {
-      run<true>(filter);
+      const Neuron<P> all(constants_, neuron_[0]);
+      run([&](Size) -> const Neuron<P>& { return all; }, filter);
     } else {
-      run<false>(filter);
+      run([&](Size b) { return Neuron<P>::gather(constants_, &neuron_[b]); }, filter);
+    }
+  }
+
+  // Calls spike(k) for the entries that cross by their horizon. Where V does not rise it only
+  // touches, as far as rounding can tell.
+  template <class Call>
+  void each_spike(Call spike) const {
+    for (Size b = 0; b < size_; b += P::width) {
+      const P at = P::load(&crossing_[b]);
+      const auto spikes = (at <= P::load(&horizon_[b])) & (at < P(never<Real>)) &
+                          (P::load(&v1_[b]) > P(Real(0)));
+      for (unsigned m = bits_of(spikes); m != 0; m &= m - 1) {
+        const Size k = b + __builtin_ctz(m);
+        if (k < size_) spike(k);
+      }
     }
   }
 
@@ -74,30 +93,22 @@ class CrossingBatch {
   // Values of state_.
   static constexpr Real running = 0, found = 1, none = 2, lost = 3;
 
-  template <bool Identical>
-  void run(bool filter) {
-    const Size end = padded<Real>(size_);
-    for (Size b = 0; b < end; b += P::width) begin<Identical>(b);
-    if (filter)
-      for (Size b = 0; b < end; b += P::width)
-        select(look<Identical>(b), P(none), P::load(&state_[b])).store(&state_[b]);
-    for (int k = 0; k <= crossing::max_climb; ++k) {
-      bool goes_on = false;
-      for (Size b = 0; b < end; b += P::width) goes_on |= climb<Identical>(b);
-      if (!goes_on) break;
+  template <class Constants>
+  void run(const Constants& constants, bool filter) {
+    under_way_.clear();
+    for (Size b = 0; b < size_; b += P::width) {
+      const Neuron<P>& n = constants(b);
+      begin(b, n);
+      if (filter) select(look(b, n), P(none), P::load(&state_[b])).store(&state_[b]);
+      if (climb(b, n)) under_way_.push_back(static_cast<Id>(b));
     }
-    for (Size k = 0; k < size_; ++k) {
-      if (state_[k] == running || state_[k] == lost) {
-        crossing_[k] =
-            crossing_time(constants_, neuron_[k], Membrane<Real>{v_[k], i_[k]}, time_[k]);
-      } else if (state_[k] == found) {
-        const Real at = time_[k] + d_[k];
-        crossing_[k] = at > time_[k] ? at : std::nextafter(time_[k], never<Real>);
-      } else {
-        crossing_[k] = never<Real>;
-      }
+    for (int k = 0; k < crossing::max_climb && !under_way_.empty(); ++k) {
+      std::size_t stay = 0;
+      for (const Id b : under_way_)
+        if (climb(b, constants(b))) under_way_[stay++] = b;
+      under_way_.resize(stay);
     }
-    for (Size b = 0; b < end; b += P::width) arrive<Identical>(b);
+    for (Size b = 0; b < size_; b += P::width) arrive(b, constants(b));
   }
 
   void grow() {
@@ -122,19 +133,9 @@ class CrossingBatch {
     }
   }
 
-  template <bool Identical>
-  SNNFP_INLINE Neuron<P> constants(Size b) const {
-    if constexpr (Identical) {
-      return Neuron<P>(constants_, neuron_[0]);
-    } else {
-      return Neuron<P>::gather(constants_, neuron_.data() + b);
-    }
-  }
   Membrane<P> state(Size b) const { return {P::load(&v_[b]), P::load(&i_[b])}; }
 
-  template <bool Identical>
-  void begin(Size b) {
-    const Neuron<P> n = constants<Identical>(b);
+  SNNFP_INLINE void begin(Size b, const Neuron<P>& n) {
     const Membrane<P> s = state(b);
     const P v1 = slope(s, n), zero(Real(0));
     zero.store(&d_[b]);
@@ -146,9 +147,7 @@ class CrossingBatch {
   }
 
   // Moves a pack of entries to their horizons; which ones surely do not cross.
-  template <bool Identical>
-  SNNFP_INLINE auto look(Size b) {
-    const Neuron<P> n = constants<Identical>(b);
+  SNNFP_INLINE auto look(Size b, const Neuron<P>& n) {
     const Membrane<P> s = state(b);
     const P d = P::load(&horizon_[b]) - P::load(&time_[b]);
     const auto near = d < P(never<Real>);
@@ -160,18 +159,22 @@ class CrossingBatch {
   }
 
   // One step of a pack of entries; whether any goes on.
-  template <bool Identical>
-  bool climb(Size b) {
+  SNNFP_INLINE bool climb(Size b, const Neuron<P>& n) {
     const P before = P::load(&state_[b]);
     const auto runs = before == P(running);
     if (!any(runs)) return false;
-    const Neuron<P> n = constants<Identical>(b);
     const P old_v1 = P::load(&v1_[b]), old_d = P::load(&d_[b]);
     const crossing::Step<P> s =
         crossing::step(P::load(&gap_[b]), old_v1, P::load(&current_[b]), n.alpha, n.beta);
     const auto near = crossing::near_top(s, old_v1, old_d);
     const P d = old_d + s.length;
     const auto there = crossing::converged(s, old_v1, d);
+    const P stepped = select(near, P(lost), select(there, P(found), P(running)));
+    select(runs, d, old_d).store(&d_[b]);
+    if (!any(runs & (stepped == P(running)))) {
+      select(runs, stepped, before).store(&state_[b]);
+      return false;
+    }
     const Membrane<P> at = propagate(state(b), d, n);
     const P gap = n.threshold - at.v, v1 = slope(at, n);
     const auto below = gap > P(Real(0));
@@ -180,9 +183,7 @@ class CrossingBatch {
         below & (P::load(&time_[b]) + P(Real(0.999)) * d > P::load(&horizon_[b]));
     const P then = select(v1 > P(Real(0)), select(beyond, P(none), P(running)),
                           select(below, P(none), P(lost)));
-    const P after =
-        select(runs, select(near, P(lost), select(there, P(found), then)), before);
-    select(runs, d, old_d).store(&d_[b]);
+    const P after = select(runs, select(stepped == P(running), then, stepped), before);
     gap.store(&gap_[b]);
     v1.store(&v1_[b]);
     (n.inv_c * at.i).store(&current_[b]);
@@ -190,14 +191,27 @@ class CrossingBatch {
     return any(after == P(running));
   }
 
-  template <bool Identical>
-  void arrive(Size b) {
-    const P at = P::load(&crossing_[b]);
+  // From the way climbed to the crossing, and the state there.
+  SNNFP_INLINE void arrive(Size b, const Neuron<P>& n) {
+    const P state_now = P::load(&state_[b]), time = P::load(&time_[b]);
+    const auto climbed = state_now == P(found);
+    P at = select(climbed, time + P::load(&d_[b]), P(never<Real>));
+    at.store(&crossing_[b]);
+    const auto rare = (!(climbed | (state_now == P(none)))) | (climbed & !(at > time));
+    if (any(rare)) {
+      for (unsigned m = bits_of(rare); m != 0; m &= m - 1) {
+        const Size k = b + __builtin_ctz(m);
+        if (k >= size_) break;
+        crossing_[k] =
+            state_[k] == found
+                ? std::nextafter(time_[k], never<Real>)
+                : crossing_time(constants_, neuron_[k], Membrane<Real>{v_[k], i_[k]}, time_[k]);
+      }
+      at = P::load(&crossing_[b]);
+    }
     const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
     if (!any(crosses)) return;
-    const Neuron<P> n = constants<Identical>(b);
-    const P d = select(crosses, at - P::load(&time_[b]), P(Real(0)));
-    const Membrane<P> s = propagate(state(b), d, n);
+    const Membrane<P> s = propagate(state(b), select(crosses, at - time, P(Real(0))), n);
     s.i.store(&current_[b]);
     slope(s, n).store(&v1_[b]);
   }
@@ -206,6 +220,7 @@ class CrossingBatch {
   Size size_ = 0;
   Vector<Id> neuron_;
   Vector<Size> tag_;
+  Vector<Id> under_way_;
   Vector<Real> v_, i_, time_, horizon_;
   Vector<Real> d_, gap_, v1_, current_, state_, crossing_, end_v_, end_i_;
 };

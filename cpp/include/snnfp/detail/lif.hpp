@@ -13,7 +13,7 @@ struct Neuron {
   T alpha, beta, difference, inv_difference, inv_c, drive, threshold, v_reset, t_refractory,
       kappa_max;
 
-  Neuron(const NeuronConstants<Scalar<T>>& c, Id j)
+  SNNFP_INLINE Neuron(const NeuronConstants<Scalar<T>>& c, Id j)
       : Neuron(c, [j](const Scalar<T>* x) { return T(x[j]); }) {}
   // Neurons first, first + 1, ...
   static Neuron load(const NeuronConstants<Scalar<T>>& c, Id first) {
@@ -25,7 +25,7 @@ struct Neuron {
 
  private:
   template <class Get>
-  Neuron(const NeuronConstants<Scalar<T>>& c, Get get)
+  SNNFP_INLINE Neuron(const NeuronConstants<Scalar<T>>& c, Get get)
       : alpha(get(c.alpha.data())),
         beta(get(c.beta.data())),
         difference(get(c.difference.data())),

@@ -55,12 +55,12 @@ class LayerSimulator {
     out_ = out;
     stride_ = stride;
     const Size wide = samples() * packs(lanes.count), narrow = packs(samples()) * lanes.count;
-    if (3 * wide <= 4 * narrow) {
+    const bool by_neuron = 3 * wide <= 4 * narrow;
+    if (by_neuron) {
       stage_neurons();
     } else {
       stage_samples();
     }
-    const bool by_neuron = 3 * wide <= 4 * narrow;
     for (Size s = 0; s < samples(); ++s) out[s * stride].reserve(std::min<Size>(lanes.count, 256));
     const bool done = by_neuron ? run_as<true>() : run_as<false>();
     for (Size s = 0; done && s < samples(); ++s) out[s * stride].sort(sorter_);
@@ -72,7 +72,7 @@ class LayerSimulator {
   static constexpr int width = P::width;
   static constexpr Size packs(Size n) { return (n + width - 1) / width; }
   // So many packs are under way that the solver's own packs are full.
-  static constexpr Size slots = 96;
+  static constexpr Size slots = 128;
 
   // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon.
   struct Item {
@@ -194,6 +194,16 @@ class LayerSimulator {
     for (Size k = 0; k < std::min(slots, items); ++k) ready_.push_back(Id(k));
     Size next = 0;
     for (const Id k : ready_) start<ByNeuron>(items_[k], next++);
+    const Neuron<P> all(plan_.neurons, lanes_->first);
+    const auto take_on = [&](Item& item, Id slot) {
+      if constexpr (Identical) {
+        return advance<ByNeuron, Uniform>(item, slot, all);
+      } else if constexpr (ByNeuron) {
+        return advance<ByNeuron, Uniform>(item, slot, Neuron<P>::load(plan_.neurons, item.neuron));
+      } else {
+        return advance<ByNeuron, Uniform>(item, slot, Neuron<P>(plan_.neurons, item.neuron));
+      }
+    };
     for (Size round = 0; !ready_.empty(); ++round) {
       if (round % 64 == 0 && interrupt_.check(limits_.worker)) return false;
       climbers_.clear();
@@ -201,12 +211,14 @@ class LayerSimulator {
       Size waiting = 0;
       for (const Id k : ready_) {
         Item& item = items_[k];
-        bool waits = advance<ByNeuron, Identical, Uniform>(item, k);
-        while (!waits && next < items) {
+        for (;;) {
+          if (take_on(item, k)) {
+            ready_[waiting++] = k;
+            break;
+          }
+          if (next == items) break;
           start<ByNeuron>(item, next++);
-          waits = advance<ByNeuron, Identical, Uniform>(item, k);
         }
-        if (waits) ready_[waiting++] = k;
       }
       ready_.resize(waiting);
       while (climbers_.size() > 0 || released_.size() > 0) {
@@ -281,19 +293,9 @@ class LayerSimulator {
     return time_[ByNeuron ? item.first + a : (item.first + a) * width + lane];
   }
 
-  template <bool ByNeuron, bool Identical>
-  SNNFP_INLINE Neuron<P> constants(const Item& item) const {
-    if constexpr (ByNeuron && !Identical) {
-      return Neuron<P>::load(plan_.neurons, item.neuron);
-    } else {
-      return Neuron<P>(plan_.neurons, item.neuron);
-    }
-  }
-
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
-  template <bool ByNeuron, bool Identical, bool Uniform>
-  bool advance(Item& item, Id slot) {
-    const Neuron<P> n = constants<ByNeuron, Identical>(item);
+  template <bool ByNeuron, bool Uniform>
+  SNNFP_INLINE bool advance(Item& item, Id slot, const Neuron<P>& n) {
     const P zero(Real(0));
     const auto weight = [&](Id a) {
       if constexpr (ByNeuron) {
@@ -422,10 +424,8 @@ class LayerSimulator {
   template <bool ByNeuron>
   void settle() {
     climbers_.solve(lanes_->identical, false);
-    for (Size m = 0; m < climbers_.size(); ++m) {
+    climbers_.each_spike([&](Size m) {
       const Real time = climbers_.crossing(m), horizon = climbers_.horizon(m);
-      // Where V does not rise it only touches, as far as rounding can tell.
-      if (!(time <= horizon) || !(time < never<Real>) || !(climbers_.slope_at(m) > Real(0))) continue;
       const Size tag = climbers_.tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
@@ -443,7 +443,7 @@ class LayerSimulator {
       if (!(refractory > Real(0))) {
         out.set_release_current(out.size() - 1, current);
         released_.add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
-        continue;
+        return;
       }
       item.last_spike[l] = out.size() - 1;
       item.release[l] = time + refractory;
@@ -456,7 +456,7 @@ class LayerSimulator {
         item.i_end[l] =
             d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
       }
-    }
+    });
     climbers_.clear();
   }
 
