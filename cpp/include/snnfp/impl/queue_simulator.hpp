@@ -154,7 +154,7 @@ class QueueSimulator {
       }
     } else {
       const Real time = crossing_time(plan_.neurons, j, state_[j], time_[j]);
-      if (time <= until_) {
+      if (time < never<Real> && time <= until_) {
         own_.set(j, time, Kind::crossing);
       } else {
         own_.remove(j);
