@@ -5,21 +5,10 @@
 #include <cmath>
 
 #include "random_network.hpp"
+#include "same_record.hpp"
 #include "snnfp/detail/plan.hpp"
 
 using namespace snnfp;
-
-namespace {
-
-void check_same(const Record<double>& a, const Record<double>& b) {
-  REQUIRE(a.offsets == b.offsets);
-  CHECK(a.times == b.times);
-  CHECK(a.neurons == b.neurons);
-  CHECK(a.slopes == b.slopes);
-  CHECK(a.release_currents == b.release_currents);
-}
-
-}  // namespace
 
 TEST_CASE("every engine, instruction set and thread count leaves the same bits") {
   Size spikes = 0;

@@ -155,7 +155,7 @@ class CrossingBatch {
     const Membrane<P> at = propagate(s, span, n);
     at.v.store(&end_v_[b]);
     at.i.store(&end_i_[b]);
-    return near & no_crossing(s, at, span, n);
+    return near & no_crossing(s, at, span, margin(span, P::load(&horizon_[b]), n), n);
   }
 
   // One step of a pack of entries; whether any goes on.

@@ -105,8 +105,9 @@ class Strands {
     const auto endless = !(to_target < P(never<Real>));
     const P span = select(endless, zero, to_target);
     const Membrane<P> at = propagate(s, span, n);
-    auto open = runs & (!held) & ((!plainly_below(s, at, span, n)) | endless);
-    if (any(open)) open = open & ((!no_crossing(s, at, span, n)) | endless);
+    const Margin<P> m = margin(span, target, n);
+    auto open = runs & (!held) & ((!plainly_below(s, at, span, m, n)) | endless);
+    if (any(open)) open = open & ((!no_crossing(s, at, span, m, n)) | endless);
     const auto takes = runs & arrives & (!frees);
     const P weight = P::gather(weights_, weight_at(b));
     const P v = select(held, s.v, at.v), i = select(takes, at.i + weight, at.i);

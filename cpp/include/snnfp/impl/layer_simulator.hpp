@@ -160,7 +160,7 @@ class LayerSimulator {
 
   void resize_tables(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_})
+    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_})
       if (x->size() < end) x->resize(end);
   }
 
@@ -174,6 +174,9 @@ class LayerSimulator {
       e.mem.store(&mem_[k]);
       e.syn.store(&syn_[k]);
       e.kappa.store(&kappa_[k]);
+      const Margin<P> m = margin(d, P::load(&time_[k]), one);
+      m.late.store(&late_[k]);
+      m.slack.store(&slack_[k]);
       if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
     }
   }
@@ -335,10 +338,13 @@ class LayerSimulator {
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
       const Membrane<P> s{v, i};
       Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
-      const auto unsafe = !(plainly_below(s, end, d, n) & (d < P(never<Real>)));
+      const P horizon = value<ByNeuron>(time_, k);
+      Margin<P> m = margin(d, horizon, n);
+      if constexpr (Uniform) m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), driven ? m.top : n.threshold};
+      const auto unsafe = !(plainly_below(s, end, d, m, n) & (d < P(never<Real>)));
       if (any(unsafe) || item.held != 0) {
         const auto moves = d > zero;
-        const auto open = moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, n)));
+        const auto open = moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
         if (wait<ByNeuron>(item, slot, a, bits_of(open) & item.mask, s, end)) return true;
         if (item.held != 0) v = hold(item, v, end.v); else v = end.v;
       } else {
@@ -474,7 +480,7 @@ class LayerSimulator {
   Vector<Size> sample_end_;
 
   // Of each interval, by neuron one value, by sample one a lane.
-  Vector<Real> time_, span_, mem_, syn_, kappa_, response_;
+  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_;
   Vector<const Real*> row_;
   Vector<Real> weight_;
   Vector<Size> table_begin_;  // of each sample or pack of them

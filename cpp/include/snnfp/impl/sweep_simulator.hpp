@@ -282,7 +282,8 @@ class SweepSimulator {
         // Without an end in sight every neuron is asked.
         for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
-        move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(), part);
+        move_lanes(p.lanes, d, horizon, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
+                   part);
       }
       p.moved_to = horizon;
     }
@@ -410,8 +411,8 @@ class SweepSimulator {
     const Real d = arrival.time - p.now;
     if (d > Real(0)) {
       if (p.moved_to != arrival.time)
-        move_lanes(p.lanes, d, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
-                   [](Size) {});
+        move_lanes(p.lanes, d, arrival.time, p.v.data(), p.i.data(), p.v_end.data(),
+                   p.i_end.data(), [](Size) {});
       p.v.swap(p.v_end);
       p.i.swap(p.i_end);
       p.now = arrival.time;

@@ -1,0 +1,142 @@
+// Layers of neurons by packs, wide and narrow, beside the queue: everything that a pack has a case for.
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "same_record.hpp"
+#include "snnfp/snnfp.hpp"
+
+using namespace snnfp;
+
+namespace {
+
+struct LayerCase {
+  bool same_time_constants, same_thresholds;
+  double bias, t_refractory;
+  Size samples;
+  bool on_a_grid;  // many arrivals at one time
+  double until;
+  bool initial_state;
+};
+
+// 6-21-5-2: packs half full, populations that take lanes from neurons and from samples.
+template <class Real>
+Size check_layers(const LayerCase& c, unsigned seed) {
+  std::mt19937 random(seed);
+  const auto many = [&](Size n, double a, double b) {
+    std::vector<Real> x;
+    for (Size k = 0; k < n; ++k)
+      x.push_back(static_cast<Real>(std::uniform_real_distribution<double>(a, b)(random)));
+    return x;
+  };
+  const auto lif = [&](Id n) {
+    Lif<Real> p;
+    if (c.same_time_constants) {
+      p.tau_mem = Real(2);
+      p.tau_syn = Real(seed % 2 ? 2 : 1);
+    } else {
+      p.tau_mem = many(n, 1, 3);
+      p.tau_syn = many(n, 0.5, 3);
+    }
+    if (!c.same_thresholds) p.threshold = many(n, 0.8, 1.2);
+    p.v_reset = many(n, -0.2, 0.1);
+    p.bias = Real(c.bias);
+    p.t_refractory =
+        c.t_refractory > 0 && c.t_refractory < 10 ? Array<Real>(many(n, 0, c.t_refractory))
+                                                  : Array<Real>(Real(c.t_refractory));
+    return p;
+  };
+  Network<Real> net;
+  const auto x = net.add_input("x", 6);
+  const auto a = net.add_population("a", 21, lif(21));
+  const auto b = net.add_population("b", 5, lif(5));
+  const auto d = net.add_population("d", 2, lif(2));
+  net.connect_dense(x, a, many(6 * 21, -0.5, 2), Real(0.25));
+  net.connect_dense(a, b, many(21 * 5, -0.4, 1));
+  net.connect_dense(b, d, many(5 * 2, 0, 1.5), Real(0.5));
+  net.connect_dense(x, d, many(6 * 2, -0.2, 1));
+
+  std::vector<Real> times;
+  std::vector<Id> units;
+  std::vector<Size> offsets{0};
+  for (Size s = 0; s < c.samples; ++s) {
+    // Ragged: some samples hear nothing at all.
+    std::vector<Real> t = many(s % 7 == 3 ? 0 : 1 + random() % 20, 0, 6);
+    if (c.on_a_grid)
+      for (Real& v : t) v = std::floor(v);
+    std::sort(t.begin(), t.end());
+    times.insert(times.end(), t.begin(), t.end());
+    for (std::size_t k = 0; k < t.size(); ++k) units.push_back(static_cast<Id>(random() % 6));
+    offsets.push_back(static_cast<Size>(times.size()));
+  }
+  const Input<Real> input{{times, units, offsets}};
+  SimulateOptions<Real> options;
+  options.until = static_cast<Real>(c.until);
+  if (c.initial_state) {
+    options.initial.voltage = many(28 * c.samples, -0.2, 0.7);
+    options.initial.current = many(28 * c.samples, -0.2, 1);
+  }
+  options.engine = Engine::queue;
+  options.isa = Isa::portable;
+  const auto reference = simulate(net, input, options);
+  options.engine = Engine::automatic;
+  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    for (int n_threads : {1, 2}) {
+      options.isa = isa;
+      options.n_threads = n_threads;
+      CAPTURE(seed);
+      CAPTURE(std::string(isa_name(isa)));
+      CAPTURE(n_threads);
+      check_same(reference, simulate(net, input, options));
+    }
+  return reference.spikes();
+}
+
+}  // namespace
+
+TEST_CASE("layers by packs leave the queue's record") {
+  unsigned seed = 0;
+  Size spikes = 0;
+  for (bool same_time_constants : {true, false})
+    for (bool same_thresholds : {true, false})
+      for (double bias : {0.0, 0.2})
+        for (double t_refractory : {0.0, 0.4, 1000.0})
+          for (Size samples : {1, 5, 40})
+            for (bool on_a_grid : {false, true}) {
+              const LayerCase c{same_time_constants,
+                                same_thresholds,
+                                bias,
+                                t_refractory,
+                                samples,
+                                on_a_grid,
+                                seed % 3 ? 9.0 : double(INFINITY),
+                                seed % 5 == 0};
+              spikes += check_layers<double>(c, seed);
+              spikes += check_layers<float>(c, seed);
+              ++seed;
+            }
+  CHECK(spikes > 20000);
+}
+
+TEST_CASE("a layer that fires without end is an error that names the first of its neurons") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  const auto h = net.add_population("h", 20, {});
+  std::vector<double> weight(20, 0.0);
+  weight[17] = 1e6;
+  weight[3] = 2e6;  // comes to the limit before 17
+  net.connect_dense(x, h, weight);
+  SimulateOptions<double> options;
+  options.spike_limit = 500;
+  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    options.isa = isa;
+    try {
+      simulate(net, {single_sample<double>({{0.0, 0}})}, options);
+      FAIL("no error");
+    } catch (const EventLimitError& e) {
+      CHECK(e.population == "h");
+      CHECK(e.neuron == 3);
+      CHECK(e.count == 501);
+    }
+  }
+}
