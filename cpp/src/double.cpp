@@ -9,7 +9,7 @@
 namespace snnfp {
 template class Network<double>;
 template SpikeBatch<double> single_sample(std::vector<std::pair<double, Id>>);
-template detail::Plan<double> detail::make_plan(const Network<double>&);
+template detail::Plan<double> detail::make_plan(const Network<double>&, const std::vector<Id>&);
 SNNFP_SIMULATE_TEMPLATES(, double)
 SNNFP_GRADIENT_TEMPLATES(, double)
 }  // namespace snnfp

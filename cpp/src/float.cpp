@@ -9,7 +9,7 @@
 namespace snnfp {
 template class Network<float>;
 template SpikeBatch<float> single_sample(std::vector<std::pair<float, Id>>);
-template detail::Plan<float> detail::make_plan(const Network<float>&);
+template detail::Plan<float> detail::make_plan(const Network<float>&, const std::vector<Id>&);
 SNNFP_SIMULATE_TEMPLATES(, float)
 SNNFP_GRADIENT_TEMPLATES(, float)
 }  // namespace snnfp

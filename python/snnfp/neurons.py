@@ -34,7 +34,7 @@ class LIF:
         tau_syn: synaptic time constant; ``inf``: step currents.
         threshold: above ``v_reset``.
         v_reset: voltage after a spike.
-        t_refractory: time, >= 0.
+        t_refractory: time, >= 0; ``inf``: at most one spike a neuron.
         bias: constant current.
         capacitance: > 0. ``capacitance = tau_mem`` gives the convention
             ``tau_mem dV/dt = -V + I`` of the EventProp paper, Norse and NIR.

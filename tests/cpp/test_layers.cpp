@@ -100,7 +100,7 @@ TEST_CASE("layers by packs leave the queue's record") {
   for (bool same_time_constants : {true, false})
     for (bool same_thresholds : {true, false})
       for (double bias : {0.0, 0.2})
-        for (double t_refractory : {0.0, 0.4, 1000.0})
+        for (double t_refractory : {0.0, 0.4, double(INFINITY)})
           for (Size samples : {1, 5, 40})
             for (bool on_a_grid : {false, true}) {
               const LayerCase c{same_time_constants,
@@ -137,6 +137,64 @@ TEST_CASE("a layer that fires without end is an error that names the first of it
       CHECK(e.population == "h");
       CHECK(e.neuron == 3);
       CHECK(e.count == 501);
+    }
+  }
+}
+
+TEST_CASE("neurons not followed beyond their first spikes: the first ones of the whole record") {
+  Network<double> net;
+  std::mt19937 random(4);
+  const auto many = [&](Size n, double a, double b) {
+    std::vector<double> x;
+    for (Size k = 0; k < n; ++k)
+      x.push_back(std::uniform_real_distribution<double>(a, b)(random));
+    return x;
+  };
+  const auto x = net.add_input("x", 5);
+  const auto h = net.add_population("h", 30, {});
+  const auto o = net.add_population("o", 3, {});
+  net.connect_dense(x, h, many(150, -0.5, 4));
+  net.connect_dense(h, o, many(90, -0.2, 1));
+  const Input<double> input{single_sample<double>({{0.1, 0}, {0.3, 1}, {0.3, 2}, {0.9, 3}, {1.2, 4}})};
+  SimulateOptions<double> options;
+  options.until = 6;
+  const auto all = simulate(net, input, options);
+  options.first_spikes_of = {o.index};
+  for (Engine engine : {Engine::queue, Engine::automatic}) {
+    options.engine = engine;
+    const auto first = simulate(net, input, options);
+    std::vector<double> times;
+    std::vector<Id> neurons;
+    std::vector<bool> seen(33, false);
+    for (Size k = 0; k < all.spikes(); ++k) {
+      const Id j = all.neurons[k];
+      if (j >= 30 && seen[j]) continue;
+      seen[j] = true;
+      times.push_back(all.times[k]);
+      neurons.push_back(j);
+    }
+    CHECK(first.times == times);
+    CHECK(first.neurons == neurons);
+    CHECK(first.spikes() < all.spikes());
+    // Derivatives of the spikes that both have are the same.
+    std::vector<double> of_first(times.size(), 0.0), of_all(all.times.size(), 0.0);
+    for (std::size_t k = 0; k < times.size(); ++k) {
+      if (neurons[k] < 30) continue;
+      of_first[k] = 1.0 + double(k);
+      for (std::size_t q = 0; q < of_all.size(); ++q)
+        if (all.times[q] == times[k] && all.neurons[q] == neurons[k]) of_all[q] = of_first[k];
+    }
+    using Kind = Parameter::Kind;
+    std::vector<Parameter> wrt{{Kind::weight, 0}, {Kind::weight, 1}, {Kind::input_times, 0}};
+    for (NeuronParameter q : {NeuronParameter::tau_mem, NeuronParameter::tau_syn,
+                              NeuronParameter::t_refractory, NeuronParameter::v_reset})
+      wrt.push_back({Kind::neuron, o.index, q});
+    const auto a = vjp<double>(first, of_first, wrt), b = vjp<double>(all, of_all, wrt),
+               f = forward_gradient<double>(first, of_first, wrt);
+    REQUIRE(a.size() == b.size());
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      CHECK(a[k] == doctest::Approx(b[k]).epsilon(1e-10));
+      CHECK(f[k] == doctest::Approx(b[k]).epsilon(1e-10));
     }
   }
 }

@@ -18,7 +18,7 @@ TEST_CASE("bad parameters") {
   bad(NeuronParameter::tau_mem, {1.0, 0.0, 1.0}, "h.tau_mem[1] is 0, expected a time > 0");
   bad(NeuronParameter::tau_syn, NAN, "h.tau_syn[0] is nan");
   bad(NeuronParameter::threshold, {1.0, 1.0, -1.0}, "h.threshold[2] is -1, expected a value above");
-  bad(NeuronParameter::t_refractory, -1.0, "expected a finite time >= 0");
+  bad(NeuronParameter::t_refractory, -1.0, "expected a time >= 0 (infinity allowed)");
   bad(NeuronParameter::capacitance, 0.0, "h.capacitance[0] is 0");
   bad(NeuronParameter::bias, INFINITY, "expected a finite number");
   bad(NeuronParameter::v_reset, {0.0, 0.0}, "has 2 values, expected 1 or 3");

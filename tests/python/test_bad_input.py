@@ -182,9 +182,9 @@ def test_conversions(make, error, message):
         (
             {"t_refractory": -1.0},
             ValueError,
-            r"h.t_refractory\[0\] is -1, expected a finite time >= 0",
+            r"h.t_refractory\[0\] is -1, expected a time >= 0 \(infinity allowed\)",
         ),
-        ({"t_refractory": INF}, ValueError, r"h.t_refractory\[0\] is inf"),
+        ({"t_refractory": NAN}, ValueError, r"h.t_refractory\[0\] is nan"),
         ({"bias": [0, NAN]}, ValueError, r"h.bias\[1\] is nan, expected a finite number"),
         ({"capacitance": 0}, ValueError, r"h.capacitance\[0\] is 0, expected a finite number > 0"),
         ({"capacitance": INF}, ValueError, r"h.capacitance\[0\] is inf"),

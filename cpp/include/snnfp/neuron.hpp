@@ -20,7 +20,7 @@ struct Lif {
   Array<Real> tau_syn{Real(1)};       // time; +inf: step currents
   Array<Real> threshold{Real(1)};     // voltage, above v_reset
   Array<Real> v_reset{Real(0)};       // voltage
-  Array<Real> t_refractory{Real(0)};  // time, >= 0
+  Array<Real> t_refractory{Real(0)};  // time, >= 0; infinity: a neuron spikes at most once
   Array<Real> bias{Real(0)};          // current
   Array<Real> capacitance{Real(1)};   // charge per voltage, > 0
 

@@ -31,6 +31,9 @@ struct SimulateOptions : ExecutionOptions {
   Size spike_limit = 10000;  // of one neuron in one sample; more is an EventLimitError
   Engine engine = Engine::automatic;
   InitialState<Real> initial;
+  // Populations whose neurons are not followed beyond their first spikes: as if their refractory
+  // times were infinite. What only looks at first spikes is done sooner.
+  std::vector<Id> first_spikes_of;
 };
 
 template <class Real>

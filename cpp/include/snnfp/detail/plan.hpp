@@ -86,10 +86,11 @@ struct Plan {
   std::vector<Id> component_offsets;
 };
 
+// Neurons of the populations `first_spikes_of` spike at most once.
 template <class Real>
-Plan<Real> make_plan(const Network<Real>& network);
+Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of = {});
 
-extern template Plan<float> make_plan(const Network<float>&);
-extern template Plan<double> make_plan(const Network<double>&);
+extern template Plan<float> make_plan(const Network<float>&, const std::vector<Id>&);
+extern template Plan<double> make_plan(const Network<double>&, const std::vector<Id>&);
 
 }  // namespace snnfp::detail

@@ -87,6 +87,7 @@ class LayerSimulator {
     Id at, intervals;
     Size column;  // by neuron: of the first lane
     unsigned mask, held;
+    unsigned done;  // held beyond the horizon
   };
 
   Size samples() const { return static_cast<Size>(sample_end_.size()); }
@@ -266,7 +267,7 @@ class LayerSimulator {
   }
   void fill(Item& item, Size lanes) {
     item.at = 0;
-    item.held = 0;
+    item.held = item.done = 0;
     item.mask = (1u << std::min<Size>(lanes, width)) - 1;
     for (int l = 0; l < width; ++l) {
       item.v[l] = item.i[l] = Real(0);
@@ -317,7 +318,7 @@ class LayerSimulator {
       i = P::load(item.i);
     } else {
       // What it waited for is settled: on from the end of that interval.
-      if (a == item.intervals) return false;
+      if (a == item.intervals || item.done == item.mask) return false;
       v = P::load(item.v_end);
       i = P::load(item.i_end) + weight(a - 1);
     }
@@ -454,6 +455,7 @@ class LayerSimulator {
       item.last_spike[l] = out.size() - 1;
       item.release[l] = time + refractory;
       item.held |= 1u << l;
+      if (item.release[l] > until_) item.done |= 1u << l;
       if (falls_due(item, item.at - 1, l, horizon)) {
         free<ByNeuron>(item, l, tag, time, current, horizon);
       } else if (horizon < never<Real>) {

@@ -48,7 +48,7 @@ void check_neuron_parameter(const Array<Real>& values, Size count, const std::st
         if (!(x > Real(0))) fail("a time > 0 (infinity allowed)");
         break;
       case NeuronParameter::t_refractory:
-        if (!(x >= Real(0)) || !std::isfinite(x)) fail("a finite time >= 0");
+        if (!(x >= Real(0))) fail("a time >= 0 (infinity allowed)");
         break;
       case NeuronParameter::capacitance:
         if (!(x > Real(0)) || !std::isfinite(x)) fail("a finite number > 0");

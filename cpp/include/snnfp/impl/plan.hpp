@@ -79,8 +79,10 @@ Real largest_kappa(Real alpha, Real beta) {
 }
 
 template <class Real>
-void append_constants(NeuronConstants<Real>& c, const Population<Real>& population) {
+void append_constants(NeuronConstants<Real>& c, const Population<Real>& population,
+                      bool only_first = false) {
   const Lif<Real>& p = population.parameters;
+  const Real forever = std::numeric_limits<Real>::max() / 8;
   for (Id k = 0; k < population.size; ++k) {
     const Real alpha = Real(1) / p.tau_syn.at_or_shared(k);
     const Real beta = Real(1) / p.tau_mem.at_or_shared(k);
@@ -93,7 +95,9 @@ void append_constants(NeuronConstants<Real>& c, const Population<Real>& populati
     c.drive.push_back(p.bias.at_or_shared(k) / p.capacitance.at_or_shared(k));
     c.threshold.push_back(p.threshold.at_or_shared(k));
     c.v_reset.push_back(p.v_reset.at_or_shared(k));
-    c.t_refractory.push_back(p.t_refractory.at_or_shared(k));
+    // For ever is past every horizon, and still a number to calculate with.
+    c.t_refractory.push_back(
+        only_first ? forever : std::min(p.t_refractory.at_or_shared(k), forever));
     c.kappa_max.push_back(largest_kappa(alpha, beta));
   }
 }
@@ -107,7 +111,7 @@ void pad_constants(NeuronConstants<Real>& c) {
 }
 
 template <class Real>
-Plan<Real> make_plan(const Network<Real>& network) {
+Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
   Plan<Real> plan;
   plan.input_offsets.push_back(0);
   for (const InputGroup& g : network.inputs())
@@ -119,7 +123,8 @@ Plan<Real> make_plan(const Network<Real>& network) {
     plan.population_offsets.push_back(plan.population_offsets.back() + p.size);
     plan.population_names.push_back(p.name);
     plan.population_of.insert(plan.population_of.end(), p.size, index);
-    append_constants(plan.neurons, p);
+    append_constants(plan.neurons, p,
+                     std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0);
   }
   plan.n_neurons = plan.population_offsets.back();
   pad_constants(plan.neurons);

@@ -196,7 +196,13 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   record.input = input;
   record.initial = options.initial;
   record.until = options.until;
-  auto plan = std::make_shared<Plan<Real>>(make_plan(record.network));
+  for (std::size_t k = 0; k < options.first_spikes_of.size(); ++k)
+    if (options.first_spikes_of[k] < 0 ||
+        options.first_spikes_of[k] >= Id(network.populations().size()))
+      invalid("first_spikes_of[", k, "] is ", options.first_spikes_of[k], ", expected one of ",
+              network.populations().size(), " populations");
+  auto plan =
+      std::make_shared<Plan<Real>>(make_plan(record.network, options.first_spikes_of));
   check_initial(network, *plan, options.initial, samples);
   record.population_offsets = plan->population_offsets;
   record.plan = std::move(plan);
