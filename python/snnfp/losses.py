@@ -141,19 +141,23 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         first = np.asarray(record.first_spikes(p), dtype=np.float64)
         fires = np.isfinite(first)
         t = np.where(fires, first, self.horizon)
-        rows = np.arange(t.shape[0])
-        z = -t / self.tau0
+        n = t.shape[0]
+        of_label = np.arange(0, t.size, p.size) + chosen  # in flattened arrays
+        z = t / -self.tau0
         z -= z.max(axis=1, keepdims=True)
         exponentials = np.exp(z)
-        total = exponentials.sum(axis=1)
-        # Without weight it must not overflow either.
-        late = np.expm1(t[rows, chosen] / self.tau1) if self.gamma else np.zeros(rows.size)
-        value = float(np.mean(np.log(total) - z[rows, chosen] + self.gamma * late))
-        dt = -exponentials / total[:, None]
-        dt[rows, chosen] += 1.0
+        total = exponentials.sum(axis=1, keepdims=True)
+        loss = np.log(total[:, 0]) - z.take(of_label)
+        dt = exponentials
+        dt /= -total
+        dt.reshape(-1)[of_label] += 1.0
         dt /= self.tau0
-        dt[rows, chosen] += self.gamma / self.tau1 * (late + 1.0)
-        return value, {p.name: np.where(fires, dt / t.shape[0], 0.0)}
+        if self.gamma:  # without weight it must not overflow either
+            late = np.expm1(t.take(of_label) / self.tau1)
+            loss += self.gamma * late
+            dt.reshape(-1)[of_label] += self.gamma / self.tau1 * (late + 1.0)
+        dt /= n
+        return float(loss.sum()) / n, {p.name: np.where(fires, dt, 0.0)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -76,9 +78,6 @@ class Record:
         self.residuals: NDArray[Any] = core.residuals
         self.n_samples = self.offsets.size - 1
         self.n_spikes = self.times.size
-        self._counts = np.bincount(
-            self.neurons, minlength=sum(p.size for p in net.populations.values())
-        )
 
     def __repr__(self) -> str:
         return f"Record({self.n_samples} samples, {self.n_spikes} spikes, until {self.until})"
@@ -92,8 +91,7 @@ class Record:
 
     def indices(self, population: str | Population) -> NDArray[np.int64]:
         """Where the spikes of a population are in the record's arrays."""
-        p = self._population(population)
-        return np.flatnonzero((self.neurons >= p.offset) & (self.neurons < p.offset + p.size))
+        return np.flatnonzero(self._among(self._population(population), self.neurons))
 
     def spikes(self, population: str | Population) -> Spikes:
         """The spikes of a population, as a batch (to analyse, or to feed to another network)."""
@@ -121,7 +119,8 @@ class Record:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
         at = self.first_indices(population)
         times = np.full(at.shape, np.inf, dtype=self.times.dtype)
-        times[at >= 0] = self.times[at[at >= 0]]
+        fires = at >= 0
+        times[fires] = self.times[at[fires]]
         return times
 
     def counts(self, population: str | Population) -> NDArray[np.int64]:
@@ -149,7 +148,10 @@ class Record:
 
     def is_silent(self, population: str | Population) -> bool:
         """Whether the population fires no spike in the whole batch."""
-        return not self.fires(population).any()
+        p = self._population(population)
+        # The first sample's spikes mostly tell.
+        first = self.neurons[: self.offsets[1]]
+        return not (self._among(p, first).any() or self.fires(p).any())
 
     def silent_fraction(self, population: str | Population | None = None) -> Any:
         """Fraction of a population's neurons that fire in no sample; of all, as a dict, if None."""
@@ -168,7 +170,7 @@ class Record:
 
         tau is the smaller of the neuron's two time constants.
         """
-        bounds = np.empty(self._counts.size)
+        bounds = np.empty(sum(p.size for p in self._net.populations.values()))
         for p in self._net.populations.values():
             value = {q: self._constants[f"{p.name}.{q}"] for q in _TANGENCY_PARAMETERS}
             tau = np.minimum(value["tau_mem"], value["tau_syn"])
@@ -298,7 +300,7 @@ class Record:
         """
         rows = self._rows(of)
         names = self._net.select(wrt)
-        width = sum(int(np.prod(self._shape(n))) for n in names)
+        width = sum(math.prod(self._shape(n)) for n in names)
         copies = 1 if np.all(rows >= 0) else 2
         needed = copies * rows.size * width * self.times.dtype.itemsize
         free = _free_memory()
@@ -334,7 +336,7 @@ class Record:
         rows = self._rows(of)
         for name in self._net.select(wrt):
             codes = self._codes((name,))
-            width = int(np.prod(self._shape(name)))
+            width = math.prod(self._shape(name))
             owner = self._projection(name)
             elements = np.arange(width)
             if owner and owner.sparse and owner.sparse.order is not None and width > 1:
@@ -345,6 +347,18 @@ class Record:
                 yield name, elements[begin:end], out.reshape(*rows.shape, end - begin)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """Spikes of each neuron in the whole batch."""
+        n = sum(p.size for p in self._net.populations.values())
+        return np.bincount(self.neurons, minlength=n)
+
+    def _among(self, p: Population, neurons: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of these are neurons of the population."""
+        # As unsigned numbers, those below the offset are large.
+        among: NDArray[np.bool_] = (neurons - np.int32(p.offset)).view(np.uint32) < p.size
+        return among
 
     def _columns(
         self, rows: NDArray[np.int64], codes: list[tuple[int, int, int]], begin: int, end: int
@@ -395,7 +409,7 @@ class Record:
         begin = 0
         for name in names:
             shape = self._shape(name)
-            end = begin + int(np.prod(shape))
+            end = begin + math.prod(shape)
             part = flat[..., begin:end]
             owner = self._projection(name)
             if owner:
@@ -430,7 +444,8 @@ class Record:
                 array = real_array(value, f"cotangents of {p.name}", dtype)
                 if array.shape == (self.n_samples, p.size):
                     at = self.first_indices(p)
-                    flat[at[at >= 0]] += array[at >= 0]
+                    fires = at >= 0
+                    flat[at[fires]] += array[fires]
                 elif array.shape == self.indices(p).shape:
                     flat[self.indices(p)] += array
                 else:
@@ -446,9 +461,10 @@ class Record:
                     f"cotangents have shape {flat.shape}, expected ({self.n_spikes},), "
                     "one a spike of the record"
                 )
-        bad = np.flatnonzero(~np.isfinite(flat))
-        if bad.size:
-            raise ValueError(f"cotangents[{bad[0]}] is {flat[bad[0]]}, expected a finite number")
+        finite = np.isfinite(flat)
+        if not finite.all():
+            bad = np.argmin(finite)
+            raise ValueError(f"cotangents[{bad}] is {flat[bad]}, expected a finite number")
         return freeze(flat)
 
 

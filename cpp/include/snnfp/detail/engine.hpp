@@ -123,6 +123,12 @@ struct Program {
   Size scratch_size = 0;  // values that `rows` and `contract` work in, aligned to 64 bytes
 };
 
+// Scratch memory of a worker's reverse sweeps, kept from one call to the next; made by one instruction
+// set's engine and used only by it.
+struct Workspace {
+  virtual ~Workspace() = default;
+};
+
 // Where the row of a spike goes: column c of the layout to to[c].
 template <class Real>
 struct RowTarget {
@@ -136,17 +142,21 @@ struct EngineTable {
   // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
   void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                  const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);
+  // For `reverse` and `reverse_weights` with this plan and these columns.
+  Workspace* (*workspace)(const Plan<Real>&, const Columns&);
   // Adds the share of a few samples, in order, to `gradient`; input times are written to
-  // `input_times[group][index in the batch]`, null where not asked for.
+  // `input_times[group][index in the batch]`, null where not asked for. `cotangents` and
+  // `voltage_adjoints` (null: not asked for) belong to the spikes of the whole batch, of which
+  // `first_spikes` says where each sample's begin.
   void (*reverse)(const Plan<Real>&, const SampleInput<Real>* inputs,
-                  const SampleSpikes<Real>* spikes, Size samples, const Columns&,
-                  const Real* const* cotangents, Real* gradient, Real* const* input_times,
-                  Real* const* voltage_adjoints, const Watch&);
+                  const SampleSpikes<Real>* spikes, Size samples, const Columns&, Workspace&,
+                  const Size* first_spikes, const Real* cotangents, Real* gradient,
+                  Real* const* input_times, Real* voltage_adjoints, const Watch&);
   // Adds a few samples' derivatives by the weights left for later, to the neurons [begin, end) of a
   // population. `voltage_adjoints` are those that `reverse` wrote, one a spike.
-  void (*reverse_weights)(const Plan<Real>&, const SampleInput<Real>* inputs,
-                          const SampleSpikes<Real>* spikes, Size samples, const Columns&,
-                          const Real* const* voltage_adjoints, Id population, Id begin, Id end,
+  void (*reverse_weights)(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
+                          Size samples, Workspace&, const Size* first_spikes,
+                          const Real* voltage_adjoints, Id population, Id begin, Id end,
                           Real* gradient, const Watch&);
   Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                       const Columns&, const unsigned char* wanted, const Watch&);

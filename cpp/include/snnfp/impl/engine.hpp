@@ -66,29 +66,36 @@ struct EngineFunctions {
       sink->write(simulator.spikes().data(), simulator.spikes().size(), simulator.residuals());
   }
 
-  static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
-                      const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
-                      const Real* const* cotangents, Real* gradient, Real* const* input_times,
-                      Real* const* voltage_adjoints, const Watch& watch) {
-    if (columns.sweep) {
-      ReverseSweep<Real> sweep(plan, columns, gradient, input_times, watch);
-      for (Size s = 0; s < samples; ++s)
-        sweep.run(inputs[s], spikes[s], cotangents[s], voltage_adjoints[s]);
-      return;
-    }
-    for (Size s = 0; s < samples; ++s)
-      Reverse<Real>(plan, inputs[s], spikes[s], columns, cotangents[s], gradient, input_times, watch)
-          .run();
+  static Workspace* workspace(const Plan<Real>& plan, const Columns& columns) {
+    return columns.sweep ? new ReverseSweep<Real>(plan, columns) : new Workspace;
   }
 
-  static void reverse_weights(const Plan<Real>& plan, const SampleInput<Real>* inputs,
-                              const SampleSpikes<Real>* spikes, Size samples,
-                              const Columns& columns, const Real* const* voltage_adjoints,
-                              Id population, Id begin, Id end, Real* gradient,
-                              const Watch& watch) {
-    ReverseSweep<Real> sweep(plan, columns, gradient, nullptr, watch);
+  static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
+                      const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
+                      Workspace& workspace, const Size* first_spikes, const Real* cotangents,
+                      Real* gradient, Real* const* input_times, Real* voltage_adjoints,
+                      const Watch& watch) {
+    for (Size s = 0; s < samples; ++s) {
+      const Real* wanted = cotangents + first_spikes[s];
+      if (columns.sweep) {
+        static_cast<ReverseSweep<Real>&>(workspace)
+            .run(inputs[s], spikes[s], wanted, gradient, input_times,
+                 voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
+      } else {
+        Reverse<Real>(plan, inputs[s], spikes[s], columns, wanted, gradient, input_times, watch)
+            .run();
+      }
+    }
+  }
+
+  static void reverse_weights(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
+                              Size samples, Workspace& workspace, const Size* first_spikes,
+                              const Real* voltage_adjoints, Id population, Id begin, Id end,
+                              Real* gradient, const Watch& watch) {
     for (Size s = 0; s < samples; ++s)
-      sweep.run_weights(inputs[s], spikes[s], voltage_adjoints[s], population, begin, end);
+      static_cast<ReverseSweep<Real>&>(workspace)
+          .run_weights(inputs[s], spikes[s], voltage_adjoints + first_spikes[s], population, begin,
+                       end, gradient, watch);
   }
 
   static Program* compile(const Plan<Real>& plan, const SampleInput<Real>& input,
@@ -132,8 +139,8 @@ struct EngineFunctions {
     static_cast<const ForwardProgram<Real>&>(program).along(tangent, out, watch);
   }
 
-  static constexpr EngineTable<Real> table = {simulator, replay, reverse, reverse_weights,
-                                              compile,  rows,   contract, along};
+  static constexpr EngineTable<Real> table = {
+      simulator, replay, workspace, reverse, reverse_weights, compile, rows, contract, along};
 };
 
 SNNFP_ISA_END

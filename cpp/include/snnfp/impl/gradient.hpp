@@ -77,7 +77,7 @@ void check_cotangents(const Record<Real>& record, Span<const Real> cotangents) {
 inline Size sample_blocks(Size samples, Size columns) {
   const Size by_size = columns <= 20000 ? samples : std::max<Size>(1, samples / 4);
   const Size by_memory = std::max<Size>(1, (Size(1) << 26) / std::max<Size>(1, columns));
-  return std::min({by_size, by_memory, Size(64)});
+  return std::min({by_size, by_memory, Size(32)});
 }
 
 // Each worker's scratch memory for blocks of columns, made where it is first used.
@@ -121,30 +121,52 @@ std::vector<unsigned char> weights_for_later(const Plan<Real>& plan, const Colum
 // All samples of a record as the inner loops read them.
 template <class Real>
 struct Batch {
-  std::vector<SampleView<Real>> views;
+  std::vector<InputSpikes<Real>> groups;
   std::vector<SampleInput<Real>> inputs;
   std::vector<SampleSpikes<Real>> spikes;
 
-  explicit Batch(const Record<Real>& record) {
-    views.reserve(static_cast<std::size_t>(record.samples()));
+  explicit Batch(const Record<Real>& record)
+      : groups(record.input.size() * static_cast<std::size_t>(record.samples())) {
+    inputs.reserve(static_cast<std::size_t>(record.samples()));
+    spikes.reserve(static_cast<std::size_t>(record.samples()));
     for (Size s = 0; s < record.samples(); ++s) {
-      views.emplace_back(record, s);
-      inputs.push_back(views.back().get());
+      inputs.push_back(sample_input(record, s, groups.data() + s * Size(record.input.size())));
       spikes.push_back(sample_spikes(record, s));
     }
   }
 };
 
+// Each worker's scratch memory for reverse sweeps, made where it is first used.
+template <class Real>
+class Workspaces {
+ public:
+  Workspaces(const Record<Real>& record, const Columns& columns, const ExecutionOptions& options)
+      : plan_(*record.plan),
+        columns_(columns),
+        engine_(engine_table<Real>(options.isa)),
+        of_worker_(options.n_threads > 0 ? options.n_threads : default_threads()) {}
+  Workspace& get(int worker) {
+    auto& own = of_worker_[worker];
+    if (!own) own.reset(engine_.workspace(plan_, columns_));
+    return *own;
+  }
+
+ private:
+  const Plan<Real>& plan_;
+  const Columns& columns_;
+  const EngineTable<Real>& engine_;
+  std::vector<std::unique_ptr<Workspace>> of_worker_;
+};
+
 // The first pass of vjp: blocks of samples side by side, their shares added up in order.
-// `result(column)` is where a column belongs.
-template <class Real, class Result>
-void reverse_samples(const Record<Real>& record, const Batch<Real>& batch,
-                     Span<const Real> cotangents, const Columns& columns,
-                     const ExecutionOptions& options, Interrupt& interrupt,
-                     std::vector<Real>& voltage_adjoint, Result result) {
+template <class Real>
+std::vector<Real> reverse_samples(const Record<Real>& record, const Batch<Real>& batch,
+                                  Span<const Real> cotangents, const Columns& columns,
+                                  const ExecutionOptions& options, Interrupt& interrupt,
+                                  std::vector<Real>& voltage_adjoint) {
   const auto& engine = engine_table<Real>(options.isa);
   const Size samples = record.samples(), blocks = sample_blocks(samples, columns.count);
-  std::vector<std::vector<Real>> shares(static_cast<std::size_t>(blocks));
+  std::vector<Real> gradient(static_cast<std::size_t>(columns.count));
   std::vector<Real> input_times;
   std::vector<Size> input_first;
   for (const SpikeBatch<Real>& b : record.input) {
@@ -155,32 +177,33 @@ void reverse_samples(const Record<Real>& record, const Batch<Real>& batch,
   std::vector<Real*> input_to;
   for (std::size_t g = 0; g < input_first.size(); ++g)
     input_to.push_back(columns.input_time[g] < 0 ? nullptr : input_times.data() + input_first[g]);
+  Workspaces<Real> workspaces(record, columns, options);
+  // Apart by whole cache lines; each block clears its own.
+  const Size stride = (columns.count + 15) / 16 * 16;
+  const std::unique_ptr<Real[]> shares(new Real[blocks * stride]);
   parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
-    shares[b].assign(static_cast<std::size_t>(columns.count), Real(0));
+    Real* share = shares.get() + b * stride;
+    std::fill_n(share, columns.count, Real(0));
     const Size begin = samples * b / blocks, count = samples * (b + 1) / blocks - begin;
-    std::vector<const Real*> wanted;
-    std::vector<Real*> adjoints;
-    for (Size s = begin; s < begin + count; ++s) {
-      wanted.push_back(cotangents.data + record.offsets[s]);
-      adjoints.push_back(voltage_adjoint.empty() ? nullptr
-                                                 : voltage_adjoint.data() + record.offsets[s]);
-    }
     engine.reverse(*record.plan, batch.inputs.data() + begin, batch.spikes.data() + begin, count,
-                   columns, wanted.data(), shares[b].data(), input_to.data(), adjoints.data(),
+                   columns, workspaces.get(worker), record.offsets.data() + begin, cotangents.data,
+                   share, input_to.data(),
+                   voltage_adjoint.empty() ? nullptr : voltage_adjoint.data(),
                    {interrupt, worker});
   });
   const Size chunk = 4096;
   parallel_for((columns.count + chunk - 1) / chunk, options.n_threads, [&](Size c, int) {
-    for (Size k = c * chunk; k < std::min(columns.count, (c + 1) * chunk); ++k) {
-      Real sum = shares[0][k];
-      for (Size b = 1; b < blocks; ++b) sum += shares[b][k];
-      result(k) = sum;
+    const Size begin = c * chunk, end = std::min(columns.count, begin + chunk);
+    for (Size b = 0; b < blocks; ++b) {
+      const Real* share = shares.get() + b * stride;
+      for (Size k = begin; k < end; ++k) gradient[k] += share[k];
     }
   });
   for (std::size_t g = 0; g < input_to.size(); ++g)
     if (input_to[g])
-      for (Size k = 0; k < record.input[g].times.size(); ++k)
-        result(columns.input_time[g] + k) = input_to[g][k];
+      std::copy_n(input_to[g], record.input[g].times.size(),
+                  gradient.data() + columns.input_time[g]);
+  return gradient;
 }
 
 // The second pass of vjp: pieces of the matrices left for later side by side, each through all
@@ -190,11 +213,7 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
                    const std::vector<unsigned char>& later, const ExecutionOptions& options,
                    Interrupt& interrupt, const std::vector<Real>& voltage_adjoint,
                    Real* gradient) {
-  if (voltage_adjoint.empty()) return;
   const auto& engine = engine_table<Real>(options.isa);
-  std::vector<const Real*> adjoints;
-  for (Size s = 0; s < record.samples(); ++s)
-    adjoints.push_back(voltage_adjoint.data() + record.offsets[s]);
   Columns only = columns;
   only.later = later.data();
   struct Piece {
@@ -211,11 +230,13 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
     for (Id begin = 0; begin < size; begin += width)
       pieces.push_back({Id(p), begin, std::min(size, begin + width)});
   }
+  Workspaces<Real> workspaces(record, only, options);
   parallel_for(Size(pieces.size()), options.n_threads, [&](Size k, int worker) {
     const Piece& piece = pieces[k];
-    engine.reverse_weights(*record.plan, batch.inputs.data(), batch.spikes.data(),
-                           record.samples(), only, adjoints.data(), piece.population,
-                           piece.begin, piece.end, gradient, {interrupt, worker});
+    engine.reverse_weights(batch.inputs.data(), batch.spikes.data(), record.samples(),
+                           workspaces.get(worker), record.offsets.data(), voltage_adjoint.data(),
+                           piece.population, piece.begin, piece.end, gradient,
+                           {interrupt, worker});
   });
 }
 
@@ -262,12 +283,16 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
   detail::check_cotangents(record, cotangents);
   const Layout columns = layout(record, wrt);
   const detail::ColumnMap<Real> all(record, columns);
-  const auto& plan = *record.plan;
-  std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
+  const detail::Batch<Real> batch(record);
+  detail::Interrupt interrupt(options.poll);
+  std::vector<Real> voltage_adjoint;
 
   // Large weight matrices from inputs are left for a second pass: nothing depends on it, so it goes
   // over pieces of the matrix that stay in cache, and straight into the result.
-  const std::vector<unsigned char> later = detail::weights_for_later(plan, all.get());
+  const std::vector<unsigned char> later = detail::weights_for_later(*record.plan, all.get());
+  if (std::none_of(later.begin(), later.end(), [](unsigned char l) { return l; }))
+    return detail::reverse_samples(record, batch, cotangents, all.get(), options, interrupt,
+                                   voltage_adjoint);
   std::vector<Parameter> now;
   std::vector<std::size_t> place;  // of each in wrt
   for (std::size_t k = 0; k < wrt.size(); ++k)
@@ -279,20 +304,16 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
   detail::ColumnMap<Real> map(record, layout_now);
   for (std::size_t q = 0; q < later.size(); ++q)
     if (later[q]) map.leave_for_later(Size(q));
-
-  const detail::Batch<Real> batch(record);
-  std::vector<Real> voltage_adjoint(
-      std::count(later.begin(), later.end(), 1) ? record.times.size() : 0);
-  detail::Interrupt interrupt(options.poll);
-  detail::reverse_samples(record, batch, cotangents, map.get(), options, interrupt,
-                          voltage_adjoint, [&](Size column) -> Real& {
-                            std::size_t k = 0;
-                            while (layout_now.offsets[k + 1] <= column) ++k;
-                            return gradient[columns.offsets[place[k]] + column -
-                                            layout_now.offsets[k]];
-                          });
-  detail::reverse_later(record, batch, all.get(), later, options, interrupt, voltage_adjoint,
-                        gradient.data());
+  voltage_adjoint.resize(record.times.size());
+  const std::vector<Real> first = detail::reverse_samples(record, batch, cotangents, map.get(),
+                                                          options, interrupt, voltage_adjoint);
+  std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
+  for (std::size_t k = 0; k < place.size(); ++k)
+    std::copy(first.begin() + layout_now.offsets[k], first.begin() + layout_now.offsets[k + 1],
+              gradient.begin() + columns.offsets[place[k]]);
+  if (!voltage_adjoint.empty())
+    detail::reverse_later(record, batch, all.get(), later, options, interrupt, voltage_adjoint,
+                          gradient.data());
   return gradient;
 }
 

@@ -104,23 +104,30 @@ void check_initial(const Network<Real>& network, const Plan<Real>& plan,
     }
 }
 
-// The inputs and initial state of one sample, as the inner loops read them.
+// The inputs and initial state of one sample, as the inner loops read them. Fills `groups`, one an
+// input group.
+template <class Real>
+SampleInput<Real> sample_input(const Record<Real>& record, Size sample,
+                               InputSpikes<Real>* groups) {
+  for (std::size_t g = 0; g < record.input.size(); ++g) {
+    const SpikeBatch<Real>& b = record.input[g];
+    const Size begin = b.offsets[sample];
+    groups[g] = {b.times.data() + begin, b.units.data() + begin, begin,
+                 b.offsets[sample + 1] - begin};
+  }
+  const Size n = record.population_offsets.back();
+  const auto row = [&](const Array<Real>& a) -> const Real* {
+    if (a.size() == 0) return nullptr;
+    return a.data() + (a.size() == n ? 0 : sample * n);
+  };
+  return {sample, groups, row(record.initial.voltage), row(record.initial.current)};
+}
+
 template <class Real>
 class SampleView {
  public:
-  SampleView(const Record<Real>& record, Size sample) {
-    for (const SpikeBatch<Real>& b : record.input) {
-      const Size begin = b.offsets[sample];
-      groups_.push_back(
-          {b.times.data() + begin, b.units.data() + begin, begin, b.offsets[sample + 1] - begin});
-    }
-    const Size n = record.population_offsets.back();
-    const auto row = [&](const Array<Real>& a) -> const Real* {
-      if (a.size() == 0) return nullptr;
-      return a.data() + (a.size() == n ? 0 : sample * n);
-    };
-    view_ = {sample, groups_.data(), row(record.initial.voltage), row(record.initial.current)};
-  }
+  SampleView(const Record<Real>& record, Size sample)
+      : groups_(record.input.size()), view_(sample_input(record, sample, groups_.data())) {}
   const SampleInput<Real>& get() const { return view_; }
 
  private:
