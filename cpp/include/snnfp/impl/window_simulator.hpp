@@ -260,7 +260,11 @@ class WindowSimulator {
     for (Size b = 0; b + 1 < static_cast<Size>(block_begin_.size()); ++b) {
       const Size first = block_begin_[b], end = block_begin_[b + 1];
       clear_lists(first, end);
-      for (const Id m : block_arrivals_[b]) hand_out(window_[m], first, end);
+      const Vector<Id>& arrivals = block_arrivals_[b];
+      for (std::size_t m = 0; m < arrivals.size(); ++m) {
+        if (m + ahead < arrivals.size()) fetch(window_[arrivals[m + ahead]], end - first);
+        hand_out(window_[arrivals[m]], first, end);
+      }
       finish_lists(first, end);
       strands_.advance(pairs_.data(), lanes_.data(), end - first, limit, last, identical_);
     }
@@ -309,6 +313,17 @@ class WindowSimulator {
     list.next += 2;
   }
 
+  // Asks memory for the synapses of a sparse row that reach the next `lanes` lanes.
+  void fetch(const Arrival<Real>& a, Size lanes) const {
+    const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+    if (p.connectivity != Connectivity::sparse) return;
+    const Size left = a.end - a.begin;
+    const Size n = std::min<Size>(left, left * lanes / p.n_target);
+    for (Size m = 0; m <= n; m += 16) __builtin_prefetch(p.targets + a.begin + m);
+    for (Size m = 0; m <= n; m += 64 / Size(sizeof(Real))) __builtin_prefetch(p.weight + a.begin + m);
+  }
+  static constexpr std::size_t ahead = 32;
+
   // An arrival to the lists of the lanes [first, end) that it reaches; what is done of a sparse row
   // is taken off it.
   void hand_out(Arrival<Real>& a, Size first, Size end) {
@@ -326,9 +341,26 @@ class WindowSimulator {
         break;
       default: {
         const Size stop = in_blocks_ ? end - base : std::numeric_limits<Size>::max();
+        const Id* const targets = p.targets;
+        const Real time = a.time;
+        const Size row_end = a.end;
+        List* const lists = &lists_[base];
+        Real* pairs = pairs_.data();
         Size m = a.begin;
-        for (; m < a.end && p.targets[m] < stop; ++m)
-          if (w[m] != Real(0)) put(base + p.targets[m], a.time, w[m]);
+        for (; m < row_end; ++m) {
+          const Size target = targets[m];
+          if (target >= stop) break;
+          if (w[m] == Real(0)) continue;
+          List& list = lists[target];
+          if (list.next == list.end) {
+            grow_list(base + target);
+            pairs = pairs_.data();
+          }
+          Real* const to = pairs + list.next;
+          to[0] = time;
+          to[1] = w[m];
+          list.next += 2;
+        }
         a.begin = m;
       }
     }
