@@ -87,9 +87,9 @@ Case<Real> feed_forward() {
 }
 
 // n neurons with `synapses` random targets each, 80 % excitatory, delay 1.5 ms, each driven by an
-// input of its own. ms.
+// input of its own. Targets in any order or, `ascending`, one in each of `synapses` equal parts. ms.
 template <class Real>
-Case<Real> sparse(Id n, Size synapses, double until) {
+Case<Real> sparse(Id n, Size synapses, double until, bool ascending) {
   std::mt19937 random(3);
   Case<Real> c;
   snnfp::Lif<Real> lif;
@@ -103,14 +103,18 @@ Case<Real> sparse(Id n, Size synapses, double until) {
   std::vector<Size> offsets{0};
   std::vector<Id> targets;
   std::vector<Real> weight;
+  targets.reserve(std::size_t(n * synapses));
+  weight.reserve(std::size_t(n * synapses));
   for (Id i = 0; i < n; ++i) {
     for (Size k = 0; k < synapses; ++k) {
-      targets.push_back(Id(random() % n));
+      const Size drawn = Size(random() % std::mt19937::result_type(n));
+      targets.push_back(Id(ascending ? (k * n + drawn) / synapses : drawn));
       weight.push_back(Real((i % 5 ? 1.0 : -5.0) * 4.0 / double(synapses)));
     }
     offsets.push_back(Size(targets.size()));
   }
-  c.network.connect_sparse(a, a, offsets, targets, weight, Real(1.5));
+  c.network.connect_sparse(a, a, std::move(offsets), std::move(targets), std::move(weight),
+                           Real(1.5));
   std::vector<std::pair<Real, Id>> spikes;
   std::exponential_distribution<double> gap(0.05);
   for (Id i = 0; i < n; ++i)

@@ -40,6 +40,7 @@ struct Projection {
   Array<Id> targets;        // sparse only: the target neuron of each synapse
   Array<Real> weight;       // one a synapse; dense: row-major [source, target]
   Array<Real> delay;        // one for the projection or one a synapse
+  bool targets_ascend = false;  // sparse only: within the synapses of each source unit
 };
 
 template <class Real>

@@ -112,6 +112,32 @@ SNNFP_PACK_OPERATIONS(double, __m512d, __mmask8, pd, __m256i_u, _mm256_loadu_si2
 SNNFP_PACK_OPERATIONS(float, __m512, __mmask16, ps, void, _mm512_loadu_si512, int, epi32, 127);
 #undef SNNFP_PACK_OPERATIONS
 
+// Positions in an array, one a lane.
+template <class Real>
+struct Ids;
+template <>
+struct Ids<double> {
+  __m256i x;
+  static Ids load(const Id* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p))};
+  }
+  void store(Id* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p), x); }
+  Ids plus(Id step, Maskdouble where) const {
+    return {_mm256_mask_add_epi32(x, where.bits, x, _mm256_set1_epi32(step))};
+  }
+  Pack<double> gather(const double* p) const { return _mm512_i32gather_pd(x, p, 8); }
+};
+template <>
+struct Ids<float> {
+  __m512i x;
+  static Ids load(const Id* p) { return {_mm512_loadu_si512(p)}; }
+  void store(Id* p) const { _mm512_storeu_si512(p, x); }
+  Ids plus(Id step, Maskfloat where) const {
+    return {_mm512_mask_add_epi32(x, where.bits, x, _mm512_set1_epi32(step))};
+  }
+  Pack<float> gather(const float* p) const { return _mm512_i32gather_ps(x, p, 4); }
+};
+
 #elif defined(__AVX2__)
 
 #define SNNFP_PACK_OPERATIONS(Real, Vector, s, Index, load_index, Whole, whole, set_whole, k)       \
@@ -184,6 +210,35 @@ SNNFP_PACK_OPERATIONS(float, __m256, ps, __m256i, _mm256_loadu_si256, epi32, si2
                       _mm256_set1_epi32, 127);
 #undef SNNFP_PACK_OPERATIONS
 
+template <class Real>
+struct Ids;
+template <>
+struct Ids<double> {
+  __m128i x;
+  static Ids load(const Id* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p))}; }
+  void store(Id* p) const { _mm_storeu_si128(reinterpret_cast<__m128i_u*>(p), x); }
+  Ids plus(Id step, Maskdouble where) const {
+    const __m128 low = _mm_castpd_ps(_mm256_castpd256_pd128(where.bits));
+    const __m128 high = _mm_castpd_ps(_mm256_extractf128_pd(where.bits, 1));
+    const __m128i which = _mm_castps_si128(_mm_shuffle_ps(low, high, 0x88));
+    return {_mm_add_epi32(x, _mm_and_si128(which, _mm_set1_epi32(step)))};
+  }
+  Pack<double> gather(const double* p) const { return _mm256_i32gather_pd(p, x, 8); }
+};
+template <>
+struct Ids<float> {
+  __m256i x;
+  static Ids load(const Id* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p))};
+  }
+  void store(Id* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p), x); }
+  Ids plus(Id step, Maskfloat where) const {
+    const __m256i which = _mm256_castps_si256(where.bits);
+    return {_mm256_add_epi32(x, _mm256_and_si256(which, _mm256_set1_epi32(step)))};
+  }
+  Pack<float> gather(const float* p) const { return _mm256_i32gather_ps(p, x, 4); }
+};
+
 #else
 
 // One at a time.
@@ -213,6 +268,15 @@ struct Pack {
   friend Pack scale_from_bits(Pack a) { return detail::scale_from_bits(a.x); }
 };
 SNNFP_INLINE unsigned bits_of(bool m) { return m ? 1u : 0u; }
+
+template <class Real>
+struct Ids {
+  Id x;
+  static Ids load(const Id* p) { return {*p}; }
+  void store(Id* p) const { *p = x; }
+  Ids plus(Id step, bool where) const { return {x + (where ? step : 0)}; }
+  Pack<Real> gather(const Real* p) const { return p[x]; }
+};
 
 #endif
 

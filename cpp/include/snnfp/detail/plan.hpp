@@ -38,6 +38,7 @@ struct ProjectionPlan {
   const Id* targets;
   const Real* weight;
   const Real* delay;
+  bool targets_ascend = false;  // sparse: within each row
   std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
 
   Size row_begin(Id unit) const {

@@ -44,23 +44,39 @@ class Strands {
   // Advances all lanes to `limit` (`final`: releases at it too). A lane's state stays where its last
   // event left it, so that the next call goes on with the same bits.
   void advance(const Real* times, const Real* weights, Real limit, bool final, bool identical) {
-    times_ = times;
-    weights_ = weights;
-    limit_ = limit;
-    final_ = final;
     const Size end = padded<Real>(size_);
-    for (Size k = 0; k < end; ++k) phase_[k] = k < size_ ? active : parked;
     for (Size k = size_; k < end; ++k) copy_last(k);
-    for (bool goes_on = true; goes_on;) {
-      goes_on = false;
-      batch_.clear();
-      for (Size b = 0; b < end; b += P::width)
-        goes_on |= identical ? step<true>(b) : step<false>(b);
-      if (batch_.size() == 0) continue;
-      batch_.solve(identical, false);
-      for (Size m = 0; m < batch_.size(); ++m) settle(m);
-      goes_on = true;
-    }
+    times_ = times;
+    step_ = 1;
+    start(limit, final);
+    const auto each = [&](auto run) {
+      bool goes_on = false;
+      for (Size b = 0; b < end; b += P::width) goes_on |= run(Neighbours{b}, Apart{weights, &shift_[b]});
+      return goes_on;
+    };
+    for (Size k = 0; k < end; ++k) phase_[k] = k < size_ ? active : parked;
+    rounds(each, identical);
+  }
+
+  // Advances the lanes `chosen`, whose arrivals alternate with their weights from pairs[at] on.
+  void advance(const Real* pairs, const Id* chosen, Size count, Real limit, bool final,
+               bool identical) {
+    if (count == 0) return;
+    if (size_ == static_cast<Size>(neuron_.size())) grow();
+    copy_last(size_);
+    phase_[size_] = parked;
+    chosen_.assign(padded<Real>(count), static_cast<Id>(size_));
+    std::copy(chosen, chosen + count, chosen_.begin());
+    times_ = pairs;
+    step_ = 2;
+    start(limit, final);
+    const auto each = [&](auto run) {
+      bool goes_on = false;
+      for (Size b = 0; b < count; b += P::width) goes_on |= run(Chosen{&chosen_[b]}, Paired{});
+      return goes_on;
+    };
+    for (Size k = 0; k < count; ++k) phase_[chosen[k]] = active;
+    rounds(each, identical);
   }
 
  private:
@@ -68,9 +84,81 @@ class Strands {
   // Values of phase_.
   static constexpr Real parked = 0, active = 1, waiting = 2;
 
+  // Where the lanes of a pack lie: side by side, or anywhere.
+  struct Neighbours {
+    Size b;
+    Size operator[](int l) const { return b + l; }
+    P load(const Vector<Real>& x) const { return P::load(&x[b]); }
+    Ids<Real> load(const Vector<Id>& x) const { return Ids<Real>::load(&x[b]); }
+    void store(P value, unsigned, Vector<Real>& x) const { value.store(&x[b]); }
+    void store(Ids<Real> value, unsigned, Vector<Id>& x) const { value.store(&x[b]); }
+  };
+  struct Chosen {
+    const Id* lane;
+    Size operator[](int l) const { return lane[l]; }
+    P load(const Vector<Real>& x) const { return P::gather(x.data(), lane); }
+    Ids<Real> load(const Vector<Id>& x) const {
+      Id values[P::width];
+      for (int l = 0; l < P::width; ++l) values[l] = x[lane[l]];
+      return Ids<Real>::load(values);
+    }
+    void store(P value, unsigned which, Vector<Real>& x) const {
+      Real values[P::width];
+      value.store(values);
+      scatter(values, which, x);
+    }
+    void store(Ids<Real> value, unsigned which, Vector<Id>& x) const {
+      Id values[P::width];
+      value.store(values);
+      scatter(values, which, x);
+    }
+    template <class T>
+    void scatter(const T* values, unsigned which, Vector<T>& x) const {
+      for (unsigned m = which; m != 0; m &= m - 1) {
+        const int l = __builtin_ctz(m);
+        x[lane[l]] = values[l];
+      }
+    }
+  };
+
+  // Where the weights of arrivals lie.
+  struct Apart {
+    const Real* weights;
+    const Id* shift;
+    P load(const Real*, Ids<Real> at) const {
+      Id where[P::width];
+      at.store(where);
+      for (int l = 0; l < P::width; ++l) where[l] += shift[l];
+      return P::gather(weights, where);
+    }
+  };
+  struct Paired {
+    P load(const Real* pairs, Ids<Real> at) const { return at.gather(pairs + 1); }
+  };
+
+  void start(Real limit, bool final) {
+    limit_ = limit;
+    final_ = final;
+  }
+
+  // Lets the packs run and asks the solver about the lanes that wait, until none does.
+  template <class Each>
+  void rounds(Each each, bool identical) {
+    for (bool goes_on = true; goes_on;) {
+      batch_.clear();
+      goes_on = each([&](auto lanes, auto weights) {
+        return identical ? run<true>(lanes, weights) : run<false>(lanes, weights);
+      });
+      if (batch_.size() == 0) continue;
+      batch_.solve(identical, false);
+      for (Size m = 0; m < batch_.size(); ++m) settle(m);
+      goes_on = true;
+    }
+  }
+
   void grow() {
     const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
-    for (Vector<Id>* x : {&neuron_, &at_, &shift_, &weight_at_}) x->resize(n);
+    for (Vector<Id>* x : {&neuron_, &at_, &shift_}) x->resize(n);
     for (Vector<Size>* x : {&sample_, &count_, &last_spike_}) x->resize(n);
     for (Vector<Real>* x : {&v_, &i_, &time_, &release_, &v_end_, &i_end_, &phase_}) x->resize(n);
     out_.resize(n);
@@ -84,69 +172,81 @@ class Strands {
     release_[k] = -never<Real>;
   }
 
-  // One event of a pack of lanes: an arrival, a release, or a question to the solver.
-  template <bool Identical>
-  bool step(Size b) {
-    const P phase = P::load(&phase_[b]);
-    const auto runs = phase == P(active);
+  // Lets a pack of lanes run, an event each a step (an arrival, a release), until one of them has a
+  // question to the solver or all have come to the limit. Whether some are still under way.
+  template <bool Identical, class Where, class Weights>
+  bool run(Where lanes, Weights weights) {
+    auto runs = lanes.load(phase_) == P(active);
     if (!any(runs)) return false;
-    const Neuron<P> n = constants<Identical>(b);
+    const unsigned taken_up = bits_of(runs);
+    const Neuron<P> n = constants<Identical>(lanes);
     const P zero(Real(0)), limit(limit_);
-    const P arrival = P::gather(times_, &at_[b]);
-    const P time = P::load(&time_[b]), release = P::load(&release_[b]);
-    const Membrane<P> s{P::load(&v_[b]), P::load(&i_[b])};
-    const auto arrives = (arrival <= limit) & (arrival < P(never<Real>));
-    const P horizon = select(arrives, arrival, limit);
-    const auto held = release > P(-never<Real>);
-    auto frees = held & (release < horizon);
-    if (final_) frees = frees | (held & (!arrives) & (release <= limit));
-    const P target = select(frees, release, select(held & (!arrives), time, horizon));
-    const P to_target = target - time;
-    const auto endless = !(to_target < P(never<Real>));
-    const P span = select(endless, zero, to_target);
-    const Membrane<P> at = propagate(s, span, n);
-    const Margin<P> m = margin(span, target, n);
-    auto open = runs & (!held) & ((!plainly_below(s, at, span, m, n)) | endless);
-    if (any(open)) open = open & ((!no_crossing(s, at, span, m, n)) | endless);
-    const auto takes = runs & arrives & (!frees);
-    const P weight = P::gather(weights_, weight_at(b));
-    const P v = select(held, s.v, at.v), i = select(takes, at.i + weight, at.i);
-    const auto moves = runs & (!open) & (arrives | frees);
-    v.store(&v_end_[b]);
-    i.store(&i_end_[b]);
-    select(moves, v, s.v).store(&v_[b]);
-    select(moves, i, s.i).store(&i_[b]);
-    select(moves, target, time).store(&time_[b]);
-    select(moves & frees, P(-never<Real>), release).store(&release_[b]);
-    select(open, P(waiting), select(moves, P(active), select(runs, P(parked), phase)))
-        .store(&phase_[b]);
-    const unsigned taken = bits_of(moves & takes);
-    for (int l = 0; l < P::width; ++l) at_[b + l] += Id((taken >> l) & 1u);
-    for (unsigned m = bits_of(moves & frees); m != 0; m &= m - 1) {
-      const Size k = b + __builtin_ctz(m);
-      out_[k]->set_release_current(last_spike_[k], i_[k]);
+    P time = lanes.load(time_), release = lanes.load(release_);
+    Membrane<P> s{lanes.load(v_), lanes.load(i_)};
+    Ids<Real> at = lanes.load(at_);
+    for (;;) {
+      const P arrival = at.gather(times_);
+      const auto arrives = (arrival <= limit) & (arrival < P(never<Real>));
+      const P horizon = select(arrives, arrival, limit);
+      const auto held = release > P(-never<Real>);
+      auto frees = held & (release < horizon);
+      if (final_) frees = frees | (held & (!arrives) & (release <= limit));
+      const P target = select(frees, release, select(held & (!arrives), time, horizon));
+      const P to_target = target - time;
+      const auto endless = !(to_target < P(never<Real>));
+      const P span = select(endless, zero, to_target);
+      const Membrane<P> end = propagate(s, span, n);
+      const Margin<P> room = margin(span, target, n);
+      auto open = runs & (!held) & ((!plainly_below(s, end, span, room, n)) | endless);
+      if (any(open)) open = open & ((!no_crossing(s, end, span, room, n)) | endless);
+      const auto takes = runs & arrives & (!frees);
+      const P weight = weights.load(times_, at);
+      const P v = select(held, s.v, end.v), i = select(takes, end.i + weight, end.i);
+      const auto moves = runs & (!open) & (arrives | frees);
+      s = {select(moves, v, s.v), select(moves, i, s.i)};
+      time = select(moves, target, time);
+      at = at.plus(step_, moves & takes);
+      const auto freed = moves & frees;
+      if (any(freed)) {
+        release = select(freed, P(-never<Real>), release);
+        Real current[P::width];
+        i.store(current);
+        for (unsigned m = bits_of(freed); m != 0; m &= m - 1) {
+          const int l = __builtin_ctz(m);
+          out_[lanes[l]]->set_release_current(last_spike_[lanes[l]], current[l]);
+        }
+      }
+      if (any(moves) && !any(open)) {
+        runs = moves;
+        continue;
+      }
+      lanes.store(s.v, taken_up, v_);
+      lanes.store(s.i, taken_up, i_);
+      lanes.store(time, taken_up, time_);
+      lanes.store(release, taken_up, release_);
+      lanes.store(at, taken_up, at_);
+      lanes.store(select(open, P(waiting), select(moves, P(active), P(parked))), taken_up, phase_);
+      if (!any(open)) return false;
+      lanes.store(v, bits_of(open), v_end_);
+      lanes.store(i, bits_of(open), i_end_);
+      for (unsigned m = bits_of(open); m != 0; m &= m - 1) {
+        const Size k = lanes[__builtin_ctz(m)];
+        batch_.add(neuron_[k], k, Membrane<Real>{v_[k], i_[k]}, time_[k],
+                   std::min(times_[at_[k]], limit_));
+      }
+      return any(moves);
     }
-    for (unsigned m = bits_of(open); m != 0; m &= m - 1) {
-      const Size k = b + __builtin_ctz(m);
-      batch_.add(neuron_[k], k, Membrane<Real>{v_[k], i_[k]}, time_[k],
-                 std::min(times_[at_[k]], limit_));
-    }
-    return any(moves);
   }
 
-  template <bool Identical>
-  SNNFP_INLINE Neuron<P> constants(Size b) const {
+  template <bool Identical, class Where>
+  SNNFP_INLINE Neuron<P> constants(Where lanes) const {
     if constexpr (Identical) {
       return Neuron<P>(plan_.neurons, neuron_[0]);
     } else {
-      return Neuron<P>::gather(plan_.neurons, &neuron_[b]);
+      Id neurons[P::width];
+      for (int l = 0; l < P::width; ++l) neurons[l] = neuron_[lanes[l]];
+      return Neuron<P>::gather(plan_.neurons, neurons);
     }
-  }
-
-  // Where the next weight of each lane lies.
-  const Id* weight_at(Size b) {
-    for (int l = 0; l < P::width; ++l) weight_at_[b + l] = at_[b + l] + shift_[b + l];
-    return &weight_at_[b];
   }
 
   // What the solver said about entry m: the neuron spikes, or goes on to its next arrival.
@@ -175,7 +275,7 @@ class Strands {
       v_[k] = v_end_[k];
       i_[k] = i_end_[k];
       time_[k] = arrival;
-      ++at_[k];
+      at_[k] += step_;
       phase_[k] = active;
     } else {
       phase_[k] = parked;
@@ -186,11 +286,11 @@ class Strands {
   const Size spike_limit_;
   CrossingBatch<Real> batch_;
   const Real* times_ = nullptr;
-  const Real* weights_ = nullptr;
+  Id step_ = 1;  // from one arrival of a lane to the next
   Real limit_ = Real(0);
   bool final_ = false;
   Size size_ = 0;
-  Vector<Id> neuron_, at_, shift_, weight_at_;
+  Vector<Id> neuron_, at_, shift_, chosen_;
   Vector<Size> sample_, count_, last_spike_;
   Vector<Real> v_, i_, time_, release_, v_end_, i_end_, phase_;
   Vector<SpikeList<Real>*> out_;

@@ -151,6 +151,7 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
     p.targets = q.targets.data();
     p.weight = q.weight.data();
     p.delay = q.delay.data();
+    p.targets_ascend = q.targets_ascend;
     if (p.connectivity == Connectivity::dense)
       for (Id i = 0; i < p.n_source; ++i)
         p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),

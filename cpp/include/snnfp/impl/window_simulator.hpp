@@ -2,7 +2,7 @@
 // Samples of a graph with one delay a projection and none of zero within a loop, of any connectivity:
 // within the shortest delay of a loop no neuron hears of another, so every neuron is advanced alone
 // through its own sorted arrivals, many side by side, and nothing predicted is ever thrown away. The
-// same record as the queue's, to the bit.
+// neurons go in blocks whose arrivals stay in the cache. The same record as the queue's, to the bit.
 
 #include <algorithm>
 #include <cmath>
@@ -104,10 +104,8 @@ class WindowSimulator {
       }
       pending_.resize(stay);
       put_in_order(of_outside);
-      hand_out();
       for (const Id* p = begin; p != end; ++p) before_[*p - *begin] = spikes_[*p].size();
-      strands_.advance(times_.data(), weights_.data(),
-                       last ? until_ : std::nextafter(stop, -never<Real>), last, identical_);
+      advance_blocks(last ? until_ : std::nextafter(stop, -never<Real>), last);
       for (const Id* p = begin; p != end; ++p) {
         SpikeList<Real>& list = spikes_[*p];
         const Size from = before_[*p - *begin];
@@ -141,9 +139,16 @@ class WindowSimulator {
       }
     }
     before_.resize(highest - *begin + 1);
-    rooms_.assign(n_lanes_, 32);
-    for (Vector<Id>* x : {&begin_, &end_, &next_}) x->resize(n_lanes_);
-    set_rooms();
+    in_blocks_ = true;
+    for (const Id* p = begin; p != end; ++p)
+      for (const Id q : plan_.into_population.data()[*p]) {
+        const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
+        in_blocks_ &= projection.connectivity != Connectivity::sparse || projection.targets_ascend;
+      }
+    rooms_.assign(n_lanes_, 8);
+    lists_.resize(n_lanes_);
+    lanes_.resize(n_lanes_);
+    set_blocks();
   }
 
   // One projection from outside the component, and how far it has been read.
@@ -220,74 +225,163 @@ class WindowSimulator {
     }
   }
 
-  // The arrivals of the window, in order, to the lists of the lanes they reach. Lists keep the room
-  // they once needed, each its own: a neuron that hears much costs the others no memory.
-  void hand_out() {
-    if (!fill_lists()) {
-      Vector<Size> wanted(n_lanes_, 1);
-      each_delivery([&](Id k, Real, Real) {
-        ++wanted[k];
-        return true;
-      });
-      for (Size k = 0; k < n_lanes_; ++k)
-        if (wanted[k] > end_[k] - begin_[k]) rooms_[k] = static_cast<Id>(wanted[k] + wanted[k] / 2);
-      set_rooms();
-      fill_lists();
-    }
+  // Lanes whose lists take about this many arrivals together stay in a second-level cache.
+  static constexpr Size block_room = (Size(1) << 19) / Size(2 * sizeof(Real));
+
+  void set_blocks() {
+    block_of_.resize(n_lanes_);
+    block_begin_.clear();
+    Size room = block_room;
     for (Size k = 0; k < n_lanes_; ++k) {
-      times_[next_[k]] = never<Real>;
-      strands_.set_arrivals(k, begin_[k], 0);
+      if (room >= block_room && (in_blocks_ || k == 0)) {
+        block_begin_.push_back(k);
+        room = 0;
+      }
+      room += rooms_[k];
+      block_of_[k] = static_cast<Id>(block_begin_.size()) - 1;
+    }
+    block_begin_.push_back(n_lanes_);
+    block_arrivals_.resize(block_begin_.size() - 1);
+    rooms_grew_ = false;
+  }
+
+  // Advances all lanes through the window.
+  void advance_blocks(Real limit, bool last) {
+    if (rooms_grew_) set_blocks();
+    for (Vector<Id>& list : block_arrivals_) list.clear();
+    for (std::size_t m = 0; m < window_.size(); ++m) {
+      const Arrival<Real>& a = window_[m];
+      const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+      Id first = lane_[p.target_first], final = first + p.n_target - 1;
+      if (p.connectivity == Connectivity::one_to_one) first = final = first + static_cast<Id>(a.begin);
+      for (Id b = block_of_[first]; b <= block_of_[final]; ++b)
+        block_arrivals_[b].push_back(static_cast<Id>(m));
+    }
+    for (Size b = 0; b + 1 < static_cast<Size>(block_begin_.size()); ++b) {
+      const Size first = block_begin_[b], end = block_begin_[b + 1];
+      clear_lists(first, end);
+      const Vector<Id>& arrivals = block_arrivals_[b];
+      for (std::size_t m = 0; m < arrivals.size(); ++m) {
+        if (m + ahead < arrivals.size()) fetch(window_[arrivals[m + ahead]], end - first);
+        hand_out(window_[arrivals[m]], first, end);
+      }
+      finish_lists(first, end);
+      strands_.advance(pairs_.data(), lanes_.data(), end - first, limit, last, identical_);
     }
   }
 
-  // False where a list has too little room.
-  bool fill_lists() {
-    std::copy(begin_.begin(), begin_.end(), next_.begin());
-    return each_delivery([&](Id k, Real time, Real w) {
-      const Id at = next_[k];
-      if (at + 1 == end_[k]) return false;  // room for the end mark
-      times_[at] = time;
-      weights_[at] = w;
-      next_[k] = at + 1;
-      return true;
-    });
+  // The list of a lane: its arrivals' times and weights by turns, from pairs_[begin] on.
+  struct List {
+    Id begin, next, end;
+  };
+
+  void clear_lists(Size first, Size end) {
+    Size total = 0;
+    for (Size k = first; k < end; ++k) {
+      lists_[k].begin = lists_[k].next = static_cast<Id>(total);
+      total += 2 * Size(rooms_[k]);
+      lists_[k].end = static_cast<Id>(total - 2);  // room for the end mark
+    }
+    used_ = total;
+    take_pairs();
   }
 
-  // Calls visit(lane, time, weight) for all deliveries of the window in order, while it returns true.
-  template <class Visit>
-  bool each_delivery(Visit visit) const {
-    for (const Arrival<Real>& a : window_) {
-      const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
-      const Id base = lane_[p.target_first];  // a population's lanes follow each other
-      const Real* const w = p.weight;
-      switch (p.connectivity) {
-        case Connectivity::dense:
-          for (Size m = a.begin; m < a.end; ++m)
-            if (!visit(base + static_cast<Id>(m - a.begin), a.time, w[m])) return false;
-          break;
-        case Connectivity::one_to_one:
-          if (w[a.begin] != Real(0) &&
-              !visit(base + static_cast<Id>(a.begin), a.time, w[a.begin]))
-            return false;
-          break;
-        default:
-          for (Size m = a.begin; m < a.end; ++m)
-            if (w[m] != Real(0) && !visit(base + p.targets[m], a.time, w[m])) return false;
+  // Twice the room for the list of lane k, at the end of what is used. Lists keep the room they once
+  // needed, each its own: a neuron that hears much costs the others no memory.
+  void grow_list(Size k) {
+    List& list = lists_[k];
+    const Id size = list.next - list.begin, begin = static_cast<Id>(used_);
+    rooms_[k] *= 2;
+    rooms_grew_ = true;
+    used_ += 2 * Size(rooms_[k]);
+    take_pairs();
+    std::copy_n(pairs_.begin() + list.begin, size, pairs_.begin() + begin);
+    list = {begin, begin + size, static_cast<Id>(used_ - 2)};
+  }
+
+  void take_pairs() {
+    if (used_ > Size(std::numeric_limits<Id>::max()) / 2) throw std::bad_alloc();
+    if (used_ > static_cast<Size>(pairs_.size())) pairs_.resize(used_ + used_ / 4);
+  }
+
+  void put(Size k, Real time, Real weight) {
+    List& list = lists_[k];
+    if (list.next == list.end) grow_list(k);
+    Real* const to = &pairs_[list.next];
+    to[0] = time;
+    to[1] = weight;
+    list.next += 2;
+  }
+
+  // Asks memory for the synapses of a sparse row that reach the next `lanes` lanes.
+  void fetch(const Arrival<Real>& a, Size lanes) const {
+    const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+    if (p.connectivity != Connectivity::sparse) return;
+    const Size left = a.end - a.begin;
+    const Size n = std::min<Size>(left, left * lanes / p.n_target);
+    for (Size m = 0; m <= n; m += 16) __builtin_prefetch(p.targets + a.begin + m);
+    for (Size m = 0; m <= n; m += 64 / Size(sizeof(Real))) __builtin_prefetch(p.weight + a.begin + m);
+  }
+  static constexpr std::size_t ahead = 32;
+
+  // An arrival to the lists of the lanes [first, end) that it reaches; what is done of a sparse row
+  // is taken off it.
+  void hand_out(Arrival<Real>& a, Size first, Size end) {
+    const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+    const Size base = lane_[p.target_first];  // a population's lanes follow each other
+    const Real* const w = p.weight;
+    switch (p.connectivity) {
+      case Connectivity::dense: {
+        const Size stop = std::min(end, base + p.n_target);
+        for (Size k = std::max(first, base); k < stop; ++k) put(k, a.time, w[a.begin + k - base]);
+        break;
+      }
+      case Connectivity::one_to_one:
+        if (w[a.begin] != Real(0)) put(base + a.begin, a.time, w[a.begin]);
+        break;
+      default: {
+        const Size stop = in_blocks_ ? end - base : std::numeric_limits<Size>::max();
+        const Id* const targets = p.targets;
+        const Real time = a.time;
+        const Size row_end = a.end;
+        List* const lists = &lists_[base];
+        Real* pairs = pairs_.data();
+        Size m = a.begin;
+        for (; m < row_end; ++m) {
+          const Size target = targets[m];
+          if (target >= stop) break;
+          if (w[m] == Real(0)) continue;
+          List& list = lists[target];
+          if (list.next == list.end) {
+            grow_list(base + target);
+            pairs = pairs_.data();
+          }
+          Real* const to = pairs + list.next;
+          to[0] = time;
+          to[1] = w[m];
+          list.next += 2;
+        }
+        a.begin = m;
       }
     }
-    return true;
   }
 
-  void set_rooms() {
-    Size total = 0;
-    for (Size k = 0; k < n_lanes_; ++k) {
-      begin_[k] = static_cast<Id>(total);
-      total += rooms_[k];
-      if (total > Size(std::numeric_limits<Id>::max()) - 1) throw std::bad_alloc();
-      end_[k] = static_cast<Id>(total);
+  // End marks, and the lanes in order of the length of their lists: lanes that go side by side come
+  // to their ends together.
+  void finish_lists(Size first, Size end) {
+    constexpr Id longest = 255;
+    Id count[longest + 2] = {};
+    const auto length = [&](Size k) {
+      return std::min(longest, (lists_[k].next - lists_[k].begin) / 2);
+    };
+    for (Size k = first; k < end; ++k) {
+      pairs_[lists_[k].next] = never<Real>;
+      pairs_[lists_[k].next + 1] = Real(0);
+      strands_.set_arrivals(k, lists_[k].begin, 0);
+      ++count[length(k) + 1];
     }
-    times_.resize(std::max<Size>(1, total));
-    weights_.resize(times_.size());
+    for (Id n = 0; n < longest; ++n) count[n + 1] += count[n];
+    for (Size k = first; k < end; ++k) lanes_[count[length(k)]++] = static_cast<Id>(k);
   }
 
   const Plan<Real>& plan_;
@@ -306,9 +400,13 @@ class WindowSimulator {
   Vector<Outside> outside_;
   Real outside_deliveries_ = Real(0), last_outside_ = Real(0);
   Vector<Arrival<Real>> pending_, window_;
-  // The list of lane k is [begin_[k], next_[k]) of times_ and weights_, an end mark after it.
-  Vector<Id> rooms_, begin_, end_, next_;
-  Vector<Real> times_, weights_;
+  bool in_blocks_ = false, rooms_grew_ = false;
+  Vector<Size> block_begin_;
+  Vector<Vector<Id>> block_arrivals_;  // of each block, as positions in window_
+  Vector<Id> block_of_, rooms_, lanes_;
+  Vector<List> lists_;
+  Vector<Real> pairs_;
+  Size used_ = 0;  // of pairs_
 };
 
 SNNFP_ISA_END
