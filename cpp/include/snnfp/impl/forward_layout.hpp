@@ -115,9 +115,6 @@ class ForwardLayout final : public Draft {
         for (const Size k : sent[p.from_population])
           volleys_.push_back({spikes_.times[k], spikes_.neurons[k] - first, p.index, k, -1});
       }
-      const auto earlier = [](const Volley& a, const Volley& b) { return a.sent < b.sent; };
-      if (!std::is_sorted(volleys_.begin() + begin, volleys_.end(), earlier))
-        std::stable_sort(volleys_.begin() + begin, volleys_.end(), earlier);
       runs_.push_back({begin, Size(volleys_.size())});
     }
   }
