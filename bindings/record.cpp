@@ -35,6 +35,11 @@ std::vector<Parameter> parameters(const std::vector<std::tuple<int, Id, int>>& w
 }
 
 template <class T>
+Span<T> written(In<T>& array) {
+  return {array.mutable_data(), static_cast<Size>(array.size())};
+}
+
+template <class T>
 Span<const T> span(const In<T>& array) {
   return {array.data(), static_cast<Size>(array.size())};
 }
@@ -48,6 +53,12 @@ void bind_record(py::module_& m, const char* name) {
   const auto vector_view = [](auto member) {
     return [member](py::object self) { return view(self.cast<const Rec&>().*member, self); };
   };
+  py::class_<Jacobian<Real>>(m, (std::string(name) + "Jacobian").c_str())
+      .def("solve", [](Jacobian<Real>& j, Size begin, Size end, In<Real> out) {
+             const Span<Real> target = written(out);
+             const py::gil_scoped_release release;
+             j.solve(begin, end, target);
+           }, py::arg("begin"), py::arg("end"), py::arg("out").noconvert());
   py::class_<Rec>(m, name)
       .def_property_readonly("offsets", vector_view(&Rec::offsets))
       .def_property_readonly("times", vector_view(&Rec::times))
@@ -86,19 +97,23 @@ void bind_record(py::module_& m, const char* name) {
              }
              return give(std::move(out));
            }, py::arg("wrt"), py::arg("tangents").noconvert(), py::arg("execution"))
-      .def("jacobian", [](const Rec& r, const In<Size>& rows, const Wrt& wrt, Size begin, Size end,
+      .def("jacobian", [](const Rec& r, const In<Size>& rows, const Wrt& wrt, In<Real> out,
                           const Execution& e) {
              ExecutionOptions options;
              e.apply(options);
-             py::array_t<Real> out({py::ssize_t(rows.size()), py::ssize_t(end - begin)});
-             const Span<Real> target(out.mutable_data(), static_cast<Size>(out.size()));
-             {
-               const py::gil_scoped_release release;
-               jacobian<Real>(r, span(rows), parameters(wrt), begin, end, target, options);
-             }
-             return out;
-           }, py::arg("rows").noconvert(), py::arg("wrt"), py::arg("begin"), py::arg("end"),
+             const Span<Real> target = written(out);
+             const py::gil_scoped_release release;
+             const std::vector<Parameter> chosen = parameters(wrt);
+             jacobian<Real>(r, span(rows), chosen, 0, layout(r, chosen).size(), target, options);
+           }, py::arg("rows").noconvert(), py::arg("wrt"), py::arg("out").noconvert(),
            py::arg("execution"))
+      .def("jacobian_columns", [](const Rec& r, const In<Size>& rows, const Wrt& wrt,
+                                  const Execution& e) {
+             ExecutionOptions options;
+             e.apply(options);
+             return Jacobian<Real>(r, span(rows), parameters(wrt), options);
+           }, py::arg("rows").noconvert(), py::arg("wrt"), py::arg("execution"),
+           py::keep_alive<0, 1>())
       .def("probe", [](const Rec& r, std::vector<Id> neurons, std::vector<Real> times,
                        const Execution& e) {
              ExecutionOptions options;

@@ -2,6 +2,7 @@
 
 #include "snnfp/gradient.hpp"
 #include "snnfp/impl/gradient.hpp"
+#include "snnfp/impl/jacobian.hpp"
 #include "snnfp/impl/network.hpp"
 #include "snnfp/impl/plan.hpp"
 #include "snnfp/impl/simulate.hpp"

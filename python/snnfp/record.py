@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -282,7 +283,11 @@ class Record:
         return result
 
     def jacobian(
-        self, *, of: str | Population | ArrayLike, wrt: Selection = "*.weight"
+        self,
+        *,
+        of: str | Population | ArrayLike,
+        wrt: Selection = "*.weight",
+        out: NDArray[Any] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Derivatives of chosen spikes by chosen parameters, by forward propagation.
 
@@ -290,6 +295,9 @@ class Record:
             of: a population (all its spikes), or an integer array of indices into the record of
                 any shape (:meth:`indices`, :meth:`first_indices`); rows of index -1 are zero.
             wrt: names or patterns.
+            out: where to work, ``[spikes, parameters]``, C-contiguous and of the record's dtype;
+                what is returned are views of it, or copies where the synapses of a sparse
+                projection were not given in order. Saves time where one Jacobian follows another.
 
         Returns:
             By name, arrays of shape ``of.shape + parameter.shape``.
@@ -301,16 +309,18 @@ class Record:
         rows = self._rows(of)
         names = self._net.select(wrt)
         width = sum(math.prod(self._shape(n)) for n in names)
-        copies = 1 if np.all(rows >= 0) else 2
-        needed = copies * rows.size * width * self.times.dtype.itemsize
-        free = _free_memory()
-        if needed > free:
-            raise MemoryError(
-                f"the Jacobian of {rows.size} spikes by {width} parameters needs "
-                f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer spikes "
-                "or parameters, or take it block by block with jacobian_blocks"
-            )
-        out = self._columns(rows.reshape(-1), self._codes(names), 0, width)
+        if out is None:
+            needed, free = rows.size * width * self.times.dtype.itemsize, _free_memory()
+            if needed > free:
+                raise MemoryError(
+                    f"the Jacobian of {rows.size} spikes by {width} parameters needs "
+                    f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer "
+                    "spikes or parameters, or take it block by block with jacobian_blocks"
+                )
+            out = np.empty((rows.size, width), dtype=self.times.dtype)
+        else:
+            _check_out(out, (rows.size, width), self.times.dtype)
+        self._core.jacobian(rows.reshape(-1), self._codes(names), out, execution(*self._execution))
         return {k: v.reshape(rows.shape + v.shape[1:]) for k, v in self._named(names, out).items()}
 
     def jacobian_blocks(
@@ -321,6 +331,8 @@ class Record:
         columns: int = 4096,
     ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
         """The Jacobian in blocks of columns, one after the other.
+
+        The memory of a block that nobody holds any more serves a later one.
 
         Args:
             of: as for :meth:`jacobian`.
@@ -334,20 +346,39 @@ class Record:
         if columns < 1:
             raise ValueError(f"columns is {columns}, expected at least 1")
         rows = self._rows(of)
+<<<<<<< HEAD
         for name in self._net.select(wrt):
             codes = self._codes((name,))
             width = math.prod(self._shape(name))
+=======
+        names = self._net.select(wrt)
+        core = self._core.jacobian_columns(
+            rows.reshape(-1), self._codes(names), execution(*self._execution)
+        )
+        blocks = _Blocks(self.times.dtype)
+        first = 0  # column of the parameter
+        for name in names:
+            width = int(np.prod(self._shape(name)))
+>>>>>>> work-b
             owner = self._projection(name)
             elements = np.arange(width)
             if owner and owner.sparse and owner.sparse.order is not None and width > 1:
                 elements = owner.sparse.order
-            for begin in range(0, width, columns):
+            begin = 0
+            while begin < width:
                 end = min(width, begin + columns)
-                out = self._columns(rows.reshape(-1), codes, begin, end)
-                yield name, elements[begin:end], out.reshape(*rows.shape, end - begin)
+                if end < width and columns >= _SOLVED_TOGETHER:
+                    end -= (first + end) % _SOLVED_TOGETHER
+                block = blocks.get(rows.size * (end - begin))
+                core.solve(first + begin, first + end, block)
+                yield name, elements[begin:end], block.reshape(*rows.shape, end - begin)
+                del block
+                begin = end
+            first += width
 
     # -- inside ----------------------------------------------------------------------------------
 
+<<<<<<< HEAD
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
         """Spikes of each neuron in the whole batch."""
@@ -373,6 +404,8 @@ class Record:
         out[known] = self._core.jacobian(rows[known], codes, begin, end, run)
         return out
 
+=======
+>>>>>>> work-b
     def _population(self, key: str | Population) -> Population:
         from snnfp.simulate import population_of
 
@@ -469,6 +502,39 @@ class Record:
 
 
 _TANGENCY_PARAMETERS = ("tau_mem", "tau_syn", "threshold", "v_reset")
+
+
+# Columns that the core solves in one go, in single precision; in double half as many.
+_SOLVED_TOGETHER = 64
+
+
+class _Blocks:
+    """Memory for blocks, lent again when no array refers to it any more."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
+        # Two: the caller mostly still holds the last block when it asks for the next.
+        self._lent: list[tuple[NDArray[Any], Callable[[], Any]]] = []
+
+    def get(self, size: int) -> NDArray[Any]:
+        """A flat array of this size with any content."""
+        free = (m for m, lent in self._lent if lent() is None and m.size >= size)
+        memory = next(free, None)
+        if memory is None:
+            memory = np.empty(max(size, 1), dtype=self._dtype)
+        # Through a memoryview: arrays made from the block then refer to the block, not to `memory`.
+        block = np.frombuffer(memory.data, dtype=self._dtype, count=size)
+        others = [(m, lent) for m, lent in self._lent if m is not memory]
+        self._lent = [*others[-1:], (memory, weakref.ref(block))]
+        return block
+
+
+def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
+        given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out is {given}, expected an array of {dtype} {shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out is not C-contiguous and writeable")
 
 
 def _free_memory() -> int:

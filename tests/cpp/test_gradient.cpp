@@ -201,7 +201,7 @@ TEST_CASE("a Jacobian has the same bits for every instruction set, thread count 
     const Size columns = layout(record, wrt).size();
     REQUIRE(columns > 3 * 32);
     // Any order, and one twice.
-    std::vector<Size> rows{0, record.spikes() - 1, 0};
+    std::vector<Size> rows{0, record.spikes() - 1, -1, 0};
     for (Size k = 0; k < record.spikes(); k += 2) rows.push_back(k);
     const auto part = [&](Size begin, Size end, const ExecutionOptions& e) {
       std::vector<double> out(rows.size() * (end - begin), std::nan(""));
@@ -213,6 +213,7 @@ TEST_CASE("a Jacobian has the same bits for every instruction set, thread count 
     one.n_threads = 1;
     one.isa = Isa::portable;
     const auto whole = part(0, columns, one);
+    for (Size k = 0; k < columns; ++k) REQUIRE(whole[2 * columns + k] == 0.0);
     for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
       for (int n_threads : {1, 2, 7}) {
         ExecutionOptions e;
@@ -220,8 +221,14 @@ TEST_CASE("a Jacobian has the same bits for every instruction set, thread count 
         e.n_threads = n_threads;
         CHECK(part(0, columns, e) == whole);
         CHECK(part(5, 5, e).empty());
+        // By itself, and with what the ranges have in common worked out once.
+        Jacobian<double> jacobian(record, rows, wrt, e);
+        REQUIRE(jacobian.columns() == columns);
         for (const auto& [begin, end] : {std::pair<Size, Size>{3, 4}, {30, 70}, {31, columns}}) {
           const auto some = part(begin, end, e);
+          std::vector<double> again(some.size(), std::nan(""));
+          jacobian.solve(begin, end, Span<double>(again.data(), Size(again.size())));
+          CHECK(again == some);
           bool same = true;
           for (std::size_t i = 0; i < rows.size(); ++i)
             for (Size k = begin; k < end; ++k)
@@ -338,4 +345,12 @@ TEST_CASE("wrong sizes and repeats are named") {
       vjp<double>(record, right, {{Parameter::Kind::weight, 0}, {Parameter::Kind::weight, 0}}),
       InvalidArgument);
   CHECK_THROWS_AS(vjp<double>(record, right, {{Parameter::Kind::weight, 99}}), InvalidArgument);
+  const std::vector<Parameter> weights{{Parameter::Kind::weight, 0}};
+  CHECK_THROWS_WITH_AS(Jacobian<double>(record, std::vector<Size>{0, -2}, weights),
+                       doctest::Contains("spike 1 of the rows is -2"), InvalidArgument);
+  Jacobian<double> j(record, std::vector<Size>{0}, weights);
+  std::vector<double> out(1);
+  CHECK_THROWS_WITH_AS(j.solve(0, 2, Span<double>(out.data(), 1)), doctest::Contains("expected 2"),
+                       InvalidArgument);
+  CHECK_THROWS_AS(j.solve(0, j.columns() + 1, Span<double>(out.data(), 1)), InvalidArgument);
 }

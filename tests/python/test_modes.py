@@ -69,7 +69,9 @@ def test_jacobian_of_chosen_spikes():
         scale = 1e-13 * np.max(np.abs(full))
         np.testing.assert_allclose(of_output[k], full[record.indices("output")], rtol=0, atol=scale)
         assert of_first[k].shape == first.shape + full.shape[1:]
-        np.testing.assert_allclose(of_first[k][first >= 0], full[first[first >= 0]], rtol=0, atol=scale)
+        np.testing.assert_allclose(
+            of_first[k][first >= 0], full[first[first >= 0]], rtol=0, atol=scale
+        )
         assert not np.any(of_first[k][first < 0])
 
 
@@ -83,6 +85,43 @@ def test_jacobian_blocks_are_the_jacobian():
         rebuilt[name][:, elements] = block
     for k, v in whole.items():
         assert np.array_equal(rebuilt[k].reshape(v.shape), v)
+
+
+def test_blocks_keep_their_content_while_somebody_holds_them():
+    rng = np.random.default_rng(12)
+    net, spikes = random_network(rng, hidden=30, samples=3)
+    record = quiet(net, spikes, until=8.0)
+    whole = record.jacobian(of="output", wrt="*")
+    every = [
+        (name, elements, block[:, ::2], block.copy())
+        for name, elements, block in record.jacobian_blocks(of="output", wrt="*", columns=70)
+    ]
+    assert len(every) > len(whole)
+    for name, elements, held, copied in every:
+        expected = whole[name].reshape(len(whole[name]), -1)[:, elements]
+        assert np.array_equal(held, expected[:, ::2])
+        assert np.array_equal(copied, expected)
+    # Nothing held: blocks share memory.
+    places = {
+        block.__array_interface__["data"][0]
+        for _, _, block in record.jacobian_blocks(of="output", wrt="*.weight", columns=7)
+    }
+    assert len(places) <= 3
+
+
+def test_jacobian_into_given_memory():
+    net, spikes = random_network(np.random.default_rng(13), samples=3)
+    record = quiet(net, spikes, until=8.0)
+    first = record.first_indices("hidden").copy()
+    first[1, 2] = -1
+    fresh = record.jacobian(of=first, wrt="*")
+    out = np.full((first.size, sum(v[0, 0].size for v in fresh.values())), np.nan)
+    given = record.jacobian(of=first, wrt="*", out=out)
+    for name, value in fresh.items():
+        assert np.array_equal(given[name], value)
+        assert not np.any(value[1, 2])
+    assert np.shares_memory(given["hidden.bias"], out)
+    assert np.all(np.isfinite(out))
 
 
 def test_jacobian_that_does_not_fit_says_so_first():

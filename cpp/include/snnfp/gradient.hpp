@@ -2,11 +2,17 @@
 // Exact derivatives of the spikes of a record: forward propagation (jacobian, jvp) and the adjoint
 // (vjp), with respect to any choice of parameters. MATH.md E8-E14.
 
+#include <memory>
 #include <vector>
 
 #include "snnfp/simulate.hpp"
 
 namespace snnfp {
+
+namespace detail {
+template <class Real>
+class RowSolver;
+}
 
 // One parameter array, or the times of one input group's spikes.
 struct Parameter {
@@ -36,10 +42,28 @@ std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& 
                       Span<const Real> tangents, const ExecutionOptions& options = {});
 
 // Forward: d times[rows[i]] / d column for the columns [begin, end) of the layout, written to
-// out[i * (end - begin) + column - begin].
+// out[i * (end - begin) + column - begin]. Rows of -1 are zero.
 template <class Real>
 void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
               Size begin, Size end, Span<Real> out, const ExecutionOptions& options = {});
+
+// The same for one range of columns after another: what all ranges have in common is worked out once,
+// with the first, and kept (up to 256 MiB). The record must outlive it; one call at a time.
+template <class Real>
+class Jacobian {
+ public:
+  Jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
+           const ExecutionOptions& options = {});
+  ~Jacobian();
+  Jacobian(Jacobian&&) noexcept;
+  Jacobian& operator=(Jacobian&&) noexcept;
+
+  Size columns() const;
+  void solve(Size begin, Size end, Span<Real> out);
+
+ private:
+  std::unique_ptr<detail::RowSolver<Real>> solver_;
+};
 
 // Forward: the same sum as vjp, by forward propagation of all columns; [layout.size()].
 template <class Real>
@@ -56,6 +80,7 @@ std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> 
   EXTERN template void jacobian(const Record<Real>&, Span<const Size>,                           \
                                 const std::vector<Parameter>&, Size, Size, Span<Real>,           \
                                 const ExecutionOptions&);                                        \
+  EXTERN template class Jacobian<Real>;                                                          \
   EXTERN template std::vector<Real> forward_gradient(const Record<Real>&, Span<const Real>,      \
                                                      const std::vector<Parameter>&,              \
                                                      const ExecutionOptions&);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 
 #include "snnfp/detail/plan.hpp"
 #include "snnfp/simulate.hpp"
@@ -121,6 +122,14 @@ constexpr Size column_block = 256 / Size(sizeof(Real));
 struct Program {
   virtual ~Program() = default;
   Size scratch_size = 0;  // values that `rows` and `contract` work in, aligned to 64 bytes
+  Size bytes = 0;
+};
+
+// A program that is laid out, to be filled in part by part, in any order and side by side.
+struct Draft {
+  virtual ~Draft() = default;
+  std::unique_ptr<Program> program;
+  Size parts = 0;
 };
 
 // Scratch memory of a worker's reverse sweeps, kept from one call to the next; made by one instruction
@@ -158,8 +167,10 @@ struct EngineTable {
                           Size samples, Workspace&, const Size* first_spikes,
                           const Real* voltage_adjoints, Id population, Id begin, Id end,
                           Real* gradient, const Watch&);
-  Program* (*compile)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
-                      const Columns&, const unsigned char* wanted, const Watch&);
+  // The arguments' arrays must last until all parts are filled. `wanted` marks spikes; null: all.
+  Draft* (*draft)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
+                  const Columns&, const unsigned char* wanted, const Watch&);
+  void (*fill)(const Draft&, Size part, const Watch&);
   // The columns [begin, end) of block `block` (of column_block columns) of the rows asked for, whose
   // spikes do not decrease.
   void (*rows)(const Program&, Size block, Size begin, Size end, const RowTarget<Real>* targets,

@@ -35,4 +35,26 @@ struct Allocator {
 template <class T>
 using Vector = std::vector<T, Allocator<T>>;
 
+// An array whose values are not set: each is written before it is read.
+template <class T>
+class Room {
+ public:
+  Room() = default;
+  Room(const Room&) = delete;
+  ~Room() { make(0); }
+  void make(std::size_t n) {
+    if (data_) Allocator<T>().deallocate(data_, 0);
+    data_ = nullptr;
+    if (n > 0) data_ = Allocator<T>().allocate(n);
+  }
+  T* get() const { return data_; }
+  template <class Index>
+  T& operator[](Index i) const {
+    return data_[i];
+  }
+
+ private:
+  T* data_ = nullptr;
+};
+
 SNNFP_ISA_END

@@ -98,12 +98,16 @@ struct EngineFunctions {
                        end, gradient, watch);
   }
 
-  static Program* compile(const Plan<Real>& plan, const SampleInput<Real>& input,
-                          const SampleSpikes<Real>& spikes, const Columns& columns,
-                          const unsigned char* wanted, const Watch& watch) {
-    auto program = std::make_unique<ForwardProgram<Real>>();
-    ForwardCompiler<Real>(plan, input, spikes, columns, *program, watch).run(wanted);
-    return program.release();
+  static Draft* draft(const Plan<Real>& plan, const SampleInput<Real>& input,
+                      const SampleSpikes<Real>& spikes, const Columns& columns,
+                      const unsigned char* wanted, const Watch& watch) {
+    auto layout = std::make_unique<ForwardLayout<Real>>(plan, input, spikes, columns);
+    layout->run(wanted, watch);
+    return layout.release();
+  }
+
+  static void fill(const Draft& draft, Size part, const Watch& watch) {
+    ForwardCompiler<Real>(static_cast<const ForwardLayout<Real>&>(draft), part).run(watch);
   }
 
   static void rows(const Program& program, Size block, Size begin, Size end,
@@ -140,7 +144,7 @@ struct EngineFunctions {
   }
 
   static constexpr EngineTable<Real> table = {
-      simulator, replay, workspace, reverse, reverse_weights, compile, rows, contract, along};
+      simulator, replay, workspace, reverse, reverse_weights, draft, fill, rows, contract, along};
 };
 
 SNNFP_ISA_END

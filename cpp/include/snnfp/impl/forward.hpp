@@ -10,7 +10,6 @@
 // both. Compiled once a sample (forward_compile.hpp), read by every block.
 
 #include <cstring>
-#include <memory>
 
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/pack.hpp"
@@ -18,23 +17,25 @@
 
 SNNFP_ISA_BEGIN
 
-// What enters a spike's row by t and the current at its release by s: an earlier row, or, in one
-// column of a block, the explicit derivative.
+// The explicit derivative of a spike by t and of the current at its release by s, in one column.
 template <class Real>
-struct Term {
-  // Row: of the spike that sent an arrival, or n_spikes + neuron: the current at its last release.
-  // Explicit: spike * width + column within the block.
-  Size at;
+struct Entry {
+  Size at;  // spike * width + column within the block
   Real t, s;
 };
 
+// Its terms name an earlier row each, in `from`: that of the spike that sent an arrival, or
+// n_spikes + neuron, the current at its last release. Their coefficients follow each other in `by`.
 struct SpikeRow {
-  // Its own terms are [begin, end). The first of a pair keeps the terms of both before them:
-  // [both, begin), one for itself and one for the second in turn, of the same row.
+  // Its own terms are [begin, end), with t and s each. The first of a pair keeps the terms of both
+  // before them: [both, begin), with t and s for itself and t and s for the second.
   Size both = 0, begin = 0, end = 0;
+  Size by = 0;  // the coefficients of the terms from `both` on
   Id neuron = 0;
   bool needed = false;  // a wanted spike depends on it
   bool second = false;  // of a pair
+
+  Size own_by() const { return by + 4 * (begin - both); }
 };
 
 template <class Real>
@@ -43,17 +44,29 @@ struct ForwardProgram final : Program {
 
   Size n_spikes = 0, n_neurons = 0, n_columns = 0;
   Vector<SpikeRow> rows;
-  std::unique_ptr<Term<Real>[]> memory;
-  Term<Real>* terms = nullptr;    // in the order of the rows
-  Term<Real>* entries = nullptr;  // explicit ones, by block, in the order of the rows within each
-  Vector<Size> block_begin;       // [blocks + 1] entries
+  // In one piece, which allocators are more ready to keep for the next sample.
+  Room<unsigned char> memory;
+  Entry<Real>* entries = nullptr;  // by block, in the order of the rows within each
+  Real* by = nullptr;
+  Id* from = nullptr;
+  Vector<Size> block_begin;  // [blocks + 1] entries
+
+  void make_room(Size n_entries, Size n_terms) {
+    const Size of_entries = n_entries * sizeof(Entry<Real>), of_by = 2 * n_terms * sizeof(Real);
+    const Size size = of_entries + of_by + n_terms * sizeof(Id);
+    memory.make(size);
+    entries = reinterpret_cast<Entry<Real>*>(memory.get());
+    by = reinterpret_cast<Real*>(memory.get() + of_entries);
+    from = reinterpret_cast<Id*>(memory.get() + of_entries + of_by);
+    bytes = size + rows.size() * sizeof(SpikeRow) + block_begin.size() * sizeof(Size);
+  }
 
   // `scratch` has room for scratch_size values. `visit(k, row)` sees the rows of needed spikes that
   // depend on the block, in time order.
   template <class Visit>
   void solve(Size block, Real* scratch, const Watch& watch, Visit visit) const {
-    const Term<Real>* entry = entries + block_begin[block];
-    const Term<Real>* const entries_end = entries + block_begin[block + 1];
+    const Entry<Real>* entry = entries + block_begin[block];
+    const Entry<Real>* const entries_end = entries + block_begin[block + 1];
     if (entry == entries_end) return;
     Real* const shared = scratch;  // what the terms of both come to: t and s of each
     Real* const x = scratch + 4 * width;
@@ -95,16 +108,18 @@ struct ForwardProgram final : Program {
       const SpikeRow& row = rows[k];
       Real sum_t = t[k] + (row.second ? second_t : Real(0));
       Real sum_s = s[k] + (row.second ? second_s : Real(0));
-      const auto add = [&](const Term<Real>& term, Real& by_t, Real& by_s) {
-        by_t = fma(term.t, x[term.at], by_t);
-        by_s = fma(term.s, x[term.at], by_s);
-      };
       if (!row.second) second_t = second_s = Real(0);
-      for (Size q = row.both; q < row.begin; q += 2) {
-        add(terms[q], sum_t, sum_s);
-        add(terms[q + 1], second_t, second_s);
+      const Real* of = by + row.by;
+      const auto add = [&](Real value, Real& by_t, Real& by_s) {
+        by_t = fma(of[0], value, by_t);
+        by_s = fma(of[1], value, by_s);
+        of += 2;
+      };
+      for (Size q = row.both; q < row.begin; ++q) {
+        add(x[from[q]], sum_t, sum_s);
+        add(x[from[q]], second_t, second_s);
       }
-      for (Size q = row.begin; q < row.end; ++q) add(terms[q], sum_t, sum_s);
+      for (Size q = row.begin; q < row.end; ++q) add(x[from[q]], sum_t, sum_s);
       out[k] = x[k] = sum_t;
       x[n_spikes + row.neuron] = sum_s;
     }
@@ -127,25 +142,25 @@ struct ForwardProgram final : Program {
     if (row.both == row.begin) return any;
     for (int c = 0; c < width; c += both_packs * P::width) {
       P sum[4][both_packs];
-      for (auto& of : sum)
-        for (P& part : of) part = P(Real(0));
-      const Term<Real>* const end = terms + row.begin;
-      for (const Term<Real>* term = terms + row.both; term < end; term += 2) {
-        if (!active[term->at]) continue;
+      for (auto& packs : sum)
+        for (P& part : packs) part = P(Real(0));
+      const Id* const end = from + row.begin;
+      const Real* of = by + row.by;
+      for (const Id* term = from + row.both; term < end; ++term, of += 4) {
+        if (!active[*term]) continue;
         any = true;
-        const Real* const from = x + term->at * width + c;
-        const P by_t(term[0].t), by_s(term[0].s), by_t2(term[1].t), by_s2(term[1].s);
+        const Real* const values = x + Size(*term) * width + c;
+        const P by_t(of[0]), by_s(of[1]), by_t2(of[2]), by_s2(of[3]);
         for (int v = 0; v < both_packs; ++v) {
-          const P value = in_register(P::load(from + v * P::width));
+          const P value = in_register(P::load(values + v * P::width));
           sum[0][v] = fma(by_t, value, sum[0][v]);
           sum[1][v] = fma(by_s, value, sum[1][v]);
           sum[2][v] = fma(by_t2, value, sum[2][v]);
           sum[3][v] = fma(by_s2, value, sum[3][v]);
         }
       }
-      for (int of = 0; of < 4; ++of)
-        for (int v = 0; v < both_packs; ++v)
-          sum[of][v].store(shared + of * width + c + v * P::width);
+      for (int i = 0; i < 4; ++i)
+        for (int v = 0; v < both_packs; ++v) sum[i][v].store(shared + i * width + c + v * P::width);
     }
     return any;
   }
@@ -160,14 +175,15 @@ struct ForwardProgram final : Program {
         sum_t[v] = start ? P::load(start + c + v * P::width) : P(Real(0));
         sum_s[v] = start ? P::load(start + width + c + v * P::width) : P(Real(0));
       }
-      const Term<Real>* const end = terms + row.end;
-      for (const Term<Real>* term = terms + row.begin; term < end; ++term) {
-        if (!active[term->at]) continue;
+      const Id* const end = from + row.end;
+      const Real* of = by + row.own_by();
+      for (const Id* term = from + row.begin; term < end; ++term, of += 2) {
+        if (!active[*term]) continue;
         any = true;
-        const Real* const from = x + term->at * width + c;
-        const P by_t(term->t), by_s(term->s);
+        const Real* const values = x + Size(*term) * width + c;
+        const P by_t(of[0]), by_s(of[1]);
         for (int v = 0; v < own_packs; ++v) {
-          const P value = in_register(P::load(from + v * P::width));
+          const P value = in_register(P::load(values + v * P::width));
           sum_t[v] = fma(by_t, value, sum_t[v]);
           sum_s[v] = fma(by_s, value, sum_s[v]);
         }

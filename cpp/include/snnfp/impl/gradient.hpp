@@ -1,6 +1,6 @@
 #pragma once
-// Bodies of layout, vjp, jvp, jacobian and forward_gradient: who does which sample or column, and
-// in which order shares are added.
+// Bodies of layout and vjp: who does which sample or piece of a matrix, and in which order shares are
+// added.
 
 #include <algorithm>
 #include <memory>
@@ -78,31 +78,6 @@ inline Size sample_blocks(Size samples, Size columns) {
   const Size by_size = columns <= 20000 ? samples : std::max<Size>(1, samples / 4);
   const Size by_memory = std::max<Size>(1, (Size(1) << 26) / std::max<Size>(1, columns));
   return std::min({by_size, by_memory, Size(32)});
-}
-
-// Each worker's scratch memory for blocks of columns, made where it is first used.
-template <class Real>
-class Scratch {
- public:
-  explicit Scratch(int n_threads) : of_worker_(n_threads > 0 ? n_threads : default_threads()) {}
-  Real* get(int worker, const Program& program) {
-    Vector<Real>& v = of_worker_[worker];
-    if (Size(v.size()) < program.scratch_size) v.resize(program.scratch_size);
-    return v.data();
-  }
-
- private:
-  std::vector<Vector<Real>> of_worker_;
-};
-
-template <class Real>
-std::unique_ptr<Program> compile(const Record<Real>& record, Size sample, const Columns& columns,
-                                 const unsigned char* wanted, const EngineTable<Real>& engine,
-                                 const Watch& watch) {
-  const SampleView<Real> view(record, sample);
-  return std::unique_ptr<Program>(engine.compile(*record.plan, view.get(),
-                                                 sample_spikes(record, sample), columns, wanted,
-                                                 watch));
 }
 
 // Which projections' weights the second pass of vjp is for: from an input, wanted, large, and with
@@ -314,108 +289,6 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
   if (!voltage_adjoint.empty())
     detail::reverse_later(record, batch, all.get(), later, options, interrupt, voltage_adjoint,
                           gradient.data());
-  return gradient;
-}
-
-template <class Real>
-std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& wrt,
-                      Span<const Real> tangents, const ExecutionOptions& options) {
-  const Layout columns = layout(record, wrt);
-  if (tangents.size != columns.size())
-    detail::invalid("tangents has ", tangents.size, " values, expected ", columns.size());
-  const detail::ColumnMap<Real> map(record, columns);
-  const auto& engine = detail::engine_table<Real>(options.isa);
-  std::vector<Real> out(static_cast<std::size_t>(record.spikes()));
-  detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(record.samples(), options.n_threads, [&](Size s, int worker) {
-    if (interrupt.check(worker)) return;
-    const auto program = detail::compile(record, s, map.get(), nullptr, engine, {interrupt, worker});
-    engine.along(*program, tangents.data, out.data() + record.offsets[s], {interrupt, worker});
-  });
-  return out;
-}
-
-template <class Real>
-void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
-              Size begin, Size end, Span<Real> out, const ExecutionOptions& options) {
-  const Layout columns = layout(record, wrt);
-  if (begin < 0 || end < begin || end > columns.size())
-    detail::invalid("columns [", begin, ", ", end, "), expected a range within [0, ",
-                    columns.size(), ")");
-  if (out.size != rows.size * (end - begin))
-    detail::invalid("out has ", out.size, " values, expected ", rows.size * (end - begin));
-  std::vector<std::vector<Size>> of_sample(static_cast<std::size_t>(record.samples()));
-  for (Size i = 0; i < rows.size; ++i) {
-    if (rows[i] < 0 || rows[i] >= record.spikes())
-      detail::invalid("spike ", i, " of the rows is ", rows[i], ", expected 0 <= spike < ",
-                      record.spikes());
-    const auto after = std::upper_bound(record.offsets.begin(), record.offsets.end(), rows[i]);
-    of_sample[after - record.offsets.begin() - 1].push_back(i);
-  }
-  const detail::ColumnMap<Real> map(record, columns);
-  const auto& engine = detail::engine_table<Real>(options.isa);
-  if (begin == end) return;
-  const Size stride = end - begin, width = detail::column_block<Real>;
-  const Size first_block = begin / width, blocks = (end - 1) / width + 1 - first_block;
-  detail::Interrupt interrupt(options.poll);
-  detail::Scratch<Real> scratch(options.n_threads);
-  for (Size s = 0; s < record.samples(); ++s) {
-    if (of_sample[s].empty()) continue;
-    const Size first = record.offsets[s];
-    std::vector<unsigned char> wanted(static_cast<std::size_t>(record.offsets[s + 1] - first), 0);
-    std::vector<detail::RowTarget<Real>> targets;
-    for (const Size i : of_sample[s]) {
-      wanted[rows[i] - first] = 1;
-      targets.push_back({rows[i] - first, out.data + i * stride - begin});
-    }
-    std::stable_sort(targets.begin(), targets.end(),
-                     [](const auto& a, const auto& b) { return a.spike < b.spike; });
-    const auto program = detail::compile(record, s, map.get(), wanted.data(), engine, {interrupt, 0});
-    detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
-      if (interrupt.check(worker)) return;
-      const Size block = first_block + b;
-      engine.rows(*program, block, std::max(begin, block * width),
-                  std::min(end, (block + 1) * width), targets.data(), Size(targets.size()),
-                  scratch.get(worker, *program), {interrupt, worker});
-    });
-  }
-}
-
-template <class Real>
-std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> cotangents,
-                                   const std::vector<Parameter>& wrt,
-                                   const ExecutionOptions& options) {
-  detail::check_cotangents(record, cotangents);
-  const Layout columns = layout(record, wrt);
-  const detail::ColumnMap<Real> map(record, columns);
-  const auto& engine = detail::engine_table<Real>(options.isa);
-  std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
-  const Size width = detail::column_block<Real>, blocks = (columns.size() + width - 1) / width;
-  // A few samples at a time: their programs are made side by side, then every block of columns
-  // goes through them in order.
-  const Size together = 16;
-  detail::Interrupt interrupt(options.poll);
-  detail::Scratch<Real> scratch(options.n_threads);
-  for (Size first = 0; first < record.samples(); first += together) {
-    const Size count = std::min(together, record.samples() - first);
-    std::vector<std::unique_ptr<detail::Program>> programs(static_cast<std::size_t>(count));
-    detail::parallel_for(count, options.n_threads, [&](Size k, int worker) {
-      if (interrupt.check(worker)) return;
-      const Size begin = record.offsets[first + k], end = record.offsets[first + k + 1];
-      std::vector<unsigned char> wanted(static_cast<std::size_t>(end - begin));
-      for (Size q = begin; q < end; ++q) wanted[q - begin] = cotangents[q] != Real(0);
-      programs[k] = detail::compile(record, first + k, map.get(), wanted.data(), engine,
-                                    {interrupt, worker});
-    });
-    detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
-      for (Size k = 0; k < count; ++k) {
-        if (interrupt.check(worker)) return;
-        engine.contract(*programs[k], b, cotangents.data + record.offsets[first + k],
-                        gradient.data(), scratch.get(worker, *programs[k]),
-                        {interrupt, worker});
-      }
-    });
-  }
   return gradient;
 }
 
