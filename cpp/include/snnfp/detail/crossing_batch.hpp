@@ -13,7 +13,7 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class CrossingBatch {
  public:
-  explicit CrossingBatch(const NeuronConstants<Real>& constants) : constants_(constants) {}
+  explicit CrossingBatch(const Plan<Real>& plan) : constants_(plan.neurons), rough_(plan.rough) {}
 
   void clear() { size_ = 0; }
   Size size() const { return size_; }
@@ -45,7 +45,8 @@ class CrossingBatch {
     const Neuron<P> all(constants_, neuron_[0]);
     for (Size b = 0; b < size_; b += P::width) {
       const auto shut =
-          identical ? look(b, all) : look(b, Neuron<P>::gather(constants_, &neuron_[b]));
+          look(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]), state(b),
+               P::load(&time_[b]));
       select(shut, P(none), P(running)).store(&state_[b]);
     }
   }
@@ -61,9 +62,27 @@ class CrossingBatch {
     pad();
     if (identical) {
       const Neuron<P> all(constants_, neuron_[0]);
-      run([&](Size) -> const Neuron<P>& { return all; }, filter);
+      const Neuron<Rough> rough(Neuron<float>(Neuron<Real>(constants_, neuron_[0])));
+      run([&](Size) -> const Neuron<P>& { return all; },
+          [&](Size) -> const Neuron<Rough>& { return rough; }, filter);
     } else {
-      run([&](Size b) { return Neuron<P>::gather(constants_, &neuron_[b]); }, filter);
+      run([&](Size b) { return Neuron<P>::gather(constants_, &neuron_[b]); },
+          [&](Size b) { return Neuron<Rough>::gather(rough_, &neuron_[b]); }, filter);
+    }
+  }
+
+  // For the entries that cross: finds end(k) and shut(k) like `look`, from their reset on.
+  void look_on(bool identical) {
+    if (size_ == 0) return;
+    const Neuron<P> all(constants_, neuron_[0]);
+    for (Size b = 0; b < size_; b += P::width) {
+      const P at = P::load(&crossing_[b]);
+      const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
+      if (!any(crosses)) continue;
+      const P reset = P::gather(constants_.v_reset.data(), &neuron_[b]);
+      const auto shut = look(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]),
+                             {reset, P::load(&current_[b])}, select(crosses, at, P(Real(0))));
+      select(shut, P(none), P(running)).store(&state_[b]);
     }
   }
 
@@ -90,16 +109,24 @@ class CrossingBatch {
 
  private:
   using P = Pack<Real>;
+  using Rough = Pack<float>;
   // Values of state_.
   static constexpr Real running = 0, found = 1, none = 2, lost = 3;
 
-  template <class Constants>
-  void run(const Constants& constants, bool filter) {
-    under_way_.clear();
+  template <class Constants, class RoughConstants>
+  void run(const Constants& constants, const RoughConstants& rough, bool filter) {
     for (Size b = 0; b < size_; b += P::width) {
       const Neuron<P>& n = constants(b);
       begin(b, n);
-      if (filter) select(look(b, n), P(none), P::load(&state_[b])).store(&state_[b]);
+      if (filter)
+        select(look(b, n, state(b), P::load(&time_[b])), P(none), P::load(&state_[b]))
+            .store(&state_[b]);
+    }
+    if constexpr (sizeof(Real) == 8) guess(rough);
+    under_way_.clear();
+    for (Size b = 0; b < size_; b += P::width) {
+      const Neuron<P>& n = constants(b);
+      if constexpr (sizeof(Real) == 8) start(b, n);
       if (climb(b, n)) under_way_.push_back(static_cast<Id>(b));
     }
     for (int k = 0; k < crossing::max_climb && !under_way_.empty(); ++k) {
@@ -112,8 +139,9 @@ class CrossingBatch {
   }
 
   void grow() {
-    const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
+    const Size n = std::max<Size>(4 * lane_width<float>, 2 * size_);
     neuron_.resize(n);
+    for (Vector<float>& x : values_) x.resize(n);
     tag_.resize(n);
     for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &gap_, &v1_, &current_, &state_,
                             &crossing_, &end_v_, &end_i_})
@@ -123,7 +151,7 @@ class CrossingBatch {
   // Copies of the last entry fill its pack.
   void pad() {
     const Size last = size_ - 1;
-    for (Size k = size_; k < padded<Real>(size_); ++k) {
+    for (Size k = size_; k < padded<float>(size_); ++k) {
       neuron_[k] = neuron_[last];
       v_[k] = v_[last];
       i_[k] = i_[last];
@@ -146,10 +174,46 @@ class CrossingBatch {
     select(climbs, P(running), P(lost)).store(&state_[b]);
   }
 
-  // Moves a pack of entries to their horizons; which ones surely do not cross.
-  SNNFP_INLINE auto look(Size b, const Neuron<P>& n) {
-    const Membrane<P> s = state(b);
-    const P d = P::load(&horizon_[b]) - P::load(&time_[b]);
+  // Guesses where to begin, all entries in single precision.
+  template <class RoughConstants>
+  void guess(const RoughConstants& rough) {
+    const Size end = padded<float>(size_);
+    for (int q = 0; q < 5; ++q) {
+      const Real* __restrict from = (q == 0   ? v_
+                                     : q == 1 ? i_
+                                     : q == 2 ? gap_
+                                     : q == 3 ? v1_
+                                              : current_)
+                                        .data();
+      float* __restrict to = values_[q].data();
+      for (Size k = 0; k < end; ++k) to[k] = static_cast<float>(from[k]);
+    }
+    for (Size b = 0; b < size_; b += Rough::width) {
+      const auto get = [&](int q) { return Rough::load(&values_[q][b]); };
+      crossing::guess<Rough>({get(0), get(1)}, get(2), get(3), get(4), rough(b))
+          .store(&values_[0][b]);
+    }
+    const float* __restrict from = values_[0].data();
+    Real* __restrict to = d_.data();
+    for (Size k = 0; k < end; ++k) to[k] = static_cast<Real>(from[k]);
+  }
+
+  // Takes the guess up where V still rises there.
+  SNNFP_INLINE void start(Size b, const Neuron<P>& n) {
+    const P d = P::load(&d_[b]);
+    const Membrane<P> at = propagate(state(b), d, n);
+    const P v1 = slope(at, n);
+    const auto rises = v1 > P(Real(0));
+    select(rises, d, P(Real(0))).store(&d_[b]);
+    select(rises, n.threshold - at.v, P::load(&gap_[b])).store(&gap_[b]);
+    select(rises, v1, P::load(&v1_[b])).store(&v1_[b]);
+    select(rises, n.inv_c * at.i, P::load(&current_[b])).store(&current_[b]);
+  }
+
+  // Moves a pack of entries in states `s` at `time` to their horizons; which ones surely do not
+  // cross.
+  SNNFP_INLINE auto look(Size b, const Neuron<P>& n, Membrane<P> s, P time) {
+    const P d = P::load(&horizon_[b]) - time;
     const auto near = d < P(never<Real>);
     const P span = select(near, d, P(Real(0)));
     const Membrane<P> at = propagate(s, span, n);
@@ -217,12 +281,14 @@ class CrossingBatch {
   }
 
   const NeuronConstants<Real>& constants_;
+  const NeuronConstants<float>& rough_;
   Size size_ = 0;
   Vector<Id> neuron_;
   Vector<Size> tag_;
   Vector<Id> under_way_;
   Vector<Real> v_, i_, time_, horizon_;
   Vector<Real> d_, gap_, v1_, current_, state_, crossing_, end_v_, end_i_;
+  Vector<float> values_[5];  // of `guess`
 };
 
 SNNFP_ISA_END

@@ -11,7 +11,7 @@ template <class Real>
 class Strands {
  public:
   Strands(const Plan<Real>& plan, Size spike_limit)
-      : plan_(plan), spike_limit_(spike_limit), batch_(plan.neurons) {}
+      : plan_(plan), spike_limit_(spike_limit), batch_(plan) {}
 
   void clear() { size_ = 0; }
 

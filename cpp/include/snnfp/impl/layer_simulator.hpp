@@ -24,8 +24,10 @@ class LayerSimulator {
         limits_(limits),
         interrupt_(interrupt),
         until_(static_cast<Real>(limits.until)),
-        climbers_(plan.neurons),
-        released_(plan.neurons) {}
+        batches_{CrossingBatch<Real>(plan), CrossingBatch<Real>(plan)},
+        released_(plan) {}
+
+  LayerSimulator(const LayerSimulator&) = delete;
 
   // The arrivals of one sample after the other, each sample's in order and none after the horizon:
   // when, and the weights onto the population.
@@ -210,7 +212,7 @@ class LayerSimulator {
     };
     for (Size round = 0; !ready_.empty(); ++round) {
       if (round % 64 == 0 && interrupt_.check(limits_.worker)) return false;
-      climbers_.clear();
+      climbers_->clear();
       released_.clear();
       Size waiting = 0;
       for (const Id k : ready_) {
@@ -225,7 +227,7 @@ class LayerSimulator {
         }
       }
       ready_.resize(waiting);
-      while (climbers_.size() > 0 || released_.size() > 0) {
+      while (climbers_->size() > 0 || released_.size() > 0) {
         look<ByNeuron>();
         settle<ByNeuron>();
       }
@@ -391,7 +393,7 @@ class LayerSimulator {
       if ((due >> l) & 1u) {
         free<ByNeuron>(item, l, tag, now, item.i[l], horizon);
       } else {
-        climbers_.add(neuron_of<ByNeuron>(item, l), tag, {item.v[l], item.i[l]}, now, horizon);
+        climbers_->add(neuron_of<ByNeuron>(item, l), tag, {item.v[l], item.i[l]}, now, horizon);
       }
     }
     return true;
@@ -423,17 +425,19 @@ class LayerSimulator {
       Item& item = items_[tag / width];
       item.v_end[tag % width] = released_.end(m).v;
       item.i_end[tag % width] = released_.end(m).i;
-      if (!released_.shut(m)) climbers_.add(released_, m);
+      if (!released_.shut(m)) climbers_->add(released_, m);
     }
     released_.clear();
   }
 
   template <bool ByNeuron>
   void settle() {
-    climbers_.solve(lanes_->identical, false);
-    climbers_.each_spike([&](Size m) {
-      const Real time = climbers_.crossing(m), horizon = climbers_.horizon(m);
-      const Size tag = climbers_.tag(m);
+    climbers_->solve(lanes_->identical, false);
+    climbers_->look_on(lanes_->identical);
+    again_->clear();
+    climbers_->each_spike([&](Size m) {
+      const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
+      const Size tag = climbers_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
       const Id j = neuron_of<ByNeuron>(item, l);
@@ -443,13 +447,16 @@ class LayerSimulator {
         QueueSimulator<Real, false>(plan_, inputs_[s], limits_, interrupt_).run(nullptr);
         throw_spike_limit(plan_, inputs_[s].sample, j, time, item.count[l]);
       }
-      const Real current = climbers_.current(m);
+      const Real current = climbers_->current(m);
       SpikeList<Real>& out = out_of<ByNeuron>(item, l);
-      out.push_back(time, j, climbers_.slope_at(m));
+      out.push_back(time, j, climbers_->slope_at(m));
       const Real refractory = plan_.neurons.t_refractory.data()[j];
       if (!(refractory > Real(0))) {
         out.set_release_current(out.size() - 1, current);
-        released_.add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
+        item.v_end[l] = climbers_->end(m).v;
+        item.i_end[l] = climbers_->end(m).i;
+        if (!climbers_->shut(m))
+          again_->add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
         return;
       }
       item.last_spike[l] = out.size() - 1;
@@ -465,7 +472,7 @@ class LayerSimulator {
             d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
       }
     });
-    climbers_.clear();
+    std::swap(climbers_, again_);
   }
 
   const Plan<Real>& plan_;
@@ -487,7 +494,10 @@ class LayerSimulator {
   Vector<Real> weight_;
   Vector<Size> table_begin_;  // of each sample or pack of them
 
-  CrossingBatch<Real> climbers_, released_;
+  CrossingBatch<Real> batches_[2];
+  CrossingBatch<Real>* climbers_ = &batches_[0];  // may cross
+  CrossingBatch<Real>* again_ = &batches_[1];     // have, and may once more
+  CrossingBatch<Real> released_;                  // come out of their refractory time
   Vector<Item> items_;
   Vector<Id> ready_;
   SpikeSorter<Real> sorter_;

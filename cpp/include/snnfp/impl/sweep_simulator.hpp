@@ -30,7 +30,7 @@ class SweepSimulator {
         limits_(limits),
         interrupt_(interrupt),
         until_(static_cast<Real>(limits.until)),
-        batch_(plan.neurons),
+        batch_(plan),
         layer_(plan, limits, interrupt),
         last_spike_(plan.n_neurons),
         count_(plan.n_neurons, Size(0)),
