@@ -7,7 +7,8 @@ double and in float, on one thread, beside NumPy's product of two 1024 x 1024 ma
 counts if a later spike of its target depends on it: two multiply-adds, four flops, a column. The
 rate is given for all columns, which is what forward propagation without structure would compute,
 and for those columns only that the sender depends on. ``gradient`` sums over the spikes in the end,
-``Jacobian`` keeps them all: it writes 120 MB in double.
+``Jacobian`` keeps them all: it writes 120 MB in double, into new memory, into memory that it is
+given, or block by block.
 
 The two sides take turns; times are those of the processor, the smallest of the repeats. The
 Jacobian is checked against derivatives along random directions. OPENBLAS_CORETYPE and
@@ -93,9 +94,12 @@ def measure(dtype: Any, repeats: int) -> None:
     rng = np.random.default_rng(3)
     p, q = (rng.normal(size=(1024, 1024)).astype(dtype) for _ in range(2))
     ones = np.ones(record.times.size, dtype=dtype)
+    out = np.empty((record.times.size, columns), dtype=dtype)
     work = {
         "gradient": lambda: record.vjp(ones, mode="forward"),
         "Jacobian": lambda: record.jacobian(of="a"),
+        "Jacobian, memory given": lambda: record.jacobian(of="a", out=out),
+        "Jacobian, by blocks": lambda: [None for _ in record.jacobian_blocks(of="a")],
     }
     product = np.inf
     best = dict.fromkeys(work, np.inf)

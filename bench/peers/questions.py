@@ -189,6 +189,7 @@ def jacobian(run: Run) -> Answer:
     ours = run.get("snnfp").prepare("recurrent", **options, threads=run.threads)
     calls = {
         "Jacobian": (ours, "jacobian"),
+        "Jacobian, into given memory": (ours, "given"),
         "Jacobian, block by block": (ours, "blocks"),
         "DGEMM": (run.get("dgemm").prepare("dgemm", size=1500), "multiply"),
     }
@@ -311,12 +312,18 @@ def scaling(run: Run) -> Answer:
             ratio(f"{name}: 1 thread over 2", gradient, (both, "gradient"), 1.9)
     one = worker.prepare("recurrent", strength=1.06)
     two = worker.prepare("recurrent", strength=1.06, threads=2)
+    single = worker.prepare("recurrent", strength=1.06, dtype="float32")
     ratio("forward propagation: 1 thread over 2", (one, "jacobian"), (two, "jacobian"), 1.9)
+    ratio("the same, into given memory", (one, "given"), (two, "given"), 1.9)
     ratio("the same, block by block", (one, "blocks"), (two, "blocks"), 1.9)
+    ratio("forward propagation: double over float", (one, "given"), (single, "given"), 1.5)
+    machine = run.get("ceiling").prepare("exponentials", count=2000)
+    ratio("exponentials in cache: 1 thread over 2", (machine, "one"), (machine, "two"), 1.9)
     return Answer(
         "scaling",
         scaling.__doc__ or "",
-        "snnfp alone; the two of each ratio are measured in turn. Negative aims are upper bounds.",
+        "snnfp alone; the two of each ratio are measured in turn. Negative aims are upper bounds. "
+        "The last row is what two threads gain here where they share nothing.",
         "ratio",
         rows,
         2,

@@ -106,6 +106,7 @@ def _recurrent(
     for name, row in record.vjp(one).items():
         error = float(np.abs(some[name][-1] - row).max() / np.abs(row).max())
         need(error <= allowed, f"jacobian and adjoint differ by {error} in {name}")
+    out = np.empty((record.n_spikes, w.first.size + w.later.size), record.times.dtype)
     last = np.full(neurons.size, -np.inf)
     np.maximum.at(last, record.neurons, record.times)
     return Prepared(
@@ -114,6 +115,7 @@ def _recurrent(
             "simulate": lambda: snnfp.simulate(net, spikes, **options),
             "reverse": lambda: record.vjp(cotangents),
             "jacobian": lambda: record.jacobian(of=every),
+            "given": lambda: record.jacobian(of=every, out=out),
             "blocks": lambda: [None for _ in record.jacobian_blocks(of=every, columns=2048)],
         },
         {

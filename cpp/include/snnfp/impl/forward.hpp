@@ -7,7 +7,7 @@
 // plus explicit entries in a few columns:
 //   T_k = sum_q t_q X_q + explicit,   S_k = sum_q s_q X_q + explicit.
 // Two rows that follow each other mostly sum over the same earlier rows; those are loaded once for
-// both. Compiled once a sample (forward_compile.hpp), read by every block.
+// both. Made once a sample (forward_layout.hpp, forward_compile.hpp), read by every block.
 
 #include <cstring>
 

@@ -1,6 +1,6 @@
 #pragma once
-// Lays out a sample's ForwardProgram: which arrivals matter, which spike each acts on, and where its
-// coefficients go. What is filled in then (forward_compile.hpp) can be filled in in any order.
+// Lays out a sample's ForwardProgram: which arrivals matter, which spike each acts on, and where
+// its coefficients go. Those are then filled in (forward_compile.hpp), in any order of its parts.
 //
 // An arrival in the refractory time after a spike only adds to the current at the release, which
 // acts on the neuron's next spike; it becomes a term of that spike, like arrivals in free flight.
@@ -175,7 +175,8 @@ class ForwardLayout final : public Draft {
             return v.sent + delay < spikes_.times[k];
           });
           if (program_.rows[k].needed)
-            visit(k, p, held - volleys_.data(), free - volleys_.data(), next_held - volleys_.data());
+            visit(k, p, held - volleys_.data(), free - volleys_.data(),
+                  next_held - volleys_.data());
           held = next_held;
           free = std::partition_point(held, end, [&](const Volley& v) {
             return !(index_.last_held(place) < v.sent + delay);
@@ -308,8 +309,8 @@ class ForwardLayout final : public Draft {
     program_.make_room(total, terms);
   }
 
-  // Counts those of one spike by block, finds out whether its row can be anything but 0, and returns
-  // how many terms it has at most.
+  // Counts those of one spike by block, finds out whether its row can be anything but 0, and
+  // returns how many terms it has at most.
   Size count_entries(Size k, Size* next, Vector<Size>& counted) {
     Size terms = 0;
     bool any = false;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "snnfp/detail/vector.hpp"
 #include "snnfp/impl/gradient.hpp"
 
 namespace snnfp {
