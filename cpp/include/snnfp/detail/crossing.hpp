@@ -72,36 +72,10 @@ SNNFP_INLINE auto near_top(const Step<T>& s, T v1, T d) {
   return v1 < -s.v2 * (part * d);
 }
 
-// Where to begin, for a crossing in double precision: two steps in single precision come so close that
-// mostly one step is left. No more than a guess, from which the climb goes on if V still rises there:
-// then the crossing is the only one on the way, before or behind. 0: no guess.
-template <class T>
-SNNFP_INLINE T guess(Membrane<T> s, T gap, T v1, T current, const Neuron<T>& n) {
-  const Step<T> first = step(gap, v1, current, n.alpha, n.beta);
-  const Membrane<T> at = propagate(s, first.length, n);
-  const T v1_at = slope(at, n);
-  const Step<T> second = step(n.threshold - at.v, v1_at, n.inv_c * at.i, n.alpha, n.beta);
-  const T d = first.length + second.length;
-  const auto sound = (first.length > T(0)) & (v1_at > T(0)) & (d > T(0)) &
-                     (d < T(std::numeric_limits<Scalar<T>>::max()));
-  return select(sound, d, T(0));
-}
-
-// Climbs from where V rises with I > 0. False: undecided, V comes too close to tangency.
+// Climbs from d = 0, where V rises with I > 0. False: undecided, V comes too close to tangency.
 template <class Real>
 inline bool climb(Membrane<Real> s, const Neuron<Real>& n, Real& crossing) {
   Real d = Real(0), gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
-  if constexpr (sizeof(Real) == 8) {
-    const Real start = guess<float>({float(s.v), float(s.i)}, float(gap), float(v1),
-                                    float(current), Neuron<float>(n));
-    const Membrane<Real> at = propagate(s, start, n);
-    if (slope(at, n) > Real(0)) {
-      d = start;
-      gap = n.threshold - at.v;
-      v1 = slope(at, n);
-      current = n.inv_c * at.i;
-    }
-  }
   for (int k = 0; k <= max_climb; ++k) {
     const Step<Real> next = step(gap, v1, current, n.alpha, n.beta);
     if (near_top(next, v1, d)) return false;

@@ -13,7 +13,7 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class CrossingBatch {
  public:
-  explicit CrossingBatch(const Plan<Real>& plan) : constants_(plan.neurons), rough_(plan.rough) {}
+  explicit CrossingBatch(const Plan<Real>& plan) : constants_(plan.neurons) {}
 
   void clear() { size_ = 0; }
   Size size() const { return size_; }
@@ -62,12 +62,9 @@ class CrossingBatch {
     pad();
     if (identical) {
       const Neuron<P> all(constants_, neuron_[0]);
-      const Neuron<Rough> rough(Neuron<float>(Neuron<Real>(constants_, neuron_[0])));
-      run([&](Size) -> const Neuron<P>& { return all; },
-          [&](Size) -> const Neuron<Rough>& { return rough; }, filter);
+      run([&](Size) -> const Neuron<P>& { return all; }, filter);
     } else {
-      run([&](Size b) { return Neuron<P>::gather(constants_, &neuron_[b]); },
-          [&](Size b) { return Neuron<Rough>::gather(rough_, &neuron_[b]); }, filter);
+      run([&](Size b) { return Neuron<P>::gather(constants_, &neuron_[b]); }, filter);
     }
   }
 
@@ -109,24 +106,18 @@ class CrossingBatch {
 
  private:
   using P = Pack<Real>;
-  using Rough = Pack<float>;
   // Values of state_.
   static constexpr Real running = 0, found = 1, none = 2, lost = 3;
 
-  template <class Constants, class RoughConstants>
-  void run(const Constants& constants, const RoughConstants& rough, bool filter) {
+  template <class Constants>
+  void run(const Constants& constants, bool filter) {
+    under_way_.clear();
     for (Size b = 0; b < size_; b += P::width) {
       const Neuron<P>& n = constants(b);
       begin(b, n);
       if (filter)
         select(look(b, n, state(b), P::load(&time_[b])), P(none), P::load(&state_[b]))
             .store(&state_[b]);
-    }
-    if constexpr (sizeof(Real) == 8) guess(rough);
-    under_way_.clear();
-    for (Size b = 0; b < size_; b += P::width) {
-      const Neuron<P>& n = constants(b);
-      if constexpr (sizeof(Real) == 8) start(b, n);
       if (climb(b, n)) under_way_.push_back(static_cast<Id>(b));
     }
     for (int k = 0; k < crossing::max_climb && !under_way_.empty(); ++k) {
@@ -139,9 +130,8 @@ class CrossingBatch {
   }
 
   void grow() {
-    const Size n = std::max<Size>(4 * lane_width<float>, 2 * size_);
+    const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
     neuron_.resize(n);
-    for (Vector<float>& x : values_) x.resize(n);
     tag_.resize(n);
     for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &gap_, &v1_, &current_, &state_,
                             &crossing_, &end_v_, &end_i_})
@@ -151,7 +141,7 @@ class CrossingBatch {
   // Copies of the last entry fill its pack.
   void pad() {
     const Size last = size_ - 1;
-    for (Size k = size_; k < padded<float>(size_); ++k) {
+    for (Size k = size_; k < padded<Real>(size_); ++k) {
       neuron_[k] = neuron_[last];
       v_[k] = v_[last];
       i_[k] = i_[last];
@@ -172,42 +162,6 @@ class CrossingBatch {
     (n.inv_c * s.i).store(&current_[b]);
     const auto climbs = (s.i > zero) & (v1 > zero) & (s.v < n.threshold);
     select(climbs, P(running), P(lost)).store(&state_[b]);
-  }
-
-  // Guesses where to begin, all entries in single precision.
-  template <class RoughConstants>
-  void guess(const RoughConstants& rough) {
-    const Size end = padded<float>(size_);
-    for (int q = 0; q < 5; ++q) {
-      const Real* __restrict from = (q == 0   ? v_
-                                     : q == 1 ? i_
-                                     : q == 2 ? gap_
-                                     : q == 3 ? v1_
-                                              : current_)
-                                        .data();
-      float* __restrict to = values_[q].data();
-      for (Size k = 0; k < end; ++k) to[k] = static_cast<float>(from[k]);
-    }
-    for (Size b = 0; b < size_; b += Rough::width) {
-      const auto get = [&](int q) { return Rough::load(&values_[q][b]); };
-      crossing::guess<Rough>({get(0), get(1)}, get(2), get(3), get(4), rough(b))
-          .store(&values_[0][b]);
-    }
-    const float* __restrict from = values_[0].data();
-    Real* __restrict to = d_.data();
-    for (Size k = 0; k < end; ++k) to[k] = static_cast<Real>(from[k]);
-  }
-
-  // Takes the guess up where V still rises there.
-  SNNFP_INLINE void start(Size b, const Neuron<P>& n) {
-    const P d = P::load(&d_[b]);
-    const Membrane<P> at = propagate(state(b), d, n);
-    const P v1 = slope(at, n);
-    const auto rises = v1 > P(Real(0));
-    select(rises, d, P(Real(0))).store(&d_[b]);
-    select(rises, n.threshold - at.v, P::load(&gap_[b])).store(&gap_[b]);
-    select(rises, v1, P::load(&v1_[b])).store(&v1_[b]);
-    select(rises, n.inv_c * at.i, P::load(&current_[b])).store(&current_[b]);
   }
 
   // Moves a pack of entries in states `s` at `time` to their horizons; which ones surely do not
@@ -281,14 +235,12 @@ class CrossingBatch {
   }
 
   const NeuronConstants<Real>& constants_;
-  const NeuronConstants<float>& rough_;
   Size size_ = 0;
   Vector<Id> neuron_;
   Vector<Size> tag_;
   Vector<Id> under_way_;
   Vector<Real> v_, i_, time_, horizon_;
   Vector<Real> d_, gap_, v1_, current_, state_, crossing_, end_v_, end_i_;
-  Vector<float> values_[5];  // of `guess`
 };
 
 SNNFP_ISA_END

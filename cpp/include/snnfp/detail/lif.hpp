@@ -15,19 +15,6 @@ struct Neuron {
 
   SNNFP_INLINE Neuron(const NeuronConstants<Scalar<T>>& c, Id j)
       : Neuron(c, [j](const Scalar<T>* x) { return T(x[j]); }) {}
-  // The same in another precision.
-  template <class U>
-  explicit Neuron(const Neuron<U>& n)
-      : alpha(T(n.alpha)),
-        beta(T(n.beta)),
-        difference(T(n.difference)),
-        inv_difference(T(n.inv_difference)),
-        inv_c(T(n.inv_c)),
-        drive(T(n.drive)),
-        threshold(T(n.threshold)),
-        v_reset(T(n.v_reset)),
-        t_refractory(T(n.t_refractory)),
-        kappa_max(T(n.kappa_max)) {}
   // Neurons first, first + 1, ...
   static Neuron load(const NeuronConstants<Scalar<T>>& c, Id first) {
     return {c, [first](const Scalar<T>* x) { return T::load(x + first); }};

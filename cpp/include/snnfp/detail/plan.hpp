@@ -77,7 +77,6 @@ struct Plan {
   std::vector<Id> population_of;       // [neurons]
   std::vector<std::string> population_names;
   NeuronConstants<Real> neurons;
-  NeuronConstants<float> rough;  // the same in single precision, where Real is double
   std::vector<ProjectionPlan<Real>> projections;
   std::vector<std::vector<Id>> from_input;       // projections leaving each input group
   std::vector<std::vector<Id>> from_population;  // projections leaving each population

@@ -110,19 +110,6 @@ void pad_constants(NeuronConstants<Real>& c) {
     x->resize(x->size() + 64 / sizeof(Real), Real(1));
 }
 
-inline NeuronConstants<float> in_single_precision(const NeuronConstants<double>& c) {
-  const auto rounded = [](const std::vector<double>& x) {
-    std::vector<float> y;
-    y.reserve(x.size());
-    for (const double v : x) y.push_back(static_cast<float>(v));
-    return y;
-  };
-  return {rounded(c.alpha),     rounded(c.beta),           rounded(c.difference),
-          rounded(c.inv_difference), rounded(c.inv_c),     rounded(c.drive),
-          rounded(c.threshold), rounded(c.v_reset),        rounded(c.t_refractory),
-          rounded(c.kappa_max)};
-}
-
 template <class Real>
 Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
   Plan<Real> plan;
@@ -141,7 +128,6 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
   }
   plan.n_neurons = plan.population_offsets.back();
   pad_constants(plan.neurons);
-  if constexpr (sizeof(Real) == 8) plan.rough = in_single_precision(plan.neurons);
 
   plan.from_input.resize(network.inputs().size());
   plan.from_population.resize(network.populations().size());
