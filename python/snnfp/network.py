@@ -57,7 +57,7 @@ class Projection:
 
     @property
     def sources(self) -> NDArray[np.int32]:
-        """Source unit of each synapse (sparse projections)."""
+        """Source unit of each synapse (sparse projections); a new array."""
         if self.sparse is None:
             raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
         return self.sparse.sources
@@ -231,7 +231,7 @@ class Network:
             shape: tuple[int, ...] = (source.size, target_group.size)
         elif isinstance(connectivity, Sparse):
             layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
-            shape = (layout.sources.size,)
+            shape = (layout.targets.size,)
         else:
             shape = (source.size,)
         index = len(self.projections)

@@ -83,7 +83,7 @@ class Sparse:
             raise ValueError(
                 "indptr does not start at 0 and ascend, expected compressed sparse rows"
             )
-        targets = _ids(indices, "indices", np.int32)
+        targets = _ids(indices, "indices", np.int32, copy=False)
         if rows[-1] != targets.size:
             raise ValueError(
                 f"indptr[{rows.size - 1}] is {rows[-1]}, expected the number of indices, "
@@ -95,8 +95,12 @@ class Sparse:
 
 Connectivity = Dense | OneToOne | Sparse
 
+_PART = 1 << 20  # synapses
 
-def _ids(values: ArrayLike, name: str, dtype: type[np.signedinteger[Any]]) -> NDArray[Any]:
+
+def _ids(
+    values: ArrayLike, name: str, dtype: type[np.signedinteger[Any]], copy: bool = True
+) -> NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} has dtype {array.dtype}, expected integers")
@@ -105,22 +109,32 @@ def _ids(values: ArrayLike, name: str, dtype: type[np.signedinteger[Any]]) -> ND
     info = np.iinfo(dtype)
     if array.size and (array.min() < info.min or array.max() > info.max):
         raise ValueError(f"{name} holds values beyond {info.min} ... {info.max}")
-    return np.array(array, dtype=dtype)
+    return np.array(array, dtype=dtype) if copy else np.asarray(array, dtype=dtype)
 
 
 @dataclass(frozen=True)
 class SparseLayout:
     """A sparse projection sorted by source; ``order`` leads from there back to the given order."""
 
-    sources: NDArray[np.int32]
     targets: NDArray[np.int32]
     row_offsets: NDArray[np.int64] = field(repr=False)
     order: NDArray[np.int64] | None
 
+    @property
+    def sources(self) -> NDArray[np.int32]:
+        """Source unit of each synapse, in the given order; made when asked for."""
+        units = np.arange(self.row_offsets.size - 1, dtype=np.int32)
+        in_order = np.repeat(units, np.diff(self.row_offsets))
+        if self.order is None:
+            return in_order
+        sources = np.empty_like(in_order)
+        sources[self.order] = in_order
+        return sources
+
     @classmethod
     def of(cls, spec: Sparse, name: str, n_source: int, n_target: int) -> SparseLayout:
         """Checks the ids of ``spec`` and sorts its synapses by source."""
-        sources = _ids(spec.sources, f"{name}: sources", np.int32)
+        sources = _ids(spec.sources, f"{name}: sources", np.int32, copy=False)
         targets = _ids(spec.targets, f"{name}: targets", np.int32)
         if sources.size != targets.size:
             raise ValueError(
@@ -128,13 +142,18 @@ class SparseLayout:
                 "expected the same number"
             )
         for what, ids, size in (("sources", sources, n_source), ("targets", targets, n_target)):
-            bad = np.flatnonzero((ids < 0) | (ids >= size))
-            if bad.size:
+            if ids.size and (ids.min() < 0 or ids.max() >= size):
+                bad = np.flatnonzero((ids < 0) | (ids >= size))
                 raise ValueError(
                     f"{name}: {what}[{bad[0]}] is {ids[bad[0]]}, expected 0 <= id < {size}"
                 )
-        counts = np.bincount(sources, minlength=n_source)
-        row_offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-        in_order = bool(np.all(np.diff(sources) >= 0))
-        order = None if in_order else np.argsort(sources, kind="stable")
-        return cls(sources, targets, row_offsets, order)
+        # In parts, because the temporary arrays of all synapses at once would be larger than they.
+        parts = [sources[k : k + _PART + 1] for k in range(0, sources.size, _PART)]
+        if all(np.all(part[1:] >= part[:-1]) for part in parts):
+            row_offsets = np.searchsorted(sources, np.arange(n_source + 1, dtype=np.int32))
+            return cls(targets, row_offsets.astype(np.int64), None)
+        row_offsets = np.zeros(n_source + 1, np.int64)
+        for k in range(0, sources.size, _PART):
+            row_offsets[1:] += np.bincount(sources[k : k + _PART], minlength=n_source)
+        order = np.argsort(sources, kind="stable")
+        return cls(targets, np.cumsum(row_offsets), order)

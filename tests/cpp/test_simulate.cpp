@@ -151,3 +151,61 @@ TEST_CASE("a neuron that hears a thousand times more than the others, in windows
   REQUIRE(windows.spikes() > 10000);
   check_same(simulate(net, input, options), windows);
 }
+
+TEST_CASE("windows of several blocks of neurons: rows in order, in no order, short ones, dense ones") {
+  const Id n_a = 5000, n_b = 4000, n_hub = 3;
+  for (const Size row : {40, 4})
+    for (const bool in_order : {true, false}) {
+      std::mt19937 random(7);
+      const auto uniform = [&](double a, double b) {
+        return std::uniform_real_distribution<double>(a, b)(random);
+      };
+      Network<double> net;
+      Lif<double> lif;
+      lif.tau_mem = 3.0;
+      const auto x = net.add_input("x", n_a);
+      const auto hub = net.add_population("hub", n_hub, lif);
+      const auto b = net.add_population("b", n_b, lif);
+      lif.t_refractory = 0.3;
+      const auto a = net.add_population("a", n_a, lif);
+      const auto sparse = [&](Source from, Id n_from, Source to, Id n_to, double most,
+                              double delay) {
+        std::vector<Size> offsets{0};
+        std::vector<Id> targets;
+        std::vector<double> weight;
+        for (Id i = 0; i < n_from; ++i) {
+          for (Size k = 0; k < row; ++k) {
+            targets.push_back(Id(random() % unsigned(n_to)));
+            weight.push_back(k % 7 ? uniform(-most / 2, most) / double(row) : 0.0);
+          }
+          if (in_order) std::sort(targets.end() - row, targets.end());
+          offsets.push_back(Size(targets.size()));
+        }
+        net.connect_sparse(from, to, offsets, targets, weight, delay);
+      };
+      std::vector<double> weight;
+      for (Id k = 0; k < n_hub * n_b; ++k) weight.push_back(uniform(-0.02, 0.05));
+      net.connect_one_to_one(x, a, 1.9);
+      net.connect_dense(hub, b, weight, 0.25);
+      sparse(a, n_a, b, n_b, 2.0, 0.5);
+      sparse(b, n_b, a, n_a, 2.0, 0.4);
+      sparse(a, n_a, hub, n_hub, 0.02, 0.7);
+      std::vector<std::pair<double, Id>> spikes;
+      for (int k = 0; k < 20000; ++k) spikes.push_back({uniform(0, 5), Id(random() % unsigned(n_a))});
+      const Input<double> input{single_sample<double>(spikes)};
+      SimulateOptions<double> options;
+      options.until = 6;
+      options.engine = Engine::queue;
+      const auto queue = simulate(net, input, options);
+      CAPTURE(row);
+      CAPTURE(in_order);
+      REQUIRE(queue.spikes() > 5000);
+      REQUIRE(std::count_if(queue.neurons.begin(), queue.neurons.end(),
+                            [&](Id j) { return j < n_hub; }) > 5);
+      options.engine = Engine::automatic;
+      for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+        options.isa = isa;
+        check_same(queue, simulate(net, input, options));
+      }
+    }
+}

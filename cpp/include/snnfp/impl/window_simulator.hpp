@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <new>
 
+#include "snnfp/detail/arrival_lists.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/strands.hpp"
 
@@ -24,7 +24,8 @@ class WindowSimulator {
       if (!p.shared_delay || (p.within_component && !(p.delay[0] > Real(0)))) return false;
     const Real window = shortest_loop_delay(plan);
     if (!(window < never<Real>)) return true;
-    if (!(limits.until < never<double>) || !(Real(limits.until) + window > Real(limits.until)))
+    if (!(limits.until < never<double>) ||
+        !(Real(limits.until) + window * shortest_step > Real(limits.until)))
       return false;
     double deliveries = plan.n_neurons;
     for (std::size_t g = 0; g < plan.from_input.size(); ++g)
@@ -59,6 +60,8 @@ class WindowSimulator {
   }
 
  private:
+  static constexpr Real shortest_step = Real(0x1p-6);  // of the longest
+
   static Real shortest_loop_delay(const Plan<Real>& plan) {
     Real shortest = never<Real>;
     for (const ProjectionPlan<Real>& p : plan.projections)
@@ -78,8 +81,10 @@ class WindowSimulator {
     const Real span = last_outside_;
     const Real portion = span * (Real(24) * static_cast<Real>(n_lanes_) /
                                  std::max(Real(1), outside_deliveries_));
-    const Real step = span > Real(0) ? std::min(longest, std::max(portion, span * Real(1e-6)))
-                                     : longest;
+    const Real longest_step = span > Real(0)
+                                  ? std::min(longest, std::max(portion, span * Real(1e-6)))
+                                  : longest;
+    Real step = longest_step;
     pending_.clear();
     for (Real start = Real(0);;) {
       if (interrupt_.check(limits_.worker)) return false;
@@ -115,6 +120,9 @@ class WindowSimulator {
       }
       if (last) return true;
       start = stop;
+      // A neuron's arrivals are to be some 16: more leave the cache, fewer are not worth the start.
+      const Real ratio = static_cast<Real>(16 * n_lanes_) / static_cast<Real>(delivered_ + 1);
+      step = std::clamp(step * std::min(Real(2), ratio), longest_step * shortest_step, longest_step);
     }
   }
 
@@ -139,16 +147,18 @@ class WindowSimulator {
       }
     }
     before_.resize(highest - *begin + 1);
-    in_blocks_ = true;
+    ascend_ = true;
+    row_ = std::numeric_limits<Size>::max();
     for (const Id* p = begin; p != end; ++p)
       for (const Id q : plan_.into_population.data()[*p]) {
         const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
-        in_blocks_ &= projection.connectivity != Connectivity::sparse || projection.targets_ascend;
+        if (projection.connectivity != Connectivity::sparse) continue;
+        ascend_ &= projection.targets_ascend;
+        row_ = std::min(row_, projection.synapses() / projection.n_source);
       }
-    rooms_.assign(n_lanes_, 8);
-    lists_.resize(n_lanes_);
-    lanes_.resize(n_lanes_);
-    set_blocks();
+    lists_.set_lanes(n_lanes_);
+    order_.resize(n_lanes_);
+    n_blocks_ = 0;
   }
 
   // One projection from outside the component, and how far it has been read.
@@ -225,163 +235,147 @@ class WindowSimulator {
     }
   }
 
-  // Lanes whose lists take about this many arrivals together stay in a second-level cache.
-  static constexpr Size block_room = (Size(1) << 19) / Size(2 * sizeof(Real));
-
+  // Blocks of a power of two of lanes, whose lists stay in a second-level cache together.
   void set_blocks() {
-    block_of_.resize(n_lanes_);
-    block_begin_.clear();
-    Size room = block_room;
-    for (Size k = 0; k < n_lanes_; ++k) {
-      if (room >= block_room && (in_blocks_ || k == 0)) {
-        block_begin_.push_back(k);
-        room = 0;
-      }
-      room += rooms_[k];
-      block_of_[k] = static_cast<Id>(block_begin_.size()) - 1;
-    }
-    block_begin_.push_back(n_lanes_);
-    block_arrivals_.resize(block_begin_.size() - 1);
-    rooms_grew_ = false;
+    constexpr Size block_room = (Size(1) << 19) / Size(2 * sizeof(Real));
+    room_ = lists_.room();
+    block_bits_ = 3;
+    while ((room_ << block_bits_) < block_room * n_lanes_ && (n_lanes_ >> block_bits_) > 0)
+      ++block_bits_;
+    n_blocks_ = ((n_lanes_ - 1) >> block_bits_) + 1;
+    if (static_cast<Size>(of_block_.size()) < n_blocks_) of_block_.resize(n_blocks_);
+    if (static_cast<Size>(buckets_.size()) < n_blocks_) buckets_.resize(n_blocks_);
   }
 
-  // Advances all lanes through the window.
+  // Advances all lanes through the window, block by block. Rows in which the targets ascend are read
+  // piece by piece; other rows, and rows of which a block gets little, are laid out for all blocks
+  // beforehand.
   void advance_blocks(Real limit, bool last) {
-    if (rooms_grew_) set_blocks();
-    for (Vector<Id>& list : block_arrivals_) list.clear();
+    if (n_blocks_ == 0 || room_ != lists_.room()) set_blocks();
+    delivered_ = 0;
+    for (const Arrival<Real>& a : window_) delivered_ += a.end - a.begin;
+    const bool beforehand = n_blocks_ > 1 && (!ascend_ || row_ < 8 * n_blocks_);
+    if (beforehand) {
+      fill_buckets();
+    } else {
+      list_arrivals();
+    }
+    for (Size b = 0; b < n_blocks_; ++b) {
+      const Size first = b << block_bits_, end = std::min(n_lanes_, (b + 1) << block_bits_);
+      lists_.clear(first, end);
+      if (beforehand) {
+        empty_bucket(b);
+      } else {
+        hand_out(of_block_[b], first, end);
+      }
+      lists_.finish(first, end, order_.data());
+      for (Size k = first; k < end; ++k) strands_.set_arrivals(k, lists_.begin(k), 0);
+      strands_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_);
+    }
+  }
+
+  // Which arrivals of the window reach a block.
+  void list_arrivals() {
+    for (Size b = 0; b < n_blocks_; ++b) of_block_[b].clear();
     for (std::size_t m = 0; m < window_.size(); ++m) {
       const Arrival<Real>& a = window_[m];
       const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
-      Id first = lane_[p.target_first], final = first + p.n_target - 1;
-      if (p.connectivity == Connectivity::one_to_one) first = final = first + static_cast<Id>(a.begin);
-      for (Id b = block_of_[first]; b <= block_of_[final]; ++b)
-        block_arrivals_[b].push_back(static_cast<Id>(m));
+      Size first = lane_[p.target_first], final = first + p.n_target - 1;
+      if (p.connectivity == Connectivity::one_to_one) first = final = first + a.begin;
+      for (Size b = first >> block_bits_; b <= final >> block_bits_; ++b)
+        of_block_[b].push_back(static_cast<Id>(m));
     }
-    for (Size b = 0; b + 1 < static_cast<Size>(block_begin_.size()); ++b) {
-      const Size first = block_begin_[b], end = block_begin_[b + 1];
-      clear_lists(first, end);
-      const Vector<Id>& arrivals = block_arrivals_[b];
-      for (std::size_t m = 0; m < arrivals.size(); ++m) {
-        if (m + ahead < arrivals.size()) fetch(window_[arrivals[m + ahead]], end - first);
-        hand_out(window_[arrivals[m]], first, end);
+  }
+
+  // These arrivals to the lists of the lanes [first, end).
+  void hand_out(const Vector<Id>& arrivals, Size first, Size end) {
+    constexpr std::size_t ahead = 16;
+    for (std::size_t m = 0; m < arrivals.size(); ++m) {
+      if (m + ahead < arrivals.size()) {
+        const Arrival<Real>& a = window_[arrivals[m + ahead]];
+        const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+        __builtin_prefetch(p.weight + a.begin);
+        if (p.connectivity == Connectivity::sparse) __builtin_prefetch(p.targets + a.begin);
       }
-      finish_lists(first, end);
-      strands_.advance(pairs_.data(), lanes_.data(), end - first, limit, last, identical_);
+      hand_out(window_[arrivals[m]], first, end);
     }
   }
 
-  // The list of a lane: its arrivals' times and weights by turns, from pairs_[begin] on.
-  struct List {
-    Id begin, next, end;
-  };
-
-  void clear_lists(Size first, Size end) {
-    Size total = 0;
-    for (Size k = first; k < end; ++k) {
-      lists_[k].begin = lists_[k].next = static_cast<Id>(total);
-      total += 2 * Size(rooms_[k]);
-      lists_[k].end = static_cast<Id>(total - 2);  // room for the end mark
-    }
-    used_ = total;
-    take_pairs();
-  }
-
-  // Twice the room for the list of lane k, at the end of what is used. Lists keep the room they once
-  // needed, each its own: a neuron that hears much costs the others no memory.
-  void grow_list(Size k) {
-    List& list = lists_[k];
-    const Id size = list.next - list.begin, begin = static_cast<Id>(used_);
-    rooms_[k] *= 2;
-    rooms_grew_ = true;
-    used_ += 2 * Size(rooms_[k]);
-    take_pairs();
-    std::copy_n(pairs_.begin() + list.begin, size, pairs_.begin() + begin);
-    list = {begin, begin + size, static_cast<Id>(used_ - 2)};
-  }
-
-  void take_pairs() {
-    if (used_ > Size(std::numeric_limits<Id>::max()) / 2) throw std::bad_alloc();
-    if (used_ > static_cast<Size>(pairs_.size())) pairs_.resize(used_ + used_ / 4);
-  }
-
-  void put(Size k, Real time, Real weight) {
-    List& list = lists_[k];
-    if (list.next == list.end) grow_list(k);
-    Real* const to = &pairs_[list.next];
-    to[0] = time;
-    to[1] = weight;
-    list.next += 2;
-  }
-
-  // Asks memory for the synapses of a sparse row that reach the next `lanes` lanes.
-  void fetch(const Arrival<Real>& a, Size lanes) const {
-    const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
-    if (p.connectivity != Connectivity::sparse) return;
-    const Size left = a.end - a.begin;
-    const Size n = std::min<Size>(left, left * lanes / p.n_target);
-    for (Size m = 0; m <= n; m += 16) __builtin_prefetch(p.targets + a.begin + m);
-    for (Size m = 0; m <= n; m += 64 / Size(sizeof(Real))) __builtin_prefetch(p.weight + a.begin + m);
-  }
-  static constexpr std::size_t ahead = 32;
-
-  // An arrival to the lists of the lanes [first, end) that it reaches; what is done of a sparse row
-  // is taken off it.
+  // What is done of a sparse row is taken off the arrival.
   void hand_out(Arrival<Real>& a, Size first, Size end) {
     const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
     const Size base = lane_[p.target_first];  // a population's lanes follow each other
     const Real* const w = p.weight;
+    const Real time = a.time;
     switch (p.connectivity) {
       case Connectivity::dense: {
         const Size stop = std::min(end, base + p.n_target);
-        for (Size k = std::max(first, base); k < stop; ++k) put(k, a.time, w[a.begin + k - base]);
+        for (Size k = std::max(first, base); k < stop; ++k)
+          lists_.put(k, time, w[a.begin + k - base]);
         break;
       }
       case Connectivity::one_to_one:
-        if (w[a.begin] != Real(0)) put(base + a.begin, a.time, w[a.begin]);
+        if (w[a.begin] != Real(0)) lists_.put(base + a.begin, time, w[a.begin]);
         break;
       default: {
-        const Size stop = in_blocks_ ? end - base : std::numeric_limits<Size>::max();
         const Id* const targets = p.targets;
-        const Real time = a.time;
-        const Size row_end = a.end;
-        List* const lists = &lists_[base];
-        Real* pairs = pairs_.data();
+        const Size stop = n_blocks_ > 1 ? end - base : n_lanes_, row_end = a.end;
         Size m = a.begin;
         for (; m < row_end; ++m) {
           const Size target = targets[m];
           if (target >= stop) break;
-          if (w[m] == Real(0)) continue;
-          List& list = lists[target];
-          if (list.next == list.end) {
-            grow_list(base + target);
-            pairs = pairs_.data();
-          }
-          Real* const to = pairs + list.next;
-          to[0] = time;
-          to[1] = w[m];
-          list.next += 2;
+          if (w[m] != Real(0)) lists_.put(base + target, time, w[m]);
         }
         a.begin = m;
       }
     }
   }
 
-  // End marks, and the lanes in order of the length of their lists: lanes that go side by side come
-  // to their ends together.
-  void finish_lists(Size first, Size end) {
-    constexpr Id longest = 255;
-    Id count[longest + 2] = {};
-    const auto length = [&](Size k) {
-      return std::min(longest, (lists_[k].next - lists_[k].begin) / 2);
-    };
-    for (Size k = first; k < end; ++k) {
-      pairs_[lists_[k].next] = never<Real>;
-      pairs_[lists_[k].next + 1] = Real(0);
-      strands_.set_arrivals(k, lists_[k].begin, 0);
-      ++count[length(k) + 1];
+  struct Delivery {
+    Id lane, arrival;
+    Real weight;
+  };
+  // What a block receives in the window, in order.
+  struct Bucket {
+    Vector<Delivery> memory;
+    Delivery* next = nullptr;
+    Delivery* end = nullptr;
+    void clear() { next = memory.data(); }
+    void put(Size lane, Id arrival, Real weight) {
+      if (next == end) grow();
+      *next++ = {static_cast<Id>(lane), arrival, weight};
     }
-    for (Id n = 0; n < longest; ++n) count[n + 1] += count[n];
-    for (Size k = first; k < end; ++k) lanes_[count[length(k)]++] = static_cast<Id>(k);
+    void grow() {
+      const std::size_t size = memory.size();
+      memory.resize(std::max<std::size_t>(1024, 2 * size));
+      next = memory.data() + size;
+      end = memory.data() + memory.size();
+    }
+  };
+
+  void fill_buckets() {
+    for (Size b = 0; b < n_blocks_; ++b) buckets_[b].clear();
+    Bucket* const buckets = buckets_.data();
+    const int bits = block_bits_;
+    for (Id m = 0; m < static_cast<Id>(window_.size()); ++m) {
+      const Arrival<Real>& a = window_[m];
+      const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+      const Size base = lane_[p.target_first];
+      const Real* const w = p.weight;
+      const Id* const targets = p.targets;
+      const bool whole_row = p.connectivity == Connectivity::dense;
+      const Size shift = whole_row ? base - a.begin : base;
+      for (Size k = a.begin, end = a.end; k < end; ++k) {
+        if (w[k] == Real(0) && !whole_row) continue;
+        const Size lane = p.connectivity == Connectivity::sparse ? base + targets[k] : shift + k;
+        buckets[lane >> bits].put(lane, m, w[k]);
+      }
+    }
+  }
+  void empty_bucket(Size b) {
+    const Delivery* const end = buckets_[b].next;
+    for (const Delivery* d = buckets_[b].memory.data(); d != end; ++d)
+      lists_.put(d->lane, window_[d->arrival].time, d->weight);
   }
 
   const Plan<Real>& plan_;
@@ -400,13 +394,15 @@ class WindowSimulator {
   Vector<Outside> outside_;
   Real outside_deliveries_ = Real(0), last_outside_ = Real(0);
   Vector<Arrival<Real>> pending_, window_;
-  bool in_blocks_ = false, rooms_grew_ = false;
-  Vector<Size> block_begin_;
-  Vector<Vector<Id>> block_arrivals_;  // of each block, as positions in window_
-  Vector<Id> block_of_, rooms_, lanes_;
-  Vector<List> lists_;
-  Vector<Real> pairs_;
-  Size used_ = 0;  // of pairs_
+  ArrivalLists<Real> lists_;
+  Vector<Id> order_;  // of the lanes of a block
+  int block_bits_ = 0;
+  Size n_blocks_ = 0, room_ = 0;
+  bool ascend_ = false;           // targets in all sparse rows
+  Size row_ = 0;                  // synapses of a sparse row, where they are fewest
+  Size delivered_ = 0;            // in the window
+  Vector<Vector<Id>> of_block_;   // arrivals of each block, as positions in window_
+  Vector<Bucket> buckets_;
 };
 
 SNNFP_ISA_END
