@@ -9,7 +9,8 @@ using namespace snnfp;
 
 namespace {
 
-std::vector<Parameter> all_parameters(const Network<double>& net) {
+template <class Real>
+std::vector<Parameter> all_parameters(const Network<Real>& net) {
   std::vector<Parameter> wrt;
   for (Id p = 0; p < Id(net.populations().size()); ++p)
     for (int q = 0; q < n_neuron_parameters; ++q)
@@ -167,6 +168,88 @@ TEST_CASE("large input weights, which the adjoint leaves for a second pass") {
         CHECK(vjp<double>(record, u, wrt, e) == swept);
       }
   }
+}
+
+TEST_CASE_TEMPLATE("few neurons and many, held and free, in a graph without loops", Real, float,
+                   double) {
+  std::mt19937 random(11);
+  const auto many = [&](Size n, double a, double b) {
+    std::vector<Real> x;
+    for (Size k = 0; k < n; ++k)
+      x.push_back(Real(std::uniform_real_distribution<double>(a, b)(random)));
+    return x;
+  };
+  for (const bool mixed : {false, true})
+    for (const double refractory : {0.0, 0.3}) {
+      CAPTURE(mixed);
+      CAPTURE(refractory);
+      const Id sizes[] = {37, 3, 6, 20};
+      Network<Real> net;
+      const auto x = net.add_input("x", 5);
+      std::vector<Source> layers;
+      for (const Id n : sizes) {
+        Lif<Real> lif;
+        lif.tau_mem = mixed ? Array<Real>(many(n, 1, 4)) : Array<Real>(Real(2));
+        lif.capacitance = mixed ? Array<Real>(many(n, 0.8, 1.2)) : Array<Real>(Real(1));
+        lif.t_refractory = Real(refractory);
+        lif.bias = Real(0.02);
+        layers.push_back(net.add_population("p" + std::to_string(n), n, lif));
+      }
+      net.connect_dense(x, layers[0], many(5 * 37, 0, 0.9), Real(0.1));
+      net.connect_dense(layers[0], layers[1], many(37 * 3, 0, 0.1));
+      net.connect_dense(x, layers[1], many(5 * 3, 0, 0.3));
+      net.connect_dense(layers[0], layers[2], many(37 * 6, 0, 0.1), Real(0.2));
+      net.connect_dense(layers[1], layers[3], many(3 * 20, 0, 0.6));
+      net.connect_dense(layers[2], layers[3], many(6 * 20, 0, 0.3));
+      const Size each = 40;
+      std::vector<Real> times = many(2 * each, 0, 8);
+      std::sort(times.begin(), times.begin() + each);
+      std::sort(times.begin() + each, times.end());
+      std::vector<Id> units;
+      for (Size k = 0; k < 2 * each; ++k) units.push_back(static_cast<Id>(random() % 5));
+      SimulateOptions<Real> options;
+      options.until = Real(10);
+      const auto record = simulate(net, {{times, units, {0, each, 2 * each}}}, options);
+      for (const Id population : {0, 1, 2, 3}) {
+        const Id begin = record.population_offsets[population];
+        REQUIRE(std::count_if(record.neurons.begin(), record.neurons.end(), [&](Id j) {
+                  return j >= begin && j < begin + sizes[population];
+                }) > 4 * sizes[population]);
+      }
+      // Only some spikes count, so that some have no adjoint.
+      std::vector<Real> u(record.times.size(), Real(0));
+      for (std::size_t k = 0; k < u.size() / 2; k += 3) u[k] = Real(std::sin(double(k)));
+      std::vector<Parameter> wrt, general;
+      for (const Parameter& p : all_parameters(net)) {
+        general.push_back(p);
+        if (p.kind != Parameter::Kind::neuron || (p.neuron != NeuronParameter::tau_mem &&
+                                                  p.neuron != NeuronParameter::tau_syn))
+          wrt.push_back(p);
+      }
+      const auto swept = vjp<Real>(record, u, wrt), plain = vjp<Real>(record, u, general);
+      const Layout to = layout(record, wrt), from = layout(record, general);
+      std::size_t at = 0;
+      for (std::size_t k = 0; k < general.size(); ++k) {
+        if (at == wrt.size() || general[k].kind != wrt[at].kind ||
+            general[k].index != wrt[at].index || general[k].neuron != wrt[at].neuron)
+          continue;
+        double scale = 0;
+        for (Size e = from.offsets[k]; e < from.offsets[k + 1]; ++e)
+          scale = std::max(scale, std::abs(double(plain[e])));
+        for (Size e = 0; e < to.offsets[at + 1] - to.offsets[at]; ++e)
+          REQUIRE(std::abs(double(swept[to.offsets[at] + e]) - plain[from.offsets[k] + e]) <=
+                  (sizeof(Real) == 8 ? 1e-12 : 1e-4) * scale);
+        ++at;
+      }
+      CHECK(at == wrt.size());
+      ExecutionOptions e;
+      for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+        for (int n_threads : {1, 2, 3}) {
+          e.isa = isa;
+          e.n_threads = n_threads;
+          CHECK(vjp<Real>(record, u, wrt, e) == swept);
+        }
+    }
 }
 
 TEST_CASE("every instruction set and thread count gives the same gradient bits") {

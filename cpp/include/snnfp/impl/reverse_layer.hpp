@@ -308,9 +308,12 @@ class ReverseLayer {
         e.kappa.store(&kappa_[b]);
       }
     }
-    Size e = 0, r = 0;
+    Size e = 0, r = 0, looked = n;
     for (Size a = n; a-- > 0;) {
-      if (a % 64 == 0) watch.look();
+      if (looked - a >= 64) {
+        watch.look();
+        looked = a;
+      }
       for (; e < count_ && end_[e] == a + 1; ++e) {
         lane_lv_[unit_[e]] = enter_lv_[e];
         lane_li_[unit_[e]] = enter_li_[e];
@@ -318,6 +321,13 @@ class ReverseLayer {
       for (; r < Size(held_.size()) && held_[r].end == a + 1; ++r) {
         lane_lv_[held_[r].unit] = Real(0);
         lane_li_[held_[r].unit] = held_[r].li;
+      }
+      if (!timed && traits().uniform) {
+        Size next = e < count_ ? end_[e] : 0;
+        if (r < Size(held_.size())) next = std::max(next, held_[r].end);
+        undisturbed(a, next, out);
+        a = next;
+        continue;
       }
       const Real total = pass<weights, timed>(a, weights ? out + row_[a] : nullptr,
                                               q.weight + row_[a] + begin_);
@@ -399,6 +409,48 @@ class ReverseLayer {
       back(k, P::load(&lane_lv_[k]), P::load(&lane_li_[k]),
            identical ? first_inv_c : P::load(c_.inv_c.data() + first_ + k));
     return timed ? part[0] : Real(0);
+  }
+
+  // The same for weights alone, from one arrival back through another between which no neuron takes
+  // a new adjoint: a few vectors at a time stay in registers.
+  void undisturbed(Size from, Size to, Real* out) {
+    const Size whole = size_ / lane_width<Real> * lane_width<Real>;
+    Size k = 0;
+    const auto add = [&](Real* row, P li) { (P::load(row) + li).store(row); };
+    for (; k + 4 * P::width <= whole; k += 4 * P::width) back<4>(from, to, k, out, add);
+    for (; k < whole; k += P::width) back<1>(from, to, k, out, add);
+    for (; k < size_; k += P::width) {
+      const int rest = int(std::min<Size>(P::width, size_ - k));
+      back<1>(from, to, k, out, [&](Real* row, P li) {
+        Real value[P::width];
+        li.store(value);
+        for (int l = 0; l < rest; ++l) row[l] += value[l];
+      });
+    }
+  }
+
+  template <int n, class Add>
+  SNNFP_INLINE void back(Size from, Size to, Size k, Real* out, Add add) {
+    P lv[n], li[n], inv_c[n];
+    for (int u = 0; u < n; ++u) {
+      const Size at = k + u * P::width;
+      lv[u] = P::load(&lane_lv_[at]);
+      li[u] = P::load(&lane_li_[at]);
+      inv_c[u] = P::load(c_.inv_c.data() + first_ + at);
+    }
+    for (Size a = from; a >= to; --a) {
+      Real* row = out + row_[a] + k;
+      const P mem(mem_[a]), syn(syn_[a]), kappa(kappa_[a]);
+      for (int u = 0; u < n; ++u) {
+        add(row + u * P::width, li[u]);
+        li[u] = fma(kappa * inv_c[u], lv[u], syn * li[u]);
+        lv[u] = mem * lv[u];
+      }
+    }
+    for (int u = 0; u < n; ++u) {
+      lv[u].store(&lane_lv_[k + u * P::width]);
+      li[u].store(&lane_li_[k + u * P::width]);
+    }
   }
 
   // A spike and its neuron's next one, with the release between them and the adjoint there: lI is

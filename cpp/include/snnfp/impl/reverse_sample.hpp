@@ -47,21 +47,29 @@ struct ReverseSample {
     make_room(mu, s.count);
     const Id* population_of = plan.population_of.data();
     const Id* offsets = plan.population_offsets.data();
+    // first[p + 1]: the spikes of all populations up to p.
     std::fill(first.begin(), first.end(), Size(0));
-    for (Size k = 0; k < s.count; ++k) ++first[population_of[s.neurons[k]]];
-    Size sum = 0;
-    for (Size& f : first) {
-      sum += f;
-      f = sum;
+    if (first.size() <= 8) {
+      for (std::size_t p = 1; p < first.size(); ++p) {
+        Size below = 0;
+        for (Size k = 0; k < s.count; ++k) below += s.neurons[k] < offsets[p];
+        first[p] = below;
+      }
+    } else {
+      for (Size k = 0; k < s.count; ++k) ++first[population_of[s.neurons[k]] + 1];
+      for (std::size_t p = 1; p < first.size(); ++p) first[p] += first[p - 1];
     }
     for (Size k = s.count; k-- > 0;) {
       const Id j = s.neurons[k], p = population_of[j];
-      const Size m = --first[p];
+      const Size m = --first[p + 1];
       spike[m] = k;
       time[m] = s.times[k];
       unit[m] = j - offsets[p];
       if (cotangents) mu[m] = cotangents[k];
     }
+    // Each has come down to where its population begins.
+    std::copy(first.begin() + 1, first.end(), first.begin());
+    first.back() = s.count;
   }
 
   bool wants(Id population, NeuronParameter p) const {
