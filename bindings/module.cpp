@@ -2,10 +2,24 @@
 
 #include "module.hpp"
 
+#include <cstdlib>
+
 #include "snnfp/detail/parallel.hpp"
+
+namespace {
+
+// glibc gives freed memory back to the system after every call, and each page of the next call's
+// result is a page fault, until it has seen a block as large as this one freed.
+void keep_freed_memory() {
+  void* volatile block = std::malloc(std::size_t(8) << 20);
+  std::free(block);
+}
+
+}  // namespace
 
 PYBIND11_MODULE(_core, m) {
   using namespace snnfp;
+  keep_freed_memory();
   python::bind_errors(m);
   py::class_<python::Execution>(m, "Execution")
       .def(py::init<int, int, bool>(), py::arg("n_threads"), py::arg("isa"), py::arg("poll"));

@@ -128,11 +128,13 @@ void bind_record(py::module_& m, const char* name) {
 
   m.def("simulate", [](const Network<Real>& network, const std::vector<InputTuple<Real>>& input,
                        Real until, Size spike_limit, int engine, const In<Real>& voltage,
-                       const In<Real>& current, const Execution& e) {
+                       const In<Real>& current, std::vector<Id> first_spikes_of,
+                       const Execution& e) {
           SimulateOptions<Real> options;
           e.apply(options);
           options.until = until;
           options.spike_limit = spike_limit;
+          options.first_spikes_of = std::move(first_spikes_of);
           options.engine = static_cast<Engine>(engine);
           options.initial = initial_of(voltage, current);
           const Input<Real> shared = input_of<Real>(input);
@@ -140,7 +142,7 @@ void bind_record(py::module_& m, const char* name) {
           return simulate(network, shared, options);
         }, py::arg("network"), py::arg("input"), py::arg("until"), py::arg("spike_limit"),
         py::arg("engine"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
-        py::arg("execution"));
+        py::arg("first_spikes_of"), py::arg("execution"));
   m.def("record_from_spikes", [](const Network<Real>& network,
                                  const std::vector<InputTuple<Real>>& input,
                                  const InputTuple<Real>& spikes, Real tolerance, Real until,

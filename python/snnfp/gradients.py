@@ -78,7 +78,9 @@ def value_and_grad(
         net: the network.
         spikes: input, as for :func:`simulate`.
         labels: whatever the loss takes.
-        loss: see :mod:`snnfp.losses`, or any ``f(record, labels) -> (value, dL/dt)``.
+        loss: see :mod:`snnfp.losses`, or any ``f(record, labels) -> (value, dL/dt)``. Where it has
+            ``looks_at(net)`` and the record is not asked for, neurons of the populations that it
+            names are not followed beyond their first spikes.
         wrt: names or patterns of the parameters; ``"*"`` for all and the input times.
         until: end of the simulation.
         mode: ``"reverse"`` (the adjoint) or ``"forward"`` (forward propagation): the same numbers
@@ -96,6 +98,8 @@ def value_and_grad(
     if mode not in ("reverse", "forward"):
         raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
     net.select(wrt)
+    if not return_record and hasattr(loss, "looks_at"):
+        options.setdefault("first_spikes_of", loss.looks_at(net))
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)
     value, cotangents = loss(record, labels)
     if not np.isfinite(value):

@@ -346,11 +346,6 @@ class Record:
         if columns < 1:
             raise ValueError(f"columns is {columns}, expected at least 1")
         rows = self._rows(of)
-<<<<<<< HEAD
-        for name in self._net.select(wrt):
-            codes = self._codes((name,))
-            width = math.prod(self._shape(name))
-=======
         names = self._net.select(wrt)
         core = self._core.jacobian_columns(
             rows.reshape(-1), self._codes(names), execution(*self._execution)
@@ -358,8 +353,7 @@ class Record:
         blocks = _Blocks(self.times.dtype)
         first = 0  # column of the parameter
         for name in names:
-            width = int(np.prod(self._shape(name)))
->>>>>>> work-b
+            width = math.prod(self._shape(name))
             owner = self._projection(name)
             elements = np.arange(width)
             if owner and owner.sparse and owner.sparse.order is not None and width > 1:
@@ -378,7 +372,6 @@ class Record:
 
     # -- inside ----------------------------------------------------------------------------------
 
-<<<<<<< HEAD
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
         """Spikes of each neuron in the whole batch."""
@@ -391,21 +384,6 @@ class Record:
         among: NDArray[np.bool_] = (neurons - np.int32(p.offset)).view(np.uint32) < p.size
         return among
 
-    def _columns(
-        self, rows: NDArray[np.int64], codes: list[tuple[int, int, int]], begin: int, end: int
-    ) -> NDArray[Any]:
-        """Columns begin ... end - 1 of the Jacobian; zero where a row is -1."""
-        run = execution(*self._execution)
-        known = rows >= 0
-        if known.all():
-            whole: NDArray[Any] = self._core.jacobian(rows, codes, begin, end, run)
-            return whole
-        out = np.zeros((rows.size, end - begin), dtype=self.times.dtype)
-        out[known] = self._core.jacobian(rows[known], codes, begin, end, run)
-        return out
-
-=======
->>>>>>> work-b
     def _population(self, key: str | Population) -> Population:
         from snnfp.simulate import population_of
 

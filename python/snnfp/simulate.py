@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def simulate(
     initial: InitialState | None = None,
     n_threads: int | None = None,
     spike_limit: int = 10_000,
+    first_spikes_of: Iterable[str | Population] = (),
     engine: str = "automatic",
     isa: str = "best",
 ) -> Record:
@@ -50,6 +51,8 @@ def simulate(
             ``[samples, n]``; zero where not given.
         n_threads: threads for the samples; None: all. The result is the same for any number.
         spike_limit: spikes of one neuron in one sample beyond which firing counts as runaway.
+        first_spikes_of: populations whose neurons are not followed beyond their first spikes, as if
+            ``t_refractory`` were infinite; saves time where only first spikes matter.
         engine: ``"automatic"``, or ``"queue"`` to send everything through the global event queue.
         isa: ``"best"``, ``"portable"``, ``"avx2"`` or ``"avx512"``.
 
@@ -80,6 +83,7 @@ def simulate(
         ("automatic", "queue").index(engine),
         voltage,
         current,
+        _indices(net, first_spikes_of),
         execution(n_threads, isa),
     )
     record = Record(core, net, groups, end, n_threads, isa)
@@ -184,6 +188,15 @@ def population_of(net: Network, key: str | Population) -> Population:
             f"{', '.join(net.populations)}"
         )
     return net.populations[name]
+
+
+def _indices(net: Network, populations: Iterable[str | Population]) -> list[int]:
+    if isinstance(populations, str):
+        raise TypeError(f"first_spikes_of is {populations!r}, expected a list of populations")
+    if not populations:
+        return []
+    names = list(net.populations)
+    return [names.index(population_of(net, p).name) for p in populations]
 
 
 def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:

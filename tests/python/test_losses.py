@@ -186,3 +186,51 @@ def test_value_and_grad():
     again, dt = loss(quiet(net, spikes, until=8.0), [0, 1])
     assert value == again
     assert all(np.array_equal(gradient[k], v) for k, v in record.vjp(dt, wrt="*").items())
+
+
+def layered(feedback=False):
+    net = snnfp.Network()
+    x = net.input(5, name="x")
+    h = net.population(30, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    y = net.population(3, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
+    rng = np.random.default_rng(3)
+    net.connect(x, h, snnfp.Dense(weight=rng.normal(1.5, 1.0, (5, 30))))
+    net.connect(h, y, snnfp.Dense(weight=rng.normal(0.4, 0.3, (30, 3))))
+    if feedback:
+        net.connect(y, h, snnfp.Dense(weight=rng.normal(-0.3, 0.2, (3, 30)), delay=0.5))
+    return net
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        FirstSpikeCrossEntropy(tau0=0.5, horizon=6.0),
+        FirstSpikeFunction(function=lambda t, labels: (np.minimum(t, 6).sum(), 1.0 * (t < 6))),
+    ],
+)
+@pytest.mark.parametrize("feedback", [False, True])
+def test_not_following_outputs_beyond_their_first_spikes(loss, feedback):
+    net = layered(feedback)
+    spikes = snnfp.Spikes.from_latencies(np.random.default_rng(4).uniform(0, 3, (8, 5)))
+    labels = np.arange(8) % 3
+    options = {"until": 6.0, "wrt": "*"}
+    whole = snnfp.value_and_grad(net, spikes, labels, loss, return_record=True, **options)
+    short = snnfp.value_and_grad(net, spikes, labels, loss, **options)
+    assert whole[2].counts("y").max() > 1
+    assert short[0] == whole[0]
+    for name, gradient in whole[1].items():
+        np.testing.assert_allclose(short[1][name], gradient, rtol=1e-11, atol=1e-13)
+    record = snnfp.simulate(net, spikes, until=6.0, first_spikes_of=["y"])
+    assert record.counts("y").max() == 1
+    if not feedback:
+        np.testing.assert_array_equal(record.first_spikes("y"), whole[2].first_spikes("y"))
+        np.testing.assert_array_equal(record.counts("h"), whole[2].counts("h"))
+
+
+def test_first_spikes_of_names_what_is_wrong():
+    net = layered()
+    spikes = snnfp.Spikes.from_latencies(np.ones((1, 5)))
+    with pytest.raises(TypeError, match="first_spikes_of is 'y', expected a list of populations"):
+        snnfp.simulate(net, spikes, first_spikes_of="y")
+    with pytest.raises(KeyError, match="'z' is not a population of the network"):
+        snnfp.simulate(net, spikes, first_spikes_of=["z"])
