@@ -63,7 +63,8 @@ class LayerSimulator {
     } else {
       stage_samples();
     }
-    for (Size s = 0; s < samples(); ++s) out[s * stride].reserve(std::min<Size>(lanes.count, 256));
+    for (Size s = 0; s < samples(); ++s)
+      out[s * stride].reserve(std::min<Size>(lanes.count, 256));
     const bool done = by_neuron ? run_as<true>() : run_as<false>();
     for (Size s = 0; done && s < samples(); ++s) out[s * stride].sort(sorter_);
     return done;
@@ -73,8 +74,8 @@ class LayerSimulator {
   using P = Pack<Real>;
   static constexpr int width = P::width;
   static constexpr Size packs(Size n) { return (n + width - 1) / width; }
-  // So many packs are under way that the solver's own packs are full.
-  static constexpr Size slots = 128;
+  // So many packs are under way that the solver's own packs are full, and what they read is in cache.
+  static constexpr Size slots = 64;
 
   // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon.
   struct Item {
@@ -341,18 +342,18 @@ class LayerSimulator {
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
       const Membrane<P> s{v, i};
       Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
-      const P horizon = value<ByNeuron>(time_, k);
-      Margin<P> m = margin(d, horizon, n);
-      if constexpr (Uniform) m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), driven ? m.top : n.threshold};
+      Margin<P> m;
+      if constexpr (Uniform)
+        m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), n.threshold};
+      if (!Uniform || driven) m = margin(d, value<ByNeuron>(time_, k), n);
       const auto unsafe = !(plainly_below(s, end, d, m, n) & (d < P(never<Real>)));
       if (any(unsafe) || item.held != 0) {
         const auto moves = d > zero;
-        const auto open = moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
+        const auto open =
+            moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
         if (wait<ByNeuron>(item, slot, a, bits_of(open) & item.mask, s, end)) return true;
-        if (item.held != 0) v = hold(item, v, end.v); else v = end.v;
-      } else {
-        v = end.v;
       }
+      v = item.held != 0 ? hold(item, v, end.v) : end.v;
       if (a + 1 == item.intervals) return false;
       i = end.i + weight(a);
     }
