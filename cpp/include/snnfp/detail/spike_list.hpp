@@ -62,7 +62,7 @@ class SpikeList {
     scratch.begin.assign(n + 1, 0);
     scratch.copy.resize(n);
     for (Size k = 0; k < n; ++k) {
-      const Id b = static_cast<Id>((spikes_[k].time - low) * scale);
+      const Id b = std::min(static_cast<Id>((spikes_[k].time - low) * scale), static_cast<Id>(n - 1));
       scratch.bucket[k] = b;
       ++scratch.begin[b + 1];
     }
