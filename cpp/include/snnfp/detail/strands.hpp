@@ -1,6 +1,5 @@
 #pragma once
-// Neurons advanced alone, each through its own sorted arrivals, side by side in packs: the lanes may
-// belong to several samples. Same operations as the other simulators, so the same bits.
+// Neurons advanced alone, each through its own sorted arrivals, side by side in packs. Same operations as the other simulators, so the same bits.
 
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/spike_list.hpp"
@@ -29,36 +28,17 @@ class Strands {
     return size_++;
   }
 
-  // The arrivals of lane k: times[at], times[at + 1], ... up to an infinite one, with the weights
-  // weights[at + shift], ... (that of the infinite one is read, and may be anything).
-  void set_arrivals(Size k, Id at, Id shift) {
-    at_[k] = at;
-    shift_[k] = shift;
-  }
+  // The arrivals of lane k: pairs[at], pairs[at + 2], ... up to an infinite one, each followed by its
+  // weight (that of the infinite one is read, and may be anything).
+  void set_arrivals(Size k, Id at) { at_[k] = at; }
 
   // Follows spikes that were put in order from `from` on.
   void follow(const SpikeList<Real>& list, Size from, const Id* lane_of_neuron) {
     for (Size k = from; k < list.size(); ++k) last_spike_[lane_of_neuron[list[k].neuron]] = k;
   }
 
-  // Advances all lanes to `limit` (`final`: releases at it too). A lane's state stays where its last
-  // event left it, so that the next call goes on with the same bits.
-  void advance(const Real* times, const Real* weights, Real limit, bool final, bool identical) {
-    const Size end = padded<Real>(size_);
-    for (Size k = size_; k < end; ++k) copy_last(k);
-    times_ = times;
-    step_ = 1;
-    start(limit, final);
-    const auto each = [&](auto run) {
-      bool goes_on = false;
-      for (Size b = 0; b < end; b += P::width) goes_on |= run(Neighbours{b}, Apart{weights, &shift_[b]});
-      return goes_on;
-    };
-    for (Size k = 0; k < end; ++k) phase_[k] = k < size_ ? active : parked;
-    rounds(each, identical);
-  }
-
-  // Advances the lanes `chosen`, whose arrivals alternate with their weights from pairs[at] on.
+  // Advances the lanes `chosen` to `limit` (`final`: releases at it too). A lane's state stays where
+  // its last event left it, so that the next call goes on with the same bits.
   void advance(const Real* pairs, const Id* chosen, Size count, Real limit, bool final,
                bool identical) {
     if (count == 0) return;
@@ -67,32 +47,32 @@ class Strands {
     phase_[size_] = parked;
     chosen_.assign(padded<Real>(count), static_cast<Id>(size_));
     std::copy(chosen, chosen + count, chosen_.begin());
-    times_ = pairs;
-    step_ = 2;
-    start(limit, final);
-    const auto each = [&](auto run) {
-      bool goes_on = false;
-      for (Size b = 0; b < count; b += P::width) goes_on |= run(Chosen{&chosen_[b]}, Paired{});
-      return goes_on;
-    };
+    pairs_ = pairs;
+    limit_ = limit;
+    final_ = final;
     for (Size k = 0; k < count; ++k) phase_[chosen[k]] = active;
-    rounds(each, identical);
+    // The packs run and the solver is asked about the lanes that wait, until none does.
+    for (bool goes_on = true; goes_on;) {
+      goes_on = false;
+      batch_.clear();
+      for (Size b = 0; b < count; b += P::width) {
+        const Chosen lanes{&chosen_[b]};
+        goes_on |= identical ? run<true>(lanes) : run<false>(lanes);
+      }
+      if (batch_.size() == 0) continue;
+      batch_.solve(identical, false);
+      for (Size m = 0; m < batch_.size(); ++m) settle(m);
+      goes_on = true;
+    }
   }
 
  private:
   using P = Pack<Real>;
+  static constexpr Id step = 2;  // from one arrival of a lane to the next
   // Values of phase_.
   static constexpr Real parked = 0, active = 1, waiting = 2;
 
-  // Where the lanes of a pack lie: side by side, or anywhere.
-  struct Neighbours {
-    Size b;
-    Size operator[](int l) const { return b + l; }
-    P load(const Vector<Real>& x) const { return P::load(&x[b]); }
-    Ids<Real> load(const Vector<Id>& x) const { return Ids<Real>::load(&x[b]); }
-    void store(P value, unsigned, Vector<Real>& x) const { value.store(&x[b]); }
-    void store(Ids<Real> value, unsigned, Vector<Id>& x) const { value.store(&x[b]); }
-  };
+  // Where the lanes of a pack lie.
   struct Chosen {
     const Id* lane;
     Size operator[](int l) const { return lane[l]; }
@@ -121,44 +101,9 @@ class Strands {
     }
   };
 
-  // Where the weights of arrivals lie.
-  struct Apart {
-    const Real* weights;
-    const Id* shift;
-    P load(const Real*, Ids<Real> at) const {
-      Id where[P::width];
-      at.store(where);
-      for (int l = 0; l < P::width; ++l) where[l] += shift[l];
-      return P::gather(weights, where);
-    }
-  };
-  struct Paired {
-    P load(const Real* pairs, Ids<Real> at) const { return at.gather(pairs + 1); }
-  };
-
-  void start(Real limit, bool final) {
-    limit_ = limit;
-    final_ = final;
-  }
-
-  // Lets the packs run and asks the solver about the lanes that wait, until none does.
-  template <class Each>
-  void rounds(Each each, bool identical) {
-    for (bool goes_on = true; goes_on;) {
-      batch_.clear();
-      goes_on = each([&](auto lanes, auto weights) {
-        return identical ? run<true>(lanes, weights) : run<false>(lanes, weights);
-      });
-      if (batch_.size() == 0) continue;
-      batch_.solve(identical, false);
-      for (Size m = 0; m < batch_.size(); ++m) settle(m);
-      goes_on = true;
-    }
-  }
-
   void grow() {
     const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
-    for (Vector<Id>* x : {&neuron_, &at_, &shift_}) x->resize(n);
+    for (Vector<Id>* x : {&neuron_, &at_}) x->resize(n);
     for (Vector<Size>* x : {&sample_, &count_, &last_spike_}) x->resize(n);
     for (Vector<Real>* x : {&v_, &i_, &time_, &release_, &v_end_, &i_end_, &phase_}) x->resize(n);
     out_.resize(n);
@@ -167,15 +112,14 @@ class Strands {
     const Size last = size_ - 1;
     neuron_[k] = neuron_[last];
     at_[k] = at_[last];
-    shift_[k] = shift_[last];
     v_[k] = i_[k] = time_[k] = Real(0);
     release_[k] = -never<Real>;
   }
 
   // Lets a pack of lanes run, an event each a step (an arrival, a release), until one of them has a
   // question to the solver or all have come to the limit. Whether some are still under way.
-  template <bool Identical, class Where, class Weights>
-  bool run(Where lanes, Weights weights) {
+  template <bool Identical>
+  bool run(Chosen lanes) {
     auto runs = lanes.load(phase_) == P(active);
     if (!any(runs)) return false;
     const unsigned taken_up = bits_of(runs);
@@ -185,7 +129,7 @@ class Strands {
     Membrane<P> s{lanes.load(v_), lanes.load(i_)};
     Ids<Real> at = lanes.load(at_);
     for (;;) {
-      const P arrival = at.gather(times_);
+      const P arrival = at.gather(pairs_);
       const auto arrives = (arrival <= limit) & (arrival < P(never<Real>));
       const P horizon = select(arrives, arrival, limit);
       const auto held = release > P(-never<Real>);
@@ -200,12 +144,12 @@ class Strands {
       auto open = runs & (!held) & ((!plainly_below(s, end, span, room, n)) | endless);
       if (any(open)) open = open & ((!no_crossing(s, end, span, room, n)) | endless);
       const auto takes = runs & arrives & (!frees);
-      const P weight = weights.load(times_, at);
+      const P weight = at.gather(pairs_ + 1);
       const P v = select(held, s.v, end.v), i = select(takes, end.i + weight, end.i);
       const auto moves = runs & (!open) & (arrives | frees);
       s = {select(moves, v, s.v), select(moves, i, s.i)};
       time = select(moves, target, time);
-      at = at.plus(step_, moves & takes);
+      at = at.plus(step, moves & takes);
       const auto freed = moves & frees;
       if (any(freed)) {
         release = select(freed, P(-never<Real>), release);
@@ -232,14 +176,14 @@ class Strands {
       for (unsigned m = bits_of(open); m != 0; m &= m - 1) {
         const Size k = lanes[__builtin_ctz(m)];
         batch_.add(neuron_[k], k, Membrane<Real>{v_[k], i_[k]}, time_[k],
-                   std::min(times_[at_[k]], limit_));
+                   std::min(pairs_[at_[k]], limit_));
       }
       return any(moves);
     }
   }
 
-  template <bool Identical, class Where>
-  SNNFP_INLINE Neuron<P> constants(Where lanes) const {
+  template <bool Identical>
+  SNNFP_INLINE Neuron<P> constants(Chosen lanes) const {
     if constexpr (Identical) {
       return Neuron<P>(plan_.neurons, neuron_[0]);
     } else {
@@ -252,7 +196,7 @@ class Strands {
   // What the solver said about entry m: the neuron spikes, or goes on to its next arrival.
   void settle(Size m) {
     const Size k = batch_.tag(m);
-    const Real arrival = times_[at_[k]], horizon = std::min(arrival, limit_);
+    const Real arrival = pairs_[at_[k]], horizon = std::min(arrival, limit_);
     const Real time = batch_.crossing(m);
     // Where V does not rise it only touches, as far as rounding can tell.
     if (time < never<Real> && time <= horizon && batch_.slope_at(m) > Real(0)) {
@@ -275,7 +219,7 @@ class Strands {
       v_[k] = v_end_[k];
       i_[k] = i_end_[k];
       time_[k] = arrival;
-      at_[k] += step_;
+      at_[k] += step;
       phase_[k] = active;
     } else {
       phase_[k] = parked;
@@ -285,12 +229,11 @@ class Strands {
   const Plan<Real>& plan_;
   const Size spike_limit_;
   CrossingBatch<Real> batch_;
-  const Real* times_ = nullptr;
-  Id step_ = 1;  // from one arrival of a lane to the next
+  const Real* pairs_ = nullptr;
   Real limit_ = Real(0);
   bool final_ = false;
   Size size_ = 0;
-  Vector<Id> neuron_, at_, shift_, chosen_;
+  Vector<Id> neuron_, at_, chosen_;
   Vector<Size> sample_, count_, last_spike_;
   Vector<Real> v_, i_, time_, release_, v_end_, i_end_, phase_;
   Vector<SpikeList<Real>*> out_;

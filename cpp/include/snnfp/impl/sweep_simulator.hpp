@@ -237,10 +237,6 @@ class SweepSimulator {
       std::fill_n(apart_.begin() + state.first, state.size, 0);
     }
     collect_arrivals(begin, end);
-    bool recurrent = false;
-    for (const Id* p = begin; p != end; ++p)
-      for (const Id q : plan_.from_population.data()[*p])
-        recurrent |= plan_.projections.data()[q].within_component;
     Size steps = 0;
     for (;;) {
       if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
@@ -250,10 +246,10 @@ class SweepSimulator {
       Real cut = horizon;
       for (const Id* p = begin; p != end; ++p) {
         search(populations_[*p], horizon);
-        if (recurrent) cut = std::min(cut, earliest_consequence(*p, cut));
+        cut = std::min(cut, earliest_consequence(*p, cut));
       }
       const bool final = last && cut == horizon;
-      for (const Id* p = begin; p != end; ++p) fire(*p, cut, final, recurrent);
+      for (const Id* p = begin; p != end; ++p) fire(*p, cut, final);
       if (arrivals_.empty() || arrivals_.top().time > until_) {
         if (final) break;
         continue;
@@ -343,7 +339,7 @@ class SweepSimulator {
   }
 
   // Lets the population spike up to `cut`, and release what is due before it (`final`: at it too).
-  void fire(Id population, Real cut, bool final, bool recurrent) {
+  void fire(Id population, Real cut, bool final) {
     PopulationState& p = populations_[population];
     Apart& a = p.apart;
     SpikeList<Real>& spikes = spikes_of(sample_, population);
@@ -380,7 +376,6 @@ class SweepSimulator {
         release(a, k, spikes);
     if (spikes.size() == before) return;
     order(spikes, before);
-    if (!recurrent) return;
     for (const Id q : plan_.from_population.data()[population]) {
       if (!plan_.projections.data()[q].within_component) continue;
       for (Size k = before; k < spikes.size(); ++k) {

@@ -269,7 +269,7 @@ class WindowSimulator {
         hand_out(of_block_[b], first, end);
       }
       lists_.finish(first, end, order_.data());
-      for (Size k = first; k < end; ++k) strands_.set_arrivals(k, lists_.begin(k), 0);
+      for (Size k = first; k < end; ++k) strands_.set_arrivals(k, lists_.begin(k));
       strands_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_);
     }
   }
