@@ -98,8 +98,8 @@ def value_and_grad(
     if mode not in ("reverse", "forward"):
         raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
     net.select(wrt)
-    if not return_record and hasattr(loss, "looks_at"):
-        options.setdefault("first_spikes_of", loss.looks_at(net))
+    if not return_record:
+        options.setdefault("first_spikes_of", _looks_at(loss, net))
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)
     value, cotangents = loss(record, labels)
     if not np.isfinite(value):
@@ -108,3 +108,10 @@ def value_and_grad(
     if return_record:
         return float(value), gradients, record
     return float(value), gradients
+
+
+def _looks_at(loss: LossFunction, net: Network) -> list[str]:
+    """What the loss says of itself; not what it inherited while it computes something else."""
+    owner = next(c for c in type(loss).__mro__ if "__call__" in vars(c))
+    known: list[str] = owner.looks_at(loss, net) if "looks_at" in vars(owner) else []  # type: ignore[attr-defined]
+    return known

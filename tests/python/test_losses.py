@@ -227,6 +227,22 @@ def test_not_following_outputs_beyond_their_first_spikes(loss, feedback):
         np.testing.assert_array_equal(record.counts("h"), whole[2].counts("h"))
 
 
+def test_a_loss_derived_from_one_of_first_spikes_sees_all_spikes():
+    class Busy(FirstSpikeCrossEntropy):
+        def __call__(self, record, labels):
+            value, cotangents = super().__call__(record, labels)
+            return value + record.counts("y").sum(), cotangents
+
+    net = layered()
+    spikes = Spikes.from_latencies(np.random.default_rng(4).uniform(0, 3, (8, 5)))
+    loss = Busy(tau0=0.5, horizon=6.0)
+    labels = np.arange(8) % 3
+    value = snnfp.value_and_grad(net, spikes, labels, loss, until=6.0)[0]
+    assert (
+        value == snnfp.value_and_grad(net, spikes, labels, loss, until=6.0, return_record=True)[0]
+    )
+
+
 def test_first_spikes_of_names_what_is_wrong():
     net = layered()
     spikes = snnfp.Spikes.from_latencies(np.ones((1, 5)))
