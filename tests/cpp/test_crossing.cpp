@@ -85,6 +85,58 @@ TEST_CASE("the first crossing, and no other") {
   CHECK(none > 800);
 }
 
+TEST_CASE("the ceiling lies above V, and is V where one time constant is twice the other") {
+  std::mt19937_64 random(7);
+  std::uniform_real_distribution<double> unit(0, 1), sign(-1, 1);
+  int ceilings = 0, same = 0, topped = 0, none = 0;
+  for (int k = 0; k < 4000; ++k) {
+    Trial t;
+    const double ratios[] = {1, 1 + 1e-12, 1.5, 2, 0.5, 4, 30, 0.7, 0.1};
+    t.beta = k % 13 == 0 ? 0 : std::exp(2 * sign(random));
+    t.alpha = (t.beta > 0 ? t.beta : 1.0L) * ratios[k % 9];
+    t.threshold = 1;
+    t.drive = k % 4 == 0 ? sign(random) : 0;
+    t.v = 1 - 2 * unit(random) * unit(random);
+    t.i = 6 * static_cast<double>(t.alpha) * unit(random);
+    const auto c = constants(t);
+    t.alpha = c.alpha[0];
+    t.beta = c.beta[0];
+    t.drive = c.drive[0];
+    const detail::Neuron<double> n(c, 0);
+    const detail::Membrane<double> s{static_cast<double>(t.v), static_cast<double>(t.i)};
+    t.v = s.v;
+    t.i = s.i;
+    const double v1 = detail::slope(s, n), d = detail::next_crossing(s, n);
+    const auto curve = detail::ceiling(v1, s.i, n);
+    if (!(v1 > 0) || !detail::is_ceiling(curve, v1, s.i, n)) continue;
+    ++ceilings;
+    const long double r = curve.rate, rise = v1 / r, bend = curve.bend / (2 * r * r);
+    CAPTURE(k);
+    const bool twice = t.alpha == 2 * t.beta || t.beta == 2 * t.alpha;
+    same += twice;
+    for (int q = 1; q <= 400; ++q) {
+      const long double x = 0.025L * q / r, y = -std::expm1(-r * x);
+      const long double above = t.v + y * (rise + bend * y) - t.at(x);
+      const long double size = 1 + std::abs(t.v) + std::abs(rise) + std::abs(bend);
+      CHECK(above > -1e-15L * size);
+      if (twice) CHECK(above < 1e-15L * size);
+    }
+    const double from = detail::crossing::foothold(s, n);
+    if (from == INFINITY) {
+      ++topped;
+      CHECK(d == INFINITY);
+    } else {
+      CHECK(from <= d);
+      if (twice && d < INFINITY && from < 4 / static_cast<double>(r)) CHECK(from > d * (1 - 1e-5));
+    }
+    none += twice && d == INFINITY && from < INFINITY && !(t.drive != 0);
+  }
+  CHECK(ceilings > 2000);
+  CHECK(same > 400);
+  CHECK(topped > 200);
+  CHECK(none == 0);
+}
+
 TEST_CASE("near tangency: finite, accurate, and touching is not a spike") {
   // tau_mem = 2, tau_syn = 1: V peaks at w / 4 ... at e^(-t/2) = 1/2.
   detail::NeuronConstants<double> c;

@@ -44,6 +44,24 @@ TEST_CASE("exponentials are accurate near zero, at ordinary and at far arguments
   check_range<float>(-80.0f, 0.0f);
 }
 
+TEST_CASE("the rough logarithm keeps to its part of 2^-20") {
+  const auto worst = [](auto zero) {
+    using Real = decltype(zero);
+    long double most = 0;
+    for (int k = 1; k <= 100000; ++k)
+      for (const Real far : {Real(63.0 / 64.0), Real(1e-3), Real(1e-12)}) {
+        const Real y = far * static_cast<Real>(k) / Real(100000);
+        const long double exact = -std::log1p(-static_cast<long double>(y));
+        const long double got = snnfp::detail::rough_log_of_rest(y);
+        most = std::max(most, std::abs(got / exact - 1));
+      }
+    return most;
+  };
+  CHECK(worst(0.0) < 0x1p-20L);
+  CHECK(worst(0.0f) < 0x1p-18L);
+  CHECK(snnfp::detail::rough_log_of_rest(0.0) == 0.0);
+}
+
 TEST_CASE("the ends: 1 at 0, and 0 instead of a denormal number") {
   CHECK(exponential_parts(0.0).exp() == 1.0);
   CHECK(exponential_parts(0.0).expm1() == 0.0);

@@ -72,25 +72,45 @@ SNNFP_INLINE auto near_top(const Step<T>& s, T v1, T d) {
   return v1 < -s.v2 * (part * d);
 }
 
-// Climbs from d = 0, where V rises with I > 0. False: undecided, V comes too close to tangency.
+// From a V below threshold that rises with I > 0: where its ceiling reaches the threshold, which is
+// not past the crossing and, where one time constant is twice the other, almost there. Infinite
+// where the ceiling stays below threshold.
+template <class T>
+SNNFP_INLINE T foothold(Membrane<T> s, const Neuron<T>& n) {
+  using Real = Scalar<T>;
+  const T gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
+  const Ceiling<T> c = ceiling(v1, current, n);
+  const T noise = T(64 * std::numeric_limits<Real>::epsilon()) *
+                  (size_of(s.v) + size_of(n.threshold));
+  const auto never_there = tops_out(c, s.v, v1, current, gap - noise, n);
+  const T square = fma(v1, v1, T(2) * c.bend * gap);
+  const T y = T(2) * gap * c.rate / (v1 + sqrt_of(larger(square, T(0))));
+  // Kept short by more than the logarithm's error.
+  const T way = T(Real(1 - 0x1p-17)) * rough_log_of_rest(smaller(y, T(Real(63.0 / 64.0)))) / c.rate;
+  return select(never_there, T(never<Real>), select(is_ceiling(c, v1, current, n), way, T(0)));
+}
+
+// Climbs from where V rises with I > 0. False: undecided, V comes too close to tangency.
 template <class Real>
 inline bool climb(Membrane<Real> s, const Neuron<Real>& n, Real& crossing) {
-  Real d = Real(0), gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
+  Real d = foothold(s, n);
+  if (!(d < never<Real>)) {
+    crossing = d;
+    return true;
+  }
   for (int k = 0; k <= max_climb; ++k) {
-    const Step<Real> next = step(gap, v1, current, n.alpha, n.beta);
+    const Membrane<Real> at = propagate(s, d, n);
+    const Real gap = n.threshold - at.v, v1 = slope(at, n);
+    if (!(v1 > Real(0))) {
+      crossing = never<Real>;
+      return gap > Real(0);
+    }
+    const Step<Real> next = step(gap, v1, n.inv_c * at.i, n.alpha, n.beta);
     if (near_top(next, v1, d)) return false;
     d += next.length;
     if (converged(next, v1, d)) {
       crossing = d;
       return true;
-    }
-    const Membrane<Real> at = propagate(s, d, n);
-    gap = n.threshold - at.v;
-    v1 = slope(at, n);
-    current = n.inv_c * at.i;
-    if (!(v1 > Real(0))) {
-      crossing = never<Real>;
-      return gap > Real(0);
     }
   }
   return false;

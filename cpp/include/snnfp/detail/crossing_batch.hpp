@@ -114,13 +114,9 @@ class CrossingBatch {
     under_way_.clear();
     for (Size b = 0; b < size_; b += P::width) {
       const Neuron<P>& n = constants(b);
-      begin(b, n);
-      if (filter)
-        select(look(b, n, state(b), P::load(&time_[b])), P(none), P::load(&state_[b]))
-            .store(&state_[b]);
-      if (climb(b, n)) under_way_.push_back(static_cast<Id>(b));
+      if (begin(b, n, filter)) under_way_.push_back(static_cast<Id>(b));
     }
-    for (int k = 0; k < crossing::max_climb && !under_way_.empty(); ++k) {
+    for (int k = 0; k <= crossing::max_climb && !under_way_.empty(); ++k) {
       std::size_t stay = 0;
       for (const Id b : under_way_)
         if (climb(b, constants(b))) under_way_[stay++] = b;
@@ -133,8 +129,8 @@ class CrossingBatch {
     const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
     neuron_.resize(n);
     tag_.resize(n);
-    for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &gap_, &v1_, &current_, &state_,
-                            &crossing_, &end_v_, &end_i_})
+    for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &v1_, &current_, &state_, &crossing_,
+                            &end_v_, &end_i_})
       x->resize(n);
   }
 
@@ -153,15 +149,17 @@ class CrossingBatch {
 
   Membrane<P> state(Size b) const { return {P::load(&v_[b]), P::load(&i_[b])}; }
 
-  SNNFP_INLINE void begin(Size b, const Neuron<P>& n) {
+  // Where a pack of entries sets out from; whether any does.
+  SNNFP_INLINE bool begin(Size b, const Neuron<P>& n, bool filter) {
     const Membrane<P> s = state(b);
-    const P v1 = slope(s, n), zero(Real(0));
-    zero.store(&d_[b]);
-    (n.threshold - s.v).store(&gap_[b]);
-    v1.store(&v1_[b]);
-    (n.inv_c * s.i).store(&current_[b]);
-    const auto climbs = (s.i > zero) & (v1 > zero) & (s.v < n.threshold);
-    select(climbs, P(running), P(lost)).store(&state_[b]);
+    const P zero(Real(0)), d = crossing::foothold(s, n);
+    const auto climbs = (s.i > zero) & (slope(s, n) > zero) & (s.v < n.threshold);
+    P now = select(climbs, select(d < P(never<Real>), P(running), P(none)), P(lost));
+    if (filter) now = select(look(b, n, s, P::load(&time_[b])), P(none), now);
+    const auto runs = now == P(running);
+    select(runs, d, zero).store(&d_[b]);
+    now.store(&state_[b]);
+    return any(runs);
   }
 
   // Moves a pack of entries in states `s` at `time` to their horizons; which ones surely do not
@@ -178,35 +176,21 @@ class CrossingBatch {
 
   // One step of a pack of entries; whether any goes on.
   SNNFP_INLINE bool climb(Size b, const Neuron<P>& n) {
-    const P before = P::load(&state_[b]);
+    const P zero(Real(0)), before = P::load(&state_[b]), d = P::load(&d_[b]);
     const auto runs = before == P(running);
-    if (!any(runs)) return false;
-    const P old_v1 = P::load(&v1_[b]), old_d = P::load(&d_[b]);
-    const crossing::Step<P> s =
-        crossing::step(P::load(&gap_[b]), old_v1, P::load(&current_[b]), n.alpha, n.beta);
-    const auto near = crossing::near_top(s, old_v1, old_d);
-    const P d = old_d + s.length;
-    const auto there = crossing::converged(s, old_v1, d);
-    const P stepped = select(near, P(lost), select(there, P(found), P(running)));
-    select(runs, d, old_d).store(&d_[b]);
-    if (!any(runs & (stepped == P(running)))) {
-      select(runs, stepped, before).store(&state_[b]);
-      return false;
-    }
     const Membrane<P> at = propagate(state(b), d, n);
     const P gap = n.threshold - at.v, v1 = slope(at, n);
-    const auto below = gap > P(Real(0));
+    const auto below = gap > zero, rises = v1 > zero;
     // Past the horizon by more than rounding, with V below threshold all the way.
-    const auto beyond =
-        below & (P::load(&time_[b]) + P(Real(0.999)) * d > P::load(&horizon_[b]));
-    const P then = select(v1 > P(Real(0)), select(beyond, P(none), P(running)),
-                          select(below, P(none), P(lost)));
-    const P after = select(runs, select(stepped == P(running), then, stepped), before);
-    gap.store(&gap_[b]);
-    v1.store(&v1_[b]);
-    (n.inv_c * at.i).store(&current_[b]);
-    after.store(&state_[b]);
-    return any(after == P(running));
+    const auto beyond = below & (P::load(&time_[b]) + P(Real(0.999)) * d > P::load(&horizon_[b]));
+    const crossing::Step<P> s = crossing::step(gap, v1, n.inv_c * at.i, n.alpha, n.beta);
+    const P next = d + s.length;
+    const P stepped = select(crossing::near_top(s, v1, d), P(lost),
+                             select(crossing::converged(s, v1, next), P(found), P(running)));
+    const P now = select(rises, select(beyond, P(none), stepped), select(below, P(none), P(lost)));
+    select(runs, next, d).store(&d_[b]);
+    select(runs, now, before).store(&state_[b]);
+    return any(runs & (now == P(running)));
   }
 
   // From the way climbed to the crossing, and the state there.
@@ -240,7 +224,7 @@ class CrossingBatch {
   Vector<Size> tag_;
   Vector<Id> under_way_;
   Vector<Real> v_, i_, time_, horizon_;
-  Vector<Real> d_, gap_, v1_, current_, state_, crossing_, end_v_, end_i_;
+  Vector<Real> d_, v1_, current_, state_, crossing_, end_v_, end_i_;
 };
 
 SNNFP_ISA_END

@@ -67,6 +67,20 @@ SNNFP_INLINE ExponentialParts<T> exponential_parts(T x) {
   }
 }
 
+// -ln(1 - y) for 0 <= y <= 63/64, to a part of 2^-20.
+template <class T>
+SNNFP_INLINE T rough_log_of_rest(T y) {
+  constexpr Scalar<T> round = sizeof(Scalar<T>) == 8 ? Scalar<T>(0x1.8p52) : Scalar<T>(0x1.8p23);
+  const T x = T(1) - y;
+  const T k = exponent_of(x * T(Scalar<T>(4.0 / 3.0)));
+  const T m = x * scale_from_bits(T(round) - k);  // 3/4 <= m < 3/2
+  const T f = select(k == T(0), -y, m - T(1));
+  const T s = f / (T(2) + f), s2 = s * s;  // ln(1 + f) = 2 artanh(s)
+  const T tail = fma(s2, fma(s2, T(Scalar<T>(1.0 / 7.0)), T(Scalar<T>(1.0 / 5.0))),
+                     T(Scalar<T>(1.0 / 3.0)));
+  return -fma(k, T(Scalar<T>(0x1.62e42fefa39efp-1)), fma(s * s2, T(2) * tail, T(2) * s));
+}
+
 // e^x for x <= 0; exactly 0 below the smallest normal number, so that no state turns denormal.
 template <class T>
 SNNFP_INLINE T exp_of(T x) {

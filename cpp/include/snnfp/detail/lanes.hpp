@@ -61,7 +61,8 @@ SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Margin<
   const T size = size_of(s.v) + size_of(n.threshold) + positive_i * smaller(d, n.kappa_max);
   const T below = fma(m.slack, size, m.top);
   // The bound of stays_below; a V that is largest at one of the ends; and, where V is concave (up to
-  // the end, if it still is there), the tangent at the start and where it meets that at the end.
+  // the end, if it still is there), its ceiling's top, the tangent at the start and where it meets
+  // that at the end.
   const auto bounded =
       (n.drive <= zero) & (fma(positive_i, n.kappa_max, larger(s.v, zero)) < below);
   const auto stays = fma(m.late - d, larger(v1_end, zero), end.v) < below;
@@ -72,7 +73,8 @@ SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Margin<
   const auto bends = fma(n.beta, v1_end, n.alpha * current_end) > zero;
   const auto between =
       stays & (v1_end < zero) & bends & (meets < (v1 - v1_end) * (below - s.v));
-  return bounded | ends | (concave & (tangent | between));
+  const auto below_top = tops_out(ceiling(v1, current, n), s.v, v1, current, below - s.v, n);
+  return bounded | ends | (concave & (tangent | between | below_top));
 }
 
 // The cheap half of no_crossing: V ends below threshold, and so does the tangent at its start. Where

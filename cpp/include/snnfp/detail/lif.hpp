@@ -2,6 +2,8 @@
 // The one neuron model: how a leaky integrate-and-fire neuron moves between events, and the
 // coefficients with which sensitivities flow. MATH.md E2, E3, E7. The next spike: crossing.hpp.
 
+#include <limits>
+
 #include "snnfp/detail/exponential.hpp"
 #include "snnfp/detail/plan.hpp"
 
@@ -93,6 +95,33 @@ SNNFP_INLINE Membrane<T> propagate(Membrane<T> s, T d, const Neuron<T>& n) {
 template <class T>
 SNNFP_INLINE T slope(Membrane<T> s, const Neuron<T>& n) {
   return fma(-n.beta, s.v, fma(n.inv_c, s.i, n.drive));
+}
+
+// A curve that V stays below from here on, where I > 0 and V rises: the parabola in
+// 1 - e^(-rate d) with V's value, slope and curvature at d = 0. Where one time constant is twice the
+// other it is V itself. MATH.md E5.
+template <class T>
+struct Ceiling {
+  T rate;
+  T bend;  // V'' there + rate V', < 0
+};
+
+template <class T>
+SNNFP_INLINE Ceiling<T> ceiling(T v1, T current, const Neuron<T>& n) {
+  const T rate = larger(smaller(n.alpha, n.beta), T(0.5) * larger(n.alpha, n.beta));
+  return {rate, fma(rate - n.beta, v1, -(n.alpha * current))};
+}
+// Whether it is one.
+template <class T>
+SNNFP_INLINE auto is_ceiling(const Ceiling<T>& c, T v1, T current, const Neuron<T>& n) {
+  return (c.rate > T(0)) & (v1 * (n.alpha - n.beta) <= n.alpha * current);
+}
+// Whether its top lies less than `room` above V. The slope is taken larger by its own rounding.
+template <class T>
+SNNFP_INLINE auto tops_out(const Ceiling<T>& c, T v, T v1, T current, T room, const Neuron<T>& n) {
+  const T blur = T(8 * std::numeric_limits<Scalar<T>>::epsilon());
+  const T rise = fma(blur, fma(n.beta, size_of(v), current + size_of(n.drive)), v1);
+  return (rise * rise < T(-2) * c.bend * room) & is_ceiling(c, v1, current, n);
 }
 
 // phi2(x) = (e^x - 1 - x) / x^2 times e^(-m), where m >= max(x, 0): no overflow, no cancellation.

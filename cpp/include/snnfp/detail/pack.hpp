@@ -43,6 +43,18 @@ SNNFP_INLINE float scale_from_bits(float shifted) {
   return scale;
 }
 
+// The k with 2^k <= x < 2^(k + 1), for normal x > 0.
+SNNFP_INLINE double exponent_of(double x) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return double(int(bits >> 52) - 1023);
+}
+SNNFP_INLINE float exponent_of(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return float(int(bits >> 23) - 127);
+}
+
 template <class T>
 struct ScalarOf {
   using type = T;
@@ -92,6 +104,7 @@ using Scalar = typename ScalarOf<T>::type;
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
       return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                            \
     }                                                                                               \
+    friend Pack exponent_of(Pack a) { return _mm512_getexp_##s(a.x); }                              \
     friend Pack scale_from_bits(Pack a) {                                                           \
       const __m512i bits = _mm512_cast##s##_si512(a.x);                                             \
       return _mm512_castsi512_##s(_mm512_slli_##whole(                                              \
@@ -188,6 +201,14 @@ struct Ids<float> {
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
       return _mm256_blendv_##s(no.x, yes.x, m.bits);                                                \
     }                                                                                               \
+    /* The exponent's bits become the last ones of a number whose last bit stands for 1. */         \
+    friend Pack exponent_of(Pack a) {                                                               \
+      constexpr Real whole = sizeof(Real) == 8 ? Real(0x1p52) : Real(0x1p23);                       \
+      const __m256i bits = _mm256_srli_##Whole(_mm256_cast##s##_si256(a.x),                         \
+                                               sizeof(Real) == 8 ? 52 : 23);                        \
+      const Vector shifted = _mm256_or_##s(_mm256_castsi256_##s(bits), _mm256_set1_##s(whole));     \
+      return _mm256_sub_##s(shifted, _mm256_set1_##s(whole + Real(k)));                             \
+    }                                                                                               \
     friend Pack scale_from_bits(Pack a) {                                                           \
       const __m256i bits = _mm256_cast##s##_si256(a.x);                                             \
       return _mm256_castsi256_##s(                                                                  \
@@ -265,6 +286,7 @@ struct Pack {
   friend Pack fma(Pack a, Pack b, Pack c) { return detail::fma(a.x, b.x, c.x); }
   friend Pack sqrt_of(Pack a) { return detail::sqrt_of(a.x); }
   friend Pack select(bool m, Pack yes, Pack no) { return m ? yes : no; }
+  friend Pack exponent_of(Pack a) { return detail::exponent_of(a.x); }
   friend Pack scale_from_bits(Pack a) { return detail::scale_from_bits(a.x); }
 };
 SNNFP_INLINE unsigned bits_of(bool m) { return m ? 1u : 0u; }
