@@ -20,7 +20,7 @@ class CrossingBatch {
 
   // A neuron free and in state `s` at `time`; crossings after `horizon` are not asked for. `tag` is
   // the caller's.
-  void add(Id neuron, Size tag, Membrane<Real> s, Real time, Real horizon) {
+  void add(Id neuron, Id tag, Membrane<Real> s, Real time, Real horizon) {
     if (size_ == static_cast<Size>(neuron_.size())) grow();
     neuron_[size_] = neuron;
     tag_[size_] = tag;
@@ -29,6 +29,19 @@ class CrossingBatch {
     time_[size_] = time;
     horizon_[size_] = horizon;
     ++size_;
+  }
+
+  // The lanes of a pack whose bits are set.
+  SNNFP_INLINE void add_lanes(unsigned lanes, Ids<Real> neuron, Ids<Real> tag,
+                              Membrane<Pack<Real>> s, Pack<Real> time, Pack<Real> horizon) {
+    if (size_ + Pack<Real>::width > static_cast<Size>(neuron_.size())) grow();
+    neuron.store_lanes(lanes, &neuron_[size_]);
+    tag.store_lanes(lanes, &tag_[size_]);
+    s.v.store_lanes(lanes, &v_[size_]);
+    s.i.store_lanes(lanes, &i_[size_]);
+    time.store_lanes(lanes, &time_[size_]);
+    horizon.store_lanes(lanes, &horizon_[size_]);
+    size_ += __builtin_popcount(lanes);
   }
 
   // Entry m of another batch after its `look`.
@@ -98,7 +111,7 @@ class CrossingBatch {
     }
   }
 
-  Size tag(Size k) const { return tag_[k]; }
+  Id tag(Size k) const { return tag_[k]; }
   Real horizon(Size k) const { return horizon_[k]; }
   Real crossing(Size k) const { return crossing_[k]; }
   Real current(Size k) const { return current_[k]; }
@@ -126,7 +139,7 @@ class CrossingBatch {
   }
 
   void grow() {
-    const Size n = std::max<Size>(4 * lane_width<Real>, 2 * size_);
+    const Size n = std::max<Size>(64 * lane_width<Real>, 2 * size_);
     neuron_.resize(n);
     tag_.resize(n);
     for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &v1_, &current_, &state_, &crossing_,
@@ -221,7 +234,7 @@ class CrossingBatch {
   const NeuronConstants<Real>& constants_;
   Size size_ = 0;
   Vector<Id> neuron_;
-  Vector<Size> tag_;
+  Vector<Id> tag_;
   Vector<Id> under_way_;
   Vector<Real> v_, i_, time_, horizon_;
   Vector<Real> d_, v1_, current_, state_, crossing_, end_v_, end_i_;

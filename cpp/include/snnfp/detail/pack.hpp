@@ -89,6 +89,10 @@ using Scalar = typename ScalarOf<T>::type;
       return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p, sizeof(Real)); \
     }                                                                                               \
     void store(Real* p) const { _mm512_storeu_##s(p, x); }                                          \
+    /* The lanes whose bits are set, side by side; what is left of a pack is overwritten. */        \
+    void store_lanes(unsigned lanes, Real* p) const {                                               \
+      _mm512_storeu_##s(p, _mm512_maskz_compress_##s(Bits(lanes), x));                              \
+    }                                                                                               \
     friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                      \
     friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                      \
     friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                      \
@@ -135,6 +139,10 @@ struct Ids<double> {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p))};
   }
   void store(Id* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p), x); }
+  void store_lanes(unsigned lanes, Id* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p),
+                        _mm256_maskz_compress_epi32(__mmask8(lanes), x));
+  }
   Ids plus(Id step, Maskdouble where) const {
     return {_mm256_mask_add_epi32(x, where.bits, x, _mm256_set1_epi32(step))};
   }
@@ -145,6 +153,9 @@ struct Ids<float> {
   __m512i x;
   static Ids load(const Id* p) { return {_mm512_loadu_si512(p)}; }
   void store(Id* p) const { _mm512_storeu_si512(p, x); }
+  void store_lanes(unsigned lanes, Id* p) const {
+    _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(__mmask16(lanes), x));
+  }
   Ids plus(Id step, Maskfloat where) const {
     return {_mm512_mask_add_epi32(x, where.bits, x, _mm512_set1_epi32(step))};
   }
@@ -152,6 +163,13 @@ struct Ids<float> {
 };
 
 #elif defined(__AVX2__)
+
+template <class Values, class T>
+SNNFP_INLINE void store_lanes_of(const Values& values, unsigned lanes, T* p) {
+  T all[sizeof(Values) / sizeof(T)];
+  values.store(all);
+  for (; lanes != 0; lanes &= lanes - 1) *p++ = all[__builtin_ctz(lanes)];
+}
 
 #define SNNFP_PACK_OPERATIONS(Real, Vector, s, Index, load_index, Whole, whole, set_whole, k)       \
   struct Mask##Real {                                                                               \
@@ -186,6 +204,7 @@ struct Ids<float> {
       return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)), sizeof(Real)); \
     }                                                                                               \
     void store(Real* p) const { _mm256_storeu_##s(p, x); }                                          \
+    void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(*this, lanes, p); }            \
     friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                      \
     friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                      \
     friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                      \
@@ -238,6 +257,7 @@ struct Ids<double> {
   __m128i x;
   static Ids load(const Id* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p))}; }
   void store(Id* p) const { _mm_storeu_si128(reinterpret_cast<__m128i_u*>(p), x); }
+  void store_lanes(unsigned lanes, Id* p) const { store_lanes_of(*this, lanes, p); }
   Ids plus(Id step, Maskdouble where) const {
     const __m128 low = _mm_castpd_ps(_mm256_castpd256_pd128(where.bits));
     const __m128 high = _mm_castpd_ps(_mm256_extractf128_pd(where.bits, 1));
@@ -253,6 +273,7 @@ struct Ids<float> {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p))};
   }
   void store(Id* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p), x); }
+  void store_lanes(unsigned lanes, Id* p) const { store_lanes_of(*this, lanes, p); }
   Ids plus(Id step, Maskfloat where) const {
     const __m256i which = _mm256_castps_si256(where.bits);
     return {_mm256_add_epi32(x, _mm256_and_si256(which, _mm256_set1_epi32(step)))};
@@ -273,6 +294,7 @@ struct Pack {
   static Pack load_first(const Real* p, int) { return *p; }
   static Pack gather(const Real* p, const Id* at) { return p[*at]; }
   void store(Real* p) const { *p = x; }
+  void store_lanes(unsigned, Real* p) const { *p = x; }
   friend Pack operator+(Pack a, Pack b) { return a.x + b.x; }
   friend Pack operator-(Pack a, Pack b) { return a.x - b.x; }
   friend Pack operator*(Pack a, Pack b) { return a.x * b.x; }
@@ -296,6 +318,7 @@ struct Ids {
   Id x;
   static Ids load(const Id* p) { return {*p}; }
   void store(Id* p) const { *p = x; }
+  void store_lanes(unsigned, Id* p) const { *p = x; }
   Ids plus(Id step, bool where) const { return {x + (where ? step : 0)}; }
   Pack<Real> gather(const Real* p) const { return p[x]; }
 };

@@ -21,7 +21,7 @@ struct InOrder {
 template <class Real>
 struct SpikeSorter {
   Vector<Spike<Real>> copy;
-  Vector<Id> bucket, begin;
+  Vector<Id> bucket, end;
 };
 
 template <class Real>
@@ -29,8 +29,8 @@ class SpikeList {
  public:
   void clear() { spikes_.clear(); }
   void reserve(Size n) { spikes_.reserve(static_cast<std::size_t>(n)); }
-  void push_back(Real time, Id neuron, Real slope) {
-    spikes_.push_back({time, slope, Real(0), neuron});
+  void push_back(Real time, Id neuron, Real slope, Real release_current = Real(0)) {
+    spikes_.push_back({time, slope, release_current, neuron});
   }
   void set_release_current(Size k, Real current) { spikes_[k].release_current = current; }
   Size size() const { return static_cast<Size>(spikes_.size()); }
@@ -44,7 +44,7 @@ class SpikeList {
     std::sort(first, spikes_.end(), InOrder());
     return true;
   }
-  // Puts all in order: dealt into as many spans of time as there are spikes, then one by one.
+  // Puts all in order: dealt into spans of time, twice as many as there are spikes, then one by one.
   void sort(SpikeSorter<Real>& scratch) {
     const Size n = size();
     if (std::is_sorted(spikes_.begin(), spikes_.end(), InOrder())) return;
@@ -53,21 +53,23 @@ class SpikeList {
       low = std::min(low, s.time);
       high = std::max(high, s.time);
     }
-    const Real scale = static_cast<Real>(n - 1) / (high - low);
+    const Size buckets = 2 * n;
+    const Real scale = static_cast<Real>(buckets - 1) / (high - low);
     if (n < 16 || !(scale < never<Real>)) {
       std::sort(spikes_.begin(), spikes_.end(), InOrder());
       return;
     }
     scratch.bucket.resize(n);
-    scratch.begin.assign(n + 1, 0);
+    scratch.end.assign(buckets, 0);
     scratch.copy.resize(n);
+    const Id last = static_cast<Id>(buckets - 1);
     for (Size k = 0; k < n; ++k) {
-      const Id b = std::min(static_cast<Id>((spikes_[k].time - low) * scale), static_cast<Id>(n - 1));
+      const Id b = std::min(static_cast<Id>((spikes_[k].time - low) * scale), last);
       scratch.bucket[k] = b;
-      ++scratch.begin[b + 1];
+      ++scratch.end[b];
     }
-    for (Size b = 0; b < n; ++b) scratch.begin[b + 1] += scratch.begin[b];
-    for (Size k = 0; k < n; ++k) scratch.copy[scratch.begin[scratch.bucket[k]]++] = spikes_[k];
+    for (Size b = 1; b < buckets; ++b) scratch.end[b] += scratch.end[b - 1];
+    for (Size k = n - 1; k >= 0; --k) scratch.copy[--scratch.end[scratch.bucket[k]]] = spikes_[k];
     spikes_.swap(scratch.copy);
     Size moves = 0;
     for (Size k = 1; k < n; ++k) {

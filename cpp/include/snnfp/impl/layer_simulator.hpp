@@ -81,6 +81,7 @@ class LayerSimulator {
   struct Item {
     alignas(64) Real v[width];
     Real i[width], v_end[width], i_end[width], release[width];
+    Id lane_neuron[width], tag[width];
     Size last_spike[width];
     Size count[width];
     Id last[width];  // interval of each lane
@@ -133,32 +134,32 @@ class LayerSimulator {
     const Size n = table_begin_.back() * width;
     resize_tables(n);
     weight_.resize(n * size);
-    for (Size g = 0; g < groups; ++g)
-      for (Size l = 0; l < width; ++l) {
+    for (Size g = 0; g < groups; ++g) {
+      // Of each lane: its next arrival, and the one past its last. Lanes that are through stand still.
+      Size next[width], end[width];
+      Real now[width] = {};
+      for (int l = 0; l < width; ++l) {
         const Size s = g * width + l;
-        Size a = table_begin_[g];
-        Real now = Real(0);
-        if (s < samples()) {
-          for (Size k = first_arrival(s); k < sample_end_[s]; ++k, ++a) {
-            time_[a * width + l] = arrival_time_[k];
-            span_[a * width + l] = arrival_time_[k] - now;
-            now = arrival_time_[k];
-            const Real* row = arrival_row_[k];
-            Real* to = &weight_[a * size * width + l];
-            for (Size j = 0; j < size; ++j) to[j * width] = row[j];
-          }
-          time_[a * width + l] = until_;
-          span_[a * width + l] = until_ - now;
-          for (Size j = 0; j < size; ++j) weight_[(a * size + j) * width + l] = Real(0);
-          ++a;
-        }
-        // Lanes that are through stand still.
-        for (; a < table_begin_[g + 1]; ++a) {
-          time_[a * width + l] = until_;
-          span_[a * width + l] = Real(0);
-          for (Size j = 0; j < size; ++j) weight_[(a * size + j) * width + l] = Real(0);
+        next[l] = s < samples() ? first_arrival(s) : 0;
+        end[l] = s < samples() ? sample_end_[s] : 0;
+        if (s >= samples()) now[l] = until_;
+      }
+      for (Size a = table_begin_[g]; a < table_begin_[g + 1]; ++a) {
+        Real* const time = &time_[a * width];
+        Real* const span = &span_[a * width];
+        Real* const weight = &weight_[a * size * width];
+        for (int l = 0; l < width; ++l) {
+          const bool arrives = next[l] < end[l];
+          const Size k = next[l];
+          time[l] = arrives ? arrival_time_[k] : until_;
+          span[l] = now[l] < time[l] ? time[l] - now[l] : Real(0);
+          now[l] = time[l];
+          for (Size j = 0; j < size; ++j)
+            weight[j * width + l] = arrives ? arrival_row_[k][j] : Real(0);
+          next[l] += arrives;
         }
       }
+    }
     take_exponentials(n);
   }
 
@@ -202,13 +203,13 @@ class LayerSimulator {
     Size next = 0;
     for (const Id k : ready_) start<ByNeuron>(items_[k], next++);
     const Neuron<P> all(plan_.neurons, lanes_->first);
-    const auto take_on = [&](Item& item, Id slot) {
+    const auto take_on = [&](Item& item) {
       if constexpr (Identical) {
-        return advance<ByNeuron, Uniform>(item, slot, all);
+        return advance<ByNeuron, Uniform>(item, all);
       } else if constexpr (ByNeuron) {
-        return advance<ByNeuron, Uniform>(item, slot, Neuron<P>::load(plan_.neurons, item.neuron));
+        return advance<ByNeuron, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
       } else {
-        return advance<ByNeuron, Uniform>(item, slot, Neuron<P>(plan_.neurons, item.neuron));
+        return advance<ByNeuron, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
@@ -219,7 +220,7 @@ class LayerSimulator {
       for (const Id k : ready_) {
         Item& item = items_[k];
         for (;;) {
-          if (take_on(item, k)) {
+          if (take_on(item)) {
             ready_[waiting++] = k;
             break;
           }
@@ -245,7 +246,7 @@ class LayerSimulator {
       item.neuron = lanes_->first + static_cast<Id>(item.column);
       item.first = table_begin_[item.sample];
       item.intervals = static_cast<Id>(table_begin_[item.sample + 1] - item.first);
-      fill(item, lanes_->count - item.column);
+      fill(item, lanes_->count - item.column, true);
       std::fill_n(item.last, width, item.intervals - 1);
     } else {
       const Size groups = packs(samples()), group = k % groups;
@@ -254,7 +255,7 @@ class LayerSimulator {
       item.neuron = lanes_->first + static_cast<Id>(item.column);
       item.first = table_begin_[group];
       item.intervals = static_cast<Id>(table_begin_[group + 1] - item.first);
-      fill(item, samples() - item.sample);
+      fill(item, samples() - item.sample, false);
       for (int l = 0; l < width; ++l) {
         const Size s = std::min(item.sample + l, samples() - 1);
         item.last[l] = static_cast<Id>(sample_end_[s] - first_arrival(s));
@@ -268,13 +269,15 @@ class LayerSimulator {
       if (input.current) item.i[l] = input.current[j];
     }
   }
-  void fill(Item& item, Size lanes) {
+  void fill(Item& item, Size lanes, bool by_neuron) {
     item.at = 0;
     item.held = item.done = 0;
     item.mask = (1u << std::min<Size>(lanes, width)) - 1;
     for (int l = 0; l < width; ++l) {
       item.v[l] = item.i[l] = Real(0);
       item.count[l] = 0;
+      item.tag[l] = static_cast<Id>(&item - items_.data()) * width + l;
+      item.lane_neuron[l] = item.neuron + (by_neuron ? l : 0);
     }
   }
 
@@ -302,7 +305,7 @@ class LayerSimulator {
 
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
   template <bool ByNeuron, bool Uniform>
-  SNNFP_INLINE bool advance(Item& item, Id slot, const Neuron<P>& n) {
+  SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
     const P zero(Real(0));
     const auto weight = [&](Id a) {
       if constexpr (ByNeuron) {
@@ -351,7 +354,7 @@ class LayerSimulator {
         const auto moves = d > zero;
         const auto open =
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
-        if (wait<ByNeuron>(item, slot, a, bits_of(open) & item.mask, s, end)) return true;
+        if (wait<ByNeuron>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
       v = item.held != 0 ? hold(item, v, end.v) : end.v;
       if (a + 1 == item.intervals) return false;
@@ -373,7 +376,7 @@ class LayerSimulator {
 
   // Asks the solver about the lanes `open` on interval a, and releases those due in it.
   template <bool ByNeuron>
-  bool wait(Item& item, Id slot, Id a, unsigned open, Membrane<P> s, Membrane<P> end) {
+  bool wait(Item& item, Id a, unsigned open, Membrane<P> s, Membrane<P> end) {
     open &= ~item.held;
     unsigned due = 0;
     for (unsigned m = item.held; m != 0; m &= m - 1) {
@@ -381,21 +384,18 @@ class LayerSimulator {
       if (falls_due(item, a, l, time_of<ByNeuron>(item, a, l))) due |= 1u << l;
     }
     if ((open | due) == 0) return false;
-    s.v.store(item.v);
-    s.i.store(item.i);
+    const Size k = item.first + a;
+    climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag), s,
+                         a == 0 ? P(Real(0)) : value<ByNeuron>(time_, k - 1),
+                         value<ByNeuron>(time_, k));
+    if (due != 0) s.i.store(item.i);
     (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v_end);
     end.i.store(item.i_end);
     item.at = a + 1;
-    for (unsigned m = open | due; m != 0; m &= m - 1) {
+    for (unsigned m = due; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      const Size tag = Size(slot) * width + l;
       const Real now = a == 0 ? Real(0) : time_of<ByNeuron>(item, a - 1, l);
-      const Real horizon = time_of<ByNeuron>(item, a, l);
-      if ((due >> l) & 1u) {
-        free<ByNeuron>(item, l, tag, now, item.i[l], horizon);
-      } else {
-        climbers_->add(neuron_of<ByNeuron>(item, l), tag, {item.v[l], item.i[l]}, now, horizon);
-      }
+      free<ByNeuron>(item, l, item.tag[l], now, item.i[l], time_of<ByNeuron>(item, a, l));
     }
     return true;
   }
@@ -407,7 +407,7 @@ class LayerSimulator {
 
   // A lane held, with current i at `now`, at its release.
   template <bool ByNeuron>
-  void free(Item& item, int lane, Size tag, Real now, Real i, Real horizon) {
+  void free(Item& item, int lane, Id tag, Real now, Real i, Real horizon) {
     const Id j = neuron_of<ByNeuron>(item, lane);
     const Neuron<Real> n(plan_.neurons, j);
     const Real d = item.release[lane] - now;
@@ -422,7 +422,7 @@ class LayerSimulator {
   void look() {
     released_.look(lanes_->identical);
     for (Size m = 0; m < released_.size(); ++m) {
-      const Size tag = released_.tag(m);
+      const Id tag = released_.tag(m);
       Item& item = items_[tag / width];
       item.v_end[tag % width] = released_.end(m).v;
       item.i_end[tag % width] = released_.end(m).i;
@@ -438,7 +438,7 @@ class LayerSimulator {
     again_->clear();
     climbers_->each_spike([&](Size m) {
       const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
-      const Size tag = climbers_->tag(m);
+      const Id tag = climbers_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
       const Id j = neuron_of<ByNeuron>(item, l);
@@ -450,10 +450,10 @@ class LayerSimulator {
       }
       const Real current = climbers_->current(m);
       SpikeList<Real>& out = out_of<ByNeuron>(item, l);
-      out.push_back(time, j, climbers_->slope_at(m));
       const Real refractory = plan_.neurons.t_refractory.data()[j];
-      if (!(refractory > Real(0))) {
-        out.set_release_current(out.size() - 1, current);
+      const bool at_once = !(refractory > Real(0));
+      out.push_back(time, j, climbers_->slope_at(m), at_once ? current : Real(0));
+      if (at_once) {
         item.v_end[l] = climbers_->end(m).v;
         item.i_end[l] = climbers_->end(m).i;
         if (!climbers_->shut(m))
