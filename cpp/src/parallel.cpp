@@ -48,6 +48,7 @@ class Busy {
   // Until `count` have left.
   void wait(int count, const std::function<void()>& meanwhile) {
     using Clock = std::chrono::steady_clock;
+    meanwhile();  // once even where the others were quick and left nothing to the calling thread
     // A short wait is not worth going to sleep.
     const auto awake = Clock::now() + std::chrono::milliseconds(1);
     while (left_.load(std::memory_order_relaxed) < count) {
