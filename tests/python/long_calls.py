@@ -24,9 +24,7 @@ def recurrent(kind: str = "dense", n: int = 200, samples: int = 8) -> tuple[Any,
     weight = rng.normal(0, 0.01, (n, n))
     if kind == "sparse":
         sources, targets = np.divmod(np.arange(0, n * n, 3), n)
-        net.connect(
-            h, h, snnfp.Sparse(sources=sources, targets=targets, weight=0.002, delay=0.5)
-        )
+        net.connect(h, h, snnfp.Sparse(sources=sources, targets=targets, weight=0.002, delay=0.5))
     else:
         delay = rng.uniform(0, 1, (n, n)) if kind == "delays" else 0.5
         net.connect(h, h, snnfp.Dense(weight=weight, delay=delay))
