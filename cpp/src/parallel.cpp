@@ -3,8 +3,11 @@
 #include "snnfp/detail/parallel.hpp"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <thread>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -34,9 +37,42 @@ class FirstFailure {
   std::exception_ptr error_;
 };
 
+// Workers still at it, for the calling thread to wait for.
+class Busy {
+ public:
+  void leave() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    left_.fetch_add(1, std::memory_order_relaxed);
+    changed_.notify_one();
+  }
+  // Until `count` have left.
+  void wait(int count, const std::function<void()>& meanwhile) {
+    using Clock = std::chrono::steady_clock;
+    meanwhile();  // once even where the others were quick and left nothing to the calling thread
+    // A short wait is not worth going to sleep.
+    const auto awake = Clock::now() + std::chrono::milliseconds(1);
+    while (left_.load(std::memory_order_relaxed) < count) {
+      if (Clock::now() < awake) {
+        std::this_thread::yield();
+        continue;
+      }
+      meanwhile();
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait_for(lock, std::chrono::milliseconds(10),
+                        [&] { return left_.load(std::memory_order_relaxed) >= count; });
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::atomic<int> left_{0};
+};
+
 }  // namespace
 
-void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work) {
+void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work,
+                  const std::function<void()>& meanwhile) {
   if (n_threads <= 0) n_threads = default_threads();
   if (n_threads > count) n_threads = static_cast<int>(count);
   if (n_threads <= 1) {
@@ -45,18 +81,33 @@ void parallel_for(Size count, int n_threads, const std::function<void(Size, int)
   }
 #ifdef _OPENMP
   FirstFailure failure;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n_threads)
-  for (Size i = 0; i < count; ++i) {
-    if (failure.before(i)) continue;
-    try {
-      work(i, omp_get_thread_num());
-    } catch (const Stopped&) {
-    } catch (...) {
-      failure.take(i);
+  Busy busy;
+  std::atomic<Size> next{0};
+#pragma omp parallel num_threads(n_threads)
+  {
+    const int worker = omp_get_thread_num();
+    const auto try_to = [&](Size i, const auto& what) {
+      try {
+        what();
+      } catch (const Stopped&) {
+      } catch (...) {
+        failure.take(i);
+      }
+    };
+    for (;;) {
+      const Size i = next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= count || failure.before(i)) break;
+      try_to(i, [&] { work(i, worker); });
+    }
+    if (worker > 0) {
+      busy.leave();
+    } else if (meanwhile) {
+      try_to(-1, [&] { busy.wait(omp_get_num_threads() - 1, meanwhile); });
     }
   }
   failure.rethrow();
 #else
+  (void)meanwhile;
   for (Size i = 0; i < count; ++i) work(i, 0);
 #endif
 }

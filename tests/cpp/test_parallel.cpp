@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "snnfp/detail/parallel.hpp"
 
@@ -37,4 +39,37 @@ TEST_CASE("the exception of the lowest index comes out") {
       }
       CHECK(what == "3");
     }
+}
+
+TEST_CASE("a calling thread without work left still looks around") {
+  if (std::string(snnfp::detail::parallel_runtime()) == "none") return;
+  for (int n_threads : {2, 8}) {
+    std::atomic<bool> stop{false};
+    std::atomic<int> others{0};
+    int looks = 0;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto wait_for = [&](const auto& event) {
+      while (!event() && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    const auto work = [&](Size, int worker) {
+      if (worker > 0) {
+        ++others;
+        wait_for([&] { return stop.load(); });
+        throw std::runtime_error("late");
+      }
+      wait_for([&] { return others == n_threads - 1; });  // who have the rest of the work
+    };
+    std::string what;
+    try {
+      parallel_for(n_threads, n_threads, work, [&] {
+        if (++looks < 3) return;
+        stop = true;
+        throw std::runtime_error("meanwhile");
+      });
+    } catch (const std::runtime_error& e) {
+      what = e.what();
+    }
+    CHECK(what == "meanwhile");
+  }
 }

@@ -83,16 +83,24 @@ def test_unit_of_time(engine, power):
             assert all(np.array_equal(np.ldexp(left[k], power), right[k]) for k in left)
 
 
+@pytest.mark.parametrize("engine", ["automatic", "queue"])
 @pytest.mark.parametrize("power", [-20, -1, 3, 20])
-def test_unit_of_voltage(power):
+def test_unit_of_voltage(engine, power):
     for seed in range(10):
         net, spikes = random_network(np.random.default_rng(seed), recurrent=seed % 2 == 0)
-        a = quiet(net, spikes, until=UNTIL)
-        b = quiet(scaled(net, voltage=power), spikes, until=UNTIL)
+        a = quiet(net, spikes, until=UNTIL, engine=engine)
+        b = quiet(scaled(net, voltage=power), spikes, until=UNTIL, engine=engine)
         assert np.array_equal(a.times, b.times)
         assert np.array_equal(a.neurons, b.neurons)
         assert np.array_equal(np.ldexp(a.slopes, power), b.slopes)
         assert a.near_tangent == b.near_tangent
+        u = np.cos(np.arange(a.n_spikes))
+        voltages = ("weight", "threshold", "v_reset", "bias")
+        for mode in ("reverse", "forward"):
+            left, right = a.vjp(u, mode=mode, wrt="*"), b.vjp(u, mode=mode, wrt="*")
+            for k in left:
+                shift = -power if k.endswith(voltages) else 0
+                assert np.array_equal(np.ldexp(left[k], shift), right[k]), k
 
 
 @pytest.mark.parametrize("engine", ["automatic", "queue"])

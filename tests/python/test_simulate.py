@@ -300,3 +300,35 @@ def test_a_record_keeps_its_parameters():
     net.parameters["input_to_hidden.weight"] = 2 * net.parameters["input_to_hidden.weight"]
     net.parameters["hidden.tau_mem"] = 1.0
     assert all(np.array_equal(v, before[k]) for k, v in record.vjp(u, wrt="*").items())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", ["dense", "loop", "sparse"])
+def test_a_spike_long_before_the_end(kind, dtype):
+    """However long nothing more is heard, until the slope at the end is rounding or nothing at all."""
+    rng = np.random.default_rng(0)
+    spikes = snnfp.Spikes([0.1], [0], [0, 1], size=1)
+    found = 0
+    for k, until in enumerate([20.0, 60.0, 100.0, 300.0, 1000.0, 2000.0, 1e4, 1e6] * 2):
+        n = 60
+        tau_mem, tau_syn = rng.uniform(0.5, 4, n), rng.uniform(0.5, 4, n)
+        if k >= 8:
+            tau_mem, tau_syn = tau_mem[0], tau_syn[0]
+        bias = np.where(rng.random(n) < 0.2, 0.0, rng.uniform(-0.05, 0.9, n) / tau_mem)
+        net = snnfp.Network(dtype=dtype)
+        x = net.input(1)
+        h = net.population(n, snnfp.LIF(tau_mem=tau_mem, tau_syn=tau_syn, bias=bias), name="h")
+        weight = rng.uniform(0, 4, (1, n))
+        if kind == "sparse":
+            everywhere = snnfp.Sparse(
+                sources=np.zeros(n, int), targets=np.arange(n), weight=weight[0]
+            )
+            net.connect(x, h, everywhere)
+        else:
+            net.connect(x, h, snnfp.Dense(weight=weight))
+        if kind == "loop":
+            net.connect(h, h, snnfp.Dense(weight=-0.01, delay=0.5))
+        expected = snnfp.simulate(net, spikes, until=until, engine="queue")
+        assert same_bits(snnfp.simulate(net, spikes, until=until), expected), until
+        found += expected.n_spikes
+    assert found > 500

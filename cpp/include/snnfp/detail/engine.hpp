@@ -23,12 +23,32 @@ class Interrupt {
   std::atomic<bool> stop_{false};
 };
 
+// Does the work that no interrupt has stopped; the calling thread looks for one also while it waits
+// for the others.
+void parallel_for(Size count, int n_threads, Interrupt& interrupt,
+                  const std::function<void(Size, int)>& work);
+
 // For loops deep inside: leaves by an exception where the work is to stop.
 struct Watch {
   Interrupt& interrupt;
   int worker;
   // Cheap enough for every few microseconds.
   void look() const;
+};
+
+// For loops whose turns differ in length: looks once in so many steps.
+class PacedWatch {
+ public:
+  PacedWatch(Interrupt& interrupt, int worker) : watch_{interrupt, worker} {}
+  void did(Size steps) {
+    if ((since_ += steps) < 4096) return;
+    since_ = 0;
+    watch_.look();
+  }
+
+ private:
+  Watch watch_;
+  Size since_ = 0;
 };
 
 // The input spikes of one sample in one group; `first` is the index of the first in the batch.

@@ -60,17 +60,19 @@ SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Margin<
   const T positive_i = larger(current, zero);
   const T size = size_of(s.v) + size_of(n.threshold) + positive_i * smaller(d, n.kappa_max);
   const T below = fma(m.slack, size, m.top);
+  // Long after the last arrival the slope at the end is rounding, and says nothing about a top before.
+  const T noise = -m.slack * (fma(n.beta, size, size_of(current)) + size_of(n.drive));
   // The bound of stays_below; a V that is largest at one of the ends; and, where V is concave (up to
   // the end, if it still is there), its ceiling's top, the tangent at the start and where it meets
   // that at the end.
   const auto bounded =
       (n.drive <= zero) & (fma(positive_i, n.kappa_max, larger(s.v, zero)) < below);
   const auto stays = fma(m.late - d, larger(v1_end, zero), end.v) < below;
-  const auto ends = stays & ((s.i <= zero) | (v1 <= zero) | (v1_end >= zero));
+  const auto ends = stays & ((s.i <= zero) | (v1 <= zero) | (v1_end > noise));
   const auto concave = (s.i > zero) & (v1 > zero);
   const auto tangent = fma(m.late, v1, s.v) < below;
   const T meets = v1 * (end.v - fma(v1_end, d, s.v));
-  const auto bends = fma(n.beta, v1_end, n.alpha * current_end) > zero;
+  const auto bends = fma(n.beta, v1_end, n.alpha * current_end) > n.beta * noise;
   const auto between =
       stays & (v1_end < zero) & bends & (meets < (v1 - v1_end) * (below - s.v));
   const auto below_top = tops_out(ceiling(v1, current, n), s.v, v1, current, below - s.v, n);

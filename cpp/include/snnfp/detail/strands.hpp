@@ -40,7 +40,7 @@ class Strands {
   // Advances the lanes `chosen` to `limit` (`final`: releases at it too). A lane's state stays where
   // its last event left it, so that the next call goes on with the same bits.
   void advance(const Real* pairs, const Id* chosen, Size count, Real limit, bool final,
-               bool identical) {
+               bool identical, PacedWatch& watch) {
     if (count == 0) return;
     if (size_ == static_cast<Size>(neuron_.size())) grow();
     copy_last(size_);
@@ -53,6 +53,7 @@ class Strands {
     for (Size k = 0; k < count; ++k) phase_[chosen[k]] = active;
     // The packs run and the solver is asked about the lanes that wait, until none does.
     for (bool goes_on = true; goes_on;) {
+      watch.did(4 * count);
       goes_on = false;
       batch_.clear();
       for (Size b = 0; b < count; b += P::width) {

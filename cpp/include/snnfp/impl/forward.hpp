@@ -95,12 +95,14 @@ struct ForwardProgram final : Program {
   // The derivative of every needed spike along one direction.
   void along(const Real* tangent, Real* out, const Watch& watch) const {
     Vector<Real> t(n_spikes, Real(0)), s(n_spikes, Real(0));
-    for (Size b = 0; b + 1 < Size(block_begin.size()); ++b)
+    for (Size b = 0; b + 1 < Size(block_begin.size()); ++b) {
+      watch.look();
       for (Size e = block_begin[b]; e < block_begin[b + 1]; ++e) {
         const Real moved = tangent[b * width + entries[e].at % width];
         t[entries[e].at / width] += entries[e].t * moved;
         s[entries[e].at / width] += entries[e].s * moved;
       }
+    }
     Vector<Real> x(n_spikes + n_neurons, Real(0));
     Real second_t = Real(0), second_s = Real(0);
     for (Size k = 0; k < n_spikes; ++k) {

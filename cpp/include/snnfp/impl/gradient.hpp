@@ -156,7 +156,7 @@ std::vector<Real> reverse_samples(const Record<Real>& record, const Batch<Real>&
   // Apart by whole cache lines; each block clears its own.
   const Size stride = (columns.count + 15) / 16 * 16;
   const std::unique_ptr<Real[]> shares(new Real[blocks * stride]);
-  parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
+  parallel_for(blocks, options.n_threads, interrupt, [&](Size b, int worker) {
     Real* share = shares.get() + b * stride;
     std::fill_n(share, columns.count, Real(0));
     const Size begin = samples * b / blocks, count = samples * (b + 1) / blocks - begin;
@@ -206,7 +206,7 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
       pieces.push_back({Id(p), begin, std::min(size, begin + width)});
   }
   Workspaces<Real> workspaces(record, only, options);
-  parallel_for(Size(pieces.size()), options.n_threads, [&](Size k, int worker) {
+  parallel_for(Size(pieces.size()), options.n_threads, interrupt, [&](Size k, int worker) {
     const Piece& piece = pieces[k];
     engine.reverse_weights(batch.inputs.data(), batch.spikes.data(), record.samples(),
                            workspaces.get(worker), record.offsets.data(), voltage_adjoint.data(),

@@ -47,8 +47,7 @@ class Compiler {
     const Size count = Size(samples.size());
     std::vector<std::unique_ptr<SampleView<Real>>> views(samples.size());
     std::vector<std::unique_ptr<Draft>> drafts(samples.size());
-    parallel_for(count, n_threads_, [&](Size k, int worker) {
-      if (interrupt.check(worker)) return;
+    parallel_for(count, n_threads_, interrupt, [&](Size k, int worker) {
       const std::vector<unsigned char> marks = wanted(samples[k]);
       views[k] = std::make_unique<SampleView<Real>>(record_, samples[k]);
       drafts[k].reset(engine_.draft(*record_.plan, views[k]->get(),
@@ -58,8 +57,7 @@ class Compiler {
     std::vector<std::pair<const Draft*, Size>> parts;
     for (const auto& draft : drafts)
       for (Size part = 0; part < draft->parts; ++part) parts.push_back({draft.get(), part});
-    parallel_for(Size(parts.size()), n_threads_, [&](Size k, int worker) {
-      if (interrupt.check(worker)) return;
+    parallel_for(Size(parts.size()), n_threads_, interrupt, [&](Size k, int worker) {
       engine_.fill(*parts[k].first, parts[k].second, {interrupt, worker});
     });
     Programs programs;
@@ -184,8 +182,8 @@ class RowSolver {
     const Size width = column_block<Real>;
     const Size first = begin / width, blocks = (end - 1) / width + 1 - first;
     const auto& engine = engine_table<Real>(options_.isa);
-    parallel_for(Size(samples.size()) * blocks, options_.n_threads, [&](Size i, int worker) {
-      if (interrupt.check(worker)) return;
+    const Size count = Size(samples.size()) * blocks;
+    parallel_for(count, options_.n_threads, interrupt, [&](Size i, int worker) {
       const Size k = i / blocks, block = first + i % blocks;
       engine.rows(*programs[k], block, std::max(begin, block * width),
                   std::min(end, (block + 1) * width), targets[k].data(), Size(targets[k].size()),
@@ -230,8 +228,8 @@ std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& 
   detail::in_groups(
       compiler, detail::all_samples(record.samples()), [&](const std::vector<Size>& samples) {
         const detail::Programs programs = compiler.make(samples, all, interrupt);
-        detail::parallel_for(Size(samples.size()), options.n_threads, [&](Size k, int worker) {
-          if (interrupt.check(worker)) return;
+        const Size count = Size(samples.size());
+        detail::parallel_for(count, options.n_threads, interrupt, [&](Size k, int worker) {
           engine.along(*programs[k], tangents.data, out.data() + record.offsets[samples[k]],
                        {interrupt, worker});
         });
@@ -288,7 +286,7 @@ std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> 
   detail::in_groups(
       compiler, detail::all_samples(record.samples()), [&](const std::vector<Size>& samples) {
         const detail::Programs programs = compiler.make(samples, marks, interrupt);
-        detail::parallel_for(blocks, options.n_threads, [&](Size b, int worker) {
+        detail::parallel_for(blocks, options.n_threads, interrupt, [&](Size b, int worker) {
           for (std::size_t k = 0; k < samples.size(); ++k) {
             if (interrupt.check(worker)) return;
             engine.contract(*programs[k], b, cotangents.data + record.offsets[samples[k]],

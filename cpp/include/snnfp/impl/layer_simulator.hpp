@@ -229,7 +229,9 @@ class LayerSimulator {
         }
       }
       ready_.resize(waiting);
-      while (climbers_->size() > 0 || released_.size() > 0) {
+      // Neurons that fire without hearing anything go on here.
+      for (Size turn = 1; climbers_->size() > 0 || released_.size() > 0; ++turn) {
+        if (turn % 64 == 0) Watch{interrupt_, limits_.worker}.look();
         look<ByNeuron>();
         settle<ByNeuron>();
       }

@@ -19,7 +19,7 @@ class QueueSimulator {
       : plan_(plan),
         input_(input),
         limits_(limits),
-        interrupt_(interrupt),
+        watch_(interrupt, limits.worker),
         until_(static_cast<Real>(limits.until)),
         own_(plan.n_neurons),
         time_(plan.n_neurons, Real(0)),
@@ -48,9 +48,9 @@ class QueueSimulator {
   void run(const ProbePoints<Real>* probe) {
     add_input_arrivals();
     for (Id j = 0; j < plan_.n_neurons; ++j) schedule(j);
-    Size probed = 0, steps = 0;
+    Size probed = 0;
     for (;;) {
-      if ((++steps & 4095) == 0 && interrupt_.check(limits_.worker)) return;
+      watch_.did(1);
       const bool own = !own_.empty() && own_first();
       const bool arrival = !own && !arrivals_.empty();
       const Real time = own ? own_.time(own_.top()) : arrival ? arrivals_.top().time : never<Real>;
@@ -108,6 +108,7 @@ class QueueSimulator {
       }
     };
     const Size begin = p.row_begin(unit), end = p.row_end(unit);
+    watch_.did(p.shared_delay ? 1 : end - begin);
     if (p.shared_delay) {
       // A row of zeros changes nothing, not even rounding.
       if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
@@ -122,6 +123,7 @@ class QueueSimulator {
     const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
     const Id unit = a.sender - p.source_first;
     const bool whole_row = p.connectivity == Connectivity::dense && p.shared_delay;
+    watch_.did(a.end - a.begin);
     for (Size k = a.begin; k < a.end; ++k) {
       const Real w = p.weight[k];
       if (w == Real(0) && !whole_row) continue;
@@ -214,7 +216,8 @@ class QueueSimulator {
     schedule(j);
   }
 
-  void sample_state(const ProbePoints<Real>& probe, Size at) const {
+  void sample_state(const ProbePoints<Real>& probe, Size at) {
+    watch_.did(probe.n_neurons);
     const Real time = probe.times[at];
     for (Size q = 0; q < probe.n_neurons; ++q) {
       const Id j = probe.neurons[q];
@@ -228,7 +231,7 @@ class QueueSimulator {
   const Plan<Real>& plan_;
   const SampleInput<Real>& input_;
   const RunLimits& limits_;
-  Interrupt& interrupt_;
+  PacedWatch watch_;
   const Real until_;
 
   ArrivalQueue<Real> arrivals_;

@@ -25,9 +25,11 @@ class ReverseLayer {
     begin_ = begin;
     size_ = end - begin;
     first_ = sample.plan.population_offsets.data()[population] + begin;
-    collect(sample);
+    collect(sample, watch);
     if (count_ == 0) return;
+    watch.look();
     own(sample);
+    watch.look();
     for (const Id q : sample.plan.into_population.data()[population])
       if (bool(sample.columns.later[q]) == (sample.known != nullptr))
         pull(sample, sample.plan.projections.data()[q], watch);
@@ -56,7 +58,7 @@ class ReverseLayer {
   const Traits& traits() const { return traits_[population_]; }
 
   // The spikes, latest first, but for the last ones of a neuron that nothing depends on.
-  void collect(ReverseSample<Real>& s) {
+  void collect(ReverseSample<Real>& s, const Watch& watch) {
     const Size from = s.first[population_], to = s.first[population_ + 1];
     for (Vector<Real>* v : {&time_, &lv_, &li_, &slope_}) make_room(*v, padded<Real>(to - from));
     for (Vector<Size>* v : {&place_, &end_, &before_}) make_room(*v, to - from);
@@ -64,6 +66,7 @@ class ReverseLayer {
     count_ = 0;
     pairs_.clear();
     for (Size m = to; m-- > from;) {
+      if (m % 4096 == 0) watch.look();
       const Id unit = s.unit[m] - begin_;
       if (unit < 0 || unit >= size_) continue;
       const Size k = s.spike[m];
@@ -251,10 +254,11 @@ class ReverseLayer {
   // Few neurons: each spike with the arrivals of the flight before it, and each release with those
   // that came while the neuron was held.
   void flights(const ProjectionPlan<Real>& q, Real* out, bool timed, const Watch& watch) {
-    watch.look();
-    for (Size e = 0; e < count_; ++e)
+    for (Size e = 0; e < count_; ++e) {
+      if (e % 64 == 0) watch.look();
       flight(q, before_[e] < 0 ? 0 : pairs_[before_[e]].end, end_[e], time_[e], lv_[e], li_[e],
              unit_[e], out, timed);
+    }
     for (const Pair& pair : pairs_)
       flight(q, end_[pair.spike], pair.end, pair.release, Real(0), pair.li, unit_[pair.spike], out,
              timed);

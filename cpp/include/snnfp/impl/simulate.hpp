@@ -251,8 +251,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                                        interrupt));
     simulator->run(inputs.data(), end - begin, collector.part(g));
   };
-  detail::parallel_for(groups, options.n_threads, [&](Size g, int worker) {
-    if (interrupt.check(worker)) return;
+  detail::parallel_for(groups, options.n_threads, interrupt, [&](Size g, int worker) {
     const Size begin = g * group, end = std::min(samples, begin + group);
     try {
       run(g, begin, end, worker);
@@ -310,8 +309,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
   const auto& engine = detail::engine_table<Real>(options.isa);
   detail::Collector<Real> collector(samples);
   detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(samples, options.n_threads, [&](Size s, int worker) {
-    if (interrupt.check(worker)) return;
+  detail::parallel_for(samples, options.n_threads, interrupt, [&](Size s, int worker) {
     const detail::SampleView<Real> view(record, s);
     const Size begin = spikes.offsets[s];
     detail::SampleSpikes<Real> given;
@@ -350,8 +348,7 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
   result.current.resize(result.voltage.size());
   const auto& engine = detail::engine_table<Real>(options.isa);
   detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(samples, options.n_threads, [&](Size s, int worker) {
-    if (interrupt.check(worker)) return;
+  detail::parallel_for(samples, options.n_threads, interrupt, [&](Size s, int worker) {
     const detail::SampleView<Real> view(record, s);
     const detail::ProbePoints<Real> points{n,
                                            probe.neurons.data(),

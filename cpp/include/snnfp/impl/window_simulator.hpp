@@ -39,7 +39,7 @@ class WindowSimulator {
   WindowSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
         limits_(limits),
-        interrupt_(interrupt),
+        watch_(interrupt, limits.worker),
         until_(static_cast<Real>(limits.until)),
         strands_(plan, limits.spike_limit),
         lane_(plan.n_neurons),
@@ -50,9 +50,8 @@ class WindowSimulator {
       input_ = &inputs[s];
       for (SpikeList<Real>& list : spikes_) list.clear();
       for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
-        if (!run_component(plan_.components.data() + plan_.component_offsets.data()[c],
-                           plan_.components.data() + plan_.component_offsets.data()[c + 1]))
-          return;
+        run_component(plan_.components.data() + plan_.component_offsets.data()[c],
+                      plan_.components.data() + plan_.component_offsets.data()[c + 1]);
       ordered_.clear();
       for (const SpikeList<Real>& list : spikes_) ordered_.merge(list);
       sink.write(ordered_.data(), ordered_.size(), nullptr);
@@ -69,7 +68,7 @@ class WindowSimulator {
     return shortest;
   }
 
-  bool run_component(const Id* begin, const Id* end) {
+  void run_component(const Id* begin, const Id* end) {
     start_lanes(begin, end);
     collect_outside(begin, end);
     Real longest = never<Real>;
@@ -87,7 +86,7 @@ class WindowSimulator {
     Real step = longest_step;
     pending_.clear();
     for (Real start = Real(0);;) {
-      if (interrupt_.check(limits_.worker)) return false;
+      watch_.did(n_lanes_);
       Real stop = start + step;
       const bool nothing_left = pending_.empty() && outside_ends();
       const bool last = !(stop <= until_) || (!(longest < never<Real>) && nothing_left);
@@ -118,7 +117,7 @@ class WindowSimulator {
         if (list.sort_from(from)) strands_.follow(list, from, lane_.data());
         send(*p, from);
       }
-      if (last) return true;
+      if (last) return;
       start = stop;
       // A neuron's arrivals are to be some 16: more leave the cache, fewer are not worth the start.
       const Real ratio = static_cast<Real>(16 * n_lanes_) / static_cast<Real>(delivered_ + 1);
@@ -270,7 +269,7 @@ class WindowSimulator {
       }
       lists_.finish(first, end, order_.data());
       for (Size k = first; k < end; ++k) strands_.set_arrivals(k, lists_.begin(k));
-      strands_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_);
+      strands_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_, watch_);
     }
   }
 
@@ -297,6 +296,7 @@ class WindowSimulator {
         __builtin_prefetch(p.weight + a.begin);
         if (p.connectivity == Connectivity::sparse) __builtin_prefetch(p.targets + a.begin);
       }
+      watch_.did(end - first);
       hand_out(window_[arrivals[m]], first, end);
     }
   }
@@ -359,6 +359,7 @@ class WindowSimulator {
     const int bits = block_bits_;
     for (Id m = 0; m < static_cast<Id>(window_.size()); ++m) {
       const Arrival<Real>& a = window_[m];
+      watch_.did(a.end - a.begin);
       const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
       const Size base = lane_[p.target_first];
       const Real* const w = p.weight;
@@ -380,7 +381,7 @@ class WindowSimulator {
 
   const Plan<Real>& plan_;
   const RunLimits& limits_;
-  Interrupt& interrupt_;
+  PacedWatch watch_;
   const Real until_;
   const SampleInput<Real>* input_ = nullptr;
 
