@@ -89,6 +89,8 @@ using Scalar = typename ScalarOf<T>::type;
     friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }            \
     friend Pack fma(Pack a, Pack b, Pack c) { return _mm512_fmadd_##s(a.x, b.x, c.x); }             \
     friend Pack sqrt_of(Pack a) { return _mm512_sqrt_##s(a.x); }                                    \
+    friend Pack larger(Pack a, Pack b) { return _mm512_max_##s(a.x, b.x); }                         \
+    friend Pack smaller(Pack a, Pack b) { return _mm512_min_##s(a.x, b.x); }                        \
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
       return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                            \
     }                                                                                               \
@@ -185,6 +187,8 @@ struct Ids<float> {
     friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }            \
     friend Pack fma(Pack a, Pack b, Pack c) { return _mm256_fmadd_##s(a.x, b.x, c.x); }             \
     friend Pack sqrt_of(Pack a) { return _mm256_sqrt_##s(a.x); }                                    \
+    friend Pack larger(Pack a, Pack b) { return _mm256_max_##s(a.x, b.x); }                         \
+    friend Pack smaller(Pack a, Pack b) { return _mm256_min_##s(a.x, b.x); }                        \
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
       return _mm256_blendv_##s(no.x, yes.x, m.bits);                                                \
     }                                                                                               \
@@ -285,6 +289,7 @@ struct ScalarOf<Pack<Real>> {
   using type = Real;
 };
 
+// b where they are equal or one is no number; the packs' instructions do the same.
 template <class T>
 SNNFP_INLINE T larger(T a, T b) {
   return select(a > b, a, b);
