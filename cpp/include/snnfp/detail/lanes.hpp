@@ -112,39 +112,54 @@ struct Ceiling {
 template <class Real>
 struct LaneStates {
   Vector<Real> v, i, v_end, i_end;
+  const Real* arriving = nullptr;  // weights that are still to be added to i, one a lane
   Vector<Id> doubtful;  // where packs begin that may hold a crossing in between
   Size n_doubtful = 0;
 
   explicit LaneStates(Size n) : v(padded<Real>(n), Real(0)), i(v), v_end(v), i_end(v), doubtful(v.size()) {}
 };
 
-// Adds what arrives: `weights`, one a lane.
+// A pack of the weights that arrive at `count` lanes.
 template <class Real>
-inline void add_weights(const Real* weights, Size count, Real* i) {
+SNNFP_INLINE Pack<Real> weights_from(const Real* weights, Size j, Size count) {
+  return j + Pack<Real>::width <= count ? Pack<Real>::load(weights + j)
+                                        : Pack<Real>::load_first(weights + j, int(count - j));
+}
+
+// Adds what arrives.
+template <class Real>
+inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
   using P = Pack<Real>;
-  const Size whole = count / P::width * P::width;
-  for (Size j = 0; j < whole; j += P::width) (P::load(i + j) + P::load(weights + j)).store(i + j);
-  if (whole < count)
-    (P::load(i + whole) + P::load_first(weights + whole, int(count - whole))).store(i + whole);
+  if (!states.arriving) return;
+  Real* i = states.i.data();
+  for (Size j = 0; j < lanes.count; j += P::width)
+    (P::load(i + j) + weights_from(states.arriving, j, lanes.count)).store(i + j);
+  states.arriving = nullptr;
 }
 
 // move(j, s, at) takes a pack of states s to its end and says which are surely below threshold.
 template <class Real, class Move>
 SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
   using P = Pack<Real>;
-  const Real *v = states.v.data(), *i = states.i.data();
-  Real *v_end = states.v_end.data(), *i_end = states.i_end.data();
+  const Real *v = states.v.data(), *arriving = states.arriving;
+  Real *i = states.i.data(), *v_end = states.v_end.data(), *i_end = states.i_end.data();
   Id* doubtful = states.doubtful.data();
   Size n = 0;
   for (Size j = 0; j < count; j += P::width) {
     Membrane<P> at;
-    const auto below = move(j, {P::load(v + j), P::load(i + j)}, at);
+    Membrane<P> s{P::load(v + j), P::load(i + j)};
+    if (arriving) {
+      s.i = s.i + weights_from(arriving, j, count);
+      s.i.store(i + j);
+    }
+    const auto below = move(j, s, at);
     at.v.store(v_end + j);
     at.i.store(i_end + j);
     doubtful[n] = static_cast<Id>(j);
     n += any(!below);
   }
   states.n_doubtful = n;
+  states.arriving = nullptr;
 }
 
 // Moves all lanes by d, to `horizon`.

@@ -122,6 +122,7 @@ class SweepSimulator {
       if (input.current) std::copy_n(input.current + first, size, states.i.begin());
       now = Real(0);
       moved_to = -never<Real>;
+      states.arriving = nullptr;
       apart.count = 0;
     }
   };
@@ -240,17 +241,18 @@ class SweepSimulator {
     Size steps = 0;
     for (;;) {
       if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
-      const bool last = arrivals_.empty() || arrivals_.top().time > until_;
+      const bool last = arrivals_.empty();
       const Real horizon = last ? until_ : arrivals_.top().time;
       // A spike may bring the next arrival forward: nothing after that is settled yet.
       Real cut = horizon;
       for (const Id* p = begin; p != end; ++p) {
         search(populations_[*p], horizon);
-        cut = std::min(cut, earliest_consequence(*p, cut));
+        if (populations_[*p].apart.count > 0) cut = std::min(cut, earliest_consequence(*p, cut));
       }
       const bool final = last && cut == horizon;
-      for (const Id* p = begin; p != end; ++p) fire(*p, cut, final);
-      if (arrivals_.empty() || arrivals_.top().time > until_) {
+      for (const Id* p = begin; p != end; ++p)
+        if (populations_[*p].apart.count > 0) fire(*p, cut, final);
+      if (arrivals_.empty()) {
         if (final) break;
         continue;
       }
@@ -276,6 +278,7 @@ class SweepSimulator {
       const Real d = horizon - p.now;
       if (!(horizon < never<Real>)) {
         // Without an end in sight every neuron is asked.
+        settle(p.lanes, p.states);
         for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
         move_lanes(p.lanes, d, horizon, p.states);
@@ -283,13 +286,15 @@ class SweepSimulator {
       }
       p.moved_to = horizon;
     }
-    ask(p, horizon, false);
+    if (p.apart.count > 0) ask(p, horizon, false);
   }
 
   // Asks the solver for what is not known yet about neurons apart.
   void ask(PopulationState& p, Real horizon, bool filter) {
     Apart& a = p.apart;
     batch_.clear();
+    Membrane<Real> last;
+    Real last_from;
     for (Size k = 0; k < a.count; ++k) {
       if (a.known[k] >= horizon || a.next[k] < never<Real>) continue;
       a.known[k] = horizon;
@@ -300,22 +305,37 @@ class SweepSimulator {
         from = a.release[k];
         s.i = released_current(a, k);
       }
-      if (from < horizon) batch_.add(a.neuron[k], k, s, from, horizon);
+      if (!(from < horizon)) continue;
+      batch_.add(a.neuron[k], k, s, from, horizon);
+      last = s;
+      last_from = from;
     }
     if (batch_.size() == 0) return;
-    batch_.solve(p.lanes.identical, filter);
-    for (Size m = 0; m < batch_.size(); ++m) {
-      const Size k = batch_.tag(m);
-      if (!(batch_.crossing(m) < never<Real>) || batch_.crossing(m) > horizon) continue;
-      // Where V does not rise it only touches, as far as rounding can tell.
-      if (!(batch_.slope_at(m) > Real(0))) {
-        a.known[k] = never<Real>;
-        continue;
-      }
-      a.next[k] = batch_.crossing(m);
-      a.next_i[k] = batch_.current(m);
-      a.next_v1[k] = batch_.slope_at(m);
+    if (batch_.size() == 1 && !filter) {
+      // One alone is done sooner without a pack around it.
+      const Size k = batch_.tag(0);
+      const Real at = crossing_time(plan_.neurons, a.neuron[k], last, last_from);
+      if (!(at <= horizon) || !(at < never<Real>)) return;
+      const Neuron<Real> n(plan_.neurons, a.neuron[k]);
+      const Membrane<Real> there = propagate(last, at - last_from, n);
+      found(a, k, at, there.i, slope(there, n));
+      return;
     }
+    batch_.solve(p.lanes.identical, filter);
+    for (Size m = 0; m < batch_.size(); ++m)
+      if (batch_.crossing(m) < never<Real> && batch_.crossing(m) <= horizon)
+        found(a, batch_.tag(m), batch_.crossing(m), batch_.current(m), batch_.slope_at(m));
+  }
+
+  // A crossing. Where V does not rise it only touches, as far as rounding can tell.
+  void found(Apart& a, Size k, Real time, Real i, Real v1) {
+    if (!(v1 > Real(0))) {
+      a.known[k] = never<Real>;
+      return;
+    }
+    a.next[k] = time;
+    a.next_i[k] = i;
+    a.next_v1[k] = v1;
   }
 
   // I of a neuron held since `time`, at its release.
@@ -415,7 +435,8 @@ class SweepSimulator {
     p.moved_to = arrival.time;
     if (p.apart.count > 0) rejoin(p, arrival.time);
     const Real* w = q.weight + arrival.begin;
-    add_weights(w, p.size, p.states.i.data());
+    settle(p.lanes, p.states);
+    p.states.arriving = w;
     for (Size k = 0; k < p.apart.count; ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
   }
 
