@@ -119,13 +119,6 @@ struct LaneStates {
   explicit LaneStates(Size n) : v(padded<Real>(n), Real(0)), i(v), v_end(v), i_end(v), doubtful(v.size()) {}
 };
 
-// A pack of the weights that arrive at `count` lanes.
-template <class Real>
-SNNFP_INLINE Pack<Real> weights_from(const Real* weights, Size j, Size count) {
-  return j + Pack<Real>::width <= count ? Pack<Real>::load(weights + j)
-                                        : Pack<Real>::load_first(weights + j, int(count - j));
-}
-
 // Adds what arrives.
 template <class Real>
 inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
@@ -133,7 +126,7 @@ inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
   if (!states.arriving) return;
   Real* i = states.i.data();
   for (Size j = 0; j < lanes.count; j += P::width)
-    (P::load(i + j) + weights_from(states.arriving, j, lanes.count)).store(i + j);
+    (P::load(i + j) + load_up_to(states.arriving + j, lanes.count - j)).store(i + j);
   states.arriving = nullptr;
 }
 
@@ -149,7 +142,7 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
     Membrane<P> at;
     Membrane<P> s{P::load(v + j), P::load(i + j)};
     if (arriving) {
-      s.i = s.i + weights_from(arriving, j, count);
+      s.i = s.i + load_up_to(arriving + j, count - j);
       s.i.store(i + j);
     }
     const auto below = move(j, s, at);

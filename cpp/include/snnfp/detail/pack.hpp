@@ -77,6 +77,9 @@ using Scalar = typename ScalarOf<T>::type;
       return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p, sizeof(Real)); \
     }                                                                                               \
     void store(Real* p) const { _mm512_storeu_##s(p, x); }                                          \
+    void store_first(Real* p, int n) const {                                                        \
+      _mm512_mask_storeu_##s(p, Bits((1u << n) - 1), x);                                            \
+    }                                                                                               \
     friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                      \
     friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                      \
     friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                      \
@@ -175,6 +178,11 @@ struct Ids<float> {
       return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)), sizeof(Real)); \
     }                                                                                               \
     void store(Real* p) const { _mm256_storeu_##s(p, x); }                                          \
+    void store_first(Real* p, int n) const {                                                        \
+      Real values[width];                                                                           \
+      store(values);                                                                                \
+      std::memcpy(p, values, n * sizeof(Real));                                                     \
+    }                                                                                               \
     friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                      \
     friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                      \
     friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                      \
@@ -256,6 +264,7 @@ struct Pack {
   static Pack load_first(const Real* p, int) { return *p; }
   static Pack gather(const Real* p, const Id* at) { return p[*at]; }
   void store(Real* p) const { *p = x; }
+  void store_first(Real* p, int) const { *p = x; }
   friend Pack operator+(Pack a, Pack b) { return a.x + b.x; }
   friend Pack operator-(Pack a, Pack b) { return a.x - b.x; }
   friend Pack operator*(Pack a, Pack b) { return a.x * b.x; }
@@ -283,6 +292,14 @@ struct Ids {
 };
 
 #endif
+
+// As many of the first n values as there are lanes, zeros after them; n may be 0 or less.
+template <class Real>
+SNNFP_INLINE Pack<Real> load_up_to(const Real* p, Size n) {
+  using P = Pack<Real>;
+  if (n >= P::width) return P::load(p);
+  return n > 0 ? P::load_first(p, static_cast<int>(n)) : P(Real(0));
+}
 
 template <class Real>
 struct ScalarOf<Pack<Real>> {
