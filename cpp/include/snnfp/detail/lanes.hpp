@@ -131,7 +131,7 @@ inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
 }
 
 // move(j, s, at) takes a pack of states s to its end and says which are surely below threshold.
-template <class Real, class Move>
+template <bool looks, class Real, class Move>
 SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
   using P = Pack<Real>;
   const Real *v = states.v.data(), *arriving = states.arriving;
@@ -148,6 +148,7 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
     const auto below = move(j, s, at);
     at.v.store(v_end + j);
     at.i.store(i_end + j);
+    if (!looks) continue;
     doubtful[n] = static_cast<Id>(j);
     n += any(!below);
   }
@@ -155,8 +156,8 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
   states.arriving = nullptr;
 }
 
-// Moves all lanes by d, to `horizon`.
-template <class Real>
+// Moves all lanes by d, to `horizon`; `looks`: and finds the doubtful ones.
+template <bool looks, class Real>
 inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneStates<Real>& states) {
   using P = Pack<Real>;
   const NeuronConstants<Real>& c = lanes.constants;
@@ -166,7 +167,7 @@ inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneState
     return plainly_below(s, at, span, margin(span, P(horizon), n), n);
   };
   if (!lanes.uniform) {
-    move_packs(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
+    move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
       const Neuron<P> n = neuron(j);
       at = propagate(s, span, n);
       return below(s, at, n);
@@ -182,12 +183,12 @@ inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneState
     const Neuron<P> n(c, lanes.first);
     const Ceiling<P> ceiling(span, P(horizon), n);
     const P by_drive = driven(n.drive);
-    move_packs(lanes.count, states, [&](Size, Membrane<P> s, Membrane<P>& at) {
+    move_packs<looks>(lanes.count, states, [&](Size, Membrane<P> s, Membrane<P>& at) {
       at = propagate(s, shared, n.inv_c, by_drive);
       return ceiling.clears(s, at);
     });
   } else {
-    move_packs(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
+    move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
       const Neuron<P> n = neuron(j);
       at = propagate(s, shared, n.inv_c, driven(n.drive));
       return below(s, at, n);

@@ -281,7 +281,7 @@ class SweepSimulator {
         settle(p.lanes, p.states);
         for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
-        move_lanes(p.lanes, d, horizon, p.states);
+        move_lanes<true>(p.lanes, d, horizon, p.states);
         if (p.states.n_doubtful > 0) look_closely(p.lanes, d, horizon, p.states, part);
       }
       p.moved_to = horizon;
@@ -427,7 +427,7 @@ class SweepSimulator {
     PopulationState& p = populations_[q.target_population];
     const Real d = arrival.time - p.now;
     if (d > Real(0)) {
-      if (p.moved_to != arrival.time) move_lanes(p.lanes, d, arrival.time, p.states);
+      if (p.moved_to != arrival.time) move_lanes<false>(p.lanes, d, arrival.time, p.states);
       p.states.v.swap(p.states.v_end);
       p.states.i.swap(p.states.i_end);
       p.now = arrival.time;
