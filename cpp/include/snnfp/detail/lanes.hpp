@@ -2,6 +2,7 @@
 // The vector loop over the neurons of a population: from one arrival to the next, and which of them
 // might cross in between.
 
+#include <cstdint>
 #include <limits>
 
 #include "snnfp/detail/lif.hpp"
@@ -113,10 +114,11 @@ template <class Real>
 struct LaneStates {
   Vector<Real> v, i, v_end, i_end;
   const Real* arriving = nullptr;  // weights that are still to be added to i, one a lane
-  Vector<Id> doubtful;  // where packs begin that may hold a crossing in between
-  Size n_doubtful = 0;
+  Vector<std::uint16_t> doubtful;  // of each pack: who may cross in between, a bit each
+  bool doubt = false;              // whether anyone may
 
-  explicit LaneStates(Size n) : v(padded<Real>(n), Real(0)), i(v), v_end(v), i_end(v), doubtful(v.size()) {}
+  explicit LaneStates(Size n)
+      : v(padded<Real>(n), Real(0)), i(v), v_end(v), i_end(v), doubtful(v.size()) {}
 };
 
 // Adds what arrives.
@@ -136,8 +138,8 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
   using P = Pack<Real>;
   const Real *v = states.v.data(), *arriving = states.arriving;
   Real *i = states.i.data(), *v_end = states.v_end.data(), *i_end = states.i_end.data();
-  Id* doubtful = states.doubtful.data();
-  Size n = 0;
+  std::uint16_t* doubtful = states.doubtful.data();
+  unsigned doubt = 0;
   for (Size j = 0; j < count; j += P::width) {
     Membrane<P> at;
     Membrane<P> s{P::load(v + j), P::load(i + j)};
@@ -149,10 +151,11 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
     at.v.store(v_end + j);
     at.i.store(i_end + j);
     if (!looks) continue;
-    doubtful[n] = static_cast<Id>(j);
-    n += any(!below);
+    const unsigned bits = bits_of(!below);
+    doubtful[j / P::width] = static_cast<std::uint16_t>(bits);
+    doubt |= bits;
   }
-  states.n_doubtful = n;
+  states.doubt = doubt != 0;
   states.arriving = nullptr;
 }
 
@@ -202,9 +205,9 @@ inline void look_closely(const Lanes<Real>& lanes, Real d, Real horizon,
                          const LaneStates<Real>& states, Open open) {
   using P = Pack<Real>;
   const P span(d);
-  for (Size k = 0; k < states.n_doubtful; ++k) {
-    const Id j = states.doubtful[k];
-    const Neuron<P> n = Neuron<P>::load(lanes.constants, lanes.first + j);
+  for (Size j = 0; j < lanes.count; j += P::width) {
+    if (states.doubtful[j / P::width] == 0) continue;
+    const Neuron<P> n = Neuron<P>::load(lanes.constants, lanes.first + static_cast<Id>(j));
     const Membrane<P> s{P::load(&states.v[j]), P::load(&states.i[j])};
     const Membrane<P> at{P::load(&states.v_end[j]), P::load(&states.i_end[j])};
     const auto shut = no_crossing(s, at, span, margin(span, P(horizon), n), n);

@@ -282,7 +282,7 @@ class SweepSimulator {
         for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
         move_lanes<true>(p.lanes, d, horizon, p.states);
-        if (p.states.n_doubtful > 0) look_closely(p.lanes, d, horizon, p.states, part);
+        if (p.states.doubt) look_closely(p.lanes, d, horizon, p.states, part);
       }
       p.moved_to = horizon;
     }
