@@ -95,7 +95,8 @@ class SweepSimulator {
     }
   };
 
-  // What apart_ says of a neuron: whether its state in the lanes holds.
+  // What apart_ says of a neuron apart: its state in the lanes holds too, or only its own (0: not
+  // apart).
   static constexpr unsigned char asked = 1, own = 2;
 
   // The lanes of a population are true at `now`, but for neurons apart.
