@@ -2,10 +2,12 @@
 // none missed, none made up, at every ratio of time constants and sign of state and bias.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "snnfp/detail/crossing.hpp"
+#include "snnfp/detail/lanes.hpp"
 #include "snnfp/impl/plan.hpp"
 #include "snnfp/snnfp.hpp"
 
@@ -135,6 +137,36 @@ TEST_CASE("the ceiling lies above V, and is V where one time constant is twice t
   CHECK(same > 400);
   CHECK(topped > 200);
   CHECK(none == 0);
+}
+
+TEST_CASE("the bound that identical neurons share lets no crossing through") {
+  std::mt19937_64 random(5);
+  std::uniform_real_distribution<double> unit(0, 1), sign(-1, 1);
+  int cleared = 0, crossings = 0;
+  for (int k = 0; k < 200000; ++k) {
+    Trial t;
+    t.beta = k % 11 == 0 ? 0 : std::exp(2 * sign(random));
+    t.alpha = k % 7 == 0 ? t.beta : std::exp(2 * sign(random));
+    t.threshold = 1;
+    t.drive = k % 3 == 0 ? 2 * sign(random) : 0;
+    const auto c = constants(t);
+    const detail::Neuron<double> n(c, 0);
+    const detail::Membrane<double> s{k % 5 == 0 ? 1 - 1e-9 * unit(random) : 1 - 2 * unit(random),
+                                     6 * sign(random) * unit(random)};
+    // Up to the crossing, to the last bit, where that is closer.
+    const double d = detail::next_crossing(s, n);
+    const double span = std::min(std::exp(4 * sign(random) - 2), d);
+    const detail::TangentBound<double> bound(span, span + 10 * unit(random), n);
+    const bool clears = bound.clears(s, detail::propagate(s, span, n));
+    CAPTURE(k);
+    if (span == d) {
+      ++crossings;
+      CHECK(!clears);
+    }
+    cleared += clears;
+  }
+  CHECK(crossings > 20000);
+  CHECK(cleared > 40000);
 }
 
 TEST_CASE("near tangency: finite, accurate, and touching is not a spike") {

@@ -2,6 +2,7 @@
 // The vector loop over the neurons of a population: from one arrival to the next, and which of them
 // might cross in between.
 
+#include <cstdint>
 #include <limits>
 
 #include "snnfp/detail/lif.hpp"
@@ -89,47 +90,135 @@ SNNFP_INLINE auto plainly_below(Membrane<T> s, Membrane<T> end, T d, const Margi
   return larger(end.v, fma(m.late, slope(s, n), s.v)) < fma(m.slack, size, m.top);
 }
 
-// Moves all lanes by d, to `horizon`, into (v_end, i_end) and calls open(j) for those that the solver
-// has to look at. Arrays are padded.
-template <class Real, class Open>
-inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, const Real* v, const Real* i,
-                       Real* v_end, Real* i_end, Open open) {
+// The same for neurons that share d and all constants. Where V ends below threshold and the tangent
+// does, the size in the margin is at most 3 |V| + 2 |threshold| + |drive| d, as beta kappa_max <= 1.
+template <class T>
+struct TangentBound {
+  T by_v, by_i, by_drive;  // where the tangent ends: by_v V + by_i I + by_drive
+  T slack, top;            // the threshold less the margin: top + slack |V|
+
+  SNNFP_INLINE TangentBound(T d, T horizon, const Neuron<T>& n) {
+    constexpr Scalar<T> eps = std::numeric_limits<Scalar<T>>::epsilon();
+    const Margin<T> m = margin(d, horizon, n);
+    const T turn = n.beta * m.late;
+    by_v = T(1) - turn;
+    by_i = n.inv_c * m.late;
+    by_drive = n.drive * m.late;
+    slack = T(3) * fma(T(-8 * eps), turn, m.slack);
+    top = fma(slack, size_of(n.threshold) + size_of(by_drive), m.top);
+  }
+  SNNFP_INLINE auto clears(Membrane<T> s, Membrane<T> end) const {
+    return larger(end.v, fma(by_v, s.v, fma(by_i, s.i, by_drive))) < fma(slack, size_of(s.v), top);
+  }
+};
+
+// The states of a population's neurons at one time and, if nothing arrives before, at a later one.
+// Arrays are padded.
+template <class Real>
+struct LaneStates {
+  Vector<Real> v, i, v_end, i_end;
+  const Real* arriving = nullptr;  // weights that are still to be added to i, one a lane
+  Vector<std::uint16_t> doubtful;  // of each pack: who may cross in between, a bit each
+  bool doubt = false;              // whether anyone may
+
+  explicit LaneStates(Size n)
+      : v(padded<Real>(n), Real(0)), i(v), v_end(v), i_end(v), doubtful(v.size()) {}
+};
+
+// Adds what arrives.
+template <class Real>
+inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
+  using P = Pack<Real>;
+  if (!states.arriving) return;
+  Real* i = states.i.data();
+  for (Size j = 0; j < lanes.count; j += P::width)
+    (P::load(i + j) + load_up_to(states.arriving + j, lanes.count - j)).store(i + j);
+  states.arriving = nullptr;
+}
+
+// move(j, s, at) takes a pack of states s to its end and says which are surely below threshold.
+template <bool looks, class Real, class Move>
+SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
+  using P = Pack<Real>;
+  const Real *v = states.v.data(), *arriving = states.arriving;
+  Real *i = states.i.data(), *v_end = states.v_end.data(), *i_end = states.i_end.data();
+  std::uint16_t* doubtful = states.doubtful.data();
+  unsigned doubt = 0;
+  for (Size j = 0; j < count; j += P::width) {
+    Membrane<P> at;
+    Membrane<P> s{P::load(v + j), P::load(i + j)};
+    if (arriving) {
+      s.i = s.i + load_up_to(arriving + j, count - j);
+      s.i.store(i + j);
+    }
+    const auto below = move(j, s, at);
+    at.v.store(v_end + j);
+    at.i.store(i_end + j);
+    if (!looks) continue;
+    const unsigned bits = bits_of(!below);
+    doubtful[j / P::width] = static_cast<std::uint16_t>(bits);
+    doubt |= bits;
+  }
+  states.doubt = doubt != 0;
+  states.arriving = nullptr;
+}
+
+// Moves all lanes by d, to `horizon`; `looks`: and finds the doubtful ones.
+template <bool looks, class Real>
+inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneStates<Real>& states) {
   using P = Pack<Real>;
   const NeuronConstants<Real>& c = lanes.constants;
   const P span(d);
-  const auto loop = [&](auto neuron, auto move) {
-    for (Size j = 0; j < lanes.count; j += P::width) {
-      const Neuron<P> n = neuron(lanes.first + static_cast<Id>(j));
-      const Membrane<P> s{P::load(v + j), P::load(i + j)};
-      const Membrane<P> at = move(s, n);
-      at.v.store(v_end + j);
-      at.i.store(i_end + j);
-      const Margin<P> m = margin(span, P(horizon), n);
-      if (!any(!plainly_below(s, at, span, m, n))) continue;
-      for (unsigned b = bits_of(!no_crossing(s, at, span, m, n)); b != 0; b &= b - 1) {
-        const Size k = j + __builtin_ctz(b);
-        if (k < lanes.count) open(k);
-      }
-    }
+  const auto neuron = [&](Size j) { return Neuron<P>::load(c, lanes.first + static_cast<Id>(j)); };
+  const auto below = [&](Membrane<P> s, Membrane<P> at, const Neuron<P>& n) {
+    return plainly_below(s, at, span, margin(span, P(horizon), n), n);
   };
+  if (!lanes.uniform) {
+    move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
+      const Neuron<P> n = neuron(j);
+      at = propagate(s, span, n);
+      return below(s, at, n);
+    });
+    return;
+  }
   const Neuron<Real> one(c, lanes.first);
   const Decay<Real> e = decay(d, one);
   const Decay<P> shared{P(e.mem), P(e.syn), P(e.kappa)};
   const P zero(Real(0)), response(lanes.driven ? step_response(d, one.beta) : Real(0));
+  const auto driven = [=](P drive) { return select(drive == zero, zero, drive * response); };
   if (lanes.identical) {
-    const Neuron<P> first(c, lanes.first);
-    const P driven = select(first.drive == zero, zero, first.drive * response);
-    loop([&](Id) { return first; },
-         [&](Membrane<P> s, const Neuron<P>& n) { return propagate(s, shared, n.inv_c, driven); });
-  } else if (lanes.uniform) {
-    loop([&](Id j) { return Neuron<P>::load(c, j); },
-         [&](Membrane<P> s, const Neuron<P>& n) {
-           const P driven = select(n.drive == zero, zero, n.drive * response);
-           return propagate(s, shared, n.inv_c, driven);
-         });
+    const Neuron<P> n(c, lanes.first);
+    const TangentBound<P> bound(span, P(horizon), n);
+    const P by_drive = driven(n.drive);
+    move_packs<looks>(lanes.count, states, [&](Size, Membrane<P> s, Membrane<P>& at) {
+      at = propagate(s, shared, n.inv_c, by_drive);
+      return bound.clears(s, at);
+    });
   } else {
-    loop([&](Id j) { return Neuron<P>::load(c, j); },
-         [&](Membrane<P> s, const Neuron<P>& n) { return propagate(s, span, n); });
+    move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
+      const Neuron<P> n = neuron(j);
+      at = propagate(s, shared, n.inv_c, driven(n.drive));
+      return below(s, at, n);
+    });
+  }
+}
+
+// Calls open(j) for those lanes just moved that the solver has to look at.
+template <class Real, class Open>
+inline void look_closely(const Lanes<Real>& lanes, Real d, Real horizon,
+                         const LaneStates<Real>& states, Open open) {
+  using P = Pack<Real>;
+  const P span(d);
+  for (Size j = 0; j < lanes.count; j += P::width) {
+    if (states.doubtful[j / P::width] == 0) continue;
+    const Neuron<P> n = Neuron<P>::load(lanes.constants, lanes.first + static_cast<Id>(j));
+    const Membrane<P> s{P::load(&states.v[j]), P::load(&states.i[j])};
+    const Membrane<P> at{P::load(&states.v_end[j]), P::load(&states.i_end[j])};
+    const auto shut = no_crossing(s, at, span, margin(span, P(horizon), n), n);
+    for (unsigned b = bits_of(!shut); b != 0; b &= b - 1) {
+      const Size lane = j + __builtin_ctz(b);
+      if (lane < lanes.count) open(lane);
+    }
   }
 }
 

@@ -93,6 +93,9 @@ using Scalar = typename ScalarOf<T>::type;
     void store_lanes(unsigned lanes, Real* p) const {                                               \
       _mm512_storeu_##s(p, _mm512_maskz_compress_##s(Bits(lanes), x));                              \
     }                                                                                               \
+    void store_first(Real* p, int n) const {                                                        \
+      _mm512_mask_storeu_##s(p, Bits((1u << n) - 1), x);                                            \
+    }                                                                                               \
     friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                      \
     friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                      \
     friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                      \
@@ -105,6 +108,8 @@ using Scalar = typename ScalarOf<T>::type;
     friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }            \
     friend Pack fma(Pack a, Pack b, Pack c) { return _mm512_fmadd_##s(a.x, b.x, c.x); }             \
     friend Pack sqrt_of(Pack a) { return _mm512_sqrt_##s(a.x); }                                    \
+    friend Pack larger(Pack a, Pack b) { return _mm512_max_##s(a.x, b.x); }                         \
+    friend Pack smaller(Pack a, Pack b) { return _mm512_min_##s(a.x, b.x); }                        \
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
       return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                            \
     }                                                                                               \
@@ -205,6 +210,11 @@ SNNFP_INLINE void store_lanes_of(const Values& values, unsigned lanes, T* p) {
     }                                                                                               \
     void store(Real* p) const { _mm256_storeu_##s(p, x); }                                          \
     void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(*this, lanes, p); }            \
+    void store_first(Real* p, int n) const {                                                        \
+      Real values[width];                                                                           \
+      store(values);                                                                                \
+      std::memcpy(p, values, n * sizeof(Real));                                                     \
+    }                                                                                               \
     friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                      \
     friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                      \
     friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                      \
@@ -217,6 +227,8 @@ SNNFP_INLINE void store_lanes_of(const Values& values, unsigned lanes, T* p) {
     friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }            \
     friend Pack fma(Pack a, Pack b, Pack c) { return _mm256_fmadd_##s(a.x, b.x, c.x); }             \
     friend Pack sqrt_of(Pack a) { return _mm256_sqrt_##s(a.x); }                                    \
+    friend Pack larger(Pack a, Pack b) { return _mm256_max_##s(a.x, b.x); }                         \
+    friend Pack smaller(Pack a, Pack b) { return _mm256_min_##s(a.x, b.x); }                        \
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                           \
       return _mm256_blendv_##s(no.x, yes.x, m.bits);                                                \
     }                                                                                               \
@@ -295,6 +307,7 @@ struct Pack {
   static Pack gather(const Real* p, const Id* at) { return p[*at]; }
   void store(Real* p) const { *p = x; }
   void store_lanes(unsigned, Real* p) const { *p = x; }
+  void store_first(Real* p, int) const { *p = x; }
   friend Pack operator+(Pack a, Pack b) { return a.x + b.x; }
   friend Pack operator-(Pack a, Pack b) { return a.x - b.x; }
   friend Pack operator*(Pack a, Pack b) { return a.x * b.x; }
@@ -325,11 +338,20 @@ struct Ids {
 
 #endif
 
+// As many of the first n values as there are lanes, zeros after them; n may be 0 or less.
+template <class Real>
+SNNFP_INLINE Pack<Real> load_up_to(const Real* p, Size n) {
+  using P = Pack<Real>;
+  if (n >= P::width) return P::load(p);
+  return n > 0 ? P::load_first(p, static_cast<int>(n)) : P(Real(0));
+}
+
 template <class Real>
 struct ScalarOf<Pack<Real>> {
   using type = Real;
 };
 
+// b where they are equal or one is no number; the packs' instructions do the same.
 template <class T>
 SNNFP_INLINE T larger(T a, T b) {
   return select(a > b, a, b);

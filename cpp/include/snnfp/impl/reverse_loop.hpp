@@ -28,13 +28,13 @@ class ReverseLoop {
   void run(ReverseSample<Real>& sample, const Id* begin, const Id* end, const Watch& watch) {
     s_ = &sample;
     arrivals_.clear();
+    runs_.clear();
     events_.clear();
     for (const Id* p = begin; p != end; ++p) {
       collect_arrivals(*p);
       collect_events(*p);
     }
-    if (!std::is_sorted(arrivals_.begin(), arrivals_.end()))
-      std::sort(arrivals_.begin(), arrivals_.end());
+    sort_arrivals();
     stage(begin, end);
     for (const Id* p = begin; p != end; ++p) {
       PopulationState& state = populations_[*p];
@@ -52,10 +52,14 @@ class ReverseLoop {
       for (Size m = from; m < in.events_end; ++m) pass(p, target, m);
       p.next_event = in.events_end;
       if (!p.alive) continue;
+      if (from == in.events_end && p.identical) {
+        arrive<true>(p, a);
+        continue;
+      }
       move(p, a);
       for (Size m = from; m < in.events_end; ++m)
         if (events_[m].last) rejoin(p, m);
-      arrive(p, in);
+      arrive<false>(p, a);
     }
     for (const Id* q = begin; q != end; ++q) {
       PopulationState& p = populations_[*q];
@@ -124,19 +128,18 @@ class ReverseLoop {
       d.clear();
       neuron.clear();
     }
-    void add(Real span, Id j) {
-      d.push_back(span);
-      neuron.push_back(j);
-    }
-    void take(const NeuronConstants<Real>& c) {
+    // `like`: a neuron with the time constants of all, or -1.
+    void take(const NeuronConstants<Real>& c, Id like) {
       const std::size_t n = d.size(), end = static_cast<std::size_t>(padded<Real>(Size(n)));
       d.resize(end, Real(0));
       neuron.resize(end, 0);
       mem.resize(end);
       syn.resize(end);
       kappa.resize(end);
+      const Neuron<P> all(c, std::max<Id>(like, 0));
       for (std::size_t b = 0; b < end; b += P::width) {
-        const Decay<P> e = decay(P::load(&d[b]), Neuron<P>::gather(c, &neuron[b]));
+        const Decay<P> e =
+            decay(P::load(&d[b]), like >= 0 ? all : Neuron<P>::gather(c, &neuron[b]));
         e.mem.store(&mem[b]);
         e.syn.store(&syn[b]);
         e.kappa.store(&kappa[b]);
@@ -150,16 +153,40 @@ class ReverseLoop {
       if (columns_.later[q]) continue;
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
       const Real delay = p.delay[0];
+      runs_.push_back(static_cast<Size>(arrivals_.size()));
+      const Size first = p.from_input >= 0 ? 0 : s_->first[p.from_population];
+      const Size count = p.from_input >= 0 ? s_->input->groups[p.from_input].count
+                                           : s_->first[p.from_population + 1] - first;
+      arrivals_.resize(static_cast<std::size_t>(runs_.back() + count));
+      Incoming* to = arrivals_.data() + runs_.back();
       // A row of zeros is no reason to leave its own derivative out.
       if (p.from_input >= 0) {
         const InputSpikes<Real>& in = s_->input->groups[p.from_input];
-        for (Size k = 0; k < in.count; ++k)
-          arrivals_.push_back({in.times[k] + delay, -1 - k, q, p.row_begin(in.units[k]), 0});
+        for (Size k = 0; k < count; ++k)
+          to[k] = {in.times[k] + delay, -1 - k, q, p.row_begin(in.units[k]), 0};
       } else {
-        const Size end = s_->first[p.from_population + 1];
-        for (Size m = s_->first[p.from_population]; m < end; ++m)
-          arrivals_.push_back({s_->time[m] + delay, m, q, p.row_begin(s_->unit[m]), 0});
+        for (Size k = 0; k < count; ++k) {
+          const Size m = first + k;
+          to[k] = {s_->time[m] + delay, m, q, p.row_begin(s_->unit[m]), 0};
+        }
       }
+    }
+  }
+
+  // What comes through one projection is in order, but for inputs at equal times: runs to be merged.
+  void sort_arrivals() {
+    runs_.push_back(static_cast<Size>(arrivals_.size()));
+    const auto at = [&](std::size_t r) { return arrivals_.begin() + runs_[r]; };
+    for (std::size_t r = 0; r + 1 < runs_.size(); ++r)
+      if (!std::is_sorted(at(r), at(r + 1))) std::sort(at(r), at(r + 1));
+    while (runs_.size() > 2) {
+      std::size_t to = 1;
+      for (std::size_t r = 0; r + 2 < runs_.size(); r += 2) {
+        std::inplace_merge(at(r), at(r + 1), at(r + 2));
+        runs_[to++] = runs_[r + 2];
+      }
+      if (runs_.size() % 2 == 0) runs_[to++] = runs_.back();
+      runs_.resize(to);
     }
   }
 
@@ -217,7 +244,8 @@ class ReverseLoop {
     exps_.clear();
     exps_.d.swap(spans_);
     exps_.neuron.swap(owners_);
-    exps_.take(plan_.neurons);
+    const PopulationState& only = populations_[*begin];
+    exps_.take(plan_.neurons, end - begin == 1 && only.uniform ? only.first : -1);
   }
 
   // The events after an arrival at `time`; returns the first that is not.
@@ -290,52 +318,68 @@ class ReverseLoop {
 
   // All lanes back to arrival a from the population's arrival after it.
   void move(PopulationState& p, Size a) {
+    Real *lv = p.lv.data(), *li = p.li.data();
+    const auto back = [=](Size j, P mem, P syn, P by_v) {
+      const P v = P::load(lv + j);
+      fma(by_v, v, syn * P::load(li + j)).store(li + j);
+      (mem * v).store(lv + j);
+    };
+    const NeuronConstants<Real>& c = plan_.neurons;
+    const P mem(exps_.mem[a]), syn(exps_.syn[a]), kappa(exps_.kappa[a]);
+    const Size size = p.size;
+    if (p.identical) {
+      const P by_v = kappa * P(c.inv_c.data()[p.first]);
+      for (Size j = 0; j < size; j += P::width) back(j, mem, syn, by_v);
+      return;
+    }
     const P span(exps_.d[a]);
-    const Decay<P> shared{P(exps_.mem[a]), P(exps_.syn[a]), P(exps_.kappa[a])};
-    const P first_inv_c(plan_.neurons.inv_c.data()[p.first]);
-    for (Size j = 0; j < p.size; j += P::width) {
-      const Id at = p.first + static_cast<Id>(j);
-      const Decay<P> e =
-          p.uniform ? shared : decay(span, Neuron<P>::load(plan_.neurons, at));
-      const P inv_c = p.identical ? first_inv_c : P::load(plan_.neurons.inv_c.data() + at);
-      const P lv = P::load(&p.lv[j]), li = P::load(&p.li[j]);
-      fma(e.kappa * inv_c, lv, e.syn * li).store(&p.li[j]);
-      (e.mem * lv).store(&p.lv[j]);
+    for (Size j = 0; j < size; j += P::width) {
+      const Neuron<P> n = Neuron<P>::load(c, p.first + static_cast<Id>(j));
+      const Decay<P> e = p.uniform ? Decay<P>{mem, syn, kappa} : decay(span, n);
+      back(j, e.mem, e.syn, e.kappa * n.inv_c);
     }
   }
 
   // E13: dL/dw = lI, and by the time of the arrival alpha w lI - (w/C) lV, to whom it belongs.
-  void arrive(PopulationState& p, const Incoming& in) {
+  // `moves`: all lanes move back to the arrival on the way; neurons are identical.
+  template <bool moves>
+  void arrive(PopulationState& p, Size a) {
+    const Incoming& in = arrivals_[a];
     const ProjectionPlan<Real>& q = plan_.projections.data()[in.projection];
-    Real* out = s_->weights(q) ? s_->weights(q) + in.row : nullptr;
-    const bool timed = s_->timed(q);
-    const Size whole = p.size / lane_width<Real> * lane_width<Real>;
-    if (out) {
-      for (Size j = 0; j < whole; j += P::width)
-        (P::load(out + j) + P::load(&p.li[j])).store(out + j);
-      for (Size j = whole; j < p.size; ++j) out[j] += p.li[j];
-    }
-    if (!timed) return;
-    const Real* w = q.weight + in.row;
+    Real *lv = p.lv.data(), *li = p.li.data();
+    const Size size = p.size;
+    Real* const out = s_->weights(q) ? s_->weights(q) + in.row : nullptr;
+    const Real* const w = s_->timed(q) ? q.weight + in.row : nullptr;
     const NeuronConstants<Real>& c = plan_.neurons;
+    const P first_alpha(c.alpha.data()[p.first]), first_inv_c(c.inv_c.data()[p.first]);
+    const P mem(exps_.mem[a]), syn(exps_.syn[a]), by_v = P(exps_.kappa[a]) * first_inv_c;
     // A fixed pattern of partial sums: the same bits at every vector width.
     constexpr int parts = lane_width<Real> / P::width;
     P sum[parts];
     for (int u = 0; u < parts; ++u) sum[u] = P(Real(0));
-    const P first_alpha(c.alpha.data()[p.first]), first_inv_c(c.inv_c.data()[p.first]);
-    for (Size j = 0; j < whole; j += lane_width<Real>)
+    for (Size j = 0; j < size; j += lane_width<Real>)
       for (int u = 0; u < parts; ++u) {
-        const Size k = j + u * P::width;
+        const Size k = j + u * P::width, n = size - k;
+        P v = P::load(lv + k), i = P::load(li + k);
+        if (moves) {
+          i = fma(by_v, v, syn * i);
+          v = mem * v;
+          i.store(li + k);
+          v.store(lv + k);
+        }
+        if (out && n >= P::width) {
+          (P::load(out + k) + i).store(out + k);
+        } else if (out && n > 0) {
+          (P::load_first(out + k, int(n)) + i).store_first(out + k, int(n));
+        }
+        if (!w) continue;
         const P alpha = p.identical ? first_alpha : P::load(c.alpha.data() + p.first + k);
         const P inv_c = p.identical ? first_inv_c : P::load(c.inv_c.data() + p.first + k);
-        sum[u] = sum[u] + P::load(w + k) * fma(alpha, P::load(&p.li[k]),
-                                              -inv_c * P::load(&p.lv[k]));
+        sum[u] = sum[u] + load_up_to(w + k, n) * fma(alpha, i, -inv_c * v);
       }
+    if (!w) return;
     Real part[lane_width<Real>];
     for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
-    for (Size j = whole; j < p.size; ++j)
-      part[j - whole] += w[j] * fma(c.alpha.data()[p.first + j], p.li[j],
-                                    -c.inv_c.data()[p.first + j] * p.lv[j]);
     for (int half = lane_width<Real> / 2; half > 0; half /= 2)
       for (int l = 0; l < half; ++l) part[l] += part[l + half];
     const Real total = part[0];
@@ -368,6 +412,7 @@ class ReverseLoop {
   ReverseSample<Real>* s_ = nullptr;
   Vector<PopulationState> populations_;
   Vector<Incoming> arrivals_;
+  Vector<Size> runs_;  // where they begin in arrivals_ while it is sorted
   Vector<Event> events_;
   Vector<Size> event_begin_, event_end_;  // of each population
   Vector<Real> spans_;

@@ -95,13 +95,17 @@ class SweepSimulator {
     }
   };
 
+  // What apart_ says of a neuron apart: its state in the lanes holds too, or only its own (0: not
+  // apart).
+  static constexpr unsigned char asked = 1, own = 2;
+
   // The lanes of a population are true at `now`, but for neurons apart.
   struct PopulationState {
     Lanes<Real> lanes;
     Id first, size;
-    Vector<Real> v, i, v_end, i_end;
+    LaneStates<Real> states;
     Real now = Real(0);
-    Real moved_to = -never<Real>;  // v_end, i_end and the search hold for this time
+    Real moved_to = -never<Real>;  // the states' ends and the search hold for this time
     Apart apart;
 
     PopulationState(const Plan<Real>& plan, Id p)
@@ -109,19 +113,17 @@ class SweepSimulator {
                 plan.population_offsets.data()[p + 1] - plan.population_offsets.data()[p]),
           first(plan.population_offsets.data()[p]),
           size(static_cast<Id>(lanes.count)),
-          v(padded<Real>(size), Real(0)),
-          i(v),
-          v_end(v),
-          i_end(v),
+          states(size),
           apart(padded<Real>(size)) {}
 
     void reset(const SampleInput<Real>& input) {
-      std::fill(v.begin(), v.end(), Real(0));
-      std::fill(i.begin(), i.end(), Real(0));
-      if (input.voltage) std::copy_n(input.voltage + first, size, v.begin());
-      if (input.current) std::copy_n(input.current + first, size, i.begin());
+      std::fill(states.v.begin(), states.v.end(), Real(0));
+      std::fill(states.i.begin(), states.i.end(), Real(0));
+      if (input.voltage) std::copy_n(input.voltage + first, size, states.v.begin());
+      if (input.current) std::copy_n(input.current + first, size, states.i.begin());
       now = Real(0);
       moved_to = -never<Real>;
+      states.arriving = nullptr;
       apart.count = 0;
     }
   };
@@ -240,17 +242,18 @@ class SweepSimulator {
     Size steps = 0;
     for (;;) {
       if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
-      const bool last = arrivals_.empty() || arrivals_.top().time > until_;
+      const bool last = arrivals_.empty();
       const Real horizon = last ? until_ : arrivals_.top().time;
       // A spike may bring the next arrival forward: nothing after that is settled yet.
       Real cut = horizon;
       for (const Id* p = begin; p != end; ++p) {
         search(populations_[*p], horizon);
-        cut = std::min(cut, earliest_consequence(*p, cut));
+        if (populations_[*p].apart.count > 0) cut = std::min(cut, earliest_consequence(*p, cut));
       }
       const bool final = last && cut == horizon;
-      for (const Id* p = begin; p != end; ++p) fire(*p, cut, final);
-      if (arrivals_.empty() || arrivals_.top().time > until_) {
+      for (const Id* p = begin; p != end; ++p)
+        if (populations_[*p].apart.count > 0) fire(*p, cut, final);
+      if (arrivals_.empty()) {
         if (final) break;
         continue;
       }
@@ -270,26 +273,29 @@ class SweepSimulator {
     if (p.moved_to < horizon) {
       const auto part = [&](Size k) {
         if (apart_[p.first + k]) return;
-        apart_[p.first + k] = 1;
-        p.apart.add(p.first + static_cast<Id>(k), {p.v[k], p.i[k]}, p.now);
+        apart_[p.first + k] = asked;
+        p.apart.add(p.first + static_cast<Id>(k), {p.states.v[k], p.states.i[k]}, p.now);
       };
       const Real d = horizon - p.now;
       if (!(horizon < never<Real>)) {
         // Without an end in sight every neuron is asked.
+        settle(p.lanes, p.states);
         for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
-        move_lanes(p.lanes, d, horizon, p.v.data(), p.i.data(), p.v_end.data(), p.i_end.data(),
-                   part);
+        move_lanes<true>(p.lanes, d, horizon, p.states);
+        if (p.states.doubt) look_closely(p.lanes, d, horizon, p.states, part);
       }
       p.moved_to = horizon;
     }
-    ask(p, horizon, false);
+    if (p.apart.count > 0) ask(p, horizon, false);
   }
 
   // Asks the solver for what is not known yet about neurons apart.
   void ask(PopulationState& p, Real horizon, bool filter) {
     Apart& a = p.apart;
     batch_.clear();
+    Membrane<Real> last;
+    Real last_from;
     for (Size k = 0; k < a.count; ++k) {
       if (a.known[k] >= horizon || a.next[k] < never<Real>) continue;
       a.known[k] = horizon;
@@ -300,21 +306,37 @@ class SweepSimulator {
         from = a.release[k];
         s.i = released_current(a, k);
       }
+      if (!(from < horizon)) continue;
       batch_.add(a.neuron[k], k, s, from, horizon);
+      last = s;
+      last_from = from;
+    }
+    if (batch_.size() == 0) return;
+    if (batch_.size() == 1 && !filter) {
+      // One alone is done sooner without a pack around it.
+      const Size k = batch_.tag(0);
+      const Real at = crossing_time(plan_.neurons, a.neuron[k], last, last_from);
+      if (!(at <= horizon) || !(at < never<Real>)) return;
+      const Neuron<Real> n(plan_.neurons, a.neuron[k]);
+      const Membrane<Real> there = propagate(last, at - last_from, n);
+      found(a, k, at, there.i, slope(there, n));
+      return;
     }
     batch_.solve(p.lanes.identical, filter);
-    for (Size m = 0; m < batch_.size(); ++m) {
-      const Size k = batch_.tag(m);
-      if (!(batch_.crossing(m) < never<Real>) || batch_.crossing(m) > horizon) continue;
-      // Where V does not rise it only touches, as far as rounding can tell.
-      if (!(batch_.slope_at(m) > Real(0))) {
-        a.known[k] = never<Real>;
-        continue;
-      }
-      a.next[k] = batch_.crossing(m);
-      a.next_i[k] = batch_.current(m);
-      a.next_v1[k] = batch_.slope_at(m);
+    for (Size m = 0; m < batch_.size(); ++m)
+      if (batch_.crossing(m) < never<Real> && batch_.crossing(m) <= horizon)
+        found(a, batch_.tag(m), batch_.crossing(m), batch_.current(m), batch_.slope_at(m));
+  }
+
+  // A crossing. Where V does not rise it only touches, as far as rounding can tell.
+  void found(Apart& a, Size k, Real time, Real i, Real v1) {
+    if (!(v1 > Real(0))) {
+      a.known[k] = never<Real>;
+      return;
     }
+    a.next[k] = time;
+    a.next_i[k] = i;
+    a.next_v1[k] = v1;
   }
 
   // I of a neuron held since `time`, at its release.
@@ -357,6 +379,7 @@ class SweepSimulator {
         last_spike_[j] = spikes.size();
         spikes.push_back(time, j, a.next_v1[k]);
         const Real refractory = plan_.neurons.t_refractory.data()[j];
+        apart_[j] = own;
         a.v[k] = plan_.neurons.v_reset.data()[j];
         a.i[k] = a.next_i[k];
         a.time[k] = time;
@@ -405,37 +428,47 @@ class SweepSimulator {
     PopulationState& p = populations_[q.target_population];
     const Real d = arrival.time - p.now;
     if (d > Real(0)) {
-      if (p.moved_to != arrival.time)
-        move_lanes(p.lanes, d, arrival.time, p.v.data(), p.i.data(), p.v_end.data(),
-                   p.i_end.data(), [](Size) {});
-      p.v.swap(p.v_end);
-      p.i.swap(p.i_end);
+      if (p.moved_to != arrival.time) move_lanes<false>(p.lanes, d, arrival.time, p.states);
+      p.states.v.swap(p.states.v_end);
+      p.states.i.swap(p.states.i_end);
       p.now = arrival.time;
     }
     p.moved_to = arrival.time;
     if (p.apart.count > 0) rejoin(p, arrival.time);
-    const Real* __restrict w = q.weight + arrival.begin;
-    Real* __restrict i = p.i.data();
-    for (Id k = 0; k < p.size; ++k) i[k] += w[k];
+    const Real* w = q.weight + arrival.begin;
+    settle(p.lanes, p.states);
+    p.states.arriving = w;
     for (Size k = 0; k < p.apart.count; ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
   }
 
-  // Neurons apart come to the arrival on their own; those that are free rejoin the others.
+  // Neurons apart that have spiked come to the arrival on their own, and rejoin the others where they
+  // are free. Those that have not were among the others all along.
   void rejoin(PopulationState& p, Real time) {
     Apart& a = p.apart;
     using P = Pack<Real>;
+    Size stay = 0;
+    for (Size k = 0; k < a.count; ++k) {
+      if (apart_[a.neuron[k]] == asked) {
+        apart_[a.neuron[k]] = 0;
+      } else {
+        if (stay != k) a.move(k, stay);
+        ++stay;
+      }
+    }
+    a.count = stay;
     for (Size k = 0; k < a.count; k += P::width) {
+      const P d = P(time) - P::load(&a.time[k]);
+      const auto later = d > P(Real(0));
+      if (!any(later)) continue;
       const Neuron<P> n = p.lanes.identical ? Neuron<P>(plan_.neurons, p.first)
                                             : Neuron<P>::gather(plan_.neurons, &a.neuron[k]);
-      const P d = P(time) - P::load(&a.time[k]);
       const Membrane<P> s{P::load(&a.v[k]), P::load(&a.i[k])};
-      const auto later = d > P(Real(0));
       const auto held = P::load(&a.release[k]) > P(-never<Real>);
       const Membrane<P> moved = propagate(s, select(later, d, P(Real(0))), n);
       select(held | !later, s.v, moved.v).store(&a.v[k]);
       select(later, moved.i, s.i).store(&a.i[k]);
     }
-    Size stay = 0;
+    stay = 0;
     for (Size k = 0; k < a.count; ++k) {
       const Id j = a.neuron[k];
       if (a.release[k] > -never<Real>) {
@@ -445,8 +478,8 @@ class SweepSimulator {
         if (stay != k) a.move(k, stay);
         ++stay;
       } else {
-        p.v[j - p.first] = a.v[k];
-        p.i[j - p.first] = a.i[k];
+        p.states.v[j - p.first] = a.v[k];
+        p.states.i[j - p.first] = a.i[k];
         apart_[j] = 0;
       }
     }
