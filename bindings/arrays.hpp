@@ -32,7 +32,7 @@ Array<T> share(const In<T>& array) {
 template <class T>
 py::array_t<T> view(const std::vector<T>& values, py::handle owner) {
   py::array_t<T> array(static_cast<py::ssize_t>(values.size()), values.data(), owner);
-  array.attr("flags").attr("writeable") = false;
+  py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return array;
 }
 

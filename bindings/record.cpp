@@ -66,6 +66,9 @@ void bind_record(py::module_& m, const char* name) {
       .def_property_readonly("slopes", vector_view(&Rec::slopes))
       .def_property_readonly("release_currents", vector_view(&Rec::release_currents))
       .def_property_readonly("residuals", vector_view(&Rec::residuals))
+      .def("first_spikes", [](const Rec& r, Id p) { return give(r.first_spikes(p)); },
+           py::arg("population"))
+      .def("silent", &Rec::silent, py::arg("population"))
       .def("vjp", [](const Rec& r, const In<Real>& cotangents, const Wrt& wrt, const Execution& e) {
              ExecutionOptions options;
              e.apply(options);

@@ -39,13 +39,16 @@ def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
         raise TypeError(f"labels have dtype {array.dtype}, expected integers")
     if array.shape != (n_samples,):
         raise ValueError(f"labels have shape {array.shape}, expected ({n_samples},), one a sample")
-    bad = np.flatnonzero((array < 0) | (array >= n_classes))
-    if bad.size:
+    classes = array.astype(np.int64)
+    # As unsigned numbers, those below 0 are large.
+    wrong = classes.view(np.uint64) >= n_classes
+    if wrong.any():
+        bad = np.flatnonzero(wrong)
         raise ValueError(
             f"labels[{bad[0]}] is {array[bad[0]]}, expected 0 <= label < {n_classes} "
             "(the size of the output population)"
         )
-    return array.astype(np.int64)
+    return classes
 
 
 def readout_of(net: Network, name: str | None) -> Population:

@@ -63,12 +63,7 @@ class Record:
         self._groups = groups
         self._execution = (n_threads, isa)
         self._slots = dict(net._slots)
-        self._shapes = {k: v.shape for k, v in net._values.items() if v is not None}
-        self._constants = {
-            k: v
-            for k, v in net._values.items()
-            if v is not None and k.split(".")[-1] in _TANGENCY_PARAMETERS
-        }
+        self._values = dict(net._values)
         self._probed: dict[str, Probed] = {}
         self._first: dict[str, NDArray[np.int64]] = {}
         self.until = until
@@ -108,21 +103,16 @@ class Record:
         """Index of each neuron's first spike in each sample, ``[samples, n]``; -1 where silent."""
         p = self._population(population)
         if p.name not in self._first:
-            at = self.indices(p)[::-1]
-            out = np.full((self.n_samples, p.size), -1, dtype=np.int64)
-            rows = np.searchsorted(self.offsets, at, side="right") - 1
-            # Of equal places the last assignment stays: the earliest spike.
-            out[rows, self.neurons[at] - p.offset] = at
-            self._first[p.name] = freeze(out)
+            first = self._core.first_spikes(p.index)
+            self._first[p.name] = freeze(first.reshape(self.n_samples, p.size))
         return self._first[p.name]
 
     def first_spikes(self, population: str | Population) -> NDArray[Any]:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
         at = self.first_indices(population)
-        times = np.full(at.shape, np.inf, dtype=self.times.dtype)
-        fires = at >= 0
-        times[fires] = self.times[at[fires]]
-        return times
+        if not self.n_spikes:
+            return np.full(at.shape, np.inf, dtype=self.times.dtype)
+        return np.where(at >= 0, self.times.take(at), self.times.dtype.type(np.inf))
 
     def counts(self, population: str | Population) -> NDArray[np.int64]:
         """Number of spikes of each neuron in each sample, ``[samples, n]``."""
@@ -149,10 +139,8 @@ class Record:
 
     def is_silent(self, population: str | Population) -> bool:
         """Whether the population fires no spike in the whole batch."""
-        p = self._population(population)
-        # The first sample's spikes mostly tell.
-        first = self.neurons[: self.offsets[1]]
-        return not (self._among(p, first).any() or self.fires(p).any())
+        silent: bool = self._core.silent(self._population(population).index)
+        return silent
 
     def silent_fraction(self, population: str | Population | None = None) -> Any:
         """Fraction of a population's neurons that fire in no sample; of all, as a dict, if None."""
@@ -173,9 +161,12 @@ class Record:
         """
         bounds = np.empty(sum(p.size for p in self._net.populations.values()))
         for p in self._net.populations.values():
-            value = {q: self._constants[f"{p.name}.{q}"] for q in _TANGENCY_PARAMETERS}
-            tau = np.minimum(value["tau_mem"], value["tau_syn"])
-            span = np.asarray(value["threshold"]) - value["v_reset"]
+            tau_mem, tau_syn, threshold, v_reset = (
+                np.asarray(self._values[f"{p.name}.{q}"])
+                for q in ("tau_mem", "tau_syn", "threshold", "v_reset")
+            )
+            tau = np.minimum(tau_mem, tau_syn)
+            span = threshold - v_reset
             bounds[p.offset : p.offset + p.size] = _NEAR_TANGENT * span / tau
         if self.min_slope >= bounds.max(initial=0.0):
             return 0
@@ -409,8 +400,9 @@ class Record:
         ]
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        if name in self._shapes:
-            return self._shapes[name]
+        value = self._values.get(name)
+        if value is not None:
+            return value.shape
         group = list(self._net.inputs).index(name[: -len(".times")])
         return self._groups[group].times.shape
 
@@ -455,8 +447,8 @@ class Record:
                 array = real_array(value, f"cotangents of {p.name}", dtype)
                 if array.shape == (self.n_samples, p.size):
                     at = self.first_indices(p)
-                    fires = at >= 0
-                    flat[at[fires]] += array[fires]
+                    fires = np.flatnonzero(at >= 0)
+                    flat[at.take(fires)] += array.take(fires)
                 elif array.shape == self.indices(p).shape:
                     flat[self.indices(p)] += array
                 else:
@@ -477,9 +469,6 @@ class Record:
             bad = np.argmin(finite)
             raise ValueError(f"cotangents[{bad}] is {flat[bad]}, expected a finite number")
         return freeze(flat)
-
-
-_TANGENCY_PARAMETERS = ("tau_mem", "tau_syn", "threshold", "v_reset")
 
 
 # Columns that the core solves in one go, in single precision; in double half as many.

@@ -125,9 +125,12 @@ def long_run(seconds):
     weight = np.random.default_rng(0).normal(0, 0.01, (400, 400))
     net.connect(h, h, snnfp.Dense(weight=weight, delay=0.5))
     spikes = snnfp.Spikes([], [], [0, 0], size=1)
-    start = time.perf_counter()
-    snnfp.simulate(net, spikes, until=20.0, n_threads=1)
-    return net, spikes, 20.0 * seconds / (time.perf_counter() - start)
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        snnfp.simulate(net, spikes, until=20.0, n_threads=1)
+        taken.append(time.perf_counter() - start)
+    return net, spikes, 20.0 * seconds / min(taken)
 
 
 @pytest.mark.parametrize("in_main_thread", [True, False])

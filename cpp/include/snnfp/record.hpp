@@ -44,6 +44,25 @@ struct Record {
 
   Size samples() const { return static_cast<Size>(offsets.size()) - 1; }
   Size spikes() const { return static_cast<Size>(times.size()); }
+
+  // Index of each neuron's first spike in each sample, [samples, neurons of the population]; -1: none.
+  std::vector<Size> first_spikes(Id population) const {
+    const Id first = population_offsets[population];
+    const Id n = population_offsets[population + 1] - first;
+    std::vector<Size> result(static_cast<std::size_t>(samples() * n), -1);
+    for (Size s = 0; s < samples(); ++s)
+      for (Size k = offsets[s]; k < offsets[s + 1]; ++k) {
+        const Id j = neurons[k] - first;
+        if (j >= 0 && j < n && result[s * n + j] < 0) result[s * n + j] = k;
+      }
+    return result;
+  }
+  // Whether a population fires no spike in any sample.
+  bool silent(Id population) const {
+    for (const Id j : neurons)
+      if (j >= population_offsets[population] && j < population_offsets[population + 1]) return false;
+    return true;
+  }
 };
 
 }  // namespace snnfp
