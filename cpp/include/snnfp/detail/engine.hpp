@@ -82,12 +82,18 @@ template <class Real>
 struct Spike {
   Real time, slope, release_current;
   Id neuron;
+
+  Spike() = default;
+  // Made in place, field by field: a copy of one just put together waits for its stores.
+  Spike(Real t, Real v1, Real i, Id j) : time(t), slope(v1), release_current(i), neuron(j) {}
 };
 
 // Takes the spikes of samples from the inner loops, one sample after the other.
 template <class Real>
 struct SpikeSink {
   virtual ~SpikeSink() = default;
+  // Where the spikes of the next sample, so many, are to be put in order.
+  virtual Spike<Real>* next(Size count) = 0;
   virtual void write(const Spike<Real>* spikes, Size count, const Real* residuals) = 0;
 };
 

@@ -30,7 +30,7 @@ class SpikeList {
   void clear() { spikes_.clear(); }
   void reserve(Size n) { spikes_.reserve(static_cast<std::size_t>(n)); }
   void push_back(Real time, Id neuron, Real slope, Real release_current = Real(0)) {
-    spikes_.push_back({time, slope, release_current, neuron});
+    spikes_.emplace_back(time, slope, release_current, neuron);
   }
   void set_release_current(Size k, Real current) { spikes_[k].release_current = current; }
   Size size() const { return static_cast<Size>(spikes_.size()); }
@@ -85,18 +85,25 @@ class SpikeList {
       }
     }
   }
-  // Merges the spikes of another list in; both are in order.
-  void merge(const SpikeList& other) {
-    Size a = size(), b = other.size(), to = a + b;
-    spikes_.resize(to);
-    while (b > 0) {
-      const bool mine = a > 0 && InOrder()(other.spikes_[b - 1], spikes_[a - 1]);
-      spikes_[--to] = mine ? spikes_[--a] : other.spikes_[--b];
-    }
-  }
 
  private:
   Vector<Spike<Real>> spikes_;
 };
+
+// Hands over the spikes of one sample from several lists, each in order.
+template <class Real>
+void write_merged(const SpikeList<Real>* lists, Size n, SpikeSink<Real>& sink) {
+  Size total = 0;
+  for (Size l = 0; l < n; ++l) total += lists[l].size();
+  Spike<Real>* const all = sink.next(total);
+  Size filled = 0;
+  for (const SpikeList<Real>* list = lists; list < lists + n; ++list) {
+    Size a = filled, b = list->size();
+    filled += b;
+    for (Size to = filled; a > 0 && b > 0;)
+      all[--to] = InOrder()((*list)[b - 1], all[a - 1]) ? all[--a] : (*list)[--b];
+    std::copy_n(list->data(), b, all);
+  }
+}
 
 SNNFP_ISA_END

@@ -77,14 +77,17 @@ class LayerSimulator {
   // So many packs are under way that the solver's own packs are full, and what they read is in cache.
   static constexpr Size slots = 64;
 
-  // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon.
+  // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon;
+  // (v, i) is their state at the end of interval `at` - 1, ahead of the arrival.
   struct Item {
     alignas(64) Real v[width];
-    Real i[width], v_end[width], i_end[width], release[width];
-    Id lane_neuron[width], tag[width];
-    Size last_spike[width];
+    Real i[width];
     Size count[width];
-    Id last[width];  // interval of each lane
+    Id lane_neuron[width], tag[width];
+    // Of lanes held: their release and their last spike. The last interval of every lane.
+    Real release[width];
+    Size last_spike[width];
+    Id last[width];
     Size sample;     // of the first lane
     Id neuron;       // of the first lane
     Size first;      // interval, in the tables
@@ -319,17 +322,11 @@ class LayerSimulator {
         return P::load(&weight_[((item.first + a) * lanes_->count + item.column) * width]);
       }
     };
-    P v, i;
     Id a = item.at;
-    if (a == 0) {
-      v = P::load(item.v);
-      i = P::load(item.i);
-    } else {
-      // What it waited for is settled: on from the end of that interval.
-      if (a == item.intervals || item.done == item.mask) return false;
-      v = P::load(item.v_end);
-      i = P::load(item.i_end) + weight(a - 1);
-    }
+    // What it waited for is settled: on from the end of that interval.
+    if (a == item.intervals || item.done == item.mask) return false;
+    P v = P::load(item.v), i = P::load(item.i);
+    if (a > 0) i = i + weight(a - 1);
     const bool driven = lanes_->driven;
     for (;; ++a) {
       const Size k = item.first + a;
@@ -390,14 +387,16 @@ class LayerSimulator {
     climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag), s,
                          a == 0 ? P(Real(0)) : value<ByNeuron>(time_, k - 1),
                          value<ByNeuron>(time_, k));
-    if (due != 0) s.i.store(item.i);
-    (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v_end);
-    end.i.store(item.i_end);
+    (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
+    end.i.store(item.i);
     item.at = a + 1;
+    if (due == 0) return true;
+    Real current[width];
+    s.i.store(current);
     for (unsigned m = due; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
       const Real now = a == 0 ? Real(0) : time_of<ByNeuron>(item, a - 1, l);
-      free<ByNeuron>(item, l, item.tag[l], now, item.i[l], time_of<ByNeuron>(item, a, l));
+      free<ByNeuron>(item, l, item.tag[l], now, current[l], time_of<ByNeuron>(item, a, l));
     }
     return true;
   }
@@ -426,8 +425,8 @@ class LayerSimulator {
     for (Size m = 0; m < released_.size(); ++m) {
       const Id tag = released_.tag(m);
       Item& item = items_[tag / width];
-      item.v_end[tag % width] = released_.end(m).v;
-      item.i_end[tag % width] = released_.end(m).i;
+      item.v[tag % width] = released_.end(m).v;
+      item.i[tag % width] = released_.end(m).i;
       if (!released_.shut(m)) climbers_->add(released_, m);
     }
     released_.clear();
@@ -456,8 +455,8 @@ class LayerSimulator {
       const bool at_once = !(refractory > Real(0));
       out.push_back(time, j, climbers_->slope_at(m), at_once ? current : Real(0));
       if (at_once) {
-        item.v_end[l] = climbers_->end(m).v;
-        item.i_end[l] = climbers_->end(m).i;
+        item.v[l] = climbers_->end(m).v;
+        item.i[l] = climbers_->end(m).i;
         if (!climbers_->shut(m))
           again_->add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
         return;
@@ -470,8 +469,8 @@ class LayerSimulator {
         free<ByNeuron>(item, l, tag, time, current, horizon);
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
-        item.v_end[l] = plan_.neurons.v_reset.data()[j];
-        item.i_end[l] =
+        item.v[l] = plan_.neurons.v_reset.data()[j];
+        item.i[l] =
             d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
       }
     });

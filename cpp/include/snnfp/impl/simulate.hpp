@@ -147,15 +147,31 @@ SampleSpikes<Real> sample_spikes(const Record<Real>& record, Size sample) {
 template <class Real>
 class Collector {
  public:
-  explicit Collector(Size groups) : parts_(static_cast<std::size_t>(groups)) {}
+  // `samples`: of a group.
+  Collector(Size groups, Size samples) : parts_(static_cast<std::size_t>(groups)) {
+    for (Part& p : parts_) p.samples = samples;
+  }
 
   struct Part final : SpikeSink<Real> {
     std::vector<Size> counts;  // of each sample
-    std::vector<Spike<Real>> spikes;
+    std::unique_ptr<Spike<Real>[]> spikes;  // of `size`; not initialised where std::vector would
+    Size samples, size = 0, capacity = 0;
     std::vector<Real> residuals;
-    void write(const Spike<Real>* more, Size count, const Real* residual) override {
+
+    Spike<Real>* next(Size count) override {
       counts.push_back(count);
-      spikes.insert(spikes.end(), more, more + count);
+      if (size + count > capacity) {
+        // The first sample speaks for the others.
+        capacity = std::max(counts.size() == 1 ? samples * (count + count / 8) : 2 * capacity, size + count);
+        std::unique_ptr<Spike<Real>[]> larger(new Spike<Real>[capacity]);
+        std::copy_n(spikes.get(), size, larger.get());
+        spikes = std::move(larger);
+      }
+      size += count;
+      return spikes.get() + size - count;
+    }
+    void write(const Spike<Real>* more, Size count, const Real* residual) override {
+      std::copy_n(more, count, next(count));
       if (residual) residuals.insert(residuals.end(), residual, residual + count);
     }
   };
@@ -175,12 +191,12 @@ class Collector {
     record.release_currents.resize(n);
     parallel_for(static_cast<Size>(parts_.size()), n_threads, [&](Size g, int) {
       Size to = begin[g];
-      for (const Spike<Real>& s : parts_[g].spikes) {
+      for (Size k = 0; k < parts_[g].size; ++k, ++to) {
+        const Spike<Real>& s = parts_[g].spikes[k];
         record.times[to] = s.time;
         record.neurons[to] = s.neuron;
         record.slopes[to] = s.slope;
         record.release_currents[to] = s.release_current;
-        ++to;
       }
     });
     record.residuals.clear();
@@ -232,7 +248,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   const Size threads = options.n_threads > 0 ? options.n_threads : detail::default_threads();
   const Size group = std::clamp<Size>(samples / (4 * threads), 1, 32);
   const Size groups = (samples + group - 1) / group;
-  detail::Collector<Real> collector(groups);
+  detail::Collector<Real> collector(groups, group);
   detail::Interrupt interrupt(options.poll);
   std::vector<std::unique_ptr<detail::Simulator<Real>>> simulators(
       static_cast<std::size_t>(threads));
@@ -307,7 +323,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
     }
   }
   const auto& engine = detail::engine_table<Real>(options.isa);
-  detail::Collector<Real> collector(samples);
+  detail::Collector<Real> collector(samples, 1);
   detail::Interrupt interrupt(options.poll);
   detail::parallel_for(samples, options.n_threads, interrupt, [&](Size s, int worker) {
     const detail::SampleView<Real> view(record, s);

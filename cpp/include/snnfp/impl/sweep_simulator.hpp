@@ -57,10 +57,8 @@ class SweepSimulator {
         if (!run_component(begin, end)) return;
       }
     }
-    for (Size s = 0; s < samples; ++s) {
-      const SpikeList<Real>& spikes = ordered_spikes(s);
-      sink.write(spikes.data(), spikes.size(), nullptr);
-    }
+    for (Size s = 0; s < samples; ++s)
+      write_merged(&spikes_of(s, 0), static_cast<Size>(populations_.size()), sink);
   }
 
  private:
@@ -140,15 +138,6 @@ class SweepSimulator {
 
   SpikeList<Real>& spikes_of(Size sample, Id population) {
     return spikes_[sample * static_cast<Size>(populations_.size()) + population];
-  }
-
-  // In the order of a record: by (time, neuron).
-  const SpikeList<Real>& ordered_spikes(Size sample) {
-    if (populations_.size() == 1) return spikes_of(sample, 0);
-    ordered_.clear();
-    for (std::size_t p = 0; p < populations_.size(); ++p)
-      ordered_.merge(spikes_of(sample, static_cast<Id>(p)));
-    return ordered_;
   }
 
   bool feeds_back(Id population) const {
@@ -500,7 +489,6 @@ class SweepSimulator {
   Vector<unsigned char> apart_;
   Vector<PopulationState> populations_;
   Vector<SpikeList<Real>> spikes_;  // of each sample and population
-  SpikeList<Real> ordered_;
 };
 
 SNNFP_ISA_END

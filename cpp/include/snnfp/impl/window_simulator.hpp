@@ -52,9 +52,7 @@ class WindowSimulator {
       for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
         run_component(plan_.components.data() + plan_.component_offsets.data()[c],
                       plan_.components.data() + plan_.component_offsets.data()[c + 1]);
-      ordered_.clear();
-      for (const SpikeList<Real>& list : spikes_) ordered_.merge(list);
-      sink.write(ordered_.data(), ordered_.size(), nullptr);
+      write_merged(spikes_.data(), static_cast<Size>(spikes_.size()), sink);
     }
   }
 
@@ -391,7 +389,6 @@ class WindowSimulator {
   bool identical_ = false;
   Vector<SpikeList<Real>> spikes_;  // of each population
   Vector<Size> before_;
-  SpikeList<Real> ordered_;
   Vector<Outside> outside_;
   Real outside_deliveries_ = Real(0), last_outside_ = Real(0);
   Vector<Arrival<Real>> pending_, window_;
