@@ -6,6 +6,9 @@
 // from arrival to arrival, each changed at the last arrival before a spike of its neuron: for many
 // neurons side by side, for few neurons with the arrivals between two changes side by side.
 
+#include <algorithm>
+#include <limits>
+
 #include "snnfp/detail/crossing.hpp"
 #include "snnfp/impl/reverse_sample.hpp"
 
@@ -19,8 +22,8 @@ class ReverseLayer {
       traits_.emplace_back(c_, plan.population_offsets[p], plan.population_offsets[p + 1]);
   }
 
-  // The neurons [begin, end) of a population. From `sample.known` only the lI of its spikes is to be
-  // found, for the weights of the projections left for later.
+  // The neurons [begin, end) of a population. Where `sample.known` only the lI of its spikes is to
+  // be found, for the weights of the projections left for later.
   void run(ReverseSample<Real>& sample, Id population, Id begin, Id end, const Watch& watch) {
     population_ = population;
     begin_ = begin;
@@ -85,7 +88,7 @@ class ReverseLayer {
     pair();
   }
 
-  // E14: lV just before a spike.
+  // E14: lV just before a spike; 0 where nothing depends on it, however flat V crosses.
   template <class T>
   static T spike_adjoint(T mu, T slope) {
     return select(mu == T(Real(0)), T(Real(0)), -(mu / slope));
@@ -97,8 +100,8 @@ class ReverseLayer {
     Size n = 0;
     for (Size e = count_; e-- > 0;) {
       Size& later = later_[unit_[e]];
-      pairs_[n].spike = e;
-      pairs_[n].next = later - seen_;
+      pairs_[n].spike = static_cast<Id>(e);
+      pairs_[n].next = static_cast<Id>(later - seen_);
       n += later >= seen_;
       later = seen_ + e;
     }
@@ -109,8 +112,8 @@ class ReverseLayer {
     return traits().held ? time_[e] + c_.t_refractory.data()[first_ + unit_[e]] : time_[e];
   }
 
-  // Calls use(b, decay, constants) for packs of the first n entries of span_, the k-th of the neuron
-  // that spike(k) is of.
+  // Calls use(b, decay, constants) for packs of the first n entries of span_; the k-th belongs to
+  // the neuron of spike(k).
   template <class Spike, class Use>
   void decays(Size n, Spike spike, Use use) {
     const Size end = padded<Real>(n);
@@ -136,7 +139,7 @@ class ReverseLayer {
     if (s.voltage_adjoint)
       for (Size e = 0; e < count_; ++e) s.voltage_adjoint[s.spike[place_[e]]] = lv_[e];
     if (s.wants(population_, NeuronParameter::threshold))
-      for (Size e = count_; e-- > 0;)
+      for (Size e = 0; e < count_; ++e)
         s.add(population_, unit_[e] + begin_, NeuronParameter::threshold, -lv_[e]);
     if (s.wants(population_, NeuronParameter::bias) ||
         s.wants(population_, NeuronParameter::capacitance))
@@ -182,7 +185,7 @@ class ReverseLayer {
     make_room(before_, count_);
     std::fill_n(before_.data(), count_, Size(-1));
     for (Size c = 0; c < n_pairs_; ++c) before_[pairs_[c].next] = pairs_[c].spike;
-    for (Size e = count_; e-- > 0;) {
+    for (Size e = 0; e < count_; ++e) {
       const Id unit = unit_[e] + begin_;
       const Neuron<Real> n(c_, first_ + unit_[e]);
       Real start = Real(0), v = s.input->voltage ? s.input->voltage[first_ + unit_[e]] : Real(0);
@@ -211,7 +214,8 @@ class ReverseLayer {
     if (n == 0) return;
     if (timed) make_room(by_time_, n);
     enter();
-    if (traits().few && q.synapses() <= std::numeric_limits<Id>::max()) {
+    const bool gathers = q.synapses() <= std::numeric_limits<Id>::max();
+    if (traits().few && gathers) {
       few(q, n, out, timed, watch);
     } else if (!timed) {
       lanes<true, false>(q, n, out, watch);
@@ -234,22 +238,26 @@ class ReverseLayer {
   }
 
   // The arrivals that some spike comes after; returns how many there are. Finds for each spike how
-  // many come before it, those at its moment not among them.
+  // many come before it, those at its moment not among them, and how long before it the last one.
   Size arrive(const Real* times, const Id* units, Size count, const ProjectionPlan<Real>& q) {
     const Real delay = q.delay[0];
     const Size n = std::lower_bound(times, times + count, time_[count_ - 1],
                                     [&](Real t, Real bound) { return t + delay < bound; }) -
                    times;
+    if (n == 0) return 0;
     make_room(at_, n + lane_width<Real>);
     make_room(row_, n + lane_width<Real>);
     for (Size a = 0; a < n; ++a) at_[a] = times[a] + delay;
     for (Size a = 0; a < n; ++a) row_[a] = Size(units[a]) * q.n_target;
     std::fill_n(at_.data() + n, lane_width<Real>, never<Real>);
     std::fill_n(row_.data() + n, lane_width<Real>, Size(0));
+    make_room(span_, padded<Real>(count_));
+    Real last = at_[0];
     Size a = 0;
     for (Size e = 0; e < count_; ++e) {
-      while (at_[a] < time_[e]) ++a;
+      for (; at_[a] < time_[e]; ++a) last = at_[a];
       end_[e] = a;
+      span_[e] = time_[e] - last;
     }
     return n;
   }
@@ -257,8 +265,7 @@ class ReverseLayer {
   // The adjoint of each spike's neuron at the last arrival before it, and after each release at the
   // last arrival while the neuron was held, those at the moment of release among them.
   void enter() {
-    for (Vector<Real>* v : {&span_, &enter_lv_, &enter_li_}) make_room(*v, padded<Real>(count_));
-    for (Size e = 0; e < count_; ++e) span_[e] = time_[e] - at_[std::max(end_[e], Size(1)) - 1];
+    for (Vector<Real>* v : {&enter_lv_, &enter_li_}) make_room(*v, padded<Real>(count_));
     decays(
         count_, [](Size e) { return e; },
         [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
@@ -276,21 +283,23 @@ class ReverseLayer {
       const Size end = std::upper_bound(arrivals + end_[e], last, released) - arrivals;
       if (!(released > time_[e]) || end == end_[e]) continue;
       const Real d = released - at_[end - 1];
-      held_.push_back({end, unit_[e], exp_of(-c_.alpha.data()[first_ + unit_[e]] * d) * pairs_[c].li});
+      const Real alpha = c_.alpha.data()[first_ + unit_[e]];
+      held_.push_back({end, unit_[e], exp_of(-alpha * d) * pairs_[c].li});
     }
     std::sort(held_.begin(), held_.end(),
               [](const Held& a, const Held& b) { return a.end > b.end; });
   }
 
-  // Calls go(begin, end) from the last arrivals to the first: none of [begin, end - 1) is the last
-  // one before a spike or a release, end - 1 is, and the neurons' adjoint there is in the lanes.
+  // Calls go(begin, end) for the arrivals from the last to the first, with the neurons' adjoints at
+  // arrival end - 1 in the lanes; no neuron takes a new one on the way to arrival begin - 1, where
+  // `go` leaves them.
   template <class Go>
-  void back_in_time(Go go) {
+  void back_in_time(const Watch& watch, Go go) {
     for (Vector<Real>* v : {&lane_lv_, &lane_li_}) {
       make_room(*v, padded<Real>(size_));
       std::fill_n(v->data(), padded<Real>(size_), Real(0));
     }
-    Size e = count_ - 1, r = 0;
+    Size e = count_ - 1, r = 0, looked = end_[e];
     for (Size end = end_[e]; end > 0;) {
       for (; e >= 0 && end_[e] == end; --e) {
         lane_lv_[unit_[e]] = enter_lv_[e];
@@ -304,16 +313,18 @@ class ReverseLayer {
       if (r < Size(held_.size())) begin = std::max(begin, held_[r].end);
       go(begin, end);
       end = begin;
+      if (looked - end < 64) continue;
+      watch.look();
+      looked = end;
     }
   }
 
-  // Few neurons: arrivals side by side.
+  // Few neurons: arrivals side by side. Lanes left over add 0, so that every loop is as long.
   void few(const ProjectionPlan<Real>& q, Size n, Real* out, bool timed, const Watch& watch) {
     make_room(gather_row_, n + lane_width<Real>);
     for (Size a = 0; a < n + lane_width<Real>; ++a) gather_row_[a] = static_cast<Id>(row_[a]);
     const bool uniform = traits().uniform;
-    back_in_time([&](Size begin, Size end) {
-      watch.look();
+    back_in_time(watch, [&](Size begin, Size end) {
       Id live[lane_width<Real>];
       int n_live = 0;
       for (Id u = 0; u < size_; ++u) {
@@ -330,18 +341,16 @@ class ReverseLayer {
           const Neuron<P> neuron(c_, first_ + u);
           if (!uniform) e = decay(span, neuron);
           const P lv(lane_lv_[u]);
-          // 0 where lanes are left over: those take part, so that every loop is as long.
-          const P by_weight =
-              select(t <= last, fma(e.kappa * neuron.inv_c, lv, e.syn * P(lane_li_[u])), P(Real(0)));
+          const P by_weight = fma(e.kappa * neuron.inv_c, lv, e.syn * P(lane_li_[u]));
           if (timed)
             by_time = by_time + P::gather(q.weight + begin_ + u, &gather_row_[a]) *
                                     fma(neuron.alpha, by_weight, -neuron.inv_c * (e.mem * lv));
           if (!out) continue;
           Real value[P::width];
-          by_weight.store(value);
+          select(t <= last, by_weight, P(Real(0))).store(value);
           for (int k = 0; k < P::width; ++k) out[row_[a + k] + u] += value[k];
         }
-        if (timed) by_time.store_first(&by_time_[a], static_cast<int>(std::min<Size>(P::width, end - a)));
+        if (timed) by_time.store_first(&by_time_[a], int(std::min<Size>(P::width, end - a)));
       }
       if (begin == 0) return;
       const P span(at_[end - 1] - at_[begin - 1]);
@@ -375,12 +384,7 @@ class ReverseLayer {
         e.kappa.store(&kappa_[b]);
       }
     }
-    Size looked = n;
-    back_in_time([&](Size begin, Size end) {
-      if (looked - begin >= 64) {
-        watch.look();
-        looked = begin;
-      }
+    back_in_time(watch, [&](Size begin, Size end) {
       if (!timed && uniform) {
         undisturbed(begin, end, out);
         return;
@@ -394,8 +398,8 @@ class ReverseLayer {
     });
   }
 
-  // E13 at arrival a, dL/dw = lI and by its time alpha w lI - (w/C) lV; then E12, back to the arrival
-  // before it.
+  // E13 at arrival a, dL/dw = lI and by its time alpha w lI - (w/C) lV; then E12, back to the
+  // arrival before it.
   template <bool weights, bool timed>
   Real pass(Size a, Real* out, const Real* w) {
     const P span(span_[a]);
@@ -481,7 +485,7 @@ class ReverseLayer {
 
   // A spike and its neuron's next one; lI just after the release between them, where lV becomes 0.
   struct Pair {
-    Size spike, next;
+    Id spike, next;
     Real li;
   };
   // What lI is at the last arrival that a neuron is held at.
@@ -499,10 +503,10 @@ class ReverseLayer {
   // Spikes in time order.
   Size count_ = 0;
   Vector<Real> time_, lv_, li_;
-  Vector<Id> unit_;     // from begin_
-  Vector<Id> place_;    // in the sample
-  Vector<Size> end_;    // the arrivals before it
-  Vector<Size> before_; // the neuron's spike before it, or -1
+  Vector<Id> unit_;      // from begin_
+  Vector<Id> place_;     // in the sample
+  Vector<Size> end_;     // the arrivals before it
+  Vector<Size> before_;  // the neuron's spike before it, or -1
   Vector<Pair> pairs_;
   Size n_pairs_ = 0;
   // The neuron's next spike while pairs are found, from seen_ on: lower ones are of earlier runs.
