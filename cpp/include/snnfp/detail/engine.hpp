@@ -134,7 +134,8 @@ struct Columns {
   // `reverse_weights`.
   const unsigned char* later;
   // Whether the reverse sweep takes the graph: every projection dense with one delay, and no
-  // derivative by a time constant, which needs what each arrival adds on its own.
+  // derivative by a time constant, which needs what each arrival adds on its own; and as many spikes
+  // a sample as an Id counts.
   bool sweep;
   Size count;
 };

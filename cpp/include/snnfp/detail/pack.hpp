@@ -151,6 +151,9 @@ struct Ids<double> {
   Ids plus(Id step, Maskdouble where) const {
     return {_mm256_mask_add_epi32(x, where.bits, x, _mm256_set1_epi32(step))};
   }
+  Ids plus(Id step) const { return {_mm256_add_epi32(x, _mm256_set1_epi32(step))}; }
+  // The lanes that hold one of 0 .. n - 1.
+  unsigned below(Id n) const { return _mm256_cmplt_epu32_mask(x, _mm256_set1_epi32(n)); }
   Pack<double> gather(const double* p) const { return _mm512_i32gather_pd(x, p, 8); }
 };
 template <>
@@ -164,6 +167,8 @@ struct Ids<float> {
   Ids plus(Id step, Maskfloat where) const {
     return {_mm512_mask_add_epi32(x, where.bits, x, _mm512_set1_epi32(step))};
   }
+  Ids plus(Id step) const { return {_mm512_add_epi32(x, _mm512_set1_epi32(step))}; }
+  unsigned below(Id n) const { return _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(n)); }
   Pack<float> gather(const float* p) const { return _mm512_i32gather_ps(x, p, 4); }
 };
 
@@ -276,6 +281,11 @@ struct Ids<double> {
     const __m128i which = _mm_castps_si128(_mm_shuffle_ps(low, high, 0x88));
     return {_mm_add_epi32(x, _mm_and_si128(which, _mm_set1_epi32(step)))};
   }
+  Ids plus(Id step) const { return {_mm_add_epi32(x, _mm_set1_epi32(step))}; }
+  unsigned below(Id n) const {
+    const __m128i inside = _mm_cmpeq_epi32(_mm_min_epu32(x, _mm_set1_epi32(n - 1)), x);
+    return n > 0 ? unsigned(_mm_movemask_ps(_mm_castsi128_ps(inside))) : 0;
+  }
   Pack<double> gather(const double* p) const { return _mm256_i32gather_pd(p, x, 8); }
 };
 template <>
@@ -289,6 +299,11 @@ struct Ids<float> {
   Ids plus(Id step, Maskfloat where) const {
     const __m256i which = _mm256_castps_si256(where.bits);
     return {_mm256_add_epi32(x, _mm256_and_si256(which, _mm256_set1_epi32(step)))};
+  }
+  Ids plus(Id step) const { return {_mm256_add_epi32(x, _mm256_set1_epi32(step))}; }
+  unsigned below(Id n) const {
+    const __m256i inside = _mm256_cmpeq_epi32(_mm256_min_epu32(x, _mm256_set1_epi32(n - 1)), x);
+    return n > 0 ? unsigned(_mm256_movemask_ps(_mm256_castsi256_ps(inside))) : 0;
   }
   Pack<float> gather(const float* p) const { return _mm256_i32gather_ps(p, x, 4); }
 };
@@ -333,6 +348,8 @@ struct Ids {
   void store(Id* p) const { *p = x; }
   void store_lanes(unsigned, Id* p) const { *p = x; }
   Ids plus(Id step, bool where) const { return {x + (where ? step : 0)}; }
+  Ids plus(Id step) const { return {x + step}; }
+  unsigned below(Id n) const { return x >= 0 && x < n ? 1u : 0u; }
   Pack<Real> gather(const Real* p) const { return p[x]; }
 };
 

@@ -127,7 +127,7 @@ class ForwardLayout final : public Draft {
     Vector<Size> last(plan_.n_neurons);
     for (const ProjectionPlan<Real>& p : plan_.projections) {
       if (in_order(p)) continue;
-      for (Id j = 0; j < plan_.n_neurons; ++j) last[j] = index_.first(j);
+      for (Id j = p.target_first; j < p.target_first + p.n_target; ++j) last[j] = index_.first(j);
       for (Size v = runs_[p.index].begin; v < runs_[p.index].end; ++v) {
         if (v % 64 == 0) watch.look();
         const Volley& volley = volleys_[v];

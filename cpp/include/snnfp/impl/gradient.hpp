@@ -3,6 +3,7 @@
 // added.
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "snnfp/detail/vector.hpp"
@@ -58,6 +59,8 @@ class ColumnMap {
       if (neuron_[at] >= 0 && (p == NeuronParameter::tau_mem || p == NeuronParameter::tau_syn))
         return false;
     }
+    for (Size s = 0; s < record.samples(); ++s)
+      if (record.offsets[s + 1] - record.offsets[s] > std::numeric_limits<Id>::max()) return false;
     return true;
   }
 

@@ -2,10 +2,14 @@
 // The adjoint of one population, or of some of its neurons, when all that its spikes caused is
 // known: in a graph without loops, population by population from the last to the first. MATH.md
 // E12-E14. Between its own spikes a neuron's adjoint is a closed form of its value at the next one,
-// so the spikes' own adjoints come first, and what arrives is tied to them afterwards: for few
-// neurons each spike with all arrivals of the flight before it, side by side; for many neurons all
-// of them side by side, arrival by arrival.
+// so the spikes' own adjoints come first. Then, for each projection, the neurons' adjoints go back
+// from arrival to arrival, each changed at the last arrival before a spike of its neuron: for many
+// neurons side by side, for few neurons with the arrivals between two changes side by side.
 
+#include <algorithm>
+#include <limits>
+
+#include "snnfp/detail/crossing.hpp"
 #include "snnfp/impl/reverse_sample.hpp"
 
 SNNFP_ISA_BEGIN
@@ -18,20 +22,20 @@ class ReverseLayer {
       traits_.emplace_back(c_, plan.population_offsets[p], plan.population_offsets[p + 1]);
   }
 
-  // The neurons [begin, end) of a population. From `sample.known` only the lI of its spikes is to be
-  // found, for the weights of the projections left for later.
+  // The neurons [begin, end) of a population. Where `sample.known` only the lI of its spikes is to
+  // be found, for the weights of the projections left for later.
   void run(ReverseSample<Real>& sample, Id population, Id begin, Id end, const Watch& watch) {
     population_ = population;
     begin_ = begin;
     size_ = end - begin;
     first_ = sample.plan.population_offsets.data()[population] + begin;
-    collect(sample, watch);
+    collect(sample);
     if (count_ == 0) return;
     watch.look();
     own(sample);
     watch.look();
     for (const Id q : sample.plan.into_population.data()[population])
-      if (bool(sample.columns.later[q]) == (sample.known != nullptr))
+      if (bool(sample.columns.later[q]) == sample.known)
         pull(sample, sample.plan.projections.data()[q], watch);
   }
 
@@ -43,7 +47,7 @@ class ReverseLayer {
     bool uniform = true;    // one tau_mem, one tau_syn
     bool identical = true;  // one capacitance too
     bool held = false;      // some refractory time
-    bool few;               // less than a vector
+    bool few;               // less than a vector of the widest instruction set
 
     Traits(const NeuronConstants<Real>& c, Id begin, Id end)
         : few(end - begin < lane_width<Real>) {
@@ -57,45 +61,61 @@ class ReverseLayer {
   };
   const Traits& traits() const { return traits_[population_]; }
 
-  // The spikes, latest first, but for the last ones of a neuron that nothing depends on.
-  void collect(ReverseSample<Real>& s, const Watch& watch) {
-    const Size from = s.first[population_], to = s.first[population_ + 1];
-    for (Vector<Real>* v : {&time_, &lv_, &li_, &slope_}) make_room(*v, padded<Real>(to - from));
-    for (Vector<Size>* v : {&place_, &end_, &before_}) make_room(*v, to - from);
-    make_room(unit_, to - from);
+  // The spikes, but for those after the last one that anything depends on.
+  void collect(ReverseSample<Real>& s) {
+    const Size from = s.first[population_];
+    Size to = s.first[population_ + 1];
+    for (; to > from && s.mu[to - 1] == Real(0); --to)
+      if (s.voltage_adjoint) s.voltage_adjoint[s.spike[to - 1]] = Real(0);
+    const Size room = padded<Real>(to - from) + lane_width<Real>;
+    for (Vector<Real>* v : {&time_, &lv_, &li_}) make_room(*v, room);
+    for (Vector<Id>* v : {&unit_, &place_}) make_room(*v, room);
+    make_room(end_, room);
     count_ = 0;
-    pairs_.clear();
-    for (Size m = to; m-- > from;) {
-      if (m % 4096 == 0) watch.look();
-      const Id unit = s.unit[m] - begin_;
-      if (unit < 0 || unit >= size_) continue;
-      const Size k = s.spike[m];
-      const Real adjoint = s.known ? s.known[k] : s.mu[m];
-      const Size next = later_[unit];
-      if (adjoint == Real(0) && next < 0) {
-        if (s.voltage_adjoint) s.voltage_adjoint[k] = Real(0);
-        continue;
-      }
-      const Size e = count_++;
-      time_[e] = s.time[m];
-      unit_[e] = unit;
-      place_[e] = m;
-      lv_[e] = adjoint;
-      li_[e] = Real(0);
-      slope_[e] = s.spikes.slopes[k];
-      before_[e] = -1;
-      if (next >= 0) {
-        before_[next] = Size(pairs_.size());
-        pairs_.push_back({e, next, s.time[m] + c_.t_refractory.data()[first_ + unit], Real(0), 0});
-      }
-      later_[unit] = e;
+    for (Size m = from; m < to; m += P::width) {
+      const Ids<Real> units = Ids<Real>::load(&s.unit[m]).plus(-begin_);
+      unsigned mine = units.below(static_cast<Id>(size_));
+      if (to - m < P::width) mine &= (1u << (to - m)) - 1;
+      const P mu = P::load(&s.mu[m]);
+      const P lv = s.known ? mu : spike_adjoint(mu, P::load(&s.slope[m]));
+      P::load(&s.time[m]).store_lanes(mine, &time_[count_]);
+      lv.store_lanes(mine, &lv_[count_]);
+      units.store_lanes(mine, &unit_[count_]);
+      Ids<Real>::load(lane_numbers).plus(static_cast<Id>(m)).store_lanes(mine, &place_[count_]);
+      count_ += __builtin_popcount(mine);
     }
-    for (Size e = 0; e < count_; ++e) later_[unit_[e]] = -1;
+    std::fill_n(li_.data(), count_, Real(0));
+    pair();
   }
 
-  // Calls use(b, decay, constants) for packs of the first n entries of span_, of neurons neuron_.
-  template <class Use>
-  void decays(Size n, Use use) {
+  // E14: lV just before a spike; 0 where nothing depends on it, however flat V crosses.
+  template <class T>
+  static T spike_adjoint(T mu, T slope) {
+    return select(mu == T(Real(0)), T(Real(0)), -(mu / slope));
+  }
+
+  // Finds the spikes of one neuron that follow each other, latest first.
+  void pair() {
+    make_room(pairs_, count_ + 1);
+    Size n = 0;
+    for (Size e = count_; e-- > 0;) {
+      Size& later = later_[unit_[e]];
+      pairs_[n].spike = static_cast<Id>(e);
+      pairs_[n].next = static_cast<Id>(later - seen_);
+      n += later >= seen_;
+      later = seen_ + e;
+    }
+    n_pairs_ = n;
+    seen_ += count_;
+  }
+  Real release(Size e) const {
+    return traits().held ? time_[e] + c_.t_refractory.data()[first_ + unit_[e]] : time_[e];
+  }
+
+  // Calls use(b, decay, constants) for packs of the first n entries of span_; the k-th belongs to
+  // the neuron of spike(k).
+  template <class Spike, class Use>
+  void decays(Size n, Spike spike, Use use) {
     const Size end = padded<Real>(n);
     std::fill(span_.data() + n, span_.data() + end, Real(0));
     if (traits().identical) {
@@ -103,27 +123,18 @@ class ReverseLayer {
       for (Size b = 0; b < end; b += P::width) use(b, decay(P::load(&span_[b]), all), all);
       return;
     }
+    make_room(neuron_, end);
+    for (Size k = 0; k < n; ++k) neuron_[k] = first_ + unit_[spike(k)];
     std::fill(neuron_.data() + n, neuron_.data() + end, first_);
     for (Size b = 0; b < end; b += P::width) {
       const Neuron<P> each = Neuron<P>::gather(c_, &neuron_[b]);
       use(b, decay(P::load(&span_[b]), each), each);
     }
   }
-  void room_for_spans(Size n) {
-    make_room(span_, padded<Real>(n));
-    make_room(neuron_, padded<Real>(n));
-  }
 
   // E14: lV just before each spike and lI there, from mu and from the neuron's next spike.
   void own(ReverseSample<Real>& s) {
-    if (!s.known) {
-      const Size end = padded<Real>(count_);
-      std::fill(slope_.data() + count_, slope_.data() + end, Real(1));
-      std::fill(lv_.data() + count_, lv_.data() + end, Real(0));
-      for (Size b = 0; b < end; b += P::width)
-        (-(P::load(&lv_[b]) / P::load(&slope_[b]))).store(&lv_[b]);
-    }
-    if (!pairs_.empty()) carry(s);
+    if (n_pairs_ > 0) carry(s);
     if (s.known) return;
     if (s.voltage_adjoint)
       for (Size e = 0; e < count_; ++e) s.voltage_adjoint[s.spike[place_[e]]] = lv_[e];
@@ -132,25 +143,24 @@ class ReverseLayer {
         s.add(population_, unit_[e] + begin_, NeuronParameter::threshold, -lv_[e]);
     if (s.wants(population_, NeuronParameter::bias) ||
         s.wants(population_, NeuronParameter::capacitance))
-      for (Size e = 0; e < count_; ++e) flight(s, e);
+      flights(s);
   }
 
   void carry(ReverseSample<Real>& s) {
-    const Size n = Size(pairs_.size());
-    room_for_spans(n);
-    for (Vector<Real>* v : {&mem_, &syn_, &kappa_, &syn_held_}) make_room(*v, padded<Real>(n));
-    for (Size c = 0; c < n; ++c) {
-      span_[c] = time_[pairs_[c].next] - pairs_[c].release;
-      neuron_[c] = first_ + unit_[pairs_[c].spike];
-    }
-    decays(n, [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
+    const Size n = n_pairs_;
+    for (Vector<Real>* v : {&span_, &mem_, &syn_, &kappa_, &syn_held_})
+      make_room(*v, padded<Real>(n));
+    const auto earlier = [&](Size c) { return pairs_[c].spike; };
+    for (Size c = 0; c < n; ++c) span_[c] = time_[pairs_[c].next] - release(pairs_[c].spike);
+    decays(n, earlier, [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
       e.mem.store(&mem_[b]);
       e.syn.store(&syn_[b]);
       (e.kappa * k.inv_c).store(&kappa_[b]);
     });
     if (traits().held) {
-      for (Size c = 0; c < n; ++c) span_[c] = pairs_[c].release - time_[pairs_[c].spike];
-      decays(n, [&](Size b, const Decay<P>& e, const Neuron<P>&) { e.syn.store(&syn_held_[b]); });
+      for (Size c = 0; c < n; ++c) span_[c] = release(pairs_[c].spike) - time_[pairs_[c].spike];
+      decays(n, earlier,
+             [&](Size b, const Decay<P>& e, const Neuron<P>&) { e.syn.store(&syn_held_[b]); });
     }
     for (Size c = 0; c < n; ++c) {
       Pair& pair = pairs_[c];
@@ -164,25 +174,30 @@ class ReverseLayer {
       const Neuron<Real> neuron(c_, first_ + unit_[e]);
       const Real after = slope(
           Membrane<Real>{neuron.v_reset, s.spikes.release_currents[s.spike[m]]}, neuron);
-      s.mu[m] -= after * lv;
       s.add(population_, unit, NeuronParameter::t_refractory, -after * lv);
       s.add(population_, unit, NeuronParameter::v_reset, lv);
-      lv_[e] = -(s.mu[m] / slope_[e]);
+      lv_[e] = spike_adjoint(s.mu[m] - after * lv, s.slope[m]);
     }
   }
 
-  // What acts along the free flight that ended in a spike.
-  void flight(ReverseSample<Real>& s, Size e) {
-    const Id unit = unit_[e] + begin_;
-    const Neuron<Real> n(c_, first_ + unit_[e]);
-    Real start = Real(0), v = s.input->voltage ? s.input->voltage[first_ + unit_[e]] : Real(0);
-    if (before_[e] >= 0) {
-      start = pairs_[before_[e]].release;
-      v = n.v_reset;
+  // What acts along the free flights that ended in the spikes.
+  void flights(ReverseSample<Real>& s) {
+    make_room(before_, count_);
+    std::fill_n(before_.data(), count_, Size(-1));
+    for (Size c = 0; c < n_pairs_; ++c) before_[pairs_[c].next] = pairs_[c].spike;
+    for (Size e = 0; e < count_; ++e) {
+      const Id unit = unit_[e] + begin_;
+      const Neuron<Real> n(c_, first_ + unit_[e]);
+      Real start = Real(0), v = s.input->voltage ? s.input->voltage[first_ + unit_[e]] : Real(0);
+      if (before_[e] >= 0) {
+        start = release(before_[e]);
+        v = n.v_reset;
+      }
+      const Real d = time_[e] - start, lv = lv_[e] * n.inv_c;
+      s.add(population_, unit, NeuronParameter::bias, lv * step_response(d, n.beta));
+      s.add(population_, unit, NeuronParameter::capacitance,
+            -lv * (n.threshold - decay(d, n).mem * v));
     }
-    const Real d = time_[e] - start, lv = lv_[e] * n.inv_c;
-    s.add(population_, unit, NeuronParameter::bias, lv * step_response(d, n.beta));
-    s.add(population_, unit, NeuronParameter::capacitance, -lv * (n.threshold - decay(d, n).mem * v));
   }
 
   // All that came through one projection.
@@ -197,12 +212,11 @@ class ReverseLayer {
     const Size n = arrive(inside ? &s.time[place] : in->times, inside ? &s.unit[place] : in->units,
                           inside ? s.first[q.from_population + 1] - place : in->count, q);
     if (n == 0) return;
-    if (timed) {
-      make_room(by_time_, n + 2 * lane_width<Real>);
-      std::fill_n(by_time_.data(), n, Real(0));
-    }
-    if (traits().few) {
-      flights(q, out, timed, watch);
+    if (timed) make_room(by_time_, n);
+    enter();
+    const bool gathers = q.synapses() <= std::numeric_limits<Id>::max();
+    if (traits().few && gathers) {
+      few(q, n, out, timed, watch);
     } else if (!timed) {
       lanes<true, false>(q, n, out, watch);
     } else if (out) {
@@ -223,152 +237,169 @@ class ReverseLayer {
       for (Size a = 0; a < n; ++a) to[a] += by_time_[a];
   }
 
-  // The arrivals that some spike comes after; returns how many there are. Finds for each spike and
-  // for each release how many arrivals come before it: those at its moment come after a spike, and
-  // before a release that ends a refractory time.
+  // The arrivals that some spike comes after; returns how many there are. Finds for each spike how
+  // many come before it, those at its moment not among them, and how long before it the last one.
   Size arrive(const Real* times, const Id* units, Size count, const ProjectionPlan<Real>& q) {
     const Real delay = q.delay[0];
-    Size n = std::lower_bound(times, times + count, time_[0],
-                              [&](Real t, Real bound) { return t + delay < bound; }) -
-             times;
-    make_room(at_, n + 2 * lane_width<Real>);
-    make_room(row_, n + 2 * lane_width<Real>);
+    const Size n = std::lower_bound(times, times + count, time_[count_ - 1],
+                                    [&](Real t, Real bound) { return t + delay < bound; }) -
+                   times;
+    if (n == 0) return 0;
+    make_room(at_, n + lane_width<Real>);
+    make_room(row_, n + lane_width<Real>);
     for (Size a = 0; a < n; ++a) at_[a] = times[a] + delay;
-    for (Size a = 0; a < n; ++a) row_[a] = q.row_begin(units[a]);
+    for (Size a = 0; a < n; ++a) row_[a] = Size(units[a]) * q.n_target;
     std::fill_n(at_.data() + n, lane_width<Real>, never<Real>);
     std::fill_n(row_.data() + n, lane_width<Real>, Size(0));
-    Size a = n;
+    make_room(span_, padded<Real>(count_));
+    Real last = at_[0];
+    Size a = 0;
     for (Size e = 0; e < count_; ++e) {
-      while (a > 0 && !(at_[a - 1] < time_[e])) --a;
+      for (; at_[a] < time_[e]; ++a) last = at_[a];
       end_[e] = a;
-    }
-    for (Pair& pair : pairs_) {
-      pair.end = end_[pair.spike];
-      if (pair.release > time_[pair.spike])
-        pair.end = std::upper_bound(at_.data() + pair.end, at_.data() + n, pair.release) -
-                   at_.data();
+      span_[e] = time_[e] - last;
     }
     return n;
   }
 
-  // Few neurons: each spike with the arrivals of the flight before it, and each release with those
-  // that came while the neuron was held.
-  void flights(const ProjectionPlan<Real>& q, Real* out, bool timed, const Watch& watch) {
-    for (Size e = 0; e < count_; ++e) {
-      if (e % 64 == 0) watch.look();
-      flight(q, before_[e] < 0 ? 0 : pairs_[before_[e]].end, end_[e], time_[e], lv_[e], li_[e],
-             unit_[e], out, timed);
+  // The adjoint of each spike's neuron at the last arrival before it, and after each release at the
+  // last arrival while the neuron was held, those at the moment of release among them.
+  void enter() {
+    for (Vector<Real>* v : {&enter_lv_, &enter_li_}) make_room(*v, padded<Real>(count_));
+    decays(
+        count_, [](Size e) { return e; },
+        [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
+          const P lv = P::load(&lv_[b]), li = P::load(&li_[b]);
+          fma(e.kappa * k.inv_c, lv, e.syn * li).store(&enter_li_[b]);
+          (e.mem * lv).store(&enter_lv_[b]);
+        });
+    held_.clear();
+    if (!traits().held) return;
+    const Real* const arrivals = at_.data();
+    const Real* const last = arrivals + end_[count_ - 1];
+    for (Size c = 0; c < n_pairs_; ++c) {
+      const Size e = pairs_[c].spike;
+      const Real released = release(e);
+      const Size end = std::upper_bound(arrivals + end_[e], last, released) - arrivals;
+      if (!(released > time_[e]) || end == end_[e]) continue;
+      const Real d = released - at_[end - 1];
+      const Real alpha = c_.alpha.data()[first_ + unit_[e]];
+      held_.push_back({end, unit_[e], exp_of(-alpha * d) * pairs_[c].li});
     }
-    for (const Pair& pair : pairs_)
-      flight(q, end_[pair.spike], pair.end, pair.release, Real(0), pair.li, unit_[pair.spike], out,
-             timed);
+    std::sort(held_.begin(), held_.end(),
+              [](const Held& a, const Held& b) { return a.end > b.end; });
   }
 
-  void flight(const ProjectionPlan<Real>& q, Size begin, Size end, Real time, Real lv, Real li,
-              Id unit, Real* out, bool timed) {
-    if (begin == end || (lv == Real(0) && li == Real(0))) return;
-    const Neuron<P> n(c_, first_ + unit);
-    const P last(at_[end - 1]);
-    for (Size a = begin; a < end; a += P::width) {
-      const P t = P::load(&at_[a]);
-      const Decay<P> e = decay(P(time) - t, n);
-      const P by_weight = fma(e.kappa * n.inv_c, P(lv), e.syn * P(li));
-      Real value[P::width];
-      const int lanes = int(std::min<Size>(P::width, end - a));
-      if (out) {
-        by_weight.store(value);
-        for (int l = 0; l < lanes; ++l) out[row_[a + l] + unit] += value[l];
+  // Calls go(begin, end) for the arrivals from the last to the first, with the neurons' adjoints at
+  // arrival end - 1 in the lanes; no neuron takes a new one on the way to arrival begin - 1, where
+  // `go` leaves them.
+  template <class Go>
+  void back_in_time(const Watch& watch, Go go) {
+    for (Vector<Real>* v : {&lane_lv_, &lane_li_}) {
+      make_room(*v, padded<Real>(size_));
+      std::fill_n(v->data(), padded<Real>(size_), Real(0));
+    }
+    Size e = count_ - 1, r = 0, looked = end_[e];
+    for (Size end = end_[e]; end > 0;) {
+      for (; e >= 0 && end_[e] == end; --e) {
+        lane_lv_[unit_[e]] = enter_lv_[e];
+        lane_li_[unit_[e]] = enter_li_[e];
       }
-      if (!timed) continue;
-      for (int l = 0; l < P::width; ++l) value[l] = q.weight[row_[a + l] + begin_ + unit];
-      const P by_time =
-          P::load(value) * fma(n.alpha, by_weight, -n.inv_c * (e.mem * P(lv)));
-      (P::load(&by_time_[a]) + select(t <= last, by_time, P(Real(0)))).store(&by_time_[a]);
+      for (; r < Size(held_.size()) && held_[r].end == end; ++r) {
+        lane_lv_[held_[r].unit] = Real(0);
+        lane_li_[held_[r].unit] = held_[r].li;
+      }
+      Size begin = e >= 0 ? end_[e] : 0;
+      if (r < Size(held_.size())) begin = std::max(begin, held_[r].end);
+      go(begin, end);
+      end = begin;
+      if (looked - end < 64) continue;
+      watch.look();
+      looked = end;
     }
   }
 
-  // Many neurons: all of them back from arrival to arrival; each takes its new adjoint at the last
-  // arrival before a spike or a release.
+  // Few neurons: arrivals side by side. Lanes left over add 0, so that every loop is as long.
+  void few(const ProjectionPlan<Real>& q, Size n, Real* out, bool timed, const Watch& watch) {
+    make_room(gather_row_, n + lane_width<Real>);
+    for (Size a = 0; a < n + lane_width<Real>; ++a) gather_row_[a] = static_cast<Id>(row_[a]);
+    const bool uniform = traits().uniform;
+    back_in_time(watch, [&](Size begin, Size end) {
+      Id live[lane_width<Real>];
+      int n_live = 0;
+      for (Id u = 0; u < size_; ++u) {
+        live[n_live] = u;
+        n_live += lane_lv_[u] != Real(0) || lane_li_[u] != Real(0);
+      }
+      const P last(at_[end - 1]);
+      for (Size a = begin; a < end; a += P::width) {
+        const P t = P::load(&at_[a]), span = last - t;
+        Decay<P> e = decay(span, Neuron<P>(c_, first_));
+        P by_time(Real(0));
+        for (int l = 0; l < n_live; ++l) {
+          const Id u = live[l];
+          const Neuron<P> neuron(c_, first_ + u);
+          if (!uniform) e = decay(span, neuron);
+          const P lv(lane_lv_[u]);
+          const P by_weight = fma(e.kappa * neuron.inv_c, lv, e.syn * P(lane_li_[u]));
+          if (timed)
+            by_time = by_time + P::gather(q.weight + begin_ + u, &gather_row_[a]) *
+                                    fma(neuron.alpha, by_weight, -neuron.inv_c * (e.mem * lv));
+          if (!out) continue;
+          Real value[P::width];
+          select(t <= last, by_weight, P(Real(0))).store(value);
+          for (int k = 0; k < P::width; ++k) out[row_[a + k] + u] += value[k];
+        }
+        if (timed) by_time.store_first(&by_time_[a], int(std::min<Size>(P::width, end - a)));
+      }
+      if (begin == 0) return;
+      const P span(at_[end - 1] - at_[begin - 1]);
+      for (Size k = 0; k < size_; k += P::width) {
+        const Neuron<P> each = Neuron<P>::load(c_, first_ + static_cast<Id>(k));
+        back(k, decay(span, each), P::load(&lane_lv_[k]), P::load(&lane_li_[k]), each.inv_c);
+      }
+    });
+  }
+
+  // E12.
+  void back(Size k, const Decay<P>& e, P lv, P li, P inv_c) {
+    fma(e.kappa * inv_c, lv, e.syn * li).store(&lane_li_[k]);
+    (e.mem * lv).store(&lane_lv_[k]);
+  }
+
+  // Many neurons: side by side.
   template <bool weights, bool timed>
   void lanes(const ProjectionPlan<Real>& q, Size n, Real* out, const Watch& watch) {
-    const Size width = padded<Real>(size_);
-    make_room(lane_lv_, width);
-    make_room(lane_li_, width);
-    std::fill_n(lane_lv_.data(), width, Real(0));
-    std::fill_n(lane_li_.data(), width, Real(0));
-    enter();
-    room_for_spans(n);
-    for (Vector<Real>* v : {&mem_, &syn_, &kappa_}) make_room(*v, padded<Real>(n));
+    const bool uniform = traits().uniform;
+    for (Vector<Real>* v : {&span_, &mem_, &syn_, &kappa_}) make_room(*v, padded<Real>(n));
     span_[0] = Real(0);
     for (Size a = 1; a < n; ++a) span_[a] = at_[a] - at_[a - 1];
-    if (traits().uniform) {
+    if (uniform) {
       const Neuron<P> shared(c_, first_);
-      const Size end = padded<Real>(n);
-      std::fill(span_.data() + n, span_.data() + end, Real(0));
-      for (Size b = 0; b < end; b += P::width) {
+      std::fill(span_.data() + n, span_.data() + padded<Real>(n), Real(0));
+      for (Size b = 0; b < n; b += P::width) {
         const Decay<P> e = decay(P::load(&span_[b]), shared);
         e.mem.store(&mem_[b]);
         e.syn.store(&syn_[b]);
         e.kappa.store(&kappa_[b]);
       }
     }
-    Size e = 0, r = 0, looked = n;
-    for (Size a = n; a-- > 0;) {
-      if (looked - a >= 64) {
-        watch.look();
-        looked = a;
+    back_in_time(watch, [&](Size begin, Size end) {
+      if (!timed && uniform) {
+        undisturbed(begin, end, out);
+        return;
       }
-      for (; e < count_ && end_[e] == a + 1; ++e) {
-        lane_lv_[unit_[e]] = enter_lv_[e];
-        lane_li_[unit_[e]] = enter_li_[e];
+      for (Size a = end; a-- > begin;) {
+        if (a % 64 == 0) watch.look();
+        const Real total = pass<weights, timed>(a, weights ? out + row_[a] : nullptr,
+                                                q.weight + row_[a] + begin_);
+        if (timed) by_time_[a] = total;
       }
-      for (; r < Size(held_.size()) && held_[r].end == a + 1; ++r) {
-        lane_lv_[held_[r].unit] = Real(0);
-        lane_li_[held_[r].unit] = held_[r].li;
-      }
-      if (!timed && traits().uniform) {
-        Size next = e < count_ ? end_[e] : 0;
-        if (r < Size(held_.size())) next = std::max(next, held_[r].end);
-        undisturbed(a, next, out);
-        a = next;
-        continue;
-      }
-      const Real total = pass<weights, timed>(a, weights ? out + row_[a] : nullptr,
-                                              q.weight + row_[a] + begin_);
-      if (timed) by_time_[a] = total;
-    }
-  }
-
-  // The adjoint of each spike's neuron at the last arrival before it.
-  void enter() {
-    Size n = 0;
-    while (n < count_ && end_[n] > 0) ++n;
-    room_for_spans(n);
-    make_room(enter_lv_, padded<Real>(n));
-    make_room(enter_li_, padded<Real>(n));
-    for (Size e = 0; e < n; ++e) {
-      span_[e] = time_[e] - at_[end_[e] - 1];
-      neuron_[e] = first_ + unit_[e];
-    }
-    decays(n, [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
-      const P lv = P::load(&lv_[b]), li = P::load(&li_[b]);
-      fma(e.kappa * k.inv_c, lv, e.syn * li).store(&enter_li_[b]);
-      (e.mem * lv).store(&enter_lv_[b]);
     });
-    held_.clear();
-    for (const Pair& pair : pairs_)
-      if (pair.end > end_[pair.spike]) {
-        const Id unit = unit_[pair.spike];
-        const Real d = pair.release - at_[pair.end - 1];
-        held_.push_back(
-            {pair.end, unit, exp_of(-c_.alpha.data()[first_ + unit] * d) * pair.li});
-      }
-    std::sort(held_.begin(), held_.end(),
-              [](const Held& a, const Held& b) { return a.end > b.end; });
   }
 
-  // E13 at arrival a, dL/dw = lI and by its time alpha w lI - (w/C) lV; then E12, back to the arrival
-  // before it.
+  // E13 at arrival a, dL/dw = lI and by its time alpha w lI - (w/C) lV; then E12, back to the
+  // arrival before it.
   template <bool weights, bool timed>
   Real pass(Size a, Real* out, const Real* w) {
     const P span(span_[a]);
@@ -376,11 +407,8 @@ class ReverseLayer {
     const bool uniform = traits().uniform, identical = traits().identical;
     const P first_alpha(c_.alpha.data()[first_]), first_inv_c(c_.inv_c.data()[first_]);
     const Size whole = size_ / lane_width<Real> * lane_width<Real>;
-    const auto back = [&](Size k, P lv, P li, P inv_c) {
-      const Decay<P> e =
-          uniform ? shared : decay(span, Neuron<P>::load(c_, first_ + static_cast<Id>(k)));
-      fma(e.kappa * inv_c, lv, e.syn * li).store(&lane_li_[k]);
-      (e.mem * lv).store(&lane_lv_[k]);
+    const auto each = [&](Size k) {
+      return uniform ? shared : decay(span, Neuron<P>::load(c_, first_ + static_cast<Id>(k)));
     };
     // A fixed pattern of partial sums: the same bits at every vector width.
     constexpr int parts = lane_width<Real> / P::width;
@@ -396,7 +424,7 @@ class ReverseLayer {
           const P alpha = identical ? first_alpha : P::load(c_.alpha.data() + first_ + k);
           sum[u] = sum[u] + P::load(w + k) * fma(alpha, li, -inv_c * lv);
         }
-        back(k, lv, li, inv_c);
+        back(k, each(k), lv, li, inv_c);
       }
     if (weights)
       for (Size j = whole; j < size_; ++j) out[j] += lane_li_[j];
@@ -410,31 +438,29 @@ class ReverseLayer {
         for (int l = 0; l < half; ++l) part[l] += part[l + half];
     }
     for (Size k = whole; k < size_; k += P::width)
-      back(k, P::load(&lane_lv_[k]), P::load(&lane_li_[k]),
+      back(k, each(k), P::load(&lane_lv_[k]), P::load(&lane_li_[k]),
            identical ? first_inv_c : P::load(c_.inv_c.data() + first_ + k));
     return timed ? part[0] : Real(0);
   }
 
-  // The same for weights alone, from one arrival back through another between which no neuron takes
-  // a new adjoint: a few vectors at a time stay in registers.
-  void undisturbed(Size from, Size to, Real* out) {
+  // The same for weights alone, through the arrivals [begin, end): a few vectors at a time stay in
+  // registers.
+  void undisturbed(Size begin, Size end, Real* out) {
     const Size whole = size_ / lane_width<Real> * lane_width<Real>;
     Size k = 0;
     const auto add = [&](Real* row, P li) { (P::load(row) + li).store(row); };
-    for (; k + 4 * P::width <= whole; k += 4 * P::width) back<4>(from, to, k, out, add);
-    for (; k < whole; k += P::width) back<1>(from, to, k, out, add);
+    for (; k + 4 * P::width <= whole; k += 4 * P::width) back<4>(begin, end, k, out, add);
+    for (; k < whole; k += P::width) back<1>(begin, end, k, out, add);
     for (; k < size_; k += P::width) {
       const int rest = int(std::min<Size>(P::width, size_ - k));
-      back<1>(from, to, k, out, [&](Real* row, P li) {
-        Real value[P::width];
-        li.store(value);
-        for (int l = 0; l < rest; ++l) row[l] += value[l];
+      back<1>(begin, end, k, out, [&](Real* row, P li) {
+        (P::load_first(row, rest) + li).store_first(row, rest);
       });
     }
   }
 
   template <int n, class Add>
-  SNNFP_INLINE void back(Size from, Size to, Size k, Real* out, Add add) {
+  SNNFP_INLINE void back(Size begin, Size end, Size k, Real* out, Add add) {
     P lv[n], li[n], inv_c[n];
     for (int u = 0; u < n; ++u) {
       const Size at = k + u * P::width;
@@ -442,7 +468,7 @@ class ReverseLayer {
       li[u] = P::load(&lane_li_[at]);
       inv_c[u] = P::load(c_.inv_c.data() + first_ + at);
     }
-    for (Size a = from; a >= to; --a) {
+    for (Size a = end; a-- > begin;) {
       Real* row = out + row_[a] + k;
       const P mem(mem_[a]), syn(syn_[a]), kappa(kappa_[a]);
       for (int u = 0; u < n; ++u) {
@@ -457,13 +483,12 @@ class ReverseLayer {
     }
   }
 
-  // A spike and its neuron's next one, with the release between them and the adjoint there: lI is
-  // `li`, lV becomes 0. `end`: the arrivals up to the release.
+  // A spike and its neuron's next one; lI just after the release between them, where lV becomes 0.
   struct Pair {
-    Size spike, next;
-    Real release, li;
-    Size end;
+    Id spike, next;
+    Real li;
   };
+  // What lI is at the last arrival that a neuron is held at.
   struct Held {
     Size end;
     Id unit;
@@ -475,19 +500,23 @@ class ReverseLayer {
   Id population_ = 0, begin_ = 0, first_ = 0;  // the neurons: from where in the population, in all
   Size size_ = 0;
 
-  // Spikes, latest first.
+  // Spikes in time order.
   Size count_ = 0;
-  Vector<Real> time_, lv_, li_, slope_;
+  Vector<Real> time_, lv_, li_;
   Vector<Id> unit_;      // from begin_
-  Vector<Size> place_;   // in the sample
-  Vector<Size> before_;  // the pair that it is the later of, or -1
+  Vector<Id> place_;     // in the sample
   Vector<Size> end_;     // the arrivals before it
+  Vector<Size> before_;  // the neuron's spike before it, or -1
   Vector<Pair> pairs_;
-  Vector<Size> later_;  // the neuron's next spike, while they are collected
+  Size n_pairs_ = 0;
+  // The neuron's next spike while pairs are found, from seen_ on: lower ones are of earlier runs.
+  Vector<Size> later_;
+  Size seen_ = 0;
 
   // Arrivals.
   Vector<Real> at_, by_time_;
   Vector<Size> row_;
+  Vector<Id> gather_row_;
 
   Vector<Real> span_, mem_, syn_, kappa_, syn_held_;
   Vector<Id> neuron_;

@@ -15,6 +15,9 @@ inline void make_room(Vector<T>& v, Size n) {
   if (Size(v.size()) < n) v.resize(static_cast<std::size_t>(n));
 }
 
+alignas(64) inline constexpr Id lane_numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                  8, 9, 10, 11, 12, 13, 14, 15};
+
 template <class Real>
 struct ReverseSample {
   const Plan<Real>& plan;
@@ -25,47 +28,40 @@ struct ReverseSample {
   Real* gradient = nullptr;
   Real* const* input_times = nullptr;
   Real* voltage_adjoint = nullptr;  // takes lV just before each spike; null: not asked for
-  const Real* known = nullptr;      // lV just before each spike, from an earlier run
+  bool known = false;               // lV just before each spike is, from an earlier run
 
   // The spikes once more, population by population and in time order within each: those of
-  // population p are [first[p], first[p + 1]).
+  // population p are [first[p], first[p + 1]). Arrays have room for a pack behind the last.
   Vector<Size> first;
-  Vector<Size> spike;  // in the record's order
-  Vector<Real> time;
+  Vector<Id> spike;  // in the record's order
+  Vector<Real> time, slope;
   Vector<Id> unit;
-  Vector<Real> mu;  // the adjoint of the spike time; without `known` only
+  Vector<Real> mu;  // the adjoint of the spike time; with `known` lV just before the spike
 
   ReverseSample(const Plan<Real>& p, const Columns& c)
       : plan(p), columns(c), first(p.population_offsets.size()) {}
 
-  void take(const SampleInput<Real>& in, const SampleSpikes<Real>& s, const Real* cotangents) {
+  void take(const SampleInput<Real>& in, const SampleSpikes<Real>& s, const Real* adjoints) {
     input = &in;
     spikes = s;
-    make_room(spike, s.count);
-    make_room(time, s.count);
-    make_room(unit, s.count);
-    make_room(mu, s.count);
-    const Id* population_of = plan.population_of.data();
+    const Size room = s.count + lane_width<Real>;
+    for (Vector<Id>* v : {&spike, &unit}) make_room(*v, room);
+    for (Vector<Real>* v : {&time, &slope, &mu}) make_room(*v, room);
     const Id* offsets = plan.population_offsets.data();
-    // first[p + 1]: the spikes of all populations up to p.
-    std::fill(first.begin(), first.end(), Size(0));
-    if (first.size() <= 8) {
-      for (std::size_t p = 1; p < first.size(); ++p) {
-        Size below = 0;
-        for (Size k = 0; k < s.count; ++k) below += s.neurons[k] < offsets[p];
-        first[p] = below;
-      }
-    } else {
-      for (Size k = 0; k < s.count; ++k) ++first[population_of[s.neurons[k]] + 1];
-      for (std::size_t p = 1; p < first.size(); ++p) first[p] += first[p - 1];
+    const Id populations = static_cast<Id>(first.size()) - 1;
+    first[0] = 0;
+    if (populations <= 8) {
+      for (Id p = 0; p < populations; ++p)
+        first[p + 1] = first[p] + take(adjoints, offsets[p], offsets[p + 1], first[p]);
+      return;
     }
+    const Id* population_of = plan.population_of.data();
+    std::fill(first.begin(), first.end(), Size(0));
+    for (Size k = 0; k < s.count; ++k) ++first[population_of[s.neurons[k]] + 1];
+    for (Id p = 0; p < populations; ++p) first[p + 1] += first[p];
     for (Size k = s.count; k-- > 0;) {
-      const Id j = s.neurons[k], p = population_of[j];
-      const Size m = --first[p + 1];
-      spike[m] = k;
-      time[m] = s.times[k];
-      unit[m] = j - offsets[p];
-      if (cotangents) mu[m] = cotangents[k];
+      const Id p = population_of[s.neurons[k]];
+      put(--first[p + 1], k, s.neurons[k] - offsets[p], adjoints);
     }
     // Each has come down to where its population begins.
     std::copy(first.begin() + 1, first.end(), first.begin());
@@ -87,6 +83,39 @@ struct ReverseSample {
   bool timed(const ProjectionPlan<Real>& q) const {
     return !known && (q.from_population >= 0 || columns.delay[q.index] >= 0 ||
                       input_times[q.from_input]);
+  }
+
+ private:
+  using P = Pack<Real>;
+
+  void put(Size m, Size k, Id unit_, const Real* adjoints) {
+    spike[m] = static_cast<Id>(k);
+    unit[m] = unit_;
+    time[m] = spikes.times[k];
+    slope[m] = spikes.slopes[k];
+    mu[m] = adjoints[k];
+  }
+
+  // Puts the spikes of the neurons [begin, end) at place `to` and behind; returns how many.
+  Size take(const Real* adjoints, Id begin, Id end, Size to) {
+    const Ids<Real> lane = Ids<Real>::load(lane_numbers);
+    Size m = to, k = 0;
+    for (; k + P::width <= spikes.count; k += P::width) {
+      const Ids<Real> units = Ids<Real>::load(spikes.neurons + k).plus(-begin);
+      const unsigned mine = units.below(end - begin);
+      lane.plus(static_cast<Id>(k)).store_lanes(mine, &spike[m]);
+      units.store_lanes(mine, &unit[m]);
+      P::load(spikes.times + k).store_lanes(mine, &time[m]);
+      P::load(spikes.slopes + k).store_lanes(mine, &slope[m]);
+      P::load(adjoints + k).store_lanes(mine, &mu[m]);
+      m += __builtin_popcount(mine);
+    }
+    for (; k < spikes.count; ++k) {
+      const Id unit_ = spikes.neurons[k] - begin;
+      put(m, k, unit_, adjoints);
+      m += unit_ >= 0 && unit_ < end - begin;
+    }
+    return m - to;
   }
 };
 

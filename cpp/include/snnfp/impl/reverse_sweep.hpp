@@ -27,7 +27,7 @@ class ReverseSweep final : public Workspace {
     sample_.gradient = gradient;
     sample_.input_times = input_times;
     sample_.voltage_adjoint = voltage_adjoint;
-    sample_.known = nullptr;
+    sample_.known = false;
     sample_.take(input, spikes, cotangents);
     for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
       if (input_times[g])
@@ -51,9 +51,9 @@ class ReverseSweep final : public Workspace {
                    const Watch& watch) {
     watch.look();
     sample_.gradient = gradient;
-    sample_.known = voltage_adjoint;
+    sample_.known = true;
     sample_.voltage_adjoint = nullptr;
-    sample_.take(input, spikes, nullptr);
+    sample_.take(input, spikes, voltage_adjoint);
     layer_.run(sample_, population, begin, end, watch);
   }
 
