@@ -130,8 +130,9 @@ print(min(took) <= 2.0, peak() - before <= 512)
     assert run_script(text) == "True True"
 
 
+@pytest.mark.parametrize("engine", ["automatic", "queue"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_denormal_numbers_cost_nothing(dtype):
+def test_denormal_numbers_cost_nothing(dtype, engine):
     """Arrivals while what was heard first decays below the smallest normal numbers."""
     n, far = 200, 1400.0 if dtype == np.float64 else 160.0
     net = snnfp.Network(dtype=dtype)
@@ -147,7 +148,7 @@ def test_denormal_numbers_cost_nothing(dtype):
         units = np.append(0, np.ones(4000, int))
         spikes = snnfp.Spikes(times, units, [0, 4001], size=2)
         start = time.process_time()
-        quiet(net, spikes, until=begin + 80.0, n_threads=1)
+        quiet(net, spikes, until=begin + 80.0, n_threads=1, engine=engine)
         return time.process_time() - start
 
     near = late = np.inf

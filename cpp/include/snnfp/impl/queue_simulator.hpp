@@ -7,6 +7,7 @@
 #include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/faint.hpp"
 #include "snnfp/detail/spike_list.hpp"
 
 SNNFP_ISA_BEGIN
@@ -24,7 +25,7 @@ class QueueSimulator {
         own_(plan.n_neurons),
         time_(plan.n_neurons, Real(0)),
         state_(plan.n_neurons, Membrane<Real>{Real(0), Real(0)}),
-        held_(plan.n_neurons, 0),
+        mode_(plan.n_neurons, Mode::free),
         last_spike_(plan.n_neurons, Size(-1)),
         count_(plan.n_neurons, Size(0)) {
     for (Id j = 0; j < plan.n_neurons; ++j) {
@@ -78,6 +79,9 @@ class QueueSimulator {
 
  private:
   using Kind = typename NeuronQueue<Real>::Kind;
+  // Held: refractory, V waits at v_reset for its release. Faint: free, its state is raised
+  // (faint.hpp) and cannot cross until something arrives.
+  enum class Mode : unsigned char { free, held, faint };
 
   bool own_first() const {
     if (arrivals_.empty()) return true;
@@ -129,20 +133,39 @@ class QueueSimulator {
       if (w == Real(0) && !whole_row) continue;
       const Id j = p.target_of(unit, k);
       advance(j, a.time);
+      if (w != Real(0) && mode_[j] == Mode::faint) wake(j);
       state_[j].i += w;
-      if (!held_[j] && !Replay) schedule(j);
+      if (mode_[j] == Mode::free && !Replay) schedule(j);
     }
   }
 
   void advance(Id j, Real time) {
     const Real d = time - time_[j];
     if (d > Real(0)) {
+      time_[j] = time;
+      if (mode_[j] == Mode::faint) return advance_faint(j, d);
       const Neuron<Real> n(plan_.neurons, j);
       const Membrane<Real> moved = propagate(state_[j], d, n);
       state_[j].i = moved.i;
-      if (!held_[j]) state_[j].v = moved.v;
-      time_[j] = time;
+      if (mode_[j] == Mode::held) return;
+      state_[j].v = moved.v;
+      if (Faint<Real>::may_suit(moved)) fade(j);
     }
+  }
+
+  // Rare, and out of the way of the others.
+  [[gnu::noinline]] void advance_faint(Id j, Real d) {
+    state_[j] = Faint<Real>::moved(state_[j], d, Neuron<Real>(plan_.neurons, j));
+  }
+  [[gnu::noinline]] void fade(Id j) {
+    if (!Faint<Real>::suits(state_[j], Neuron<Real>(plan_.neurons, j))) return;
+    state_[j] = Faint<Real>::raised(state_[j]);
+    mode_[j] = Mode::faint;
+    if (!Replay) own_.remove(j);
+  }
+  void wake(Id j) {
+    state_[j] = Faint<Real>::lowered(state_[j]);
+    mode_[j] = Mode::free;
   }
 
   // The neuron's next crossing from its present state, or its next given spike.
@@ -166,6 +189,7 @@ class QueueSimulator {
 
   void spike(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
+    if (mode_[j] == Mode::faint) wake(j);
     const Membrane<Real> before = propagate(state_[j], time - time_[j], n);
     const Real v1 = slope(before, n);
     if constexpr (Replay) {
@@ -187,7 +211,7 @@ class QueueSimulator {
     state_[j] = {n.v_reset, before.i};
     time_[j] = time;
     if (n.t_refractory > Real(0)) {
-      held_[j] = 1;
+      mode_[j] = Mode::held;
       own_.set(j, time + n.t_refractory, Kind::release);
     } else {
       release(j, time);
@@ -211,7 +235,7 @@ class QueueSimulator {
   void release(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
     advance(j, time);
-    held_[j] = 0;
+    mode_[j] = Mode::free;
     spikes_.set_release_current(last_spike_[j], state_[j].i);
     schedule(j);
   }
@@ -222,8 +246,10 @@ class QueueSimulator {
     for (Size q = 0; q < probe.n_neurons; ++q) {
       const Id j = probe.neurons[q];
       const Neuron<Real> n(plan_.neurons, j);
-      const Membrane<Real> s = propagate(state_[j], time - time_[j], n);
-      probe.voltage[q * probe.n_times + at] = held_[j] ? state_[j].v : s.v;
+      Membrane<Real> last = state_[j];
+      if (mode_[j] == Mode::faint) last = Faint<Real>::lowered(last);
+      const Membrane<Real> s = propagate(last, time - time_[j], n);
+      probe.voltage[q * probe.n_times + at] = mode_[j] == Mode::held ? state_[j].v : s.v;
       probe.current[q * probe.n_times + at] = s.i;
     }
   }
@@ -238,7 +264,7 @@ class QueueSimulator {
   NeuronQueue<Real> own_;
   Vector<Real> time_;             // when state_ was true
   Vector<Membrane<Real>> state_;  // decayed lazily
-  Vector<unsigned char> held_;    // refractory: V waits at v_reset for its release
+  Vector<Mode> mode_;
   Vector<Size> last_spike_;
   Vector<Size> count_;
   SpikeList<Real> spikes_;
