@@ -21,8 +21,16 @@ AVAILABLE = [name for i, name in enumerate(ISAS) if i and _core.resolve_isa(i) =
 
 def run_script(text, timeout=60, **environment):
     """Runs a program beside the helpers of the tests; returns what it printed."""
+    # A job in the background inherits that SIGINT is ignored, and would then run for ever; and what
+    # does run for ever must not take all memory.
+    start = f"""
+import sys; sys.path.insert(0, {HERE!r})
+import resource, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+"""
     result = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {HERE!r})\n" + text],
+        [sys.executable, "-c", start + text],
         capture_output=True,
         text=True,
         timeout=timeout,
