@@ -68,6 +68,11 @@ void bind_record(py::module_& m, const char* name) {
       .def_property_readonly("residuals", vector_view(&Rec::residuals))
       .def("first_spikes", [](const Rec& r, Id p) { return give(r.first_spikes(p)); },
            py::arg("population"))
+      .def("ends", [](const Rec& r) {
+             std::vector<Real> ends;
+             for (Size s = 0; s < r.samples(); ++s) ends.push_back(r.end(s));
+             return give(std::move(ends));
+           })
       .def("silent", &Rec::silent, py::arg("population"))
       .def("vjp", [](const Rec& r, const In<Real>& cotangents, const Wrt& wrt, const Execution& e) {
              ExecutionOptions options;
@@ -132,12 +137,13 @@ void bind_record(py::module_& m, const char* name) {
   m.def("simulate", [](const Network<Real>& network, const std::vector<InputTuple<Real>>& input,
                        Real until, Size spike_limit, int engine, const In<Real>& voltage,
                        const In<Real>& current, std::vector<Id> first_spikes_of,
-                       const Execution& e) {
+                       std::vector<Id> stop_after, const Execution& e) {
           SimulateOptions<Real> options;
           e.apply(options);
           options.until = until;
           options.spike_limit = spike_limit;
           options.first_spikes_of = std::move(first_spikes_of);
+          options.stop_after = std::move(stop_after);
           options.engine = static_cast<Engine>(engine);
           options.initial = initial_of(voltage, current);
           const Input<Real> shared = input_of<Real>(input);
@@ -145,7 +151,7 @@ void bind_record(py::module_& m, const char* name) {
           return simulate(network, shared, options);
         }, py::arg("network"), py::arg("input"), py::arg("until"), py::arg("spike_limit"),
         py::arg("engine"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
-        py::arg("first_spikes_of"), py::arg("execution"));
+        py::arg("first_spikes_of"), py::arg("stop_after"), py::arg("execution"));
   m.def("record_from_spikes", [](const Network<Real>& network,
                                  const std::vector<InputTuple<Real>>& input,
                                  const InputTuple<Real>& spikes, Real tolerance, Real until,

@@ -78,9 +78,10 @@ def value_and_grad(
         net: the network.
         spikes: input, as for :func:`simulate`.
         labels: whatever the loss takes.
-        loss: see :mod:`snnfp.losses`, or any ``f(record, labels) -> (value, dL/dt)``. Where it has
-            ``looks_at(net)`` and the record is not asked for, neurons of the populations that it
-            names are not followed beyond their first spikes.
+        loss: see :mod:`snnfp.losses`, or any ``f(record, labels) -> (value, dL/dt)``. If it looks
+            at nothing but first spikes it may have ``looks_at(net)``, which names their
+            populations: samples are then simulated no further than needed, unless the record is
+            asked for.
         wrt: names or patterns of the parameters; ``"*"`` for all and the input times.
         until: end of the simulation.
         mode: ``"reverse"`` (the adjoint) or ``"forward"`` (forward propagation): the same numbers
@@ -99,7 +100,9 @@ def value_and_grad(
         raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
     net.select(wrt)
     if not return_record:
-        options.setdefault("first_spikes_of", _looks_at(loss, net))
+        looked_at = _looks_at(loss, net)
+        options.setdefault("stop_after", looked_at)
+        options.setdefault("first_spikes_of", _unheard(net, looked_at))
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)
     value, cotangents = loss(record, labels)
     if not np.isfinite(value):
@@ -115,3 +118,9 @@ def _looks_at(loss: LossFunction, net: Network) -> list[str]:
     owner = next(c for c in type(loss).__mro__ if "__call__" in vars(c))
     known: list[str] = owner.looks_at(loss, net) if "looks_at" in vars(owner) else []  # type: ignore[attr-defined]
     return known
+
+
+def _unheard(net: Network, populations: list[str]) -> list[str]:
+    """Those that feed none: their later spikes matter to nobody."""
+    heard = {p.source for p in net.projections.values()}
+    return [p for p in populations if p not in heard]

@@ -56,13 +56,6 @@ def readout_of(net: Network, name: str | None) -> Population:
     return population_of(net, name if name is not None else next(reversed(net.populations)))
 
 
-def unheard(net: Network, name: str | None) -> list[str]:
-    """The readout population, if it feeds none: then only the loss looks at it."""
-    population = readout_of(net, name)
-    heard = any(p.source == population.name for p in net.projections.values())
-    return [] if heard else [population.name]
-
-
 def _check_times(loss: Any, *names: str) -> None:
     for name in names:
         value = getattr(loss, name)
@@ -145,8 +138,8 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         check_labels(labels, n_samples, readout_of(net, self.population).size)
 
     def looks_at(self, net: Network) -> list[str]:
-        """The readout, unless its later spikes matter to other neurons."""
-        return unheard(net, self.population)
+        """The readout: nothing but its first spikes."""
+        return [readout_of(net, self.population).name]
 
     def __call__(self, record: Record, labels: ArrayLike) -> tuple[float, Cotangents]:
         """The mean loss and its derivative by first spike times."""
@@ -263,8 +256,8 @@ class FirstSpikeFunction(FirstSpikeLoss):
     function: FirstSpikeFn
 
     def looks_at(self, net: Network) -> list[str]:
-        """The readout, unless its later spikes matter to other neurons."""
-        return unheard(net, self.population)
+        """The readout: nothing but its first spikes."""
+        return [readout_of(net, self.population).name]
 
     def __call__(self, record: Record, labels: Any) -> tuple[float, Cotangents]:
         """The function's value and derivative, checked."""

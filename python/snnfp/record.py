@@ -46,7 +46,7 @@ class Record:
         residuals: V - threshold at each spike, for spikes recorded elsewhere; empty otherwise.
         n_samples: number of samples.
         n_spikes: number of spikes.
-        until: end of the simulation.
+        until: end of the simulation; samples that ``stop_after`` ends earlier: see :attr:`ends`.
     """
 
     def __init__(
@@ -77,6 +77,12 @@ class Record:
 
     def __repr__(self) -> str:
         return f"Record({self.n_samples} samples, {self.n_spikes} spikes, until {self.until})"
+
+    @property
+    def ends(self) -> NDArray[Any]:
+        """Up to when each sample was simulated, ``[samples]``: see ``stop_after``."""
+        ends: NDArray[Any] = self._core.ends()
+        return ends
 
     # -- spikes ----------------------------------------------------------------------------------
 
@@ -181,7 +187,8 @@ class Record:
 
         Args:
             population: of the neurons.
-            times: ascending, within 0 ... ``until``; at a spike's time V is already reset.
+            times: ascending, within 0 ... ``until`` and no later than any sample's end; at a
+                spike's time V is already reset.
             units: neurons within the population; None: all.
         """
         p = self._population(population)

@@ -35,6 +35,7 @@ def simulate(
     n_threads: int | None = None,
     spike_limit: int = 10_000,
     first_spikes_of: Iterable[str | Population] = (),
+    stop_after: Iterable[str | Population] = (),
     engine: str = "automatic",
     isa: str = "best",
 ) -> Record:
@@ -53,6 +54,8 @@ def simulate(
         spike_limit: spikes of one neuron in one sample beyond which firing counts as runaway.
         first_spikes_of: populations whose neurons are not followed beyond their first spikes, as if
             ``t_refractory`` were infinite; saves time where only first spikes matter.
+        stop_after: populations; a sample ends as soon as each of their neurons has fired, as if
+            ``until`` were the last of their first spikes. ``record.ends`` says when that was.
         engine: ``"automatic"``, or ``"queue"`` to send everything through the global event queue.
         isa: ``"best"``, ``"portable"``, ``"avx2"`` or ``"avx512"``.
 
@@ -75,6 +78,7 @@ def simulate(
     if engine not in ("automatic", "queue"):
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     voltage, current = _initial_arrays(net, initial, len(groups[0]))
+    ends = _indices(net, stop_after, "stop_after")
     core = _core.simulate(
         net._core,
         [_core_input(g, net.dtype) for g in groups],
@@ -83,11 +87,12 @@ def simulate(
         ("automatic", "queue").index(engine),
         voltage,
         current,
-        _indices(net, first_spikes_of),
+        _indices(net, first_spikes_of, "first_spikes_of"),
+        ends,
         execution(n_threads, isa),
     )
     record = Record(core, net, groups, end, n_threads, isa)
-    _warn(net, groups, end, record)
+    _warn(net, groups, end, record, bool(ends))
     for population, (units, times) in (probe or {}).items():
         record.probe(population, times, units=units)
     return record
@@ -190,9 +195,9 @@ def population_of(net: Network, key: str | Population) -> Population:
     return net.populations[name]
 
 
-def _indices(net: Network, populations: Iterable[str | Population]) -> list[int]:
+def _indices(net: Network, populations: Iterable[str | Population], what: str) -> list[int]:
     if isinstance(populations, str):
-        raise TypeError(f"first_spikes_of is {populations!r}, expected a list of populations")
+        raise TypeError(f"{what} is {populations!r}, expected a list of populations")
     if not populations:
         return []
     names = list(net.populations)
@@ -262,12 +267,15 @@ def _initial_arrays(
     return state[0].reshape(-1), state[1].reshape(-1)
 
 
-def _warn(net: Network, groups: tuple[Spikes, ...], until: float, record: Record) -> None:
+def _warn(
+    net: Network, groups: tuple[Spikes, ...], until: float, record: Record, early: bool
+) -> None:
+    when = "in the whole batch" + (", up to where its samples end (stop_after)" if early else "")
     for name, population in net.populations.items():
         if name not in net._warned and record.is_silent(population):
             net._warned.add(name)
             warnings.warn(
-                f"population {name} fires no spike in the whole batch, so no gradient reaches it "
+                f"population {name} fires no spike {when}, so no gradient reaches it "
                 "or what comes before it: try larger or more positive incoming weights, a lower "
                 "threshold, a longer tau, or a remedy of snnfp.remedies",
                 SilentPopulationWarning,

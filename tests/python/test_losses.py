@@ -225,6 +225,14 @@ def test_not_following_outputs_beyond_their_first_spikes(loss, feedback):
     if not feedback:
         np.testing.assert_array_equal(record.first_spikes("y"), whole[2].first_spikes("y"))
         np.testing.assert_array_equal(record.counts("h"), whole[2].counts("h"))
+    early = snnfp.simulate(net, spikes, until=6.0, stop_after=["y"])
+    firsts = whole[2].first_spikes("y")
+    np.testing.assert_array_equal(early.first_spikes("y"), firsts)
+    np.testing.assert_array_equal(early.ends, np.minimum(firsts.max(axis=1), 6.0))
+    assert (early.ends < 6.0).sum() > 2
+    assert early.n_spikes < whole[2].n_spikes
+    before = whole[2].times <= early.ends[whole[2].samples]
+    np.testing.assert_array_equal(early.times, whole[2].times[before])
 
 
 def test_a_loss_derived_from_one_of_first_spikes_sees_all_spikes():
@@ -250,3 +258,28 @@ def test_first_spikes_of_names_what_is_wrong():
         snnfp.simulate(net, spikes, first_spikes_of="y")
     with pytest.raises(KeyError, match="'z' is not a population of the network"):
         snnfp.simulate(net, spikes, first_spikes_of=["z"])
+    with pytest.raises(TypeError, match="stop_after is 'y', expected a list of populations"):
+        snnfp.simulate(net, spikes, stop_after="y")
+
+
+def test_a_sample_that_ends_early_is_not_probed_beyond():
+    spikes = snnfp.Spikes.from_latencies(np.random.default_rng(4).uniform(0, 3, (2, 5)))
+    record = snnfp.simulate(layered(), spikes, until=6.0, stop_after=["y"])
+    assert record.ends.max() < 6.0
+    record.probe("h", [0.5 * record.ends.min()])
+    with pytest.raises(
+        ValueError, match=r"probe time 0 is 6, expected a time <= .* \(stop_after\)"
+    ):
+        record.probe("h", [6.0])
+
+
+def test_a_population_silent_up_to_the_end_of_the_samples_is_said_to_be_so():
+    net = snnfp.Network()
+    x = net.input(1)
+    y = net.population(1, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
+    late = net.population(1, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="late")
+    net.connect(x, y, snnfp.Dense(weight=[[5.0]]))
+    net.connect(x, late, snnfp.Dense(weight=[[5.0]], delay=3.0))
+    spikes = snnfp.Spikes.from_latencies([[0.5]])
+    with pytest.warns(snnfp.errors.SilentPopulationWarning, match=r"late .*end \(stop_after\)"):
+        snnfp.simulate(net, spikes, until=6.0, stop_after=["y"])

@@ -39,6 +39,7 @@ struct Record {
   Input<Real> input;
   InitialState<Real> initial;
   Real until = std::numeric_limits<Real>::infinity();
+  std::vector<Id> stop_after;          // populations; see end()
   std::vector<Id> population_offsets;  // [populations + 1]
   std::shared_ptr<const detail::Plan<Real>> plan;
 
@@ -56,6 +57,17 @@ struct Record {
         if (j >= 0 && j < n && result[s * n + j] < 0) result[s * n + j] = k;
       }
     return result;
+  }
+  // How far a sample was simulated: to `until`, or to the last of the first spikes of the neurons of
+  // `stop_after` where all of them fire.
+  Real end(Size sample) const {
+    if (stop_after.empty()) return until;
+    std::vector<unsigned char> fired(static_cast<std::size_t>(population_offsets.back()), 0);
+    for (Size k = offsets[sample]; k < offsets[sample + 1]; ++k) fired[neurons[k]] = 1;
+    for (const Id p : stop_after)
+      for (Id j = population_offsets[p]; j < population_offsets[p + 1]; ++j)
+        if (!fired[j]) return until;
+    return times[offsets[sample + 1] - 1];
   }
   // Whether a population fires no spike in any sample.
   bool silent(Id population) const {

@@ -34,6 +34,9 @@ struct SimulateOptions : ExecutionOptions {
   // Populations whose neurons are not followed beyond their first spikes: as if their refractory
   // times were infinite. What only looks at first spikes is done sooner.
   std::vector<Id> first_spikes_of;
+  // A sample ends as soon as every neuron of these populations has fired: its spikes are those of
+  // `until` = the last of their first spikes.
+  std::vector<Id> stop_after;
 };
 
 template <class Real>

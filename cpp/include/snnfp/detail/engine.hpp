@@ -111,6 +111,9 @@ struct RunLimits {
   double tolerance;  // replay only: largest |V(f-) - threshold|
   bool queue_only;
   int worker;
+  // Populations; a sample ends as soon as all their neurons have fired. None: at `until`.
+  const Id* stop_after = nullptr;
+  Size n_stop_after = 0;
 };
 
 template <class Real>

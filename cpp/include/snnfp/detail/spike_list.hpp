@@ -33,6 +33,12 @@ class SpikeList {
     spikes_.emplace_back(time, slope, release_current, neuron);
   }
   void set_release_current(Size k, Real current) { spikes_[k].release_current = current; }
+  // As if the simulation had ended at `time`.
+  void end_at(Real time, const Real* t_refractory) {
+    while (!spikes_.empty() && spikes_.back().time > time) spikes_.pop_back();
+    for (Spike<Real>& s : spikes_)
+      if (s.time + t_refractory[s.neuron] > time) s.release_current = Real(0);
+  }
   Size size() const { return static_cast<Size>(spikes_.size()); }
   const Spike<Real>& operator[](Size k) const { return spikes_[k]; }
   const Spike<Real>* data() const { return spikes_.data(); }

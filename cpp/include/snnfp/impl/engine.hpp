@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "snnfp/error.hpp"
 #include "snnfp/impl/forward_compile.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/reverse.hpp"
@@ -23,6 +24,24 @@ class AnySimulator final : public Simulator<Real> {
   }
 
   void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) override {
+    if (limits_.n_stop_after == 0) return run_fast(inputs, samples, sink);
+    // The queue stops at the end of a sample; the others look beyond, where a neuron may run away
+    // that never does in the sample. What they have begun is dropped.
+    for (Size s = 0; s < samples;) {
+      const Size n = sweep_ ? samples : 1;
+      try {
+        run_fast(inputs + s, n, sink);
+      } catch (const EventLimitError&) {
+        if (sweep_) sweep_ = std::make_unique<SweepSimulator<Real>>(plan_, limits_, interrupt_);
+        windows_.reset();
+        run_queue(inputs + s, n, sink);
+      }
+      s += n;
+    }
+  }
+
+ private:
+  void run_fast(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
     if (sweep_) {
       sweep_->run(inputs, samples, sink);
       return;
@@ -33,6 +52,10 @@ class AnySimulator final : public Simulator<Real> {
       windows_->run(inputs, samples, sink);
       return;
     }
+    run_queue(inputs, samples, sink);
+  }
+
+  void run_queue(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
     for (Size s = 0; s < samples; ++s) {
       QueueSimulator<Real, false> simulator(plan_, inputs[s], limits_, interrupt_);
       simulator.run(nullptr);
@@ -40,7 +63,6 @@ class AnySimulator final : public Simulator<Real> {
     }
   }
 
- private:
   const Plan<Real>& plan_;
   const RunLimits limits_;
   Interrupt& interrupt_;

@@ -23,7 +23,6 @@ class LayerSimulator {
       : plan_(plan),
         limits_(limits),
         interrupt_(interrupt),
-        until_(static_cast<Real>(limits.until)),
         batches_{CrossingBatch<Real>(plan), CrossingBatch<Real>(plan)},
         released_(plan) {}
 
@@ -48,11 +47,12 @@ class LayerSimulator {
   void end_sample() { sample_end_.push_back(static_cast<Size>(arrival_time_.size())); }
   Size arrivals() const { return static_cast<Size>(arrival_time_.size()); }
 
-  // Simulates the population `lanes` in the samples given; the spikes of sample s go, in order, to
-  // out[s * stride]. False: to be stopped.
-  bool run(const Lanes<Real>& lanes, const SampleInput<Real>* inputs, SpikeList<Real>* out,
-           Size stride) {
+  // Simulates the population `lanes` in the samples given up to `until`; the spikes of sample s go, in
+  // order, to out[s * stride]. False: to be stopped.
+  bool run(const Lanes<Real>& lanes, const SampleInput<Real>* inputs, Real until,
+           SpikeList<Real>* out, Size stride) {
     lanes_ = &lanes;
+    until_ = until;
     inputs_ = inputs;
     out_ = out;
     stride_ = stride;
@@ -480,7 +480,7 @@ class LayerSimulator {
   const Plan<Real>& plan_;
   const RunLimits& limits_;
   Interrupt& interrupt_;
-  const Real until_;
+  Real until_ = Real(0);
   const Lanes<Real>* lanes_ = nullptr;
   const SampleInput<Real>* inputs_ = nullptr;
   SpikeList<Real>* out_ = nullptr;

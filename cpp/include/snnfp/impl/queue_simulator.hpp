@@ -8,6 +8,7 @@
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/faint.hpp"
+#include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/spike_list.hpp"
 
 SNNFP_ISA_BEGIN
@@ -22,6 +23,7 @@ class QueueSimulator {
         limits_(limits),
         watch_(interrupt, limits.worker),
         until_(static_cast<Real>(limits.until)),
+        end_(plan, limits),
         own_(plan.n_neurons),
         time_(plan.n_neurons, Real(0)),
         state_(plan.n_neurons, Membrane<Real>{Real(0), Real(0)}),
@@ -32,6 +34,7 @@ class QueueSimulator {
       if (input.voltage) state_[j].v = input.voltage[j];
       if (input.current) state_[j].i = input.current[j];
     }
+    if (end_.wanted()) end_.reset();
   }
 
   // Replay only: the spikes to fire.
@@ -208,6 +211,10 @@ class QueueSimulator {
     }
     last_spike_[j] = spikes_.size();
     spikes_.push_back(time, j, v1);
+    if (end_.wanted()) {
+      end_.see(j, time);
+      until_ = std::min(until_, end_.time());
+    }
     state_[j] = {n.v_reset, before.i};
     time_[j] = time;
     if (n.t_refractory > Real(0)) {
@@ -258,7 +265,8 @@ class QueueSimulator {
   const SampleInput<Real>& input_;
   const RunLimits& limits_;
   PacedWatch watch_;
-  const Real until_;
+  Real until_;
+  SampleEnd<Real> end_;
 
   ArrivalQueue<Real> arrivals_;
   NeuronQueue<Real> own_;

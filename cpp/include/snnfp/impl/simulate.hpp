@@ -219,11 +219,18 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   record.input = input;
   record.initial = options.initial;
   record.until = options.until;
-  for (std::size_t k = 0; k < options.first_spikes_of.size(); ++k)
-    if (options.first_spikes_of[k] < 0 ||
-        options.first_spikes_of[k] >= Id(network.populations().size()))
-      invalid("first_spikes_of[", k, "] is ", options.first_spikes_of[k], ", expected one of ",
-              network.populations().size(), " populations");
+  const auto check = [&](const std::vector<Id>& populations, const char* name) {
+    for (std::size_t k = 0; k < populations.size(); ++k)
+      if (populations[k] < 0 || populations[k] >= Id(network.populations().size()))
+        invalid(name, "[", k, "] is ", populations[k], ", expected one of ",
+                network.populations().size(), " populations");
+  };
+  check(options.first_spikes_of, "first_spikes_of");
+  check(options.stop_after, "stop_after");
+  record.stop_after = options.stop_after;
+  std::sort(record.stop_after.begin(), record.stop_after.end());
+  record.stop_after.erase(std::unique(record.stop_after.begin(), record.stop_after.end()),
+                          record.stop_after.end());
   auto plan =
       std::make_shared<Plan<Real>>(make_plan(record.network, options.first_spikes_of));
   check_initial(network, *plan, options.initial, samples);
@@ -263,7 +270,8 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     if (!simulator)
       simulator.reset(engine.simulator(*record.plan,
                                        {double(options.until), options.spike_limit, 0.0,
-                                        options.engine == Engine::queue, worker},
+                                        options.engine == Engine::queue, worker,
+                                        record.stop_after.data(), Size(record.stop_after.size())},
                                        interrupt));
     simulator->run(inputs.data(), end - begin, collector.part(g));
   };
@@ -287,6 +295,9 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
                                 const RecordedSpikes<Real>& spikes, Real tolerance,
                                 const SimulateOptions<Real>& options) {
   using detail::invalid;
+  if (!options.stop_after.empty())
+    invalid("stop_after has ", options.stop_after.size(),
+            " populations, expected none: recorded spikes are taken as they are");
   if (!(tolerance >= Real(0)))
     invalid("tolerance is ", tolerance, ", expected a voltage >= 0 (infinity allowed)");
   Record<Real> record = detail::begin_record(network, input, options);
@@ -359,6 +370,10 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
               ", expected times that do not decrease");
   }
   const Size samples = record.samples();
+  for (Size s = 0; m > 0 && s < samples && !record.stop_after.empty(); ++s)
+    if (const Real end = record.end(s); probe.times[m - 1] > end)
+      invalid("probe time ", m - 1, " is ", probe.times[m - 1], ", expected a time <= ", end,
+              ", where sample ", s, " ends (stop_after)");
   ProbeResult<Real> result;
   result.voltage.resize(static_cast<std::size_t>(samples * n * m));
   result.current.resize(result.voltage.size());

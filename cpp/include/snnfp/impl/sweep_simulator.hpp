@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lanes.hpp"
+#include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/spike_list.hpp"
 #include "snnfp/impl/layer_simulator.hpp"
 
@@ -29,7 +31,7 @@ class SweepSimulator {
       : plan_(plan),
         limits_(limits),
         interrupt_(interrupt),
-        until_(static_cast<Real>(limits.until)),
+        end_(plan, limits),
         batch_(plan),
         layer_(plan, limits, interrupt),
         last_spike_(plan.n_neurons),
@@ -40,6 +42,17 @@ class SweepSimulator {
   }
 
   void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
+    const Size n = static_cast<Size>(populations_.size());
+    const bool early = end_.wanted();
+    if (!(early ? run_to_end(inputs, samples) : run_until(horizon(), inputs, samples))) return;
+    for (Size s = 0; s < samples; ++s) write_merged(&(early ? ended_ : spikes_)[s * n], n, sink);
+  }
+
+ private:
+  Real horizon() const { return static_cast<Real>(limits_.until); }
+
+  bool run_until(Real until, const SampleInput<Real>* inputs, Size samples) {
+    until_ = until;
     inputs_ = inputs;
     spikes_.resize(std::max<std::size_t>(spikes_.size(), samples * populations_.size()));
     for (SpikeList<Real>& s : spikes_) s.clear();
@@ -47,21 +60,59 @@ class SweepSimulator {
       const Id* begin = plan_.components.data() + plan_.component_offsets.data()[c];
       const Id* end = plan_.components.data() + plan_.component_offsets.data()[c + 1];
       if (end - begin == 1 && !feeds_back(*begin)) {
-        if (!run_layer(*begin, samples)) return;
+        if (!run_layer(*begin, samples)) return false;
         continue;
       }
       for (Size s = 0; s < samples; ++s) {
         sample_ = s;
         for (const Id* p = begin; s > 0 && p != end; ++p)
           spikes_of(s, *p).reserve(spikes_of(s - 1, *p).size() + 16);
-        if (!run_component(begin, end)) return;
+        if (!run_component(begin, end)) return false;
       }
     }
-    for (Size s = 0; s < samples; ++s)
-      write_merged(&spikes_of(s, 0), static_cast<Size>(populations_.size()), sink);
+    return true;
   }
 
- private:
+  // Samples that end early. Where they do is not known before their last population has run. So the
+  // first few go to the horizon, the others to a guess made from these, and to the horizon what has
+  // not ended there. The guess saves time and nothing else: every sample is cut where it ends.
+  bool run_to_end(const SampleInput<Real>* inputs, Size samples) {
+    ended_.resize(std::max<std::size_t>(ended_.size(), samples * populations_.size()));
+    open_.resize(samples);
+    std::iota(open_.begin(), open_.end(), Size(0));
+    const bool guesses = plan_.component_offsets.size() > 2;
+    if (guesses) {
+      const Size unknown = EndGuess<Real>::enough - guess_.samples();
+      if (!run_open(inputs, std::min(samples, unknown), horizon())) return false;
+    }
+    const Size rest = static_cast<Size>(open_.size());
+    return run_open(inputs, rest, guesses ? guess_.time(horizon()) : horizon()) &&
+           run_open(inputs, static_cast<Size>(open_.size()), horizon());
+  }
+
+  // Runs the first `count` open samples; those that do not end by `until` are open again.
+  bool run_open(const SampleInput<Real>* inputs, Size count, Real until) {
+    if (count == 0) return true;
+    const Size n = static_cast<Size>(populations_.size());
+    chosen_.clear();
+    for (Size k = 0; k < count; ++k) chosen_.push_back(inputs[open_[k]]);
+    if (!run_until(until, chosen_.data(), count)) return false;
+    for (Size k = 0; k < count; ++k) {
+      SpikeList<Real>* const lists = &spikes_of(k, 0);
+      end_.see_all(lists);
+      const bool whole = !(until < horizon());
+      if (whole) guess_.learn(end_.time(), lists, n);
+      if (whole || end_.time() < never<Real>) {
+        end_.cut(lists, n);
+        std::swap_ranges(lists, lists + n, &ended_[open_[k] * n]);
+      } else {
+        open_.push_back(open_[k]);
+      }
+    }
+    open_.erase(open_.begin(), open_.begin() + count);
+    return true;
+  }
+
   // A neuron whose next crossing is looked for on its own: it may cross, or has spiked, since the
   // last arrival. It rejoins the others at the next one after its release.
   struct Apart {
@@ -157,7 +208,7 @@ class SweepSimulator {
         collect_layer(population);
         layer_.end_sample();
       }
-      if (!layer_.run(populations_[population].lanes, inputs_ + begin,
+      if (!layer_.run(populations_[population].lanes, inputs_ + begin, until_,
                       &spikes_of(begin, population), static_cast<Size>(populations_.size())))
         return false;
     }
@@ -228,6 +279,7 @@ class SweepSimulator {
       std::fill_n(apart_.begin() + state.first, state.size, 0);
     }
     collect_arrivals(begin, end);
+    if (end_.wanted()) end_.see_all(&spikes_of(sample_, 0));
     Size steps = 0;
     for (;;) {
       if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
@@ -242,6 +294,7 @@ class SweepSimulator {
       const bool final = last && cut == horizon;
       for (const Id* p = begin; p != end; ++p)
         if (populations_[*p].apart.count > 0) fire(*p, cut, final);
+      if (end_.wanted() && end_.time() < cut) break;
       if (arrivals_.empty()) {
         if (final) break;
         continue;
@@ -388,6 +441,7 @@ class SweepSimulator {
         release(a, k, spikes);
     if (spikes.size() == before) return;
     order(spikes, before);
+    if (end_.wanted()) end_.see(spikes, before);
     for (const Id q : plan_.from_population.data()[population]) {
       if (!plan_.projections.data()[q].within_component) continue;
       for (Size k = before; k < spikes.size(); ++k) {
@@ -478,8 +532,12 @@ class SweepSimulator {
   const Plan<Real>& plan_;
   const RunLimits& limits_;
   Interrupt& interrupt_;
-  const Real until_;
+  Real until_ = Real(0);
 
+  SampleEnd<Real> end_;
+  EndGuess<Real> guess_;
+  Vector<Size> open_;  // samples that have not ended
+  Vector<SampleInput<Real>> chosen_;
   ArrivalQueue<Real> arrivals_;
   CrossingBatch<Real> batch_;
   LayerSimulator<Real> layer_;
@@ -488,7 +546,8 @@ class SweepSimulator {
   Vector<Size> last_spike_, count_;
   Vector<unsigned char> apart_;
   Vector<PopulationState> populations_;
-  Vector<SpikeList<Real>> spikes_;  // of each sample and population
+  Vector<SpikeList<Real>> spikes_;  // of each sample and population that runs
+  Vector<SpikeList<Real>> ended_;   // of those that end early
 };
 
 SNNFP_ISA_END

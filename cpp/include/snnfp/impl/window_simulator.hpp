@@ -10,6 +10,7 @@
 
 #include "snnfp/detail/arrival_lists.hpp"
 #include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/strands.hpp"
 
 SNNFP_ISA_BEGIN
@@ -41,6 +42,7 @@ class WindowSimulator {
         limits_(limits),
         watch_(interrupt, limits.worker),
         until_(static_cast<Real>(limits.until)),
+        end_(plan, limits),
         strands_(plan, limits.spike_limit),
         lane_(plan.n_neurons),
         spikes_(plan.population_offsets.size() - 1) {}
@@ -49,9 +51,14 @@ class WindowSimulator {
     for (Size s = 0; s < samples; ++s) {
       input_ = &inputs[s];
       for (SpikeList<Real>& list : spikes_) list.clear();
+      until_ = static_cast<Real>(limits_.until);
       for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
         run_component(plan_.components.data() + plan_.component_offsets.data()[c],
                       plan_.components.data() + plan_.component_offsets.data()[c + 1]);
+      if (end_.wanted()) {
+        end_.see_all(spikes_.data());
+        end_.cut(spikes_.data(), static_cast<Size>(spikes_.size()));
+      }
       write_merged(spikes_.data(), static_cast<Size>(spikes_.size()), sink);
     }
   }
@@ -69,6 +76,7 @@ class WindowSimulator {
   void run_component(const Id* begin, const Id* end) {
     start_lanes(begin, end);
     collect_outside(begin, end);
+    if (end_.wanted()) end_.see_all(spikes_.data());
     Real longest = never<Real>;
     for (const Id* p = begin; p != end; ++p)
       for (const Id q : plan_.from_population.data()[*p])
@@ -113,9 +121,14 @@ class WindowSimulator {
         const Size from = before_[*p - *begin];
         if (list.size() == from) continue;
         if (list.sort_from(from)) strands_.follow(list, from, lane_.data());
+        if (end_.wanted()) end_.see(list, from);
         send(*p, from);
       }
       if (last) return;
+      if (end_.wanted()) {
+        until_ = std::min(until_, end_.time());
+        if (stop > until_) return;
+      }
       start = stop;
       // A neuron's arrivals are to be some 16: more leave the cache, fewer are not worth the start.
       const Real ratio = static_cast<Real>(16 * n_lanes_) / static_cast<Real>(delivered_ + 1);
@@ -380,7 +393,8 @@ class WindowSimulator {
   const Plan<Real>& plan_;
   const RunLimits& limits_;
   PacedWatch watch_;
-  const Real until_;
+  Real until_;
+  SampleEnd<Real> end_;
   const SampleInput<Real>* input_ = nullptr;
 
   Strands<Real> strands_;
