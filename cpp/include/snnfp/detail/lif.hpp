@@ -50,10 +50,12 @@ struct Decay {
 
 template <class T>
 SNNFP_INLINE Decay<T> decay(T d, T alpha, T beta, T difference, T inv_difference) {
-  const T slow = exp_of(-smaller(alpha, beta) * d);
+  const T rate = smaller(alpha, beta);
+  ExponentialParts<T> ratio = exponential_parts(-rate * d);
+  const T slow = ratio.exp();
   const auto equal = difference == T(0);
   if (!any(!equal)) return {slow, slow, d * slow};
-  const ExponentialParts<T> ratio = exponential_parts(-difference * d);
+  if (any(!(difference == rate))) ratio = exponential_parts(-difference * d);
   const T fast = slow * ratio.exp();
   const T kappa = select(equal, d * slow, slow * (-ratio.expm1() * inv_difference));
   const auto slow_mem = alpha < beta;

@@ -174,11 +174,48 @@ struct Ids<float> {
 
 #elif defined(__AVX2__)
 
-template <class Values, class T>
-SNNFP_INLINE void store_lanes_of(const Values& values, unsigned lanes, T* p) {
-  T all[sizeof(Values) / sizeof(T)];
-  values.store(all);
-  for (; lanes != 0; lanes &= lanes - 1) *p++ = all[__builtin_ctz(lanes)];
+// For each set of lanes the bytes, `parts` a lane, that bring these lanes to the front.
+template <int lanes, int parts>
+struct Compression {
+  std::uint8_t order[1 << lanes][8] = {};
+  constexpr Compression() {
+    for (int set = 0; set < 1 << lanes; ++set)
+      for (int lane = 0, to = 0; lane < lanes; ++lane)
+        if (set >> lane & 1)
+          for (int part = 0; part < parts; ++part)
+            order[set][to++] = std::uint8_t(parts * lane + part);
+  }
+  __m256i of(unsigned set) const {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(order[set])));
+  }
+};
+// Of doubles as pairs of words, of their Ids, and of floats and theirs.
+constexpr Compression<4, 2> compress_double;
+constexpr Compression<4, 1> compress_four;
+constexpr Compression<8, 1> compress_eight;
+
+SNNFP_INLINE void store_lanes_of(__m256d x, unsigned lanes, double* p) {
+  const __m256 moved = _mm256_permutevar8x32_ps(_mm256_castpd_ps(x), compress_double.of(lanes));
+  _mm256_storeu_pd(p, _mm256_castps_pd(moved));
+}
+SNNFP_INLINE void store_lanes_of(__m256 x, unsigned lanes, float* p) {
+  _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(x, compress_eight.of(lanes)));
+}
+SNNFP_INLINE void store_lanes_of(__m256i x, unsigned lanes, Id* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p),
+                      _mm256_permutevar8x32_epi32(x, compress_eight.of(lanes)));
+}
+SNNFP_INLINE void store_lanes_of(__m128i x, unsigned lanes, Id* p) {
+  const __m128i order = _mm256_castsi256_si128(compress_four.of(lanes));
+  _mm_storeu_ps(reinterpret_cast<float*>(p), _mm_permutevar_ps(_mm_castsi128_ps(x), order));
+}
+
+// All bits of the first n lanes.
+template <class Real>
+SNNFP_INLINE __m256i first_lanes(int n) {
+  static constexpr std::int32_t bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  const int words = n * int(sizeof(Real) / sizeof *bits);
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(bits + 8 - words));
 }
 
 #define SNNFP_PACK_OPERATIONS(Real, Vector, s, Index, load_index, Whole, whole, set_whole, k)       \
@@ -206,15 +243,13 @@ SNNFP_INLINE void store_lanes_of(const Values& values, unsigned lanes, T* p) {
     static Pack load(const Real* p) { return _mm256_loadu_##s(p); }                                 \
     /* The first n values, zeros after them; no more is read. */                                    \
     static Pack load_first(const Real* p, int n) {                                                  \
-      Real values[width] = {};                                                                      \
-      std::memcpy(values, p, n * sizeof(Real));                                                     \
-      return load(values);                                                                          \
+      return _mm256_maskload_##s(p, first_lanes<Real>(n));                                          \
     }                                                                                               \
     static Pack gather(const Real* p, const Id* at) {                                               \
       return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)), sizeof(Real)); \
     }                                                                                               \
     void store(Real* p) const { _mm256_storeu_##s(p, x); }                                          \
-    void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(*this, lanes, p); }            \
+    void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(x, lanes, p); }                \
     void store_first(Real* p, int n) const {                                                        \
       Real values[width];                                                                           \
       store(values);                                                                                \
@@ -274,7 +309,7 @@ struct Ids<double> {
   __m128i x;
   static Ids load(const Id* p) { return {_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(p))}; }
   void store(Id* p) const { _mm_storeu_si128(reinterpret_cast<__m128i_u*>(p), x); }
-  void store_lanes(unsigned lanes, Id* p) const { store_lanes_of(*this, lanes, p); }
+  void store_lanes(unsigned lanes, Id* p) const { store_lanes_of(x, lanes, p); }
   Ids plus(Id step, Maskdouble where) const {
     const __m128 low = _mm_castpd_ps(_mm256_castpd256_pd128(where.bits));
     const __m128 high = _mm_castpd_ps(_mm256_extractf128_pd(where.bits, 1));
@@ -295,7 +330,7 @@ struct Ids<float> {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(p))};
   }
   void store(Id* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(p), x); }
-  void store_lanes(unsigned lanes, Id* p) const { store_lanes_of(*this, lanes, p); }
+  void store_lanes(unsigned lanes, Id* p) const { store_lanes_of(x, lanes, p); }
   Ids plus(Id step, Maskfloat where) const {
     const __m256i which = _mm256_castps_si256(where.bits);
     return {_mm256_add_epi32(x, _mm256_and_si256(which, _mm256_set1_epi32(step)))};

@@ -168,7 +168,8 @@ class LayerSimulator {
 
   void resize_tables(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_})
+    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_, &by_v_,
+                            &by_i_, &by_drive_, &top_})
       if (x->size() < end) x->resize(end);
   }
 
@@ -181,10 +182,20 @@ class LayerSimulator {
       const Decay<P> e = decay(d, one);
       e.mem.store(&mem_[k]);
       e.syn.store(&syn_[k]);
-      e.kappa.store(&kappa_[k]);
-      const Margin<P> m = margin(d, P::load(&time_[k]), one);
-      m.late.store(&late_[k]);
-      m.slack.store(&slack_[k]);
+      (lanes_->identical ? e.kappa * one.inv_c : e.kappa).store(&kappa_[k]);
+      const P time = P::load(&time_[k]);
+      if (lanes_->identical) {
+        const TangentBound<P> bound(d, time, one);
+        bound.by_v.store(&by_v_[k]);
+        bound.by_i.store(&by_i_[k]);
+        bound.by_drive.store(&by_drive_[k]);
+        bound.slack.store(&slack_[k]);
+        bound.top.store(&top_[k]);
+      } else {
+        const Margin<P> m = margin(d, time, one);
+        m.late.store(&late_[k]);
+        m.slack.store(&slack_[k]);
+      }
       if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
     }
   }
@@ -208,11 +219,11 @@ class LayerSimulator {
     const Neuron<P> all(plan_.neurons, lanes_->first);
     const auto take_on = [&](Item& item) {
       if constexpr (Identical) {
-        return advance<ByNeuron, Uniform>(item, all);
+        return advance<ByNeuron, Identical, Uniform>(item, all);
       } else if constexpr (ByNeuron) {
-        return advance<ByNeuron, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
+        return advance<ByNeuron, Identical, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
       } else {
-        return advance<ByNeuron, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
+        return advance<ByNeuron, Identical, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
@@ -266,6 +277,12 @@ class LayerSimulator {
         item.last[l] = static_cast<Id>(sample_end_[s] - first_arrival(s));
       }
     }
+    const SampleInput<Real>& any_input = inputs_[item.sample];
+    if (!any_input.voltage && !any_input.current) {
+      // Before the first arrival nothing moves unless a bias drives it.
+      if (!lanes_->driven && item.intervals > 1) item.at = 1;
+      return;
+    }
     for (unsigned m = item.mask; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
       const SampleInput<Real>& input = inputs_[ByNeuron ? item.sample : item.sample + l];
@@ -308,8 +325,11 @@ class LayerSimulator {
     return time_[ByNeuron ? item.first + a : (item.first + a) * width + lane];
   }
 
+  // Out of the loop's way: most packs are full.
+  [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
+
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
-  template <bool ByNeuron, bool Uniform>
+  template <bool ByNeuron, bool Identical, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
     const P zero(Real(0));
     const auto weight = [&](Id a) {
@@ -317,7 +337,7 @@ class LayerSimulator {
         const Real* row = row_[item.first + a] + item.column;
         return item.column + width <= lanes_->count
                    ? P::load(row)
-                   : P::load_first(row, static_cast<int>(lanes_->count - item.column));
+                   : load_tail(row, static_cast<int>(lanes_->count - item.column));
       } else {
         return P::load(&weight_[((item.first + a) * lanes_->count + item.column) * width]);
       }
@@ -343,13 +363,27 @@ class LayerSimulator {
       P driven_by(zero);
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
       const Membrane<P> s{v, i};
-      Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
+      const Membrane<P> end = propagate(s, e, Identical ? P(Real(1)) : n.inv_c, driven_by);
       Margin<P> m;
-      if constexpr (Uniform)
-        m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), n.threshold};
-      if (!Uniform || driven) m = margin(d, value<ByNeuron>(time_, k), n);
-      const auto unsafe = !(plainly_below(s, end, d, m, n) & (d < P(never<Real>)));
+      const auto safe = [&] {
+        if constexpr (Identical) {
+          TangentBound<P> bound;
+          bound.by_v = value<ByNeuron>(by_v_, k);
+          bound.by_i = value<ByNeuron>(by_i_, k);
+          bound.by_drive = driven ? value<ByNeuron>(by_drive_, k) : zero;
+          bound.slack = value<ByNeuron>(slack_, k);
+          bound.top = value<ByNeuron>(top_, k);
+          return bound.clears(s, end);
+        } else {
+          if constexpr (Uniform)
+            m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), n.threshold};
+          if (!Uniform || driven) m = margin(d, value<ByNeuron>(time_, k), n);
+          return plainly_below(s, end, d, m, n) & (d < P(never<Real>));
+        }
+      };
+      const auto unsafe = !safe();
       if (any(unsafe) || item.held != 0) {
+        if constexpr (Identical) m = margin(d, value<ByNeuron>(time_, k), n);
         const auto moves = d > zero;
         const auto open =
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
@@ -490,8 +524,9 @@ class LayerSimulator {
   Vector<const Real*> arrival_row_;
   Vector<Size> sample_end_;
 
-  // Of each interval, by neuron one value, by sample one a lane.
-  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_;
+  // Of each interval, by neuron one value, by sample one a lane. Where all neurons have the same
+  // constants, kappa_ is over C, and the bound's own coefficients take the place of late_.
+  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_, by_v_, by_i_, by_drive_, top_;
   Vector<const Real*> row_;
   Vector<Real> weight_;
   Vector<Size> table_begin_;  // of each sample or pack of them
