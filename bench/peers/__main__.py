@@ -60,7 +60,8 @@ def main() -> None:
             print(f"{time.perf_counter() - start:.0f} s\n", flush=True)
     if chosen.write:
         command = " ".join(["python -m bench.peers", *sys.argv[1:]])
-        (_BENCH / "RESULTS.md").write_text(markdown(answers, about, command))
+        others = sorted(p.name for p in _BENCH.glob("RESULTS-*.md"))
+        (_BENCH / "RESULTS.md").write_text(markdown(answers, about, command, others))
         draw(answers, _BENCH / "results.png")
         print(f"written: {_BENCH / 'RESULTS.md'}")
 

@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["Failed", "Handle", "Missing", "Worker", "interleaved", "workers"]
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LEAST = 0.05  # seconds a measurement lasts, so that the first call's cold caches do not decide
+_LEAST = 0.25  # seconds a measurement lasts: a busy neighbour slows a machine for shorter times too
 
 
 class Missing(Exception):

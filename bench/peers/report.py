@@ -18,11 +18,15 @@ def machine() -> dict[str, str]:
     """What the numbers were measured on."""
     processor = platform.processor() or "unknown"
     memory = "unknown"
+    widest = ""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":", 1)[1].strip()
-                break
+        of_first = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        said = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in of_first)}
+        processor = said.get("model name", processor)
+        if "cpu family" in said:
+            processor += f" (family {said['cpu family']}, model {said.get('model', 'unknown')})"
+        flags = said.get("flags", "").split()
+        widest = next((f", {k}" for k in ("avx512f", "avx2") if k in flags), "")
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         memory = f"{pages / 2**30:.0f} GiB"
     except (OSError, ValueError):
@@ -31,7 +35,7 @@ def machine() -> dict[str, str]:
     if hasattr(os, "getloadavg"):
         busy = f"{os.getloadavg()[0]:.2f}"
     return {
-        "Processor": f"{processor}, {os.cpu_count()} processors",
+        "Processor": f"{processor}, {os.cpu_count()} processors{widest}",
         "Memory": memory,
         "System": f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}",
@@ -74,8 +78,8 @@ def table(answer: Answer) -> list[str]:
     return lines
 
 
-def markdown(answers: list[Answer], about: dict[str, str], command: str) -> str:
-    """The whole page."""
+def markdown(answers: list[Answer], about: dict[str, str], command: str, others: list[str]) -> str:
+    """The whole page; ``others`` are pages of other runs beside it."""
     lines = [
         "# snnfp beside others",
         "",
@@ -86,6 +90,8 @@ def markdown(answers: list[Answer], about: dict[str, str], command: str) -> str:
         "| | |",
         "|---|---|",
         *(f"| {k} | {v} |" for k, v in about.items()),
+        "",
+        *(f"An earlier run, perhaps on another processor: [{p}]({p})" for p in others),
         "",
         "![Ratios](results.png)",
     ]
