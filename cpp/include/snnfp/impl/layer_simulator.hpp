@@ -168,8 +168,7 @@ class LayerSimulator {
 
   void resize_tables(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_, &by_v_,
-                            &by_i_, &by_drive_, &top_})
+    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_})
       if (x->size() < end) x->resize(end);
   }
 
@@ -182,20 +181,10 @@ class LayerSimulator {
       const Decay<P> e = decay(d, one);
       e.mem.store(&mem_[k]);
       e.syn.store(&syn_[k]);
-      (lanes_->identical ? e.kappa * one.inv_c : e.kappa).store(&kappa_[k]);
-      const P time = P::load(&time_[k]);
-      if (lanes_->identical) {
-        const TangentBound<P> bound(d, time, one);
-        bound.by_v.store(&by_v_[k]);
-        bound.by_i.store(&by_i_[k]);
-        bound.by_drive.store(&by_drive_[k]);
-        bound.slack.store(&slack_[k]);
-        bound.top.store(&top_[k]);
-      } else {
-        const Margin<P> m = margin(d, time, one);
-        m.late.store(&late_[k]);
-        m.slack.store(&slack_[k]);
-      }
+      e.kappa.store(&kappa_[k]);
+      const Margin<P> m = margin(d, P::load(&time_[k]), one);
+      m.late.store(&late_[k]);
+      m.slack.store(&slack_[k]);
       if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
     }
   }
@@ -219,11 +208,11 @@ class LayerSimulator {
     const Neuron<P> all(plan_.neurons, lanes_->first);
     const auto take_on = [&](Item& item) {
       if constexpr (Identical) {
-        return advance<ByNeuron, Identical, Uniform>(item, all);
+        return advance<ByNeuron, Uniform>(item, all);
       } else if constexpr (ByNeuron) {
-        return advance<ByNeuron, Identical, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
+        return advance<ByNeuron, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
       } else {
-        return advance<ByNeuron, Identical, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
+        return advance<ByNeuron, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
@@ -329,7 +318,7 @@ class LayerSimulator {
   [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
 
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
-  template <bool ByNeuron, bool Identical, bool Uniform>
+  template <bool ByNeuron, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
     const P zero(Real(0));
     const auto weight = [&](Id a) {
@@ -363,27 +352,13 @@ class LayerSimulator {
       P driven_by(zero);
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
       const Membrane<P> s{v, i};
-      const Membrane<P> end = propagate(s, e, Identical ? P(Real(1)) : n.inv_c, driven_by);
+      const Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
       Margin<P> m;
-      const auto safe = [&] {
-        if constexpr (Identical) {
-          TangentBound<P> bound;
-          bound.by_v = value<ByNeuron>(by_v_, k);
-          bound.by_i = value<ByNeuron>(by_i_, k);
-          bound.by_drive = driven ? value<ByNeuron>(by_drive_, k) : zero;
-          bound.slack = value<ByNeuron>(slack_, k);
-          bound.top = value<ByNeuron>(top_, k);
-          return bound.clears(s, end);
-        } else {
-          if constexpr (Uniform)
-            m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), n.threshold};
-          if (!Uniform || driven) m = margin(d, value<ByNeuron>(time_, k), n);
-          return plainly_below(s, end, d, m, n) & (d < P(never<Real>));
-        }
-      };
-      const auto unsafe = !safe();
+      if constexpr (Uniform)
+        m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), n.threshold};
+      if (!Uniform || driven) m = margin(d, value<ByNeuron>(time_, k), n);
+      const auto unsafe = !(plainly_below(s, end, d, m, n) & (d < P(never<Real>)));
       if (any(unsafe) || item.held != 0) {
-        if constexpr (Identical) m = margin(d, value<ByNeuron>(time_, k), n);
         const auto moves = d > zero;
         const auto open =
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
@@ -524,9 +499,8 @@ class LayerSimulator {
   Vector<const Real*> arrival_row_;
   Vector<Size> sample_end_;
 
-  // Of each interval, by neuron one value, by sample one a lane. Where all neurons have the same
-  // constants, kappa_ is over C, and the bound's own coefficients take the place of late_.
-  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_, by_v_, by_i_, by_drive_, top_;
+  // Of each interval, by neuron one value, by sample one a lane.
+  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_;
   Vector<const Real*> row_;
   Vector<Real> weight_;
   Vector<Size> table_begin_;  // of each sample or pack of them
