@@ -97,6 +97,7 @@ struct TangentBound {
   T by_v, by_i, by_drive;  // where the tangent ends: by_v V + by_i I + by_drive
   T slack, top;            // the threshold less the margin: top + slack |V|
 
+  TangentBound() = default;
   SNNFP_INLINE TangentBound(T d, T horizon, const Neuron<T>& n) {
     constexpr Scalar<T> eps = std::numeric_limits<Scalar<T>>::epsilon();
     const Margin<T> m = margin(d, horizon, n);

@@ -58,6 +58,7 @@ class LayerSimulator {
     stride_ = stride;
     const Size wide = samples() * packs(lanes.count), narrow = packs(samples()) * lanes.count;
     const bool by_neuron = 3 * wide <= 4 * narrow;
+    glides_ = by_neuron && lanes.identical && !lanes.driven && arrivals() >= 64 * samples();
     if (by_neuron) {
       stage_neurons();
     } else {
@@ -76,6 +77,8 @@ class LayerSimulator {
   static constexpr Size packs(Size n) { return (n + width - 1) / width; }
   // So many packs are under way that the solver's own packs are full, and what they read is in cache.
   static constexpr Size slots = 64;
+  // Rows of weights are asked for so many arrivals ahead: each lies in another page.
+  static constexpr Size ahead = 8;
 
   // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon;
   // (v, i) is their state at the end of interval `at` - 1, ahead of the arrival.
@@ -104,7 +107,7 @@ class LayerSimulator {
   void stage_neurons() {
     const Size n = arrivals() + samples();
     resize_tables(n);
-    row_.resize(n);
+    row_.resize(n + ahead);
     table_begin_.clear();
     Size at = 0;
     for (Size s = 0, k = 0; s < samples(); ++s) {
@@ -121,7 +124,8 @@ class LayerSimulator {
       ++at;
     }
     table_begin_.push_back(at);
-    take_exponentials(at);
+    for (; at < n + ahead; ++at) row_[at] = arrival_row_.empty() ? nullptr : arrival_row_.back();
+    take_exponentials(n);
   }
 
   // The same for as many samples at once as a pack has lanes.
@@ -168,7 +172,8 @@ class LayerSimulator {
 
   void resize_tables(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_})
+    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_, &by_v_,
+                            &by_i_, &by_size_, &top_})
       if (x->size() < end) x->resize(end);
   }
 
@@ -185,6 +190,13 @@ class LayerSimulator {
       const Margin<P> m = margin(d, P::load(&time_[k]), one);
       m.late.store(&late_[k]);
       m.slack.store(&slack_[k]);
+      if (glides_) {
+        const TangentBound<P> bound(d, P::load(&time_[k]), one);
+        bound.by_v.store(&by_v_[k]);
+        bound.by_i.store(&by_i_[k]);
+        bound.slack.store(&by_size_[k]);
+        bound.top.store(&top_[k]);
+      }
       if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
     }
   }
@@ -317,27 +329,58 @@ class LayerSimulator {
   // Out of the loop's way: most packs are full.
   [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
 
+  // What arrives at the end of interval k.
+  template <bool ByNeuron>
+  SNNFP_INLINE P weight(const Item& item, Size k) const {
+    if constexpr (ByNeuron) {
+      const Real* row = row_.data()[k] + item.column;
+      const Size rest = lanes_->count - item.column;
+      return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
+    } else {
+      return P::load(&weight_.data()[(k * lanes_->count + item.column) * width]);
+    }
+  }
+
+  // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval in
+  // which one may cross, or the end. A function of its own, so that all of it stays in registers.
+  [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
+    const P zero(Real(0));
+    const Real *mem = mem_.data(), *syn = syn_.data(), *kappa = kappa_.data();
+    const Real *by_v = by_v_.data(), *by_i = by_i_.data(), *by_size = by_size_.data(),
+               *top = top_.data();
+    TangentBound<P> bound;
+    bound.by_drive = zero;
+    Membrane<P> now = s;
+    const Size last = item.first + item.intervals - 1;
+    for (Size k = item.first + a;; ++k) {
+      Membrane<P> end = propagate(now, {P(mem[k]), P(syn[k]), P(kappa[k])}, n.inv_c, zero);
+      // The same bits: some processors are slow at products that turn denormal, and not at sums.
+      end.i = fma(P(syn[k]), now.i, P(Real(-0.0)));
+      bound.by_v = P(by_v[k]);
+      bound.by_i = P(by_i[k]);
+      bound.slack = P(by_size[k]);
+      bound.top = P(top[k]);
+      if (any(!bound.clears(now, end))) {
+        s = now;
+        return static_cast<Id>(k - item.first);
+      }
+      if (k == last) return item.intervals;
+      __builtin_prefetch(row_.data()[k + ahead] + item.column);
+      now = {end.v, end.i + weight<true>(item, k)};
+    }
+  }
+
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
   template <bool ByNeuron, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
     const P zero(Real(0));
-    const auto weight = [&](Id a) {
-      if constexpr (ByNeuron) {
-        const Real* row = row_[item.first + a] + item.column;
-        return item.column + width <= lanes_->count
-                   ? P::load(row)
-                   : load_tail(row, static_cast<int>(lanes_->count - item.column));
-      } else {
-        return P::load(&weight_[((item.first + a) * lanes_->count + item.column) * width]);
-      }
-    };
     Id a = item.at;
     // What it waited for is settled: on from the end of that interval.
     if (a == item.intervals || item.done == item.mask) return false;
-    P v = P::load(item.v), i = P::load(item.i);
-    if (a > 0) i = i + weight(a - 1);
+    Membrane<P> s{P::load(item.v), P::load(item.i)};
+    if (a > 0) s.i = s.i + weight<ByNeuron>(item, item.first + a - 1);
     const bool driven = lanes_->driven;
-    for (;; ++a) {
+    for (int quiet = 1;; ++a, ++quiet) {
       const Size k = item.first + a;
       const P d = value<ByNeuron>(span_, k);
       Decay<P> e;
@@ -351,7 +394,6 @@ class LayerSimulator {
       }
       P driven_by(zero);
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
-      const Membrane<P> s{v, i};
       const Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
       Margin<P> m;
       if constexpr (Uniform)
@@ -364,9 +406,14 @@ class LayerSimulator {
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
         if (wait<ByNeuron>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
-      v = item.held != 0 ? hold(item, v, end.v) : end.v;
       if (a + 1 == item.intervals) return false;
-      i = end.i + weight(a);
+      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<ByNeuron>(item, k)};
+      if constexpr (ByNeuron && Uniform) {
+        if (quiet >= 4 && glides_ && item.held == 0) {
+          a = glide(item, a + 1, n, s) - 1;
+          if (a + 1 == item.intervals) return false;
+        }
+      }
     }
   }
 
@@ -501,6 +548,8 @@ class LayerSimulator {
 
   // Of each interval, by neuron one value, by sample one a lane.
   Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_;
+  Vector<Real> by_v_, by_i_, by_size_, top_;  // the TangentBound, where packs glide
+  bool glides_ = false;
   Vector<const Real*> row_;
   Vector<Real> weight_;
   Vector<Size> table_begin_;  // of each sample or pack of them
