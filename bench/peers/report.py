@@ -133,7 +133,9 @@ def draw(answers: list[Answer], path: Path) -> None:
         ax.barh(places, ratios, height=0.65, color="#4878a8")
         for place, row in zip(places, rows, strict=True):
             assert row.ratio is not None
-            ax.text(row.ratio * 1.06, place, f"{row.ratio:.3g} x", va="center", fontsize=8)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            label = f"{row.ratio:.3g} x"
+            ax.text(row.ratio * 1.06, place, label, va="center", fontsize=8, bbox=box)
             if row.aim is not None:
                 ax.plot([row.aim] * 2, [place - 0.4, place + 0.4], color="#c04040", lw=1.5)
         ax.set_yticks(places, [r.who for r in rows], fontsize=8)
