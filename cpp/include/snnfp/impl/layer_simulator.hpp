@@ -409,6 +409,7 @@ class LayerSimulator {
       if (a + 1 == item.intervals) return false;
       s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<ByNeuron>(item, k)};
       if constexpr (ByNeuron && Uniform) {
+        // Where crossings are dense the call costs more than it saves.
         if (quiet >= 4 && glides_ && item.held == 0) {
           a = glide(item, a + 1, n, s) - 1;
           if (a + 1 == item.intervals) return false;
