@@ -112,7 +112,11 @@ class LabelBump:
         for key, projection in _incoming(net, name, gradients):
             fired = record.sent(projection.source) > 0
             if projection.kind == "dense":
-                term = fired.T.astype(np.float64) @ wanted
+                # Counted rather than multiplied: BLAS would leave its threads spinning.
+                term = np.zeros((fired.shape[1], wanted.shape[1]))
+                for j in np.unique(chosen[missing]):
+                    term[:, j] = np.count_nonzero(fired[missing & (chosen == j)], axis=0)
+                term *= self.amount / record.n_samples
             elif projection.kind == "sparse":
                 term = np.sum(fired[:, projection.sources] * wanted[:, projection.targets], axis=0)
             else:

@@ -73,6 +73,33 @@ def trained_digest(**options: Any) -> str:
     return digest(*trained(**options).parameters.values())
 
 
+def wide_digest(**options: Any) -> str:
+    """Of every parameter after four steps whose gradients are large, clipped and remedied."""
+    rng = np.random.default_rng(5)
+    spikes = snnfp.Spikes.from_latencies(rng.uniform(0.0, 1.0, (64, 300)))
+    net = snnfp.Network()
+    x = net.input(300)
+    h = net.population(500, snnfp.LIF(tau_mem=1.0, tau_syn=0.5), name="hidden")
+    y = net.population(10, snnfp.LIF(tau_mem=1.0, tau_syn=0.5), name="output")
+    net.connect(x, h, snnfp.Dense(weight=rng.normal(0.03, 0.1, (300, 500))))
+    net.connect(h, y, snnfp.Dense(weight=rng.normal(0.0, 0.05, (500, 10))))
+    history = snnfp.fit(
+        net,
+        (spikes, rng.integers(0, 10, 64)),
+        loss=snnfp.losses.FirstSpikeCrossEntropy(tau0=0.2, horizon=2.0),
+        optimiser=snnfp.Adam(lr=1e-3),
+        epochs=2,
+        batch_size=32,
+        remedies=[snnfp.remedies.LabelBump(amount=0.1)],
+        clip_norm=1e-3,
+        until=2.0,
+        progress=False,
+        **options,
+    )
+    assert min(history["remedied"]) > 0 and min(history["clipped"]) > 0
+    return digest(*net.parameters.values())
+
+
 if __name__ == "__main__":
     n = int(sys.argv[1]) if len(sys.argv) > 1 else None
     print(network_digest(n_threads=n), trained_digest(n_threads=n))

@@ -340,6 +340,31 @@ print(one - before, count() - before)
     assert run_script(text) == "0 2"
 
 
+def test_threads_of_blas_give_the_same_trained_weights():
+    text = "from digests import wide_digest as d; print(d(n_threads=1, wrt='input_to_hidden.weight'))"
+    assert len({run_script(text, OPENBLAS_NUM_THREADS=n) for n in "123"}) == 1
+
+
+def test_training_leaves_other_cores_alone():
+    """NumPy's BLAS has threads that spin for a while after each product: training wakes none."""
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("the system has no /proc/self/task")
+    text = """
+import os
+from digests import wide_digest
+def others():
+    ticks = 0
+    for task in set(os.listdir("/proc/self/task")) - {str(os.getpid())}:
+        fields = open(f"/proc/self/task/{task}/stat").read().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks
+before = others()
+wide_digest(n_threads=1)
+print(others() - before)
+"""
+    assert int(run_script(text)) <= 1
+
+
 def test_one_core_gives_the_same_bits(expected):
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("the system cannot bind a process to a core")
