@@ -202,9 +202,11 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
   for (std::size_t p = 0; p + 1 < record.population_offsets.size(); ++p) {
     const auto& into = record.plan->into_population[p];
     if (std::none_of(into.begin(), into.end(), [&](Id q) { return later[q]; })) continue;
-    // Whole vectors, few enough that a piece of the matrix stays in cache.
+    // As many for each thread, of whole vectors, and few enough neurons that a piece stays in cache.
     const Id size = record.population_offsets[p + 1] - record.population_offsets[p];
-    const Id width = std::clamp<Id>(size / (2 * threads) / 16 * 16, 16, 96);
+    const Id most = 96, rounds = (size + threads * most - 1) / (threads * most);
+    const Id each = (size + rounds * threads - 1) / (rounds * threads);
+    const Id width = std::max<Id>((each + 7) / 8 * 8, 16);
     for (Id begin = 0; begin < size; begin += width)
       pieces.push_back({Id(p), begin, std::min(size, begin + width)});
   }

@@ -461,6 +461,7 @@ class ReverseLayer {
 
   template <int n, class Add>
   SNNFP_INLINE void back(Size begin, Size end, Size k, Real* out, Add add) {
+    constexpr int line = 64 / sizeof(Real);
     P lv[n], li[n], inv_c[n];
     for (int u = 0; u < n; ++u) {
       const Size at = k + u * P::width;
@@ -470,6 +471,9 @@ class ReverseLayer {
     }
     for (Size a = end; a-- > begin;) {
       Real* row = out + row_[a] + k;
+      // Each row lies in a page of its own: asked for four arrivals ahead.
+      const Real* ahead = out + row_[std::max<Size>(a - 4, 0)] + k;
+      for (int u = 0; u < n * P::width; u += line) __builtin_prefetch(ahead + u, 1);
       const P mem(mem_[a]), syn(syn_[a]), kappa(kappa_[a]);
       for (int u = 0; u < n; ++u) {
         add(row + u * P::width, li[u]);
