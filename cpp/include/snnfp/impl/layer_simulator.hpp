@@ -96,8 +96,8 @@ class LayerSimulator {
     Size first;      // interval, in the tables
     Id at, intervals;
     Size column;  // by neuron: of the first lane
-    unsigned mask, held;
-    unsigned done;  // held beyond the horizon
+    unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
+    unsigned held;
   };
 
   Size samples() const { return static_cast<Size>(sample_end_.size()); }
@@ -294,7 +294,7 @@ class LayerSimulator {
   }
   void fill(Item& item, Size lanes, bool by_neuron) {
     item.at = 0;
-    item.held = item.done = 0;
+    item.held = 0;
     item.mask = (1u << std::min<Size>(lanes, width)) - 1;
     for (int l = 0; l < width; ++l) {
       item.v[l] = item.i[l] = Real(0);
@@ -376,7 +376,7 @@ class LayerSimulator {
     const P zero(Real(0));
     Id a = item.at;
     // What it waited for is settled: on from the end of that interval.
-    if (a == item.intervals || item.done == item.mask) return false;
+    if (a == item.intervals || item.mask == 0) return false;
     Membrane<P> s{P::load(item.v), P::load(item.i)};
     if (a > 0) s.i = s.i + weight<ByNeuron>(item, item.first + a - 1);
     const bool driven = lanes_->driven;
@@ -518,10 +518,17 @@ class LayerSimulator {
           again_->add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
         return;
       }
+      const Real released = time + refractory;
+      if (released > until_) {
+        // Out of the way of the cheap bounds, whatever still arrives.
+        item.mask &= ~(1u << l);
+        item.v[l] = Real(0);
+        item.i[l] = Real(-1e30);
+        return;
+      }
       item.last_spike[l] = out.size() - 1;
-      item.release[l] = time + refractory;
+      item.release[l] = released;
       item.held |= 1u << l;
-      if (item.release[l] > until_) item.done |= 1u << l;
       if (falls_due(item, item.at - 1, l, horizon)) {
         free<ByNeuron>(item, l, tag, time, current, horizon);
       } else if (horizon < never<Real>) {
