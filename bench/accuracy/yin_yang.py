@@ -19,8 +19,8 @@ from snnfp import Adam, History, Network, evaluate, fit
 from snnfp.tasks import TASKS, Settings, TaskData, build_network, make_loss
 from snnfp.train_command import make_remedies, make_schedule
 
-# Found by random search for the shortest training time to 97 % test accuracy; most seeds need one
-# epoch, over which the learning rate falls (StepCosine), and the rest a second at its end.
+# Found by random search, on other seeds than the benchmark's, for 97 % test accuracy after one epoch,
+# over which the learning rate falls (StepCosine): nine seeds of ten; the rest need a second epoch.
 FAST = replace(
     TASKS["yin-yang"].settings,
     hidden=(150,),
@@ -28,12 +28,12 @@ FAST = replace(
     first=(0.8, 2.0),
     later=(0.1, 0.3),
     until=42.0,
-    tau0=0.2,
-    gamma=0.003,
-    lr=5e-2,
+    tau0=0.15,
+    gamma=0.001,
+    lr=4e-2,
     epochs=4,
-    batch_size=32,
-    clip_norm=1.0,
+    batch_size=28,
+    clip_norm=0.5,
 )
 
 
