@@ -19,8 +19,8 @@ from snnfp import Adam, History, Network, evaluate, fit
 from snnfp.tasks import TASKS, Settings, TaskData, build_network, make_loss
 from snnfp.train_command import make_remedies, make_schedule
 
-# Found by random search, on other seeds than the benchmark's, for 97 % test accuracy after one epoch,
-# over which the learning rate falls (StepCosine): nine seeds of ten; the rest need a second epoch.
+# Found by random search, on other seeds than the benchmark's, for 97 % test accuracy after the one
+# epoch over which the learning rate falls (StepCosine): nine seeds of ten. The rest need a second.
 FAST = replace(
     TASKS["yin-yang"].settings,
     hidden=(150,),
