@@ -10,6 +10,7 @@ from snnfp import _core
 __all__ = ["ISAS", "default_threads", "execution"]
 
 ISAS = ("best", "portable", "avx2", "avx512")
+MOST_THREADS = 4096  # each costs memory, and the system refuses too many by ending the process
 
 
 def default_threads() -> int:
@@ -23,6 +24,8 @@ def execution(n_threads: int | None, isa: str = "best") -> _core.Execution:
         raise TypeError(f"n_threads is {n_threads!r}, expected an integer or None")
     if n_threads is not None and n_threads < 1:
         raise ValueError(f"n_threads is {n_threads}, expected at least 1, or None for all")
+    if n_threads is not None and n_threads > MOST_THREADS:
+        raise ValueError(f"n_threads is {n_threads}, expected at most {MOST_THREADS}")
     if isa not in ISAS:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(ISAS)}")
     main = threading.current_thread() is threading.main_thread()

@@ -29,6 +29,7 @@ def layers(**neuron):
         ({"until": [8.0]}, TypeError, r"until is \[8.0\], expected a time or None"),
         ({"n_threads": 0}, ValueError, "n_threads is 0, expected at least 1, or None"),
         ({"n_threads": -2}, ValueError, "n_threads is -2"),
+        ({"n_threads": 10**8}, ValueError, "n_threads is 100000000, expected at most 4096"),
         ({"n_threads": 1.5}, TypeError, "n_threads is 1.5, expected an integer or None"),
         ({"spike_limit": 0}, ValueError, "spike_limit is 0, expected at least 1"),
         ({"spike_limit": 1.0}, TypeError, "spike_limit is 1.0, expected an integer"),
