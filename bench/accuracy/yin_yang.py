@@ -20,7 +20,7 @@ from snnfp.tasks import TASKS, Settings, TaskData, build_network, make_loss
 from snnfp.train_command import make_remedies, make_schedule
 
 # Found by random search, on other seeds than the benchmark's, for 97 % test accuracy after the one
-# epoch over which the learning rate falls (StepCosine): nine seeds of ten. The rest need a second.
+# epoch over which the learning rate falls (StepCosine): nine seeds of ten. The rest need more.
 FAST = replace(
     TASKS["yin-yang"].settings,
     hidden=(150,),
