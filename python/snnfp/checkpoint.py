@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp.errors import FormatError, require
+from snnfp.whole_files import check_writable, write_atomically
 
-__all__ = ["load_arrays", "save_arrays", "write_atomically"]
-
-
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Writes a file that is either the old or the new one at any moment.
-
-    A temporary file in the same folder is written, synced and moved into place, and the folder
-    synced.
-    """
-    target = Path(path)
-    folder = target.parent
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+__all__ = ["check_writable", "load_arrays", "save_arrays", "write_atomically"]
 
 
 def save_arrays(
