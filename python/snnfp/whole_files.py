@@ -87,8 +87,10 @@ def _target(path: str | Path) -> Path:
     if target.exists():
         if not target.is_file():
             raise refuse(errno.EINVAL, "this is no ordinary file", path)
-        if not os.access(target, os.W_OK):
-            raise refuse(errno.EACCES, "the file may not be written", path)
+        try:
+            os.close(os.open(target, os.O_WRONLY))  # one that is write-protected stays
+        except OSError as error:
+            raise refuse(error.errno or 0, error.strerror or "", path) from error
     return target
 
 

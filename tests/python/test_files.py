@@ -34,8 +34,9 @@ def test_killed_at_any_moment(tmp_path):
     pytest.importorskip("safetensors")
     path = tmp_path / "checkpoint"
     rng = np.random.default_rng(0)
-    seen = set()
-    for _ in range(6):
+    seen, kills, end = set(), 0, time.monotonic() + 60
+    while kills < 6 or (len(seen) <= 3 and time.monotonic() < end):  # the machine may be busy
+        kills += 1
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
         )
