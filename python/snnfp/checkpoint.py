@@ -14,7 +14,9 @@ from snnfp.errors import FormatError, require
 from snnfp.whole_files import check_writable, write_atomically
 
 __all__ = [
+    "MOST_TEXT_BYTES",
     "ArrayFile",
+    "check_ordinary",
     "check_writable",
     "load_arrays",
     "parse_json",
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 # So that a hostile file costs little memory: no header or JSON text of ours comes near these.
-MOST_HEADER_BYTES = 1 << 24
+MOST_TEXT_BYTES = 1 << 24
 MOST_JSON_VALUES = 1 << 20
 
 
@@ -47,9 +49,9 @@ def save_arrays(
         json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     ).encode()
     header += b" " * (-len(header) % 8)
-    if len(header) > MOST_HEADER_BYTES:
+    if len(header) > MOST_TEXT_BYTES:
         raise ValueError(
-            f"{path}: names and text take {len(header)} bytes, expected at most {MOST_HEADER_BYTES}"
+            f"{path}: names and text take {len(header)} bytes, expected at most {MOST_TEXT_BYTES}"
         )
     write_atomically(path, len(header).to_bytes(8, "little"), header, memoryview(data)[end:])
 
@@ -86,13 +88,13 @@ class ArrayFile:
     def __init__(self, path: str | Path) -> None:
         safetensors = require("safetensors", extra="train")
         self.path = Path(path)
-        _check_ordinary(self.path, "a safetensors file")
+        check_ordinary(self.path, "a safetensors file")
         with self.path.open("rb") as raw:
             size = int.from_bytes(raw.read(8), "little")
-        if size > MOST_HEADER_BYTES:
+        if size > MOST_TEXT_BYTES:
             raise FormatError(
                 f"{path}: not a whole safetensors file: its header has {size} bytes, "
-                f"expected at most {MOST_HEADER_BYTES}"
+                f"expected at most {MOST_TEXT_BYTES}"
             )
         self._errors = (safetensors.SafetensorError, ValueError, TypeError, OverflowError)
         try:
@@ -167,18 +169,32 @@ def parse_json(text: str, name: str) -> Any:
     """JSON from a file that is not trusted.
 
     Raises:
-        FormatError: it is no JSON, too deep, or more than a million values.
+        FormatError: it is no JSON, too deep, says a key twice, or has more than a million values.
     """
     if sum(text.count(mark) for mark in ",[{") > MOST_JSON_VALUES:
         raise FormatError(f"{name} has more than {MOST_JSON_VALUES} values")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{name} is not JSON: {error}") from error
 
 
-def _check_ordinary(path: Path, expected: str) -> None:
-    """Before a file is opened: a folder, or what would be waited for for ever, is none."""
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} is there twice")
+        found[key] = value
+    return found
+
+
+def check_ordinary(path: Path, expected: str) -> None:
+    """Whether a path is an ordinary file: a pipe would be waited for for ever.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        FormatError: it is a folder or something else.
+    """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file, expected {expected}")
     if not path.is_file():
