@@ -55,16 +55,19 @@ def load_model(net: Network, path: str | Path) -> None:
     take_parameters(net, read_parameters(net, file, group), path)
 
 
-def check_same_network(net: Network, file: ArrayFile) -> None:
+def check_same_network(net: Network, file: ArrayFile, what: str = "holds the parameters") -> None:
     """Whether a file is of a network with this structure.
+
+    Args:
+        net: the network.
+        file: the file.
+        what: what the message says that the file does or is.
 
     Raises:
         FormatError: of another; says where they differ.
     """
     if file.metadata.get("fingerprint") != net.fingerprint():
-        raise FormatError(
-            f"{file.path} holds the parameters of another network: {_difference(net, file)}"
-        )
+        raise FormatError(f"{file.path} {what} of another network: {_difference(net, file)}")
 
 
 def read_parameters(net: Network, file: ArrayFile, group: str = "") -> dict[str, NDArray[Any]]:

@@ -396,7 +396,7 @@ class _Run:
 
     def load(self, path: Path) -> None:
         file = ArrayFile(path)
-        check_same_network(self.net, file)
+        check_same_network(self.net, file, "is a checkpoint")
         arrays = {name: file.read(name) for name in file.names}
         try:
             figures = file.json("training")
