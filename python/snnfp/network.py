@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -321,6 +322,13 @@ class Network:
             )
         return self._selected[patterns]
 
+    def _shapes_of(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """The shapes that a parameter may have."""
+        slot = self._slots[self._known(name)]
+        if isinstance(slot.owner, Population):
+            return (), (slot.owner.size,)
+        return (slot.owner.shape,) if slot.code[0] == _WEIGHT else ((), slot.owner.shape)
+
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
         return np.concatenate([self.parameters[n].reshape(-1) for n in self._stored(wrt)])
@@ -335,45 +343,37 @@ class Network:
         parts = zip(names, np.split(flat, np.cumsum(sizes)[:-1]), strict=True)
         self._replace({n: part.reshape(self.parameters[n].shape) for n, part in parts})
 
-    def save(self, path: str) -> None:
-        """Writes all parameters to a safetensors file, atomically."""
-        from snnfp.checkpoint import save_arrays
-
-        metadata = {"structure": json.dumps(self.structure()), "fingerprint": self.fingerprint()}
-        save_arrays(path, dict(self.parameters), metadata)
-
-    def load(self, path: str) -> None:
-        """Reads parameters that :meth:`save` wrote.
+    def save(self, path: str | Path) -> None:
+        """Writes all parameters to a safetensors file, atomically.
 
         Raises:
-            FormatError: the file is damaged, or of a network with another structure.
+            OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp.checkpoint import load_arrays
-        from snnfp.errors import FormatError
+        from snnfp.model_files import save_model
 
-        arrays, metadata = load_arrays(path)
-        if metadata.get("fingerprint") != self.fingerprint():
-            raise FormatError(
-                f"{path} holds the parameters of another network: {self._difference(metadata)}"
-            )
-        self.take_file(arrays, path)
+        save_model(self, path)
 
-    def take_file(self, arrays: dict[str, NDArray[Any]], path: str) -> None:
+    def load(self, path: str | Path) -> None:
+        """Reads parameters that :meth:`save` wrote, or those of a training checkpoint.
+
+        Raises:
+            FormatError: the file is damaged, or of a network with another structure; the network
+                stays as it was.
+            FileNotFoundError: there is no such file.
+        """
+        from snnfp.model_files import load_model
+
+        load_model(self, path)
+
+    def take_file(self, arrays: dict[str, NDArray[Any]], path: str | Path) -> None:
         """Replaces all parameters by the arrays of a file, or none of them.
 
         Raises:
             FormatError: a parameter is missing, unknown or not a legal value.
         """
-        from snnfp.errors import FormatError
+        from snnfp.model_files import take_parameters
 
-        apart = sorted(set(arrays) ^ set(self._values))
-        if apart:
-            what = "lacks" if apart[0] in self._values else "holds an unknown"
-            raise FormatError(f"{path}: the file {what} parameter {apart[0]}")
-        try:
-            self._replace(arrays)
-        except (TypeError, ValueError) as error:
-            raise FormatError(f"{path}: {error}") from error
+        take_parameters(self, arrays, path)
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
@@ -477,7 +477,7 @@ class Network:
         before = {n: self._values[n] for n in values}
         try:
             self._set_all(values)
-        except (TypeError, ValueError):
+        except BaseException:
             self._set_all({n: v for n, v in before.items() if v is not None})
             self._values.update(before)
             raise
@@ -495,26 +495,14 @@ class Network:
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]
         kind, index, parameter = slot.code
+        array = self._shaped(value, name, self._shapes_of(name))
         if isinstance(slot.owner, Population):
-            array = self._shaped(value, name, ((), (slot.owner.size,)))
             self._core.set_parameter(index, parameter, array.reshape(-1))
         elif kind == _WEIGHT:
-            array = self._shaped(value, name, (slot.owner.shape,))
             self._core.set_weight(index, slot.owner.to_core(array))
         else:
-            array = self._shaped(value, name, ((), slot.owner.shape))
             self._core.set_delay(index, slot.owner.to_core(array))
         self._values[name] = array
-
-    def _difference(self, metadata: dict[str, str]) -> str:
-        try:
-            other = json.loads(metadata["structure"])
-        except (KeyError, ValueError):
-            return "the file does not say which"
-        for part, mine in self.structure().items():
-            if other.get(part) != mine:
-                return f"{part} there: {other.get(part)}, here: {mine}"
-        return "the file does not say where"
 
 
 def _count(value: Any, name: str) -> int:

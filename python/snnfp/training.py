@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp.checkpoint import load_arrays, save_arrays
+from snnfp.checkpoint import ArrayFile, save_arrays
 from snnfp.errors import FormatError, MissingDependencyError, SilentPopulationWarning, require
 from snnfp.gradients import value_and_grad
+from snnfp.model_files import check_same_network
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, check_clip_norm, clip_by_norm
 from snnfp.record import Record
@@ -394,13 +395,11 @@ class _Run:
         save_arrays(path, arrays, metadata)
 
     def load(self, path: Path) -> None:
-        arrays, metadata = load_arrays(path)
-        if metadata.get("fingerprint") != self.net.fingerprint():
-            raise FormatError(
-                f"{path} is a checkpoint of another network: {self.net._difference(metadata)}"
-            )
+        file = ArrayFile(path)
+        check_same_network(self.net, file, "is a checkpoint")
+        arrays = {name: file.read(name) for name in file.names}
         try:
-            figures = json.loads(metadata["training"])
+            figures = file.json("training")
             if figures["names"] != list(self.names):
                 raise FormatError(
                     f"{path} was training {figures['names']}, expected {list(self.names)}"
@@ -411,7 +410,7 @@ class _Run:
             self.history = History({k: list(v) for k, v in figures["history"].items()})
         except FormatError:
             raise
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise FormatError(f"{path} is not a training checkpoint: {error!r}") from error
         groups: dict[str, dict[str, NDArray[Any]]] = {"parameter": {}, "optimiser": {}, "best": {}}
         for key, value in arrays.items():
