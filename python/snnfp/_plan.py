@@ -29,11 +29,44 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def settle(asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
-    """What is asked for; where nothing is, what the run to go on from had, or the default."""
+def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
+    """What is asked for; where nothing is, what the run to go on from had, or the default.
+
+    Raises:
+        FormatError: settings of the run that no training can have had.
+    """
+    given = {k: v for k, v in asked.items() if v is not None}
     if saved is None:
-        return {k: _DEFAULTS[k] if v is None else v for k, v in asked.items()}
-    return {k: saved.setting(k, _DEFAULTS[k]) if v is None else v for k, v in asked.items()}
+        return {**_DEFAULTS, **given}
+    taken = {k: saved.setting(k, v) for k, v in _DEFAULTS.items() if k not in given}
+    try:
+        names = _check_options(net, {**_DEFAULTS, **taken})
+        domain_of(net, names, taken.get("bounds", {}))
+        domain_of(net, tuple(saved.figures["names"]), {}, saved.figures["floors"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise FormatError(f"{saved.path}: {error.args[0]}") from error
+    return {**_DEFAULTS, **taken, **given}
+
+
+def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
+    """Raises unless each is of use; returns the names of the trained parameters."""
+    if options["until"] is not None:
+        real_number(options["until"], "until")
+    count_of(options["batch_size"], "batch_size")
+    check_schedule(options["schedule"])
+    check_mode(options["mode"])
+    if options["clip_norm"] is not None:
+        check_clip_norm(options["clip_norm"])
+    seed = options["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
+    names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
+    if not names:
+        raise ValueError(
+            f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
+        )
+    _check_remedies(net, names, options["remedies"])
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,28 +102,18 @@ class Plan:
         saved: Checkpoint | None,
         n_threads: int | None,
     ) -> Plan:
+        check_setting(net, loss, None)
+        names = _check_options(net, options)
         until = options["until"]
-        check_setting(net, loss, None if until is None else real_number(until, "until"))
+        check_setting(net, loss, until)
         data = DataSet(net, loss, train, "train")
         held_out = None if validation is None else DataSet(net, loss, validation, "validation")
         check_optimiser(optimiser)
-        check_schedule(options["schedule"])
-        check_mode(options["mode"])
-        if options["clip_norm"] is not None:
-            check_clip_norm(options["clip_norm"])
-        seed = options["seed"]
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
-        names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
-        if not names:
-            raise ValueError(
-                f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
-            )
         if saved is not None and saved.figures["names"] != list(names):
             raise FormatError(
                 f"{saved.path} was training {saved.figures['names']}, expected {list(names)}"
             )
-        remedies = _checked_remedies(net, names, options["remedies"])
+        remedies = tuple(options["remedies"])
         floors = saved.figures["floors"] if saved is not None else None
         settings = {k: describe(v) for k, v in options.items()}
         settings["wrt"] = list(names)
@@ -102,12 +125,12 @@ class Plan:
             validation=held_out,
             loss=loss,
             optimiser=optimiser,
-            batch_size=count_of(options["batch_size"], "batch_size"),
+            batch_size=int(options["batch_size"]),
             schedule=options["schedule"],
             names=names,
             until=until,
             mode=options["mode"],
-            seed=int(seed),
+            seed=int(options["seed"]),
             clip_norm=options["clip_norm"],
             domain=domain_of(net, names, options["bounds"], floors),
             remedies=remedies,
@@ -132,14 +155,13 @@ class Plan:
         return known + [f"silent/{name}" for name in self.net.populations]
 
 
-def _checked_remedies(net: Network, names: tuple[str, ...], given: Any) -> tuple[Remedy, ...]:
+def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:
     if callable(given) or not isinstance(given, (list, tuple)):
         raise TypeError(f"remedies is {given!r}, expected a list of them (see snnfp.remedies)")
     for k, remedy in enumerate(given):
         _check_call(remedy, f"remedies[{k}]", "net", "record", "labels", "gradients")
         if hasattr(remedy, "check"):
             remedy.check(net, names)
-    return tuple(given)
 
 
 def check_callbacks(given: Any) -> None:

@@ -99,7 +99,11 @@ def domain_of(
                 f"bounds: {pattern!r} {what}; expected patterns of trained parameters: "
                 f"{', '.join(names)}"
             )
-    found = _floors(net, names) if floors is None else dict(floors)
+    found = _floors(net, names)
+    if floors is not None:
+        if set(floors) != set(found):
+            raise ValueError(f"floors of {sorted(floors)}, expected those of {sorted(found)}")
+        found = dict(floors)
     limits: dict[str, tuple[Any, Any]] = {}
     for name in names:
         value = net.parameters[name]

@@ -36,7 +36,7 @@ def _bare(axes: Any) -> None:
 
 def learning_curves(history: History) -> Any:
     """Loss, accuracy (where the history has one) and silent neurons over epochs."""
-    curves = [key for key in ("loss", "accuracy") if key in history.epochs]
+    curves: list[str] = [key for key in ("loss", "accuracy") if key in history.epochs]
     figure = _figure(10 / 3 * (len(curves) + 1), 3.2)
     *panels, silent = figure.subplots(1, len(curves) + 1)
     epochs = np.arange(1, len(history) + 1)

@@ -118,7 +118,9 @@ def fit(
     if resume is not None:
         check_setting(net, loss, None)
         saved = read_checkpoint(resume, net)
-    plan = Plan.of(net, train, validation, loss, optimiser, settle(asked, saved), saved, n_threads)
+    plan = Plan.of(
+        net, train, validation, loss, optimiser, settle(net, asked, saved), saved, n_threads
+    )
     check_callbacks(callbacks)
     if early_stopping is not None:
         if not isinstance(early_stopping, EarlyStopping):
@@ -136,12 +138,12 @@ def fit(
                 figures = _epoch(plan, run)
                 run.history.append(figures)
                 run.epoch += 1
-                plan.silence.tell(run.epoch)
                 run.look(early_stopping)
                 if any([callback(run.history, net) for callback in callbacks]):
                     run.stopped = True
                 if checkpoint is not None:
                     run.save(checkpoint)
+                plan.silence.tell(run.epoch)
                 report(run.epoch, figures)
     except BaseException as error:
         _say_how_far(error, plan, run, checkpoint)
