@@ -127,7 +127,7 @@ def domain_of(
                 high = upper if high is None else np.minimum(high, upper)
         if low is not None and high is not None:
             bad = np.argwhere(np.asarray(low > high))
-            if bad.size:
+            if len(bad):  # of one number, bad has no columns
                 at = tuple(bad[0].tolist())
                 worst = [np.broadcast_to(b, np.asarray(low > high).shape)[at] for b in (low, high)]
                 raise ValueError(

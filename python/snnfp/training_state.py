@@ -251,6 +251,6 @@ def _check_array(path: str, name: str, value: NDArray[Any], like: NDArray[Any]) 
             f"shape {like.shape}"
         )
     bad = np.argwhere(np.isnan(value))
-    if bad.size:
+    if len(bad):  # of one number, bad has no columns
         at = tuple(bad[0].tolist())
         raise FormatError(f"{path}: {name}{list(at) if at else ''} is nan, expected a number")

@@ -226,6 +226,7 @@ HOSTILE = {
     "integers": (spoilt_array(f"parameter/{W}", 0, np.int64), "is int64 of shape"),
     "single precision": (spoilt_array(f"parameter/{W}", 0, np.float32), "is float32 of shape"),
     "nan in the best": (spoilt_array(f"best/{W}", np.nan), r"best/.*\[14, 2\] is nan"),
+    "nan in the best of one number": (spoilt_array("best/hidden.threshold", np.nan), "threshold is nan"),
     "inf in the best": (spoilt_array(f"best/{W}", np.inf), "inf"),
     "a best threshold below v_reset": (spoilt_array("best/hidden.threshold", -1.0), "above v_reset"),
     "nan in a parameter": (spoilt_array(f"parameter/{W}", np.nan), "is nan"),
