@@ -92,11 +92,12 @@ def plain(values: Any, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        what = (
-            "is a list whose parts have different lengths"
-            if "inhomogeneous" in str(error)
-            else f"is a {type(values).__name__} that is no array ({error})"
-        )
+        if not isinstance(values, (list, tuple)):
+            what = f"is a {type(values).__name__}"
+        elif "inhomogeneous" in str(error):
+            what = "is a list whose parts have different lengths"
+        else:
+            what = f"is a list that is no array ({error})"
         raise ValueError(f"{name} {what}, expected an array of numbers") from None
     return array
 
@@ -175,12 +176,13 @@ def _refuse_inexact(values: Any, array: NDArray[Any], out: NDArray[Any], name: s
     """Of integers that float64 should hold, those that it does not."""
     if out.dtype.itemsize < 8 or array.dtype.itemsize < 8 or not array.size:
         return
-    if array.max() <= _EXACT and array.min() >= -_EXACT:
+    if array.max() < _EXACT and array.min() > -_EXACT:
         return
     if array.dtype.kind == "f":
-        # NumPy has made floats of a list of both; Python's integers are still in the list.
+        # NumPy has made floats of a list of both; the integers are still in the list.
         given = np.asarray(values, dtype=object)
-        lost = np.array([isinstance(v, int) and v != float(v) for v in given.flat], dtype=bool)
+        whole = ((isinstance(v, (int, np.integer)), v) for v in given.flat)
+        lost = np.array([is_int and int(v) != float(v) for is_int, v in whole], dtype=bool)
         lost = lost.reshape(given.shape)
     else:
         given = array

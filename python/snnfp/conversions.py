@@ -94,7 +94,9 @@ def of_dense(array: ArrayLike, dt: float, t0: float) -> tuple[Parts, int]:
     if grid.dtype.kind not in "biuf":
         raise TypeError(f"array has dtype {grid.dtype}, expected numbers or booleans")
     if grid.ndim != 3:
-        raise ValueError(f"array has shape {grid.shape}, expected [T, B, N]")
+        raise ValueError(
+            f"array has shape {grid.shape}, expected [T, B, N] (steps, samples, channels)"
+        )
     check_step(dt)
     bad = np.argwhere((grid != 0) & (grid != 1))
     if bad.size:

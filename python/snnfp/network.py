@@ -31,7 +31,7 @@ __all__ = ["Input", "Network", "Parameters", "Population", "Projection", "Select
 
 Selection = str | list[str] | tuple[str, ...]
 
-_NEURON_BYTES = 64  # at least, for each neuron that is simulated
+_NEURON_BYTES = 130  # at least, for each neuron that is simulated, in double precision
 
 
 class Network:
@@ -91,7 +91,10 @@ class Network:
             raise TypeError(
                 f"the neuron of population {name} is {neuron!r}, expected snnfp.LIF(...)"
             )
-        need_memory(size * _NEURON_BYTES, f"the {size} neurons of population {name}")
+        need_memory(
+            size * _NEURON_BYTES * self.dtype.itemsize // 8,
+            f"the {size} neurons of population {name}",
+        )
         given = neuron.values()
         shapes = ((), (size,))
         values = {k: self._initial(f"{name}.{k}", v, shapes) for k, v in given.items()}

@@ -25,8 +25,8 @@ InputSpikes = Spikes | Mapping[str, Spikes] | None
 InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
 ProbeRequest = Mapping[str, tuple[Sequence[int] | None, ArrayLike]]
 
-# Bytes a neuron in double precision: of the plan, and of the state of each thread.
-_PLAN_BYTES, _STATE_BYTES = 84, 100
+# Bytes a neuron in double precision, at least: of the plan, and of the state of each thread.
+_PLAN_BYTES, _STATE_BYTES = 80, {"automatic": 240, "queue": 50}
 _FEW = 1 << 18  # neurons that fit anywhere
 _FAR = 10.0  # time constants between inputs
 
@@ -89,7 +89,7 @@ def simulate(
     if engine not in ("automatic", "queue"):
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     run = execution(n_threads, isa)
-    _need_room(net, n_samples, n_threads)
+    _need_room(net, min(n_samples, n_threads or default_threads()), engine)
     voltage, current = _initial_arrays(net, initial, n_samples)
     ends = _indices(net, stop_after, "stop_after")
     core = _core.simulate(
@@ -198,6 +198,8 @@ def check_network(net: Network) -> None:
     """Raises unless ``net`` can run: a network, with populations and all parameters set."""
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}, expected snnfp.Network")
+    if not net.populations:
+        raise ValueError("the network has no population, expected at least one")
     for name, value in net._values.items():
         if value is None:
             net.parameters[name]  # raises, and says what to call
@@ -269,16 +271,16 @@ def sample_count(groups: tuple[Spikes, ...], samples: int | None) -> int:
     return len(groups[0])
 
 
-def _need_room(net: Network, n_samples: int, n_threads: int | None) -> None:
+def _need_room(net: Network, n_threads: int, engine: str) -> None:
     neurons = sum(p.size for p in net.populations.values())
     if neurons < _FEW:
         return
-    busy = min(n_samples, n_threads or default_threads())
-    double = net.dtype.itemsize // 8 + 1  # 1 or 2
     most = max(net.populations.values(), key=lambda p: p.size)
+    each = (_PLAN_BYTES + n_threads * _STATE_BYTES[engine]) * net.dtype.itemsize // 8
     need_memory(
-        neurons * (_PLAN_BYTES + busy * _STATE_BYTES) * double // 2,
-        f"{neurons} neurons ({most.size} of them in population {most.name}) on {busy} threads",
+        neurons * each,
+        f"{neurons} neurons ({most.size} of them in population {most.name}) on {n_threads} threads",
+        "take fewer threads or neurons",
     )
 
 
@@ -306,7 +308,7 @@ def _until(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
         end = float(until)
     except OverflowError:
         raise ValueError(f"until is {until}, which does not fit float64") from None
-    if dtype is not None and np.finfo(dtype).max < end < math.inf:
+    if dtype is not None and float(np.finfo(dtype).max) < end < math.inf:
         raise ValueError(f"until is {until}, which does not fit {dtype}")
     return end
 
@@ -346,6 +348,15 @@ def _warn(
     net: Network, groups: tuple[Spikes, ...], until: float, record: Record, early: bool
 ) -> None:
     when = "in the whole batch" + (", up to where its samples end (stop_after)" if early else "")
+    if math.isfinite(until) and "until" not in net._warned:
+        firsts = [g.times.min() for g in groups if g.times.size]
+        if firsts and min(firsts) > until:
+            net._warned.add("until")
+            warn(
+                f"all input spikes come after until = {until} (the first at {min(firsts)}): are "
+                "both in the same unit of time?",
+                UnusedInputWarning,
+            )
     for name, population in net.populations.items():
         if name not in net._warned and record.is_silent(population):
             net._warned.add(name)
@@ -355,15 +366,6 @@ def _warn(
                 "positive incoming weights, a lower threshold, a longer tau, or a remedy of "
                 "snnfp.remedies",
                 SilentPopulationWarning,
-            )
-    if math.isfinite(until) and "until" not in net._warned:
-        firsts = [g.times.min() for g in groups if g.times.size]
-        if firsts and min(firsts) > until:
-            net._warned.add("until")
-            warn(
-                f"all input spikes come after until = {until} (the first at {min(firsts)}): are "
-                "both in the same unit of time?",
-                UnusedInputWarning,
             )
 
 

@@ -98,7 +98,8 @@ class Spikes:
         spikes = "no spikes"
         if self.times.size:
             first, last = self.times.min(), self.times.max()
-            spikes = f"{_many(self.times.size, 'spike')} at {first:.6g} ... {last:.6g}"
+            when = f"{first:.6g}" + (f" ... {last:.6g}" if last > first else "")
+            spikes = f"{_many(self.times.size, 'spike')} at {when}"
         return f"Spikes({_many(len(self), 'sample')}, {_many(self.size, 'channel')}, {spikes})"
 
     def __str__(self) -> str:

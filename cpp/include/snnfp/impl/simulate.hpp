@@ -74,8 +74,10 @@ void check_until(const Network<Real>& network, Real until) {
       const Real end = bias == Real(0) ? Real(0) : bias * tau / q.capacitance.at_or_shared(k);
       if (end > q.threshold.at_or_shared(k))
         invalid("until is not given, but neuron ", k, " of population ", p.name,
-                " fires for ever: its bias drives V to ", end, ", above threshold ",
-                q.threshold.at_or_shared(k));
+                " fires for ever: ",
+                bias == Real(0) ? "V, which is measured from rest, goes to "
+                                : "its bias drives V to ",
+                end, ", above threshold ", q.threshold.at_or_shared(k));
       if (std::isinf(q.tau_syn.at_or_shared(k)))
         invalid("until is not given, but neuron ", k, " of population ", p.name,
                 " has tau_syn = inf: its current never ends, and it may fire for ever");
