@@ -281,8 +281,12 @@ def everywhere():
         "sparse: sources": lambda v: sparse(sources=v),
         "sparse: targets": lambda v: sparse(targets=v),
         "indices": lambda v: snnfp.Sparse.from_csr([0, 1, 2], v, weight=1.0),
-        "initial voltage of h": lambda v: snnfp.simulate(net, spikes, initial={"h": (v, 0)}),
-        "initial current of h": lambda v: snnfp.simulate(net, spikes, initial={"h": (0, v)}),
+        "initial voltage of h": lambda v: snnfp.simulate(
+            net, spikes, until=1.0, initial={"h": (v, 0)}
+        ),
+        "initial current of h": lambda v: snnfp.simulate(
+            net, spikes, until=1.0, initial={"h": (0, v)}
+        ),
         "units ": lambda v: record.probe("h", [0.5], units=v),
         "times ": lambda v: record.probe("h", v),
         "cotangents": lambda v: record.vjp(v),
