@@ -5,6 +5,9 @@ derivative by every parameter. snnfp simulates networks event by event in contin
 differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 """
 
+import snnfp._interpreter  # noqa: F401
+
+# isort: split
 from snnfp import data, encoding, errors, init, losses, remedies, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
