@@ -19,10 +19,18 @@ def scale_min_max(
         features: ``[samples, d]``.
         low: what becomes 0, ``[d]``; None: the smallest value of each column.
         high: what becomes 1, ``[d]``; None: the largest. Values beyond are clipped.
+
+    Raises:
+        ValueError: names the column of a ``low`` above its ``high``.
     """
     x = np.asarray(features, dtype=np.float64)
     a = x.min(axis=0) if low is None else np.asarray(low, dtype=np.float64)
     b = x.max(axis=0) if high is None else np.asarray(high, dtype=np.float64)
+    bad = np.argwhere(np.atleast_1d(a > b))
+    if bad.size:
+        k = int(bad[0, 0])
+        ends = [np.broadcast_to(v, np.shape(a > b)).reshape(-1)[k] for v in (a, b)]
+        raise ValueError(f"low[{k}] is {ends[0]} and high[{k}] is {ends[1]}, expected low <= high")
     span = np.where(b > a, b - a, 1.0)
     return np.clip((x - a) / span, 0.0, 1.0)
 
@@ -57,6 +65,11 @@ def latency(
     for name, value in (("t_min", t_min), ("t_max", t_max), ("bias_time", bias_time)):
         if value is not None and not (np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value}, expected a finite time >= 0")
+    if t_min > t_max:
+        raise ValueError(
+            f"t_min is {t_min:g} and t_max {t_max:g}, expected t_min <= t_max (invert=True gives "
+            "larger values earlier)"
+        )
     x = x.astype(np.float64)
     bad = np.argwhere(~((x >= 0) & (x <= 1)))
     if bad.size:
