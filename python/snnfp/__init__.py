@@ -5,7 +5,7 @@ derivative by every parameter. snnfp simulates networks event by event in contin
 differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 """
 
-from snnfp import data, encoding, errors, init, losses, remedies, schedules, testing
+from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.gradients import value_and_grad
@@ -39,6 +39,7 @@ __all__ = [
     "fit",
     "init",
     "losses",
+    "plots",
     "record_from_spikes",
     "remedies",
     "schedules",
