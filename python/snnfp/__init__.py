@@ -8,7 +8,7 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
-from snnfp import data, encoding, errors, init, losses, remedies, schedules, testing
+from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
@@ -46,6 +46,7 @@ __all__ = [
     "fit",
     "init",
     "losses",
+    "plots",
     "predict",
     "record_from_spikes",
     "remedies",
