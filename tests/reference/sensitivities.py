@@ -45,6 +45,7 @@ def jacobian(
     synapses: list[Synapse],
     inputs: list[tuple[mpf, int]],
     result: Result,
+    initial: list[tuple[mpf, mpf]] | None = None,
 ) -> tuple[np.ndarray[Any, Any], Columns]:
     """Rows d(spike time)/d(parameters), as mpmath numbers in an object array."""
     columns = Columns(len(neurons), len(synapses), len(inputs))
@@ -58,10 +59,10 @@ def jacobian(
     rows: list[np.ndarray[Any, Any]] = []
     state = [
         {
-            **{"v": mpf(0), "i": mpf(0), "t": mpf(0), "dv": zero, "di": zero},
+            **{"v": v, "i": i, "t": mpf(0), "dv": zero, "di": zero},
             **{"held": False, "spike": -1, "fired": None, "late": []},
         }
-        for _ in neurons
+        for v, i in initial or [(mpf(0), mpf(0))] * len(neurons)
     ]
     for event in result.events:
         j, n, s = event.neuron, neurons[event.neuron], state[event.neuron]
