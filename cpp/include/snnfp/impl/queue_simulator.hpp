@@ -193,8 +193,9 @@ class QueueSimulator {
   void spike(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
     if (mode_[j] == Mode::faint) wake(j);
-    const Membrane<Real> before = propagate(state_[j], time - time_[j], n);
-    const Real v1 = slope(before, n);
+    const Real d = time - time_[j];
+    const Membrane<Real> before = propagate(state_[j], d, n);
+    const Real v1 = slope_after(state_[j], d, before, n);
     if constexpr (Replay) {
       const Size k = next_given_[j];
       check_given(j, k, time, before, v1, n);

@@ -361,7 +361,7 @@ class SweepSimulator {
       if (!(at <= horizon) || !(at < never<Real>)) return;
       const Neuron<Real> n(plan_.neurons, a.neuron[k]);
       const Membrane<Real> there = propagate(last, at - last_from, n);
-      found(a, k, at, there.i, slope(there, n));
+      found(a, k, at, there.i, slope_after(last, at - last_from, there, n));
       return;
     }
     batch_.solve(p.lanes.identical, filter);
