@@ -1,6 +1,6 @@
-// Every bound and filter that may say "no spike" against a search without bounds: V in long double on
-// a grid of all times, the highest point refined. At any ratio of time constants, any scale, in both
-// precisions, for spikes just over threshold and just not.
+// Every bound and filter that may say "no spike" against a search without bounds: V in long double
+// on a grid of all times, the highest point refined. At any ratio of time constants, any scale, in
+// both precisions, for spikes just over threshold and just not.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -25,8 +25,8 @@ struct Trace {
 
   Long at(Long d) const {
     const Long slow = std::min(alpha, beta), difference = std::abs(alpha - beta);
-    const Long kappa = std::exp(-slow * d) *
-                       (difference == 0 ? d : -std::expm1(-difference * d) / difference);
+    const Long kappa =
+        std::exp(-slow * d) * (difference == 0 ? d : -std::expm1(-difference * d) / difference);
     const Long step = beta > 0 ? -std::expm1(-beta * d) / beta : d;
     return v * std::exp(-beta * d) + i * inv_c * kappa + drive * step;
   }
@@ -106,10 +106,11 @@ bool draw(std::mt19937_64& random, int span, Case<Real>& c) {
   detail::append_constants(c.constants, Population<Real>{"p", 1, lif});
   const Real inv_c = c.constants.inv_c[0];
   c.state = {Real(v) * voltage, Real(i) / time * voltage / inv_c};
-  c.trace = {c.constants.alpha[0], c.constants.beta[0], inv_c, c.constants.drive[0], c.state.v,
-             c.state.i};
+  c.trace = {c.constants.alpha[0], c.constants.beta[0], inv_c,
+             c.constants.drive[0], c.state.v,           c.state.i};
   c.top = c.trace.highest(std::numeric_limits<Long>::infinity());
-  const Long apart = std::pow(10.0L, Long(-15 * unit(random) - 0.5)) * (unit(random) < 0.5 ? 1 : -1);
+  const Long apart =
+      std::pow(10.0L, Long(-15 * unit(random) - 0.5)) * (unit(random) < 0.5 ? 1 : -1);
   const Real threshold = static_cast<Real>(c.top - apart * std::abs(c.top));
   if (!(threshold > c.state.v) || !std::isfinite(threshold)) return false;
   c.constants.threshold[0] = threshold;
@@ -155,7 +156,8 @@ void check_bounds(int trials, int span) {
         if (!(x < infinite)) continue;
         // Time has rounding too.
         const Long v = c.trace.at(x), blur = 4 * std::numeric_limits<Real>::epsilon() * x;
-        const Long rise = std::max(std::abs(c.trace.at(x + blur) - v), std::abs(c.trace.at(x - blur) - v));
+        const Long rise =
+            std::max(std::abs(c.trace.at(x + blur) - v), std::abs(c.trace.at(x - blur) - v));
         CHECK(std::abs(v - c.threshold) <= c.noise + rise);
         CHECK(c.trace.highest(x * (1 - 1e-4L)) <= c.threshold + c.noise);
       }
@@ -167,8 +169,8 @@ void check_bounds(int trials, int span) {
     // Over a span of any length; and up to the crossing, to the last bit.
     const Real fast = std::max(n.alpha, n.beta);
     for (int m = 0; m < 4; ++m) {
-      const Real length = m == 0 && d < infinite ? d
-                                                 : static_cast<Real>(std::pow(10.0, 10 * sign(random))) / fast;
+      const Real length =
+          m == 0 && d < infinite ? d : static_cast<Real>(std::pow(10.0, 10 * sign(random))) / fast;
       if (!(length < infinite) || !(length > 0)) continue;
       const Real from = m < 2 ? Real(0) : length * static_cast<Real>(unit(random));
       const Real until = from + length, took = until - from;
@@ -184,7 +186,8 @@ void check_bounds(int trials, int span) {
       CHECK(!bound.clears(s, end));
       const detail::Membrane<P> pack{P(s.v), P(s.i)}, pack_end{P(end.v), P(end.i)};
       const detail::Neuron<P> packed(c.constants, 0);
-      CHECK(!any(detail::no_crossing(pack, pack_end, P(took), detail::margin(P(took), P(until), packed), packed)));
+      CHECK(!any(detail::no_crossing(pack, pack_end, P(took),
+                                     detail::margin(P(took), P(until), packed), packed)));
     }
     detail::Plan<Real> plan;
     plan.neurons = c.constants;
@@ -220,4 +223,135 @@ TEST_CASE("no bound hides a crossing, at any ratio of time constants") {
 TEST_CASE("no bound hides a crossing, at any scale") {
   check_bounds<double>(4000, 300);
   check_bounds<float>(4000, 36);
+}
+
+namespace {
+
+enum class Graph { layer, loop, sparse };
+
+// Neurons that hear one spike each at time 0 and many faint ones after it, whose V tops out just
+// above threshold (every second one) or just below.
+template <class Real>
+struct Crowd {
+  static constexpr Id n = 24;
+  Network<Real> net;
+  Input<Real> input;
+  Real until;
+
+  Crowd(Graph graph, bool alike, double ratio, double apart, std::mt19937_64& random) {
+    std::uniform_real_distribution<double> unit(0, 1), sign(-1, 1);
+    std::vector<Real> tau_mem, tau_syn, threshold, bias, weight;
+    for (Id j = 0; j < n; ++j) {
+      const Real factor = static_cast<Real>(std::pow(ratio, alike ? 1 : unit(random)));
+      tau_mem.push_back(ratio < 1 ? 1 / factor : 1);
+      tau_syn.push_back(ratio < 1 ? 1 : factor);
+      // Inhibited, and brought to threshold by a bias where the synapse is not too slow to see it.
+      const bool inhibited = !alike && j % 5 == 0 && factor < 1000;
+      bias.push_back(Real(inhibited ? std::exp(sign(random)) / tau_mem[j] : 0));
+      const double part = (j % 2 == 0 ? 1 : -1) * apart * std::exp(sign(random));
+      Trace trace{1 / Long(tau_syn[j]), 1 / Long(tau_mem[j]), 1, bias[j], 0, 1};
+      if (inhibited) {
+        weight.push_back(static_cast<Real>(-std::exp(sign(random))));
+        threshold.push_back(static_cast<Real>(Long(bias[j]) * tau_mem[j] * (1 - part)));
+      } else {
+        const Long top = trace.highest(std::numeric_limits<Long>::infinity());
+        threshold.push_back(alike ? Real(1) : static_cast<Real>(std::exp(sign(random))));
+        weight.push_back(static_cast<Real>(threshold[j] / top * (1 + part)));
+      }
+    }
+    Lif<Real> lif;
+    lif.t_refractory = std::numeric_limits<Real>::infinity();
+    if (alike) {
+      lif.tau_mem = tau_mem[0];
+      lif.tau_syn = tau_syn[0];
+    } else {
+      lif.tau_mem = tau_mem;
+      lif.tau_syn = tau_syn;
+      lif.threshold = threshold;
+      lif.bias = bias;
+    }
+    const auto x = net.add_input("x", 2);
+    const auto h = net.add_population("h", n, lif);
+    for (Id j = 0; j < n; ++j) weight.push_back(std::numeric_limits<Real>::min());
+    if (graph == Graph::sparse) {
+      std::vector<Id> targets;
+      for (Id j = 0; j < 2 * n; ++j) targets.push_back(j % n);
+      net.connect_sparse(x, h, {0, n, 2 * n}, targets, weight);
+    } else {
+      net.connect_dense(x, h, weight);
+    }
+    if (graph == Graph::loop) net.connect_dense(h, h, Real(0), Real(1));
+    std::vector<Real> times{0};
+    std::vector<Id> units{0};
+    for (int k = 1; k < 100; ++k) {
+      times.push_back(static_cast<Real>(0.37 * k));
+      units.push_back(1);
+    }
+    input = {{times, units, {0, 100}}};
+    until = Real(1e5);
+  }
+};
+
+template <class Real>
+void check_engines(double closest) {
+  std::mt19937_64 random(5);
+  std::uniform_real_distribution<double> unit(0, 1);
+  for (int k = 0; k < 60; ++k) {
+    const double ratio = std::pow(10.0, k % 3 == 0 ? 2 * unit(random) : 40 * unit(random) - 20);
+    const double apart = closest * std::pow(10.0, 3 * unit(random));
+    for (const Graph graph : {Graph::layer, Graph::loop, Graph::sparse}) {
+      const Crowd<Real> crowd(graph, k % 2 == 0, ratio, apart, random);
+      for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+        for (const Engine engine : {Engine::automatic, Engine::queue}) {
+          SimulateOptions<Real> options;
+          options.isa = isa;
+          options.engine = engine;
+          options.until = crowd.until;
+          options.n_threads = 1;
+          const Record<Real> record = simulate(crowd.net, crowd.input, options);
+          CAPTURE(int(graph));
+          CAPTURE(isa_name(isa));
+          CAPTURE(ratio);
+          CAPTURE(apart);
+          std::vector<Id> fired(record.neurons), expected;
+          std::sort(fired.begin(), fired.end());
+          for (Id j = 0; j < crowd.n; j += 2) expected.push_back(j);
+          CHECK(fired == expected);
+        }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "every simulator and instruction set finds the spikes just over threshold, and no other") {
+  check_engines<double>(1e-11);
+  check_engines<float>(1e-4);
+}
+
+TEST_CASE("a touch is no spike") {
+  // V = 2 w (y - y^2) with y = e^(-d/2) has its top, w/2, at y = 1/2.
+  for (const Graph graph : {Graph::layer, Graph::loop, Graph::sparse}) {
+    Network<double> net;
+    Lif<double> lif;
+    lif.tau_mem = 2.0;
+    const auto x = net.add_input("x", 1);
+    const auto h = net.add_population("h", 3, lif);
+    const Array<double> weight{2.0, 2.0 * (1 - 1e-15), 2.0 * (1 + 1e-9)};
+    if (graph == Graph::sparse) {
+      net.connect_sparse(x, h, {0, 3}, {0, 1, 2}, weight);
+    } else {
+      net.connect_dense(x, h, weight);
+    }
+    if (graph == Graph::loop) net.connect_dense(h, h, 0.0, 1.0);
+    const Input<double> input{single_sample<double>({{1.0, 0}})};
+    for (const Engine engine : {Engine::automatic, Engine::queue}) {
+      SimulateOptions<double> options;
+      options.engine = engine;
+      options.until = 50;
+      CAPTURE(int(graph));
+      CHECK(simulate(net, input, options).neurons == std::vector<Id>{2});
+    }
+  }
 }

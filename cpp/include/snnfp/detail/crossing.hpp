@@ -190,8 +190,8 @@ inline Real extremum(Membrane<Real> s, Real v1, Real i, const Neuron<Real>& n) {
   return rest > Real(0) ? -std::log(smaller(rest, Real(1))) / difference : never<Real>;
 }
 
-// Counts time and voltage in powers of two near the neuron's own rate and forces: no square over- or
-// underflows then, and results keep their bits. Returns the unit of time.
+// Counts time and voltage in powers of two near the neuron's own rate and forces: no square over-
+// or underflows then, and results keep their bits. Returns the unit of time.
 template <class Real>
 inline Real to_own_units(Membrane<Real>& s, Neuron<Real>& n) {
   constexpr int most = std::numeric_limits<Real>::max_exponent - 8;
@@ -202,7 +202,8 @@ inline Real to_own_units(Membrane<Real>& s, Neuron<Real>& n) {
   const Real time = std::ldexp(Real(1), -rate), per_time = std::ldexp(Real(1), rate);
   for (Real* x : {&n.alpha, &n.beta, &n.difference, &n.inv_c, &n.drive}) *x = *x * time;
   for (Real* x : {&n.inv_difference, &n.kappa_max}) *x = *x * per_time;
-  const Real forces = larger(size_of(n.inv_c * s.i), larger(size_of(n.drive), size_of(n.beta * s.v)));
+  const Real forces =
+      larger(size_of(n.inv_c * s.i), larger(size_of(n.drive), size_of(n.beta * s.v)));
   const Real voltage = std::ldexp(Real(1), -power_in(forces));
   for (Real* x : {&s.v, &s.i, &n.drive, &n.threshold}) *x = *x * voltage;
   return time;
@@ -269,16 +270,15 @@ inline Real crossing_by_cases(Membrane<Real> s, Neuron<Real> n) {
   return unit * crossing::by_cases(s, n);
 }
 
-// Whether V, which no longer rises where a crossing was rounded to, went above threshold by more than
-// rounding: the clock is too coarse for the spike.
+// Whether V, which no longer rises where a crossing was rounded to, went above threshold by more
+// than rounding: the clock is too coarse for the spike.
 template <class Real>
 inline bool clock_hides_spike(Membrane<Real> s, Neuron<Real> n) {
   crossing::to_own_units(s, n);
   const Real v1 = slope(s, n), i = n.inv_c * s.i;
   if (!(v1 > Real(0)) || !(i > Real(0))) return false;
   const Real top = crossing::extremum(s, v1, i, n);
-  return top < never<Real> &&
-         propagate(s, top, n).v - n.threshold > crossing::noise(s, top, n);
+  return top < never<Real> && propagate(s, top, n).v - n.threshold > crossing::noise(s, top, n);
 }
 
 // The smallest d > 0 with V(d) = threshold from below, or infinity. Touching is not a crossing.

@@ -97,21 +97,26 @@ class CrossingBatch {
   }
 
   // Calls spike(k) for the entries that cross by their horizon. Where V does not rise it only
-  // touches, as far as rounding can tell.
-  template <class Call>
-  void each_spike(Call spike) const {
+  // touches, as far as rounding can tell: touch(k).
+  template <class Touch, class Spike>
+  void each_spike(Touch touch, Spike spike) const {
     for (Size b = 0; b < size_; b += P::width) {
       const P at = P::load(&crossing_[b]);
-      const auto spikes = (at <= P::load(&horizon_[b])) & (at < P(never<Real>)) &
-                          (P::load(&v1_[b]) > P(Real(0)));
-      for (unsigned m = bits_of(spikes); m != 0; m &= m - 1) {
+      const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
+      for (unsigned m = bits_of(crosses); m != 0; m &= m - 1) {
         const Size k = b + __builtin_ctz(m);
-        if (k < size_) spike(k);
+        if (k >= size_) break;
+        if (v1_[k] > Real(0)) {
+          spike(k);
+        } else {
+          touch(k);
+        }
       }
     }
   }
 
   Id tag(Size k) const { return tag_[k]; }
+  Membrane<Real> start(Size k) const { return {v_[k], i_[k]}; }
   Real horizon(Size k) const { return horizon_[k]; }
   Real crossing(Size k) const { return crossing_[k]; }
   Real current(Size k) const { return current_[k]; }

@@ -99,21 +99,24 @@ SNNFP_INLINE T slope(Membrane<T> s, const Neuron<T>& n) {
   return fma(-n.beta, s.v, fma(n.inv_c, s.i, n.drive));
 }
 
-// Whether V is to follow an inhibition that a slow synapse takes back. The terms of V' and V'' cancel
-// there, and what they were at the start of the flight says more: MATH.md E5.
+// Whether V is to follow an inhibition that a slow synapse takes back. The terms of V' and V''
+// cancel there, and what they were at the start of the flight says more: MATH.md E5.
 template <class T>
 SNNFP_INLINE auto follows_inhibition(Membrane<T> s, const Neuron<T>& n) {
   return (s.i < T(0)) & (T(1024) * n.alpha < n.beta);
 }
 
-// V' where a flight of length d that began in state s ends.
+// V' where a flight of length d that began in state s ends. An inhibited V that a bias barely
+// brings to the threshold rises so slowly there that it is taken from the start too.
 template <class T>
 SNNFP_INLINE T slope_after(Membrane<T> s, T d, Membrane<T> end, const Neuron<T>& n) {
+  const T part(sizeof(Scalar<T>) == 8 ? Scalar<T>(0x1p-30) : Scalar<T>(0x1p-12));
   const T v1 = slope(end, n);
-  const auto follows = follows_inhibition(s, n);
-  if (!any(follows)) return v1;
+  const auto cancels =
+      follows_inhibition(s, n) | ((s.i < T(0)) & (v1 <= part * (n.beta * size_of(end.v))));
+  if (!any(cancels)) return v1;
   const Decay<T> e = decay(d, n);
-  return select(follows, fma(e.mem, slope(s, n), -(n.alpha * (n.inv_c * s.i)) * e.kappa), v1);
+  return select(cancels, fma(e.mem, slope(s, n), -(n.alpha * (n.inv_c * s.i)) * e.kappa), v1);
 }
 // V'' there, where V' is v1.
 template <class Real>
@@ -145,8 +148,8 @@ template <class T>
 SNNFP_INLINE auto is_ceiling(const Ceiling<T>& c, T v, T v1, const Neuron<T>& n) {
   return (c.rate > T(0)) & (fma(n.alpha, fma(n.beta, v, -n.drive), n.beta * v1) >= T(0));
 }
-// Whether its top lies less than `room` above V. The slope is taken larger by its own rounding. Where
-// the bend overflows it says nothing.
+// Whether its top lies less than `room` above V. The slope is taken larger by its own rounding.
+// Where the bend overflows it says nothing.
 template <class T>
 SNNFP_INLINE auto tops_out(const Ceiling<T>& c, T v, T v1, T current, T room, const Neuron<T>& n) {
   const T blur = T(8 * std::numeric_limits<Scalar<T>>::epsilon());

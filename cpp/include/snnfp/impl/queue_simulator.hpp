@@ -205,6 +205,7 @@ class QueueSimulator {
         throw_replay_fault(plan_, ReplayFault::refractory, input_.sample, next, j,
                            given_.times[next], time + n.t_refractory, limits_.tolerance);
     } else if (!(v1 > Real(0))) {
+      if (clock_hides_spike(state_[j], n)) throw_clock(plan_, input_.sample, j, time);
       own_.remove(j);  // touching, as far as rounding can tell
       return;
     } else if (++count_[j] > limits_.spike_limit) {
