@@ -3,6 +3,9 @@
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/parallel.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include "snnfp/error.hpp"
 #include "snnfp/impl/network.hpp"
 
@@ -84,6 +87,21 @@ void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time
 }
 template void throw_spike_limit(const Plan<float>&, Size, Id, float, Size);
 template void throw_spike_limit(const Plan<double>&, Size, Id, double, Size);
+
+template <class Real>
+void throw_clock(const Plan<Real>& plan, Size sample, Id neuron, Real time) {
+  const Real step = std::nextafter(time, std::numeric_limits<Real>::infinity()) - time;
+  throw ClockError(
+      neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
+      " crosses its threshold at time " + number(time) + " in sample " + std::to_string(sample) +
+      ", where times are " + number(step) +
+      " apart: that does not resolve its tau_mem = " + number(1 / plan.neurons.beta[neuron]) +
+      " and tau_syn = " + number(1 / plan.neurons.alpha[neuron]) +
+      ", expected earlier times or longer time constants" +
+      (sizeof(Real) == 4 ? ", or float64" : ""));
+}
+template void throw_clock(const Plan<float>&, Size, Id, float);
+template void throw_clock(const Plan<double>&, Size, Id, double);
 
 template <class Real>
 void throw_replay_fault(const Plan<Real>& plan, ReplayFault fault, Size sample, Size spike,

@@ -35,6 +35,11 @@ struct EventLimitError : Error {
   Size count;
 };
 
+// Times so large that the next one is further away than a neuron's time constants allow.
+struct ClockError : InvalidArgument {
+  using InvalidArgument::InvalidArgument;
+};
+
 // A recorded spike that the network cannot have fired.
 struct RecordedSpikeError : InvalidArgument {
   using InvalidArgument::InvalidArgument;

@@ -218,6 +218,8 @@ const EngineTable<Real>& engine_table(Isa isa);
 // Errors are made outside the inner loops.
 template <class Real>
 [[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time, Size count);
+template <class Real>
+[[noreturn]] void throw_clock(const Plan<Real>&, Size sample, Id neuron, Real time);
 enum class ReplayFault { refractory, not_rising, residual };
 template <class Real>
 [[noreturn]] void throw_replay_fault(const Plan<Real>&, ReplayFault fault, Size sample, Size spike,

@@ -199,9 +199,13 @@ class Strands {
     const Size k = batch_.tag(m);
     const Real arrival = pairs_[at_[k]], horizon = std::min(arrival, limit_);
     const Real time = batch_.crossing(m);
+    const Id j = neuron_[k];
+    const bool crosses = time < never<Real> && time <= horizon;
     // Where V does not rise it only touches, as far as rounding can tell.
-    if (time < never<Real> && time <= horizon && batch_.slope_at(m) > Real(0)) {
-      const Id j = neuron_[k];
+    const bool rises = crosses && batch_.slope_at(m) > Real(0);
+    if (crosses && !rises && clock_hides_spike(batch_.start(m), Neuron<Real>(plan_.neurons, j)))
+      throw_clock(plan_, sample_[k], j, time);
+    if (rises) {
       if (++count_[k] > spike_limit_) throw_spike_limit(plan_, sample_[k], j, time, count_[k]);
       SpikeList<Real>& out = *out_[k];
       last_spike_[k] = out.size();

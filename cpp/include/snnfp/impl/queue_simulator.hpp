@@ -193,8 +193,9 @@ class QueueSimulator {
   void spike(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
     if (mode_[j] == Mode::faint) wake(j);
-    const Membrane<Real> before = propagate(state_[j], time - time_[j], n);
-    const Real v1 = slope(before, n);
+    const Real d = time - time_[j];
+    const Membrane<Real> before = propagate(state_[j], d, n);
+    const Real v1 = slope_after(state_[j], d, before, n);
     if constexpr (Replay) {
       const Size k = next_given_[j];
       check_given(j, k, time, before, v1, n);
@@ -204,6 +205,7 @@ class QueueSimulator {
         throw_replay_fault(plan_, ReplayFault::refractory, input_.sample, next, j,
                            given_.times[next], time + n.t_refractory, limits_.tolerance);
     } else if (!(v1 > Real(0))) {
+      if (clock_hides_spike(state_[j], n)) throw_clock(plan_, input_.sample, j, time);
       own_.remove(j);  // touching, as far as rounding can tell
       return;
     } else if (++count_[j] > limits_.spike_limit) {

@@ -10,6 +10,7 @@
 #include "snnfp/detail/parallel.hpp"
 #include "snnfp/error.hpp"
 #include "snnfp/impl/network.hpp"
+#include "snnfp/impl/scales.hpp"
 #include "snnfp/simulate.hpp"
 
 namespace snnfp {
@@ -96,6 +97,7 @@ void check_initial(const Network<Real>& network, const Plan<Real>& plan,
     for (Size k = 0; k < a.size(); ++k)
       if (!std::isfinite(a[k]))
         invalid("initial ", name, "[", k, "] is ", a[k], ", expected a finite number");
+    check_initial_scale(network, plan, a, name);
   };
   check(initial.voltage, "voltage");
   check(initial.current, "current");
@@ -243,6 +245,7 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
                           record.stop_after.end());
   auto plan =
       std::make_shared<Plan<Real>>(make_plan(record.network, options.first_spikes_of));
+  check_scales(network, *plan);
   check_initial(network, *plan, options.initial, samples);
   record.population_offsets = plan->population_offsets;
   record.plan = std::move(plan);
@@ -289,7 +292,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     const Size begin = g * group, end = std::min(samples, begin + group);
     try {
       run(g, begin, end, worker);
-    } catch (const EventLimitError&) {
+    } catch (const Error&) {
       simulators[worker].reset();
       // The error that is reported is that of the first sample that has one.
       for (Size s = begin; s < end; ++s) run(g, s, s + 1, worker);
@@ -297,6 +300,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     }
   });
   collector.finish(record, options.n_threads);
+  detail::check_clock(record);
   return record;
 }
 

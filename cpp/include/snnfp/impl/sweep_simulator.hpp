@@ -361,18 +361,22 @@ class SweepSimulator {
       if (!(at <= horizon) || !(at < never<Real>)) return;
       const Neuron<Real> n(plan_.neurons, a.neuron[k]);
       const Membrane<Real> there = propagate(last, at - last_from, n);
-      found(a, k, at, there.i, slope(there, n));
+      found(a, k, at, there.i, slope_after(last, at - last_from, there, n), last);
       return;
     }
     batch_.solve(p.lanes.identical, filter);
     for (Size m = 0; m < batch_.size(); ++m)
       if (batch_.crossing(m) < never<Real> && batch_.crossing(m) <= horizon)
-        found(a, batch_.tag(m), batch_.crossing(m), batch_.current(m), batch_.slope_at(m));
+        found(a, batch_.tag(m), batch_.crossing(m), batch_.current(m), batch_.slope_at(m),
+              batch_.start(m));
   }
 
-  // A crossing. Where V does not rise it only touches, as far as rounding can tell.
-  void found(Apart& a, Size k, Real time, Real i, Real v1) {
+  // A crossing, from state `start` on. Where V does not rise it only touches, as far as rounding
+  // can tell.
+  void found(Apart& a, Size k, Real time, Real i, Real v1, Membrane<Real> start) {
     if (!(v1 > Real(0))) {
+      if (clock_hides_spike(start, Neuron<Real>(plan_.neurons, a.neuron[k])))
+        throw_clock(plan_, inputs_[sample_].sample, a.neuron[k], time);
       a.known[k] = never<Real>;
       return;
     }
