@@ -183,9 +183,10 @@ def snapshot(net: Network) -> Network:
 
     It has no core of its own: the record's core has the network it was made with.
     """
-    kept: Network = object.__new__(Network)
-    state = vars(net)
-    kept.__dict__.update((k, v) for k, v in state.items() if k != "_core")
+    state = vars(net).copy()
+    del state["_core"]
     for name in ("inputs", "populations", "projections", "_values", "_slots"):
-        kept.__dict__[name] = dict(state[name])
+        state[name] = state[name].copy()
+    kept: Network = object.__new__(Network)
+    kept.__dict__ = state
     return kept

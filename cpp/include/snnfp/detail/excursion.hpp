@@ -49,7 +49,12 @@ class Excursions {
   // Neuron j has gone freely from `s` at `from` to `e` at `to`, or for ever.
   SNNFP_INLINE void pass(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from,
                          Membrane<Real> e, Real to) {
-    if (since_[j] < never<Real> || !stays_below(s, n)) look(j, n, s, from, e, to);
+    if (!(since_[j] < never<Real>) && !(e.v > n.threshold)) {
+      // No tangent of a concave rise is below it.
+      const Real v1 = slope(s, n);
+      if (!(v1 > Real(0)) || !(s.i > Real(0)) || fma(v1, to - from, s.v) < n.threshold) return;
+    }
+    look(j, n, s, from, e, to);
   }
   // Neuron j spikes, or there is no more to come.
   void end(Id j, bool in_spike) {
@@ -61,11 +66,6 @@ class Excursions {
                               Membrane<Real> e, Real to) {
     const Real d = to - from;
     const bool above = since_[j] < never<Real>;
-    if (!above && !(e.v > n.threshold)) {
-      // No tangent of a concave rise is below it.
-      const Real v1 = slope(s, n);
-      if (!(v1 > Real(0)) || !(s.i > Real(0)) || fma(v1, d, s.v) < n.threshold) return;
-    }
     const Real excess = highest(s, e, d, n) - n.threshold;
     if (!above) {
       // Touching is not crossing, as far as rounding can tell.
