@@ -115,8 +115,8 @@ TEST_CASE("parts that are of no record") {
   const auto no = [&](const auto& change, const char* text) {
     RecordParts<double> parts = parts_of(r);
     change(parts);
-    CHECK_THROWS_WITH_AS(restore(r.network, r.input, parts, options_of(r)),
-                         doctest::Contains(text), InvalidArgument);
+    CHECK_THROWS_WITH_AS(restore(r.network, r.input, parts, options_of(r)), doctest::Contains(text),
+                         InvalidArgument);
   };
   using Parts = RecordParts<double>;
   no([](Parts& p) { p.neurons[1] = 3; }, "neuron is 3, expected 0 <= neuron < 3");

@@ -71,8 +71,9 @@ TEST_CASE("the error holds all faults, its text the first few") {
       CHECK(e.faults.impossible[k].reason == reasons[k]);
     }
     const std::string text = e.what();
-    CHECK(text.find("7 impossible spikes (4 in a refractory time, 1 where V does not rise, 1 with V "
-                    "away from the threshold, 1 not within") != std::string::npos);
+    CHECK(
+        text.find("7 impossible spikes (4 in a refractory time, 1 where V does not rise, 1 with V "
+                  "away from the threshold, 1 not within") != std::string::npos);
     CHECK(text.find("time 0.016") != std::string::npos);
     CHECK(text.find("time 0.018") == std::string::npos);
     CHECK(text.find("and 1 more like it") != std::string::npos);

@@ -22,8 +22,8 @@ struct InvalidArgument : Error {
 
 inline void check_index(const char* what, Size index, Size count) {
   if (index < 0 || index >= count)
-    throw InvalidArgument(std::string(what) + " is " + std::to_string(index) + ", expected 0 <= " +
-                          what + " < " + std::to_string(count));
+    throw InvalidArgument(std::string(what) + " is " + std::to_string(index) +
+                          ", expected 0 <= " + what + " < " + std::to_string(count));
 }
 
 // More spikes of one neuron in one sample than the caller allowed.

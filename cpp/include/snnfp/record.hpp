@@ -35,7 +35,7 @@ struct Record {
   std::vector<Real> slopes;            // V'(f-); infinite: the spike has no derivative (OnFault)
   std::vector<Real> release_currents;  // I at the end of the refractory time (0 past the horizon)
   std::vector<Real> residuals;         // V(f-) - threshold; only for spikes recorded elsewhere
-  RecordingFaults faults;              // of the recording; with OnFault::drop these spikes are not here
+  RecordingFaults faults;  // of the recording; with OnFault::drop these spikes are not here
 
   // What was simulated.
   Network<Real> network;

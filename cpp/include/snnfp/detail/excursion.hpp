@@ -47,8 +47,8 @@ class Excursions {
         excess_(n_neurons, Real(0)) {}
 
   // Neuron j has gone freely from `s` at `from` to `e` at `to`, or for ever.
-  SNNFP_INLINE void pass(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from,
-                         Membrane<Real> e, Real to) {
+  SNNFP_INLINE void pass(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from, Membrane<Real> e,
+                         Real to) {
     if (!(since_[j] < never<Real>) && !(e.v > n.threshold)) {
       // No tangent of a concave rise is below it.
       const Real v1 = slope(s, n);
@@ -69,8 +69,8 @@ class Excursions {
     const Real excess = highest(s, e, d, n) - n.threshold;
     if (!above) {
       // Touching is not crossing, as far as rounding can tell.
-      const Real noise = Real(64) * std::numeric_limits<Real>::epsilon() *
-                         (size_of(s.v) + size_of(n.threshold));
+      const Real noise =
+          Real(64) * std::numeric_limits<Real>::epsilon() * (size_of(s.v) + size_of(n.threshold));
       if (!(excess > noise)) return;
       const Real crossing = next_crossing(s, n);
       since_[j] = std::min(crossing < never<Real> ? from + crossing : from, to);

@@ -54,8 +54,8 @@ class ColumnMap {
  private:
   bool sweeps(const Record<Real>& record) const {
     // Spikes kept in a refractory time (OnFault) end it early, which the sweep knows nothing of.
-    if (!record.residuals.empty() &&
-        std::any_of(record.slopes.begin(), record.slopes.end(), [](Real v) { return std::isinf(v); }))
+    if (!record.residuals.empty() && std::any_of(record.slopes.begin(), record.slopes.end(),
+                                                 [](Real v) { return std::isinf(v); }))
       return false;
     for (const ProjectionPlan<Real>& p : record.plan->projections)
       if (p.connectivity != Connectivity::dense || !p.shared_delay) return false;

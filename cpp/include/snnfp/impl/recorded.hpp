@@ -204,8 +204,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
   for (const detail::SampleJudge<Real>& judge : judges) {
     const RecordingFaults& own = judge.faults;
     faults.missing.insert(faults.missing.end(), own.missing.begin(), own.missing.end());
-    faults.impossible.insert(faults.impossible.end(), own.impossible.begin(),
-                             own.impossible.end());
+    faults.impossible.insert(faults.impossible.end(), own.impossible.begin(), own.impossible.end());
   }
   // With no bound to go by, a crossing without a spike is told, but no fault.
   const bool lacks = !faults.missing.empty() && std::isfinite(tolerance);
