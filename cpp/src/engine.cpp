@@ -103,32 +103,6 @@ void throw_clock(const Plan<Real>& plan, Size sample, Id neuron, Real time) {
 template void throw_clock(const Plan<float>&, Size, Id, float);
 template void throw_clock(const Plan<double>&, Size, Id, double);
 
-template <class Real>
-void throw_replay_fault(const Plan<Real>& plan, ReplayFault fault, Size sample, Size spike,
-                        Id neuron, Real time, Real value, double tolerance) {
-  std::string message =
-      "recorded spike " + std::to_string(spike) + " of sample " + std::to_string(sample) + ", " +
-      neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
-      ", time " + number(time) + ": ";
-  switch (fault) {
-    case ReplayFault::refractory:
-      message += "the neuron is refractory until " + number(value) + ", expected a later spike";
-      break;
-    case ReplayFault::not_rising:
-      message += "V is not rising there (V' = " + number(value) +
-                 "), expected a crossing from below: is the spike before its cause?";
-      break;
-    case ReplayFault::residual:
-      message += "V - threshold = " + number(value) + ", expected at most " + number(tolerance) +
-                 " in size: is it the right neuron and time?";
-  }
-  throw RecordedSpikeError(message);
-}
-template void throw_replay_fault(const Plan<float>&, ReplayFault, Size, Size, Id, float, float,
-                                 double);
-template void throw_replay_fault(const Plan<double>&, ReplayFault, Size, Size, Id, double, double,
-                                 double);
-
 }  // namespace detail
 
 const char* isa_name(Isa isa) {
@@ -141,6 +115,7 @@ const char* isa_name(Isa isa) {
 }
 
 Isa resolve_isa(Isa wanted) {
+  check_index("isa", Size(wanted), 4);
 #ifdef SNNFP_HAVE_X86_VARIANTS
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi2");

@@ -2,6 +2,8 @@
 
 #include "snnfp/detail/parallel.hpp"
 
+#include "snnfp/error.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -73,7 +75,10 @@ class Busy {
 
 void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work,
                   const std::function<void()>& meanwhile) {
-  if (n_threads <= 0) n_threads = default_threads();
+  if (n_threads < 0)
+    throw InvalidArgument("n_threads is " + std::to_string(n_threads) +
+                          ", expected at least 1, or 0 for all");
+  if (n_threads == 0) n_threads = default_threads();
   if (n_threads > count) n_threads = static_cast<int>(count);
   if (n_threads <= 1) {
     for (Size i = 0; i < count; ++i) work(i, 0);

@@ -28,7 +28,15 @@ class FormatError(SnnfpError, ValueError):
 
 
 class RecordedSpikeError(SnnfpError, ValueError):
-    """A recorded spike that the network cannot have fired."""
+    """A recording that the network cannot have fired.
+
+    Attributes:
+        missing: crossings of the threshold without a recorded spike, as in ``Record.missing``.
+        impossible: recorded spikes that cannot be, as in ``Record.impossible``.
+    """
+
+    missing: Any
+    impossible: Any
 
 
 class EventLimitError(SnnfpError, RuntimeError):

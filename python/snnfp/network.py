@@ -325,7 +325,7 @@ class Network:
             )
         if name in self.inputs or name in self.populations or name in self.projections:
             raise ValueError(f"the name {name!r} is taken, expected a new one (name=...)")
-        self._selected.clear()
+        self._selected = {}  # not cleared: records look names up in the one they know
 
     def _own(self, group: str | Input | Population) -> Input | Population:
         groups: dict[str, Input | Population] = {**self.inputs, **self.populations}

@@ -4,7 +4,9 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
+#include "snnfp/recording.hpp"
 #include "snnfp/types.hpp"
 
 namespace snnfp {
@@ -17,6 +19,12 @@ struct Error : std::runtime_error {
 struct InvalidArgument : Error {
   using Error::Error;
 };
+
+inline void check_index(const char* what, Size index, Size count) {
+  if (index < 0 || index >= count)
+    throw InvalidArgument(std::string(what) + " is " + std::to_string(index) +
+                          ", expected 0 <= " + what + " < " + std::to_string(count));
+}
 
 // More spikes of one neuron in one sample than the caller allowed.
 struct EventLimitError : Error {
@@ -40,9 +48,11 @@ struct ClockError : InvalidArgument {
   using InvalidArgument::InvalidArgument;
 };
 
-// A recorded spike that the network cannot have fired.
+// A recording that the network cannot have fired, with all that speaks against it.
 struct RecordedSpikeError : InvalidArgument {
-  using InvalidArgument::InvalidArgument;
+  explicit RecordedSpikeError(const std::string& message, RecordingFaults found = {})
+      : InvalidArgument(message), faults(std::move(found)) {}
+  RecordingFaults faults;
 };
 
 }  // namespace snnfp

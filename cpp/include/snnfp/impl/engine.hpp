@@ -88,10 +88,10 @@ struct EngineFunctions {
 
   static void replay(const Plan<Real>& plan, const SampleInput<Real>& input,
                      const SampleSpikes<Real>& spikes, const RunLimits& limits,
-                     Interrupt& interrupt, SpikeSink<Real>* sink,
+                     Interrupt& interrupt, ReplayJudge* judge, SpikeSink<Real>* sink,
                      const ProbePoints<Real>* probe) {
     QueueSimulator<Real, true> simulator(plan, input, limits, interrupt);
-    simulator.give(spikes);
+    simulator.give(spikes, judge);
     simulator.run(probe);
     if (sink)
       sink->write(simulator.spikes().data(), simulator.spikes().size(), simulator.residuals());

@@ -165,18 +165,21 @@ void Network<Real>::check_source(Source source, const char* role) const {
 
 template <class Real>
 Id Network<Real>::source_size(Source source) const {
+  check_source(source, "source");
   return source.kind == Source::Kind::input ? inputs_[source.index].size
                                             : populations_[source.index].size;
 }
 
 template <class Real>
 const std::string& Network<Real>::source_name(Source source) const {
+  check_source(source, "source");
   return source.kind == Source::Kind::input ? inputs_[source.index].name
                                             : populations_[source.index].name;
 }
 
 template <class Real>
 Size Network<Real>::synapse_count(Id projection) const {
+  check_index("projection", projection, Size(projections_.size()));
   const Projection<Real>& p = projections_[projection];
   const Size n = source_size(p.source);
   switch (p.connectivity) {
@@ -272,7 +275,8 @@ Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_o
 
 template <class Real>
 void Network<Real>::set_parameter(Id population, NeuronParameter parameter, Array<Real> values) {
-  check_source({Source::Kind::population, population}, "population");
+  check_index("population", population, Size(populations_.size()));
+  check_index("neuron parameter", Size(parameter), n_neuron_parameters);
   Population<Real>& p = populations_[population];
   detail::check_neuron_parameter(values, p.size,
                                  p.name + "." + neuron_parameter_names[int(parameter)], parameter);
@@ -287,8 +291,8 @@ void Network<Real>::set_parameter(Id population, NeuronParameter parameter, Arra
 
 template <class Real>
 void Network<Real>::set_weight(Id projection, Array<Real> values) {
-  Projection<Real>& p = projections_.at(projection);
   const Size synapses = synapse_count(projection);
+  Projection<Real>& p = projections_[projection];
   detail::check_size(values, synapses, p.name + ".weight", "synapse");
   p.largest_weight = detail::check_finite(values, p.name + ".weight");
   p.weight = detail::expand(std::move(values), synapses);
@@ -296,8 +300,9 @@ void Network<Real>::set_weight(Id projection, Array<Real> values) {
 
 template <class Real>
 void Network<Real>::set_delay(Id projection, Array<Real> values) {
-  Projection<Real>& p = projections_.at(projection);
-  detail::check_delay(values, synapse_count(projection), p.name + ".delay");
+  const Size synapses = synapse_count(projection);
+  Projection<Real>& p = projections_[projection];
+  detail::check_delay(values, synapses, p.name + ".delay");
   p.delay = std::move(values);
 }
 

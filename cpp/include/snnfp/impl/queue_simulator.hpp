@@ -3,10 +3,12 @@
 // find their own crossings (simulate) or their spikes are given (replay).
 
 #include <cmath>
+#include <optional>
 
 #include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/excursion.hpp"
 #include "snnfp/detail/faint.hpp"
 #include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/spike_list.hpp"
@@ -37,9 +39,11 @@ class QueueSimulator {
     if (end_.wanted()) end_.reset();
   }
 
-  // Replay only: the spikes to fire.
-  void give(const SampleSpikes<Real>& spikes) {
+  // Replay only: the spikes to fire, and who judges them, if anybody.
+  void give(const SampleSpikes<Real>& spikes, ReplayJudge* judge) {
     given_ = spikes;
+    judge_ = judge;
+    if (judge) excursions_.emplace(plan_.n_neurons, *judge);
     after_.assign(static_cast<std::size_t>(spikes.count), Size(-1));
     Vector<Size> next(plan_.n_neurons, Size(-1));
     for (Size k = spikes.count; k-- > 0;) {
@@ -75,6 +79,8 @@ class QueueSimulator {
     }
     if (probe)
       for (; probed < probe->n_times; ++probed) sample_state(*probe, probed);
+    if (excursions_)
+      for (Id j = 0; j < plan_.n_neurons; ++j) end_excursion(j);
   }
 
   const SpikeList<Real>& spikes() const { return spikes_; }
@@ -143,12 +149,14 @@ class QueueSimulator {
   }
 
   void advance(Id j, Real time) {
-    const Real d = time - time_[j];
+    const Real from = time_[j], d = time - from;
     if (d > Real(0)) {
       time_[j] = time;
       if (mode_[j] == Mode::faint) return advance_faint(j, d);
       const Neuron<Real> n(plan_.neurons, j);
       const Membrane<Real> moved = propagate(state_[j], d, n);
+      if (Replay && excursions_ && mode_[j] == Mode::free)
+        excursions_->pass(j, n, state_[j], from, moved, time);
       state_[j].i = moved.i;
       if (mode_[j] == Mode::held) return;
       state_[j].v = moved.v;
@@ -171,39 +179,51 @@ class QueueSimulator {
     mode_[j] = Mode::free;
   }
 
-  // The neuron's next crossing from its present state, or its next given spike.
+  // What neuron j does next by itself: its next crossing from its present state or its next given
+  // spike; where it is held, its release.
   void schedule(Id j) {
+    const bool held = mode_[j] == Mode::held;
+    const Real released = held ? release_time(j) : never<Real>;
+    Real time = never<Real>;
     if constexpr (Replay) {
-      const Size k = next_given_[j];
-      if (k < 0) {
-        own_.remove(j);
-      } else {
-        own_.set(j, given_.times[k], Kind::crossing);
-      }
-    } else {
-      const Real time = crossing_time(plan_.neurons, j, state_[j], time_[j]);
-      if (time < never<Real> && time <= until_) {
-        own_.set(j, time, Kind::crossing);
-      } else {
-        own_.remove(j);
-      }
+      if (next_given_[j] >= 0) time = given_.times[next_given_[j]];
+    } else if (!held) {
+      time = crossing_time(plan_.neurons, j, state_[j], time_[j]);
     }
+    if (held && !(time <= released)) {
+      own_.set(j, released, Kind::release);
+    } else if (time < never<Real> && time <= until_) {
+      own_.set(j, time, Kind::crossing);
+    } else {
+      own_.remove(j);
+    }
+  }
+  // Of the neuron's last spike.
+  Real release_time(Id j) const {
+    return spikes_[last_spike_[j]].time + plan_.neurons.t_refractory.data()[j];
   }
 
   void spike(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
     if (mode_[j] == Mode::faint) wake(j);
+    const Membrane<Real> last = state_[j];
     const Real d = time - time_[j];
-    const Membrane<Real> before = propagate(state_[j], d, n);
-    const Real v1 = slope_after(state_[j], d, before, n);
+    Membrane<Real> before = propagate(last, d, n);
+    Real v1 = slope_after(last, d, before, n);
     if constexpr (Replay) {
+      if (mode_[j] == Mode::held) {
+        before.v = last.v;
+        v1 = Real(0);
+      }
       const Size k = next_given_[j];
-      check_given(j, k, time, before, v1, n);
+      next_given_[j] = after_[k];
+      if (!accept(j, k, before, v1, n)) return schedule(j);
+      if (excursions_ && mode_[j] != Mode::held) {
+        excursions_->pass(j, n, last, time_[j], before, time);
+        excursions_->end(j, true);
+      }
       residuals_.push_back(before.v - n.threshold);
-      const Size next = next_given_[j] = after_[k];
-      if (next >= 0 && given_.times[next] < time + n.t_refractory)
-        throw_replay_fault(plan_, ReplayFault::refractory, input_.sample, next, j,
-                           given_.times[next], time + n.t_refractory, limits_.tolerance);
+      if (mode_[j] == Mode::held) spikes_.set_release_current(last_spike_[j], before.i);
     } else if (!(v1 > Real(0))) {
       if (clock_hides_spike(state_[j], n)) throw_clock(plan_, input_.sample, j, time);
       own_.remove(j);  // touching, as far as rounding can tell
@@ -221,7 +241,7 @@ class QueueSimulator {
     time_[j] = time;
     if (n.t_refractory > Real(0)) {
       mode_[j] = Mode::held;
-      own_.set(j, time + n.t_refractory, Kind::release);
+      schedule(j);
     } else {
       release(j, time);
     }
@@ -230,15 +250,28 @@ class QueueSimulator {
       send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);
   }
 
-  void check_given(Id j, Size k, Real time, Membrane<Real> before, Real v1,
-                   const Neuron<Real>& n) const {
-    const double tolerance = limits_.tolerance;
-    if (!(v1 > Real(0)))
-      throw_replay_fault(plan_, ReplayFault::not_rising, input_.sample, k, j, time, v1, tolerance);
+  // Judges given spike k of neuron j; false where it is to be dropped. One that has no derivative
+  // gets an infinite slope.
+  bool accept(Id j, Size k, Membrane<Real> before, Real& v1, const Neuron<Real>& n) const {
+    using Reason = ImpossibleSpike::Reason;
     const Real residual = before.v - n.threshold;
-    if (!(std::abs(residual) <= tolerance))
-      throw_replay_fault(plan_, ReplayFault::residual, input_.sample, k, j, time, residual,
-                         tolerance);
+    Reason reason;
+    Real value;
+    if (last_spike_[j] >= 0 && !(given_.times[k] > release_time(j))) {
+      reason = Reason::refractory;
+      value = release_time(j);
+    } else if (!(v1 > Real(0))) {
+      reason = Reason::falling;
+      value = v1;
+    } else if (judge_ && !(std::abs(residual) <= judge_->tolerance)) {
+      reason = Reason::residual;
+      value = residual;
+    } else {
+      return true;
+    }
+    if (reason != Reason::residual) v1 = never<Real>;
+    if (judge_) judge_->impossible(k, reason, value);
+    return !judge_ || !judge_->drop;
   }
 
   void release(Id j, Real time) {
@@ -247,6 +280,17 @@ class QueueSimulator {
     mode_[j] = Mode::free;
     spikes_.set_release_current(last_spike_[j], state_[j].i);
     schedule(j);
+  }
+
+  // The rest of the recording, or for ever.
+  void end_excursion(Id j) {
+    if (mode_[j] != Mode::free) return;
+    const Neuron<Real> n(plan_.neurons, j);
+    const Membrane<Real> last = state_[j];
+    const Membrane<Real> end =
+        until_ < never<Real> ? propagate(last, until_ - time_[j], n) : at_rest(last, n);
+    excursions_->pass(j, n, last, time_[j], end, until_);
+    excursions_->end(j, false);
   }
 
   void sample_state(const ProbePoints<Real>& probe, Size at) {
@@ -280,6 +324,8 @@ class QueueSimulator {
   SpikeList<Real> spikes_;
 
   SampleSpikes<Real> given_;
+  ReplayJudge* judge_ = nullptr;
+  std::optional<Excursions<Real>> excursions_;
   Vector<Size> after_, next_given_;
   Vector<Real> residuals_;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of simulate, record_from_spikes and probe: checks, samples in parallel, one record.
+// Bodies of simulate and probe: checks, samples in parallel, one record.
 
 #include <algorithm>
 #include <cmath>
@@ -239,6 +239,7 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   };
   check(options.first_spikes_of, "first_spikes_of");
   check(options.stop_after, "stop_after");
+  record.first_spikes_of = options.first_spikes_of;
   record.stop_after = options.stop_after;
   std::sort(record.stop_after.begin(), record.stop_after.end());
   record.stop_after.erase(std::unique(record.stop_after.begin(), record.stop_after.end()),
@@ -261,6 +262,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   detail::check_until(network, options.until);
   if (options.spike_limit < 1)
     detail::invalid("spike_limit is ", options.spike_limit, ", expected at least 1");
+  check_index("engine", Size(options.engine), 2);
   Record<Real> record = detail::begin_record(network, input, options, options.samples);
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
@@ -282,7 +284,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     auto& simulator = simulators[worker];
     if (!simulator)
       simulator.reset(engine.simulator(*record.plan,
-                                       {double(options.until), options.spike_limit, 0.0,
+                                       {double(options.until), options.spike_limit,
                                         options.engine == Engine::queue, worker,
                                         record.stop_after.data(), Size(record.stop_after.size())},
                                        interrupt));
@@ -301,68 +303,6 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   });
   collector.finish(record, options.n_threads);
   detail::check_clock(record);
-  return record;
-}
-
-template <class Real>
-Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
-                                const RecordedSpikes<Real>& spikes, Real tolerance,
-                                const SimulateOptions<Real>& options) {
-  using detail::invalid;
-  if (!options.stop_after.empty())
-    invalid("stop_after has ", options.stop_after.size(),
-            " populations, expected none: recorded spikes are taken as they are");
-  if (!(tolerance >= Real(0)))
-    invalid("tolerance is ", tolerance, ", expected a voltage >= 0 (infinity allowed)");
-  Record<Real> record =
-      detail::begin_record(network, input, options, spikes.offsets.size() - 1);
-  const Size samples = record.samples();
-  if (spikes.offsets.size() != samples + 1)
-    invalid("recorded spikes have ", spikes.offsets.size() - 1, " samples, expected ", samples,
-            " as in the input");
-  if (spikes.offsets[0] != 0) invalid("recorded offsets[0] is ", spikes.offsets[0], ", expected 0");
-  if (spikes.times.size() != spikes.neurons.size() ||
-      spikes.offsets[samples] != spikes.times.size())
-    invalid("recorded spikes have ", spikes.times.size(), " times, ", spikes.neurons.size(),
-            " neurons and last offset ", spikes.offsets[samples], ", expected the same number");
-  const Id n_neurons = record.population_offsets.back();
-  for (Size s = 0; s < samples; ++s) {
-    if (spikes.offsets[s + 1] < spikes.offsets[s])
-      invalid("recorded offsets[", s + 1, "] is ", spikes.offsets[s + 1], ", expected at least ",
-              spikes.offsets[s]);
-    for (Size k = spikes.offsets[s]; k < spikes.offsets[s + 1]; ++k) {
-      const auto where = [&] {
-        return "recorded spike " + std::to_string(k - spikes.offsets[s]) + " of sample " +
-               std::to_string(s) + ": ";
-      };
-      const Real t = spikes.times[k];
-      if (!(t > Real(0)) || !std::isfinite(t) || t > options.until)
-        throw RecordedSpikeError(where() + "time " + std::to_string(t) +
-                                 ", expected a finite time > 0 and <= until");
-      if (spikes.neurons[k] < 0 || spikes.neurons[k] >= n_neurons)
-        throw RecordedSpikeError(where() + "neuron " + std::to_string(spikes.neurons[k]) +
-                                 ", expected 0 <= neuron < " + std::to_string(n_neurons));
-      if (k > spikes.offsets[s] &&
-          std::make_pair(t, spikes.neurons[k]) <
-              std::make_pair(spikes.times[k - 1], spikes.neurons[k - 1]))
-        throw RecordedSpikeError(where() + "before its predecessor, expected order by (time, neuron)");
-    }
-  }
-  const auto& engine = detail::engine_table<Real>(options.isa);
-  detail::Collector<Real> collector(samples, 1);
-  detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(samples, options.n_threads, interrupt, [&](Size s, int worker) {
-    const detail::SampleView<Real> view(record, s);
-    const Size begin = spikes.offsets[s];
-    detail::SampleSpikes<Real> given;
-    given.count = spikes.offsets[s + 1] - begin;
-    given.times = spikes.times.data() + begin;
-    given.neurons = spikes.neurons.data() + begin;
-    const detail::RunLimits limits{double(options.until), options.spike_limit, double(tolerance),
-                                   true, worker};
-    engine.replay(*record.plan, view.get(), given, limits, interrupt, &collector.part(s), nullptr);
-  });
-  collector.finish(record, options.n_threads);
   return record;
 }
 
@@ -402,10 +342,9 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                            probe.times.data(),
                                            result.voltage.data() + s * n * m,
                                            result.current.data() + s * n * m};
-    const detail::RunLimits limits{double(record.until), 0,
-                                   std::numeric_limits<double>::infinity(), true, worker};
+    const detail::RunLimits limits{double(record.until), 0, true, worker};
     engine.replay(*record.plan, view.get(), detail::sample_spikes(record, s), limits, interrupt,
-                  nullptr, &points);
+                  nullptr, nullptr, &points);
   });
   return result;
 }
