@@ -235,7 +235,7 @@ def everywhere():
     """Calls of every place where an array enters, given that array: ``[2]``, or ``[2, 2]``."""
     net = snnfp.Network()
     x = net.input(2)
-    once = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, t_refractory=np.inf)
+    once = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, t_refractory=np.inf, bias=[0.0, 0.0])
     h = net.population(2, once, name="h")
     net.connect(x, h, snnfp.Dense(weight=4.0), name="w")
     spikes = snnfp.Spikes([0.0, 0.5], [0, 1], [0, 2], size=2)
