@@ -9,14 +9,14 @@ from snnfp import LIF, Dense, Network, Spikes
 def driven(dtype=np.float64):
     net = Network(dtype)
     net.population(3, LIF(tau_mem=2.0, tau_syn=1.0, bias=[0.8, 0.9, 0.2]), name="h")
-    net.connect("h", "h", Dense(weight=0.3, delay=0.5))
+    net.connect(net.populations["h"], net.populations["h"], Dense(weight=0.3, delay=0.5))
     return net
 
 
 def with_silent_input(dtype=np.float64):
     net = driven(dtype)
     net.input(1)
-    net.connect("input", "h", Dense(weight=1.0))
+    net.connect(net.inputs["input"], net.populations["h"], Dense(weight=1.0))
     return net
 
 
