@@ -23,7 +23,8 @@ def scale_min_max(
 
     Raises:
         TypeError: features that are not real numbers.
-        ValueError: a value that is missing or not finite, or a wrong shape.
+        ValueError: a value that is missing or not finite, a wrong shape, or a column's ``low``
+            above its ``high``.
     """
     x = _features(features)
     ends = []
@@ -44,6 +45,11 @@ def scale_min_max(
     if bad.size:
         at = tuple(bad[0])
         raise ValueError(f"{spot('features', at)} is {x[at]}, expected a finite number")
+    bad = np.argwhere(np.atleast_1d(a > b))
+    if bad.size:
+        k = int(bad[0, 0])
+        ends = [np.broadcast_to(v, np.shape(a > b)).reshape(-1)[k] for v in (a, b)]
+        raise ValueError(f"low[{k}] is {ends[0]} and high[{k}] is {ends[1]}, expected low <= high")
     span = np.where(b > a, b - a, 1.0)
     scaled: NDArray[np.float64] = np.clip((x - a) / span, 0.0, 1.0)
     return scaled
@@ -75,6 +81,11 @@ def latency(
     for name, value in (("t_min", t_min), ("t_max", t_max), ("bias_time", bias_time)):
         if value is not None and not (np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value}, expected a finite time >= 0")
+    if t_min > t_max:
+        raise ValueError(
+            f"t_min is {t_min:g} and t_max {t_max:g}, expected t_min <= t_max (invert=True gives "
+            "larger values earlier)"
+        )
     bad = np.argwhere(~((x >= 0) & (x <= 1)))
     if bad.size:
         s, d = bad[0]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,12 @@ class Network:
             )
         return self._selected[patterns]
 
+    def _shapes_of(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """The shapes that a parameter may have."""
+        slot = self._slots[self._known(name)]
+        shape = slot.owner_shape
+        return (shape,) if slot.code[0] == WEIGHT else ((), shape)
+
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
         return np.concatenate([self.parameters[n].reshape(-1) for n in self._stored(wrt)])
@@ -239,45 +246,27 @@ class Network:
         parts = zip(names, np.split(flat, np.cumsum(sizes)[:-1]), strict=True)
         self._replace({n: part.reshape(self.parameters[n].shape) for n, part in parts})
 
-    def save(self, path: str) -> None:
-        """Writes all parameters to a safetensors file, atomically."""
-        from snnfp.checkpoint import save_arrays
-
-        metadata = {"structure": json.dumps(self.structure()), "fingerprint": self.fingerprint()}
-        save_arrays(path, dict(self.parameters), metadata)
-
-    def load(self, path: str) -> None:
-        """Reads parameters that :meth:`save` wrote.
+    def save(self, path: str | Path) -> None:
+        """Writes all parameters to a safetensors file, atomically.
 
         Raises:
-            FormatError: the file is damaged, or of a network with another structure.
+            OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp.checkpoint import load_arrays
-        from snnfp.errors import FormatError
+        from snnfp.model_files import save_model
 
-        arrays, metadata = load_arrays(path)
-        if metadata.get("fingerprint") != self.fingerprint():
-            raise FormatError(
-                f"{path} holds the parameters of another network: {self._difference(metadata)}"
-            )
-        self.take_file(arrays, path)
+        save_model(self, path)
 
-    def take_file(self, arrays: dict[str, NDArray[Any]], path: str) -> None:
-        """Replaces all parameters by the arrays of a file, or none of them.
+    def load(self, path: str | Path) -> None:
+        """Reads parameters that :meth:`save` wrote, or those of a training checkpoint.
 
         Raises:
-            FormatError: a parameter is missing, unknown or not a legal value.
+            FormatError: the file is damaged, or of a network with another structure; the network
+                stays as it was.
+            FileNotFoundError: there is no such file.
         """
-        from snnfp.errors import FormatError
+        from snnfp.model_files import load_model
 
-        apart = sorted(set(arrays) ^ set(self._values))
-        if apart:
-            what = "lacks" if apart[0] in self._values else "holds an unknown"
-            raise FormatError(f"{path}: the file {what} parameter {apart[0]}")
-        try:
-            self._replace(arrays)
-        except (TypeError, ValueError) as error:
-            raise FormatError(f"{path}: {error}") from error
+        load_model(self, path)
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
@@ -413,8 +402,7 @@ class Network:
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]
         kind, index, parameter = slot.code
-        shape = slot.owner_shape
-        array = shaped(value, name, (shape,) if kind == WEIGHT else ((), shape), self.dtype)
+        array = shaped(value, name, self._shapes_of(name), self.dtype)
         try:
             if isinstance(slot.owner, Population):
                 self._core.set_parameter(index, parameter, array.reshape(-1))
@@ -425,16 +413,6 @@ class Network:
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array
-
-    def _difference(self, metadata: dict[str, str]) -> str:
-        try:
-            other = json.loads(metadata["structure"])
-        except (KeyError, ValueError):
-            return "the file does not say which"
-        for part, mine in self.structure().items():
-            if other.get(part) != mine:
-                return f"{part} there: {other.get(part)}, here: {mine}"
-        return "the file does not say where"
 
 
 def _digest(*arrays: NDArray[Any]) -> str:
