@@ -303,7 +303,7 @@ def everywhere():
         "labels": value_of_class,
         "train: labels": trained,
         "low": lambda v: snnfp.encoding.scale_min_max(np.ones((3, 2)), low=v),
-        "high": lambda v: snnfp.encoding.scale_min_max(np.ones((3, 2)), high=v),
+        "high": lambda v: snnfp.encoding.scale_min_max(-np.ones((3, 2)), high=v),
         **{f"sample 0: {f}": lambda v, f=f: structured(f, v) for f in "xytp"},
     }
     two = {
