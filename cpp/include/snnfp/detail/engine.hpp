@@ -218,6 +218,10 @@ const EngineTable<Real>& engine_table(Isa isa);
 // Errors are made outside the inner loops.
 template <class Real>
 [[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time, Size count);
+// Of `pending` arrivals on their way, more than `most`.
+template <class Real>
+[[noreturn]] void throw_runaway(const Plan<Real>&, Size sample, Id neuron, Real time, Size count,
+                                Size pending, Size most);
 enum class ReplayFault { refractory, not_rising, residual };
 template <class Real>
 [[noreturn]] void throw_replay_fault(const Plan<Real>&, ReplayFault fault, Size sample, Size spike,
