@@ -349,7 +349,7 @@ class Network:
         Raises:
             OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp.model_files import save_model
+        from snnfp._model_files import save_model
 
         save_model(self, path)
 
@@ -361,7 +361,7 @@ class Network:
                 stays as it was.
             FileNotFoundError: there is no such file.
         """
-        from snnfp.model_files import load_model
+        from snnfp._model_files import load_model
 
         load_model(self, path)
 
@@ -371,7 +371,7 @@ class Network:
         Raises:
             FormatError: a parameter is missing, unknown or not a legal value.
         """
-        from snnfp.model_files import take_parameters
+        from snnfp._model_files import take_parameters
 
         take_parameters(self, arrays, path)
 

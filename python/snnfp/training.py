@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._model_files import check_same_network
 from snnfp.checkpoint import ArrayFile, save_arrays
 from snnfp.errors import FormatError, MissingDependencyError, SilentPopulationWarning, require
 from snnfp.gradients import value_and_grad
-from snnfp.model_files import check_same_network
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, check_clip_norm, clip_by_norm
 from snnfp.record import Record
