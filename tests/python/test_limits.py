@@ -98,6 +98,7 @@ import os, resource
 from digests import network_digest
 expected = network_digest(n_threads=1)
 {warm}
+before = len(os.listdir("/proc/self/task"))
 soft, hard = resource.getrlimit({limit})
 {prepare}
 try:
@@ -105,7 +106,7 @@ try:
 except MemoryError:
     print("no memory")
 resource.setrlimit({limit}, (soft, hard))
-print(len(os.listdir("/proc/self/task")), network_digest(n_threads=2) == expected)
+print(before, len(os.listdir("/proc/self/task")), network_digest(n_threads=2) == expected)
 """
 
 
@@ -137,7 +138,8 @@ resource.setrlimit(resource.RLIMIT_NPROC, ({most}, hard))
     text = COLD.format(warm="", limit="resource.RLIMIT_NPROC", prepare=prepare)
     result, threads = run_script(text).split("\n")
     assert result == "same"
-    assert int(threads.split()[0]) <= most and threads.endswith("True")
+    before, after, right = threads.split()
+    assert int(after) <= max(int(before), most) and right == "True"
 
 
 def runaway(gain):
@@ -191,7 +193,7 @@ def piling_up(n, gain, isa="best"):
     return caught.value
 
 
-@pytest.mark.parametrize("n, gain", [(50, 20.0), (200, 20.0), (200, 200.0), (400, 20.0)])
+@pytest.mark.parametrize("n, gain", [(50, 20.0), (100, 200.0), (200, 20.0)])
 def test_runaway_firing_with_own_delays_stops_soon(n, gain):
     """Each spike puts an arrival a synapse on its way: there would be billions at the spike limit."""
     text = f"""
@@ -221,18 +223,18 @@ def test_runaway_firing_with_own_delays_is_the_same_error_everywhere():
 def test_a_higher_spike_limit_lets_more_arrivals_be_on_their_way():
     net = snnfp.Network()
     x = net.input(1)
-    h = net.population(150, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=20.0), name="h")
+    h = net.population(150, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=40.0), name="h")
     net.connect(x, h, snnfp.Dense(weight=0.0))
-    # Regular firing, at 33 spikes a unit of time, of which each is heard 2 later.
+    # Regular firing, of which each spike is heard 2 later.
     delay = np.full((150, 150), 2.0)
     net.connect(h, h, snnfp.Dense(weight=1e-9, delay=delay))
     spikes = snnfp.Spikes([], [], [0, 0], size=1)
     with pytest.raises(snnfp.errors.EventLimitError, match=r"more than 1125000 \(see spike"):
-        quiet(net, spikes, until=2.0, n_threads=1)
-    record = quiet(net, spikes, until=2.0, n_threads=1, spike_limit=20_000)
+        quiet(net, spikes, until=4.0, n_threads=1)
+    record = quiet(net, spikes, until=4.0, n_threads=1, spike_limit=20_000)
     assert record.n_spikes > 50 * 150
     net.parameters["h_to_h.delay"] = 2.0  # one for all: an arrival a spike
-    assert quiet(net, spikes, until=2.0, n_threads=1).n_spikes == record.n_spikes
+    assert quiet(net, spikes, until=4.0, n_threads=1).n_spikes == record.n_spikes
 
 
 @pytest.mark.parametrize("engine", ["automatic", "queue"])
