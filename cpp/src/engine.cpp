@@ -75,18 +75,38 @@ std::string number(double x) {
 }
 }  // namespace
 
+namespace {
 template <class Real>
-void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count) {
+[[noreturn]] void throw_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count,
+                              const std::string& reason) {
   const Id p = plan.population_of[neuron];
   throw EventLimitError(
       neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
           " fired " + std::to_string(count) + " spikes by time " + number(time) + " in sample " +
-          std::to_string(sample) + ", more than spike_limit = " + std::to_string(count - 1) +
+          std::to_string(sample) + ", " + reason +
           "; raise spike_limit if this is meant, or look for runaway feedback",
       sample, plan.population_names[p], neuron - plan.population_offsets[p], time, count);
 }
+}  // namespace
+
+template <class Real>
+void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count) {
+  throw_limit(plan, sample, neuron, time, count,
+              "more than spike_limit = " + std::to_string(count - 1));
+}
 template void throw_spike_limit(const Plan<float>&, Size, Id, float, Size);
 template void throw_spike_limit(const Plan<double>&, Size, Id, double, Size);
+
+template <class Real>
+void throw_runaway(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count,
+                   Size pending, Size most) {
+  throw_limit(plan, sample, neuron, time, count,
+              "and " + std::to_string(pending) +
+                  " arrivals are on their way in loops whose synapses have their own delays, more "
+                  "than " + std::to_string(most) + " (see spike_limit)");
+}
+template void throw_runaway(const Plan<float>&, Size, Id, float, Size, Size, Size);
+template void throw_runaway(const Plan<double>&, Size, Id, double, Size, Size, Size);
 
 template <class Real>
 void throw_clock(const Plan<Real>& plan, Size sample, Id neuron, Real time) {

@@ -252,7 +252,7 @@ class Network:
         Raises:
             OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp.model_files import save_model
+        from snnfp._model_files import save_model
 
         save_model(self, path)
 
@@ -264,7 +264,7 @@ class Network:
                 stays as it was.
             FileNotFoundError: there is no such file.
         """
-        from snnfp.model_files import load_model
+        from snnfp._model_files import load_model
 
         load_model(self, path)
 

@@ -19,7 +19,7 @@ Isa resolve_isa(Isa wanted);
 enum class Engine { automatic, queue };
 
 struct ExecutionOptions {
-  int n_threads = 0;  // 0: all that the machine offers
+  int n_threads = 0;  // 0: all that the machine offers; at most 4096
   Isa isa = Isa::best;
   // Called now and then from the calling thread; may throw to stop the work.
   std::function<void()> poll;
@@ -29,7 +29,10 @@ template <class Real>
 struct SimulateOptions : ExecutionOptions {
   Real until = std::numeric_limits<Real>::infinity();
   Size samples = 0;  // of a network without input groups; otherwise the input says how many
-  Size spike_limit = 10000;  // of one neuron in one sample; more is an EventLimitError
+  // Of one neuron in one sample; more is an EventLimitError. So are, in loops whose synapses have
+  // their own delays, more arrivals on their way than a million and max(50, spike_limit / 200) a
+  // synapse.
+  Size spike_limit = 10000;
   Engine engine = Engine::automatic;
   InitialState<Real> initial;
   // Populations whose neurons are not followed beyond their first spikes: as if their refractory

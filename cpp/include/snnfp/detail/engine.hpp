@@ -231,6 +231,10 @@ const EngineTable<Real>& engine_table(Isa isa);
 // Made outside the inner loops.
 template <class Real>
 [[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time, Size count);
+// Of `pending` arrivals on their way, more than `most`.
+template <class Real>
+[[noreturn]] void throw_runaway(const Plan<Real>&, Size sample, Id neuron, Real time, Size count,
+                                Size pending, Size most);
 template <class Real>
 [[noreturn]] void throw_clock(const Plan<Real>&, Size sample, Id neuron, Real time);
 

@@ -127,7 +127,7 @@ class Workspaces {
       : plan_(*record.plan),
         columns_(columns),
         engine_(engine_table<Real>(options.isa)),
-        of_worker_(options.n_threads > 0 ? options.n_threads : default_threads()) {}
+        of_worker_(thread_count(options.n_threads)) {}
   Workspace& get(int worker) {
     auto& own = of_worker_[worker];
     if (!own) own.reset(engine_.workspace(plan_, columns_));
@@ -203,7 +203,7 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
     Id population, begin, end;
   };
   std::vector<Piece> pieces;
-  const Id threads = options.n_threads > 0 ? options.n_threads : default_threads();
+  const Id threads = thread_count(options.n_threads);
   for (std::size_t p = 0; p + 1 < record.population_offsets.size(); ++p) {
     const auto& into = record.plan->into_population[p];
     if (std::none_of(into.begin(), into.end(), [&](Id q) { return later[q]; })) continue;

@@ -37,6 +37,16 @@ class QueueSimulator {
       if (input.current) state_[j].i = input.current[j];
     }
     if (end_.wanted()) end_.reset();
+    for (const ProjectionPlan<Real>& p : plan.projections)
+      if (piles_up(p)) most_pending_ += p.synapses();
+    most_pending_ = std::max(most_pending_ * most_on_their_way(limits.spike_limit), Size(1) << 20);
+  }
+
+  // How many spikes may be on their way through each synapse, on average, where each has its own
+  // delay: an arrival each in memory. Runaway firing comes here long before a neuron has fired
+  // spike_limit spikes, and takes seconds and gigabytes from then on.
+  static Size most_on_their_way(Size spike_limit) {
+    return std::clamp<Size>(spike_limit / 200, 50, Size(1) << 30);
   }
 
   // Replay only: the spikes to fire, and who judges them, if anybody.
@@ -92,6 +102,11 @@ class QueueSimulator {
   // (faint.hpp) and cannot cross until something arrives.
   enum class Mode : unsigned char { free, held, faint };
 
+  // Whether each spike puts an arrival a synapse on its way around a loop.
+  static bool piles_up(const ProjectionPlan<Real>& p) {
+    return p.within_component && !p.shared_delay;
+  }
+
   bool own_first() const {
     if (arrivals_.empty()) return true;
     const Id j = own_.top();
@@ -127,8 +142,10 @@ class QueueSimulator {
       if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
       if (begin < end) add({time + p.delay[0], sender, projection, begin, end});
     } else {
+      const Size before = arrivals_.on_the_way();
       for (Size k = begin; k < end; ++k)
         if (p.weight[k] != Real(0)) add({time + p.delay[k], sender, projection, k, k + 1});
+      if (piles_up(p)) pending_ += arrivals_.on_the_way() - before;
     }
   }
 
@@ -136,6 +153,7 @@ class QueueSimulator {
     const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
     const Id unit = a.sender - p.source_first;
     const bool whole_row = p.connectivity == Connectivity::dense && p.shared_delay;
+    if (piles_up(p)) --pending_;
     watch_.did(a.end - a.begin);
     for (Size k = a.begin; k < a.end; ++k) {
       const Real w = p.weight[k];
@@ -248,6 +266,8 @@ class QueueSimulator {
     const Id population = plan_.population_of.data()[j];
     for (const Id p : plan_.from_population.data()[population])
       send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);
+    if (!Replay && pending_ > most_pending_)
+      throw_runaway(plan_, input_.sample, j, time, count_[j], pending_, most_pending_);
   }
 
   // Judges given spike k of neuron j; false where it is to be dropped. One that has no derivative
@@ -321,6 +341,7 @@ class QueueSimulator {
   Vector<Mode> mode_;
   Vector<Size> last_spike_;
   Vector<Size> count_;
+  Size pending_ = 0, most_pending_ = 0;  // arrivals that pile up
   SpikeList<Real> spikes_;
 
   SampleSpikes<Real> given_;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/parallel.hpp"
@@ -267,14 +268,14 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
   // Samples go in groups that share scratch memory and vector lanes.
-  const Size threads = options.n_threads > 0 ? options.n_threads : detail::default_threads();
+  const Size threads = detail::thread_count(options.n_threads);
   const Size group = std::clamp<Size>(samples / (4 * threads), 1, 32);
   const Size groups = (samples + group - 1) / group;
   detail::Collector<Real> collector(groups, group);
   detail::Interrupt interrupt(options.poll);
   std::vector<std::unique_ptr<detail::Simulator<Real>>> simulators(
       static_cast<std::size_t>(threads));
-  const auto run = [&](Size g, Size begin, Size end, int worker) {
+  const auto run = [&](Size g, Size begin, Size end, int worker, Real until) {
     std::vector<detail::SampleView<Real>> views;
     std::vector<detail::SampleInput<Real>> inputs;
     for (Size s = begin; s < end; ++s) {
@@ -284,20 +285,40 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     auto& simulator = simulators[worker];
     if (!simulator)
       simulator.reset(engine.simulator(*record.plan,
-                                       {double(options.until), options.spike_limit,
+                                       {double(until), options.spike_limit,
                                         options.engine == Engine::queue, worker,
                                         record.stop_after.data(), Size(record.stop_after.size())},
                                        interrupt));
     simulator->run(inputs.data(), end - begin, collector.part(g));
   };
+  // Components of the graph run one after the other: a later one may go over the limit before the
+  // one that was found to.
+  const auto raise_first = [&](Size g, Size sample, int worker) {
+    std::optional<EventLimitError> first;
+    for (Real until = options.until;;) {
+      simulators[worker].reset();
+      try {
+        run(g, sample, sample + 1, worker, until);
+        break;
+      } catch (const EventLimitError& error) {
+        first = error;
+      }
+      until = std::nextafter(static_cast<Real>(first->time), Real(0));
+    }
+    if (first) throw *first;
+  };
   detail::parallel_for(groups, options.n_threads, interrupt, [&](Size g, int worker) {
     const Size begin = g * group, end = std::min(samples, begin + group);
     try {
-      run(g, begin, end, worker);
-    } catch (const Error&) {
-      simulators[worker].reset();
-      // The error that is reported is that of the first sample that has one.
-      for (Size s = begin; s < end; ++s) run(g, s, s + 1, worker);
+      run(g, begin, end, worker, options.until);
+    } catch (const EventLimitError&) {
+      const bool one = record.plan->component_offsets.size() == 2 && end - begin == 1;
+      if (one || options.engine == Engine::queue) throw;
+      // The error that is reported is the first one of the first sample that has one.
+      for (Size s = begin; s < end; ++s) raise_first(g, s, worker);
+      throw;
+    } catch (const ClockError&) {
+      for (Size s = begin; s < end; ++s) raise_first(g, s, worker);
       throw;
     }
   });

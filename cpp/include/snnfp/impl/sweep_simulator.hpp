@@ -294,6 +294,7 @@ class SweepSimulator {
       const bool final = last && cut == horizon;
       for (const Id* p = begin; p != end; ++p)
         if (populations_[*p].apart.count > 0) fire(*p, cut, final);
+      excess_.raise(plan_);
       if (end_.wanted() && end_.time() < cut) break;
       if (arrivals_.empty()) {
         if (final) break;
@@ -420,8 +421,12 @@ class SweepSimulator {
         if (a.release[k] > -never<Real>) release(a, k, spikes);
         const Id j = a.neuron[k];
         const Real time = a.next[k];
-        if (++count_[j] > limits_.spike_limit)
-          throw_spike_limit(plan_, inputs_[sample_].sample, j, time, count_[j]);
+        if (++count_[j] > limits_.spike_limit) {
+          excess_.see(inputs_[sample_].sample, j, time, count_[j]);
+          a.next[k] = never<Real>;
+          a.known[k] = never<Real>;
+          continue;
+        }
         last_spike_[j] = spikes.size();
         spikes.push_back(time, j, a.next_v1[k]);
         const Real refractory = plan_.neurons.t_refractory.data()[j];
@@ -547,6 +552,7 @@ class SweepSimulator {
   LayerSimulator<Real> layer_;
   const SampleInput<Real>* inputs_ = nullptr;
   Size sample_ = 0;  // of those given to run
+  FirstExcess<Real> excess_;
   Vector<Size> last_spike_, count_;
   Vector<unsigned char> apart_;
   Vector<PopulationState> populations_;
