@@ -143,7 +143,9 @@ def draw(rng: np.random.Generator, *, feedback: bool, zero_delay: bool) -> Exact
         current=pick([-0.5, 0.0, 0.0, 0.5], samples, NEURONS),
         until=4.0,
     )
-    keep = [s for s in range(samples) if is_decided(every.run(s, derivatives=False, most_spikes=40))]
+    keep = [
+        s for s in range(samples) if is_decided(every.run(s, derivatives=False, most_spikes=40))
+    ]
     return replace(
         every,
         inputs=[every.inputs[s] for s in keep],
@@ -154,4 +156,3 @@ def draw(rng: np.random.Generator, *, feedback: bool, zero_delay: bool) -> Exact
 
 def is_decided(run: Run) -> bool:
     return run.decided and 0 < len(run.spikes) < 40
-

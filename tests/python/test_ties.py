@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import snnfp
 from exact_networks import FORMS, HIDDEN, NEURONS, PARAMETERS, draw
 from networks import quiet
 

@@ -164,7 +164,11 @@ def simulate(
     while True:
         crossings = [(t, j) for j in range(len(neurons)) if (t := crossing(j)) is not None]
         releases = [(s.release, j) for j, s in enumerate(states) if s.release is not None]
-        first, arrival, release = min(crossings, default=None), queue[:1], min(releases, default=None)
+        first, arrival, release = (
+            min(crossings, default=None),
+            queue[:1],
+            min(releases, default=None),
+        )
         now = min(
             [t[0] for t in (first, release) if t is not None] + [a[0] for a in arrival],
             default=None,
