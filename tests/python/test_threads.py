@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import snnfp
 from digests import derivatives, network_digest, trained_digest
+from long_calls import recurrent
 from networks import quiet, random_network
 from snnfp import _core
 from snnfp._execution import ISAS
@@ -179,6 +180,49 @@ def test_other_threads_run_meanwhile(in_main_thread):
     during = sum(span[0] < t < span[1] for t in ticks)
     assert span[1] - span[0] > 0.05
     assert during >= 20 * (span[1] - span[0])
+
+
+def ones(record):
+    return np.ones(record.n_spikes)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: r.vjp(ones(r)),
+        lambda r: r.vjp(ones(r), mode="forward"),
+        lambda r: r.jvp({"h_to_h.weight": np.ones((200, 200))}),
+        lambda r: r.jacobian(of=[r.n_spikes - 1]),
+        lambda r: r.probe("h", np.linspace(0.0, 20.0, 20_000)),
+    ],
+    ids=["vjp", "forward", "jvp", "jacobian", "probe"],
+)
+def test_other_threads_run_during_each_call(call):
+    """The same for what is asked of a record."""
+    ticks, running = [], threading.Event()
+    running.set()
+
+    def tick():
+        while running.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    samples, long = 1, False
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    try:
+        while not long:
+            net, spikes = recurrent("dense", samples=samples)
+            record = quiet(net, spikes, until=20.0, n_threads=1)
+            start = time.perf_counter()
+            call(record)
+            end = time.perf_counter()
+            long = end - start > 0.25
+            samples *= 4
+    finally:
+        running.clear()
+        ticker.join()
+    assert sum(start < t < end for t in ticks) >= 20 * (end - start)
 
 
 def waited_for_a_processor():
