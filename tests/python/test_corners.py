@@ -286,3 +286,52 @@ def test_near_tangent_is_measured_in_the_shorter_time_constant(tau_mem, tau_syn)
     if tau_mem != tau_syn:
         others |= {count(max(tau_mem, tau_syn), 4.0), count(tau_mem + tau_syn, 4.0)}
     assert expected not in others
+
+
+@pytest.mark.parametrize("engine", ["automatic", "queue"])
+@pytest.mark.parametrize("form", [*FORMS, "layer"])
+def test_spike_limit_is_exact(form, engine):
+    """As many spikes as it says are no error, in every sample of a batch; one more is."""
+    net = snnfp.Network()
+    x = net.input(2)
+    lif = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=0.55)
+    h = net.population(3, lif, name="h")
+    own = "dense" if form == "layer" else form
+    net.connect(x, h, projection(own, [[0.0, 2.0, 0.1], [0.1, 0.0, 0.5]], 0.25))
+    if form != "layer":
+        net.connect(h, h, projection(own, np.full((3, 3), 0.01), 0.5))
+    pairs = [([0.5, 1.0, 1.5], [0, 1, 0]), ([0.5] * 6, [0] * 6), ([0.25], [1])]
+    spikes = snnfp.Spikes.from_pairs(pairs, size=2)
+    options = {"until": 20.0, "engine": engine, "n_threads": 1}
+    record = quiet(net, spikes, **options)
+    counts = record.counts("h")
+    most = int(counts.max())
+    assert 3 < most < counts.sum() / 2
+    same = quiet(net, spikes, spike_limit=most, **options)
+    assert np.array_equal(same.times, record.times)
+    with pytest.raises(snnfp.errors.EventLimitError) as caught:
+        quiet(net, spikes, spike_limit=most - 1, **options)
+    sample, neuron = (int(i) for i in np.argwhere(counts == most)[0])
+    error = caught.value
+    assert (error.sample, error.neuron, error.count) == (sample, neuron, most)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_probe_long_after_the_last_arrival(dtype):
+    """V and I near the smallest numbers there are, of neurons that nothing more arrives at."""
+    end = 700.0 if dtype == np.float64 else 84.0
+    net = snnfp.Network(dtype=dtype)
+    x = net.input(2)
+    h = net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    # The second channel moves all three on, and two of them hear nothing of it.
+    net.connect(x, h, snnfp.Dense(weight=[[0.5, 0.25, 0.0], [0.0, 0.0, 0.01]]))
+    times = np.append(0.0, np.linspace(end - 10.0, end - 6.0, 9))
+    spikes = snnfp.Spikes(times, np.append(0, np.ones(9, int)), [0, 10], size=2)
+    record = quiet(net, spikes, until=end)
+    at = np.linspace(end - 9.0, end, 7).astype(dtype).astype(float)
+    probed = record.probe("h", at)
+    tolerance = {"rtol": 1e-12 if dtype == np.float64 else 1e-4, "atol": 0.0}
+    for j, weight in enumerate([0.5, 0.25]):
+        current = weight * np.exp(-at)
+        np.testing.assert_allclose(probed.current[0, j], current, **tolerance)
+        np.testing.assert_allclose(probed.voltage[0, j], current * at, **tolerance)
