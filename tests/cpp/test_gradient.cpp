@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "isas.hpp"
 #include "random_network.hpp"
 
 using namespace snnfp;
@@ -110,7 +111,7 @@ TEST_CASE("the reverse sweep of dense graphs gives what the general adjoint give
     }
     CHECK(at == without.size());
     ExecutionOptions e;
-    for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    for (Isa isa : isas_here())
       for (int n_threads : {1, 3}) {
         e.isa = isa;
         e.n_threads = n_threads;
@@ -160,7 +161,7 @@ TEST_CASE("large input weights, which the adjoint leaves for a second pass") {
     const double scale = largest(swept);
     for (std::size_t k = 0; k < swept.size(); ++k)
       REQUIRE(std::abs(swept[k] - plain[k]) <= 1e-12 * scale);
-    for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    for (Isa isa : isas_here())
       for (int n_threads : {1, 2, 3, 8}) {
         ExecutionOptions e;
         e.isa = isa;
@@ -243,7 +244,7 @@ TEST_CASE_TEMPLATE("few neurons and many, held and free, in a graph without loop
       }
       CHECK(at == wrt.size());
       ExecutionOptions e;
-      for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      for (Isa isa : isas_here())
         for (int n_threads : {1, 2, 3}) {
           e.isa = isa;
           e.n_threads = n_threads;
@@ -264,7 +265,7 @@ TEST_CASE("every instruction set and thread count gives the same gradient bits")
   one.isa = Isa::portable;
   const auto reverse = vjp<double>(record, u, wrt, one);
   const auto forward = forward_gradient<double>(record, u, wrt, one);
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+  for (Isa isa : isas_here())
     for (int n_threads : {1, 2, 3, 8}) {
       ExecutionOptions e;
       e.isa = isa;
@@ -297,7 +298,7 @@ TEST_CASE("a Jacobian has the same bits for every instruction set, thread count 
     one.isa = Isa::portable;
     const auto whole = part(0, columns, one);
     for (Size k = 0; k < columns; ++k) REQUIRE(whole[2 * columns + k] == 0.0);
-    for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+    for (Isa isa : isas_here())
       for (int n_threads : {1, 2, 7}) {
         ExecutionOptions e;
         e.isa = isa;

@@ -3,6 +3,7 @@
 #include <random>
 #include <string>
 
+#include "isas.hpp"
 #include "same_record.hpp"
 #include "snnfp/snnfp.hpp"
 
@@ -80,7 +81,7 @@ Size check_layers(const LayerCase& c, unsigned seed) {
   options.isa = Isa::portable;
   const auto reference = simulate(net, input, options);
   options.engine = Engine::automatic;
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+  for (Isa isa : isas_here())
     for (int n_threads : {1, 2}) {
       options.isa = isa;
       options.n_threads = n_threads;
@@ -128,7 +129,7 @@ TEST_CASE("a layer that fires without end is an error that names the first of it
   net.connect_dense(x, h, weight);
   SimulateOptions<double> options;
   options.spike_limit = 500;
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : isas_here()) {
     options.isa = isa;
     try {
       simulate(net, {single_sample<double>({{0.0, 0}})}, options);

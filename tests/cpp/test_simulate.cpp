@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "isas.hpp"
 #include "random_network.hpp"
 #include "same_record.hpp"
 #include "snnfp/detail/plan.hpp"
@@ -24,7 +25,7 @@ TEST_CASE("every engine, instruction set and thread count leaves the same bits")
     const auto reference = simulate(c.network, c.input, options);
     spikes += reference.spikes();
     for (Engine engine : {Engine::queue, Engine::automatic})
-      for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      for (Isa isa : isas_here())
         for (int n_threads : {1, 3}) {
           options.engine = engine;
           options.isa = isa;
@@ -184,7 +185,7 @@ TEST_CASE("windows of several blocks of neurons: rows in order, in no order, sho
       REQUIRE(std::count_if(queue.neurons.begin(), queue.neurons.end(),
                             [&](Id j) { return j < n_hub; }) > 5);
       options.engine = Engine::automatic;
-      for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+      for (const Isa isa : isas_here()) {
         options.isa = isa;
         check_same(queue, simulate(net, input, options));
       }

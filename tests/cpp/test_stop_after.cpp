@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "isas.hpp"
 #include "random_network.hpp"
 #include "same_record.hpp"
 #include "snnfp/snnfp.hpp"
@@ -77,7 +78,7 @@ TEST_CASE("samples that end early: the record with `until` at their ends") {
             early.until = c.until;
             early.stop_after = populations;
             for (Engine engine : {Engine::queue, Engine::automatic})
-              for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+              for (Isa isa : isas_here())
                 for (int n_threads : {1, 2}) {
                   early.engine = engine;
                   early.isa = isa;
@@ -128,7 +129,7 @@ TEST_CASE("a neuron that runs away after its sample's end is no error, one befor
     CHECK_THROWS_AS(simulate(net, input(7.0), options), EventLimitError);
     options.stop_after = {o.index};
     for (Engine engine : {Engine::queue, Engine::automatic})
-      for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+      for (Isa isa : isas_here()) {
         options.engine = engine;
         options.isa = isa;
         const auto record = simulate(net, input(7.0), options);

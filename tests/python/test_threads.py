@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 import snnfp
 from digests import derivatives, network_digest, trained_digest
+from long_calls import recurrent
 from networks import quiet, random_network
 from snnfp import _core
 from snnfp._execution import ISAS
 
 HERE = str(Path(__file__).parent)
-AVAILABLE = [name for i, name in enumerate(ISAS) if i and _core.resolve_isa(i) == name]
+
+
+def runs_here(isa):
+    return _core.resolve_isa(ISAS.index(isa)) == isa
 
 
 def run_script(text, timeout=60, **environment):
@@ -51,9 +55,11 @@ def test_threads_give_the_same_bits(expected, recurrent, n_threads):
     assert network_digest(recurrent=recurrent, n_threads=n_threads) == expected[recurrent]
 
 
-@pytest.mark.parametrize("isa", AVAILABLE)
+@pytest.mark.parametrize("isa", ISAS[1:])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_instruction_sets_give_the_same_bits(isa, dtype):
+    if not runs_here(isa):
+        pytest.skip(f"this processor has no {isa}")
     for seed in range(10):
         net, spikes = random_network(
             np.random.default_rng(seed), hidden=17, recurrent=seed % 2 == 0, dtype=dtype
@@ -66,7 +72,8 @@ def test_instruction_sets_give_the_same_bits(isa, dtype):
 
 
 def test_portable_is_available():
-    assert "portable" in AVAILABLE
+    assert runs_here("portable")
+    assert runs_here(_core.resolve_isa(ISAS.index("best")))
 
 
 def test_threads_give_the_same_trained_weights():
@@ -175,8 +182,60 @@ def test_other_threads_run_meanwhile(in_main_thread):
     assert during >= 20 * (span[1] - span[0])
 
 
+def ones(record):
+    return np.ones(record.n_spikes)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: r.vjp(ones(r)),
+        lambda r: r.vjp(ones(r), mode="forward"),
+        lambda r: r.jvp({"h_to_h.weight": np.ones((200, 200))}),
+        lambda r: r.jacobian(of=[r.n_spikes - 1]),
+        lambda r: r.probe("h", np.linspace(0.0, 20.0, 20_000)),
+    ],
+    ids=["vjp", "forward", "jvp", "jacobian", "probe"],
+)
+def test_other_threads_run_during_each_call(call):
+    """The same for what is asked of a record."""
+    ticks, running = [], threading.Event()
+    running.set()
+
+    def tick():
+        while running.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    samples, long = 1, False
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    try:
+        while not long:
+            net, spikes = recurrent("dense", samples=samples)
+            record = quiet(net, spikes, until=20.0, n_threads=1)
+            start = time.perf_counter()
+            call(record)
+            end = time.perf_counter()
+            long = end - start > 0.25
+            samples *= 4
+    finally:
+        running.clear()
+        ticker.join()
+    assert sum(start < t < end for t in ticks) >= 20 * (end - start)
+
+
+def waited_for_a_processor():
+    """Seconds that this thread was ready to run and had no processor; 0 where Linux does not say."""
+    try:
+        with open("/proc/thread-self/schedstat") as f:
+            return int(f.read().split()[1]) * 1e-9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def test_two_threads_simulate_and_a_third_ticks():
-    """The longest gap between its ticks is 20 ms, on a machine that is not busy otherwise."""
+    """The longest gap between its ticks is 20 ms, less what others kept the processors from it."""
     net, spikes, until = long_run(0.2)
 
     def longest_gap():
@@ -184,8 +243,10 @@ def test_two_threads_simulate_and_a_third_ticks():
         running.set()
 
         def tick():
-            while running.is_set():
-                ticks.append(time.perf_counter())
+            on = True
+            while on:
+                on = running.is_set()
+                ticks.append((time.perf_counter(), waited_for_a_processor()))
                 time.sleep(0.001)
 
         def work():
@@ -194,6 +255,8 @@ def test_two_threads_simulate_and_a_third_ticks():
         ticker = threading.Thread(target=tick)
         workers = [threading.Thread(target=work) for _ in range(2)]
         ticker.start()
+        while not ticks:
+            time.sleep(0.001)
         start = time.perf_counter()
         for w in workers:
             w.start()
@@ -203,10 +266,16 @@ def test_two_threads_simulate_and_a_third_ticks():
         running.clear()
         ticker.join()
         assert end - start > 0.05
-        return max(np.diff([start, *(t for t in ticks if start < t < end), end]))
+        # From the last tick before the start to the first after the end: a call that holds the lock
+        # is one gap, wherever it begins.
+        return max(
+            late - early - (late_waited - early_waited)
+            for (early, early_waited), (late, late_waited) in zip(ticks, ticks[1:])
+            if early < end and late > start
+        )
 
     best = np.inf
-    for _ in range(20):
+    for _ in range(40):
         best = min(best, longest_gap())
         if best <= 0.02:
             break
@@ -253,7 +322,7 @@ def interrupted(call):
         sender.join()
 for name, make in CALLS.items():
     call, late = make(n_threads), 1.0
-    for _ in range(6):  # the machine may be busy
+    for _ in range(25):  # the machine may be busy
         late = min(late, interrupted(call))
         if late <= 0.2:
             break
@@ -290,7 +359,7 @@ def late():
         raise SystemExit("ended on its own")
     except KeyboardInterrupt:
         return time.perf_counter() - sent[0]
-print(min(late() for _ in range(5)) <= 0.2)
+print(any(late() <= 0.2 for _ in range(25)))  # the machine may be busy
 """
     assert run_script(text) == "True"
 
