@@ -137,7 +137,7 @@ class Plan:
             silence=SilenceWatch(
                 net,
                 loss,
-                classes=data.accuracy,
+                labels=data.labels if data.accuracy else None,
                 remedies=remedies,
                 clip_norm=options["clip_norm"],
             ),

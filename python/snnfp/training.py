@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -225,7 +226,7 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     figures |= {
         "near_tangent": tally.near_tangent,
         "clipped": tally.clipped / len(batches),
-        "norm": float(np.median(tally.norms)),
+        "norm": statistics.median(tally.norms),
         "remedied": tally.remedied,
         "min_slope": tally.min_slope,
         "lr": plan.optimiser.lr * plan.schedule(run.step - 1, run.epoch),
