@@ -60,11 +60,15 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     seed = options["seed"]
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
-    names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
+    wrt = options["wrt"]
+    for pattern in (wrt,) if isinstance(wrt, str) else wrt:
+        if not any(n in net.parameters for n in net.select(pattern)):
+            raise ValueError(
+                f"wrt = {pattern!r} names no parameter of the network that can be trained"
+            )
+    names = tuple(n for n in net.select(wrt) if n in net.parameters)
     if not names:
-        raise ValueError(
-            f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
-        )
+        raise ValueError("wrt is empty, expected names or patterns of parameters")
     _check_remedies(net, names, options["remedies"])
     return names
 
