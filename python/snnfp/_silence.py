@@ -113,17 +113,21 @@ class SilenceWatch:
 
     def _advice(self, population: str) -> str:
         """What to add, with numbers that work where weights are of the order of 1."""
-        wanted: dict[type, str] = (
-            {LabelBump: "LabelBump(amount=1.0)"} if self._own is not None else {}
-        )
-        wanted[WeightBump] = "WeightBump(amount=0.01)"
-        used = {type(remedy) for remedy in self._remedies}
-        add = ", ".join(f"snnfp.remedies.{text}" for k, text in wanted.items() if k not in used)
-        options = [f"remedies=[{add}]"] if add else []
+        wanted: dict[str, float] = {"LabelBump": 1.0} if self._own is not None else {}
+        wanted["WeightBump"] = 0.01
+        used = {
+            type(r).__name__: r.amount
+            for r in self._remedies
+            if isinstance(r, (LabelBump, WeightBump))
+        }
+        add = [f"snnfp.remedies.{k}(amount={v})" for k, v in wanted.items() if k not in used]
+        options = [f"remedies=[{', '.join(add)}]"] if add else []
         options += [] if self._clipped else ["clip_norm=1.0"]
+        if options:
+            first = f"add fit({', '.join(options)})"
+        else:
+            kind = next(iter(wanted))
+            first = f"try {kind}(amount={10 * used[kind]:g})"
         into = [p.name for p in self._net.projections.values() if p.target == population]
-        weights = (
-            f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
-        )
-        first = f"add fit({', '.join(options)})" if options else "try a larger amount of a remedy"
-        return f"{first}, or begin with {weights}"
+        begin = f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
+        return f"{first}, or begin with {begin}"
