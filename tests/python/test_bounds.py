@@ -118,6 +118,14 @@ def test_a_v_reset_stays_below_the_threshold():
     assert got == {"threshold": pytest.approx(0.01), "v_reset": pytest.approx(-0.2)}
 
 
+def test_where_v_reset_may_go_no_lower_the_threshold_stays_up():
+    net, spikes = one_neuron(v_reset=0.9)
+    got = moved(
+        net, spikes, 0.6, ["h.v_reset", "h.threshold"], bounds={"h.v_reset": (0.5, None)},
+    )  # fmt: skip
+    assert got == {"threshold": pytest.approx(0.501), "v_reset": 0.5}
+
+
 def test_a_long_training_of_a_threshold_ends_well():
     net, spikes = one_neuron()
     history = fit(
