@@ -40,9 +40,9 @@ def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dic
         return {**_DEFAULTS, **given}
     taken = {k: saved.setting(k, v) for k, v in _DEFAULTS.items() if k not in given}
     try:
-        names = _check_options(net, {**_DEFAULTS, **taken})
-        domain_of(net, names, taken.get("bounds", {}))
-        domain_of(net, tuple(saved.figures["names"]), {}, saved.figures["floors"])
+        wrt = tuple(saved.figures["names"])
+        names = _check_options(net, {**_DEFAULTS, **taken, "wrt": wrt})
+        domain_of(net, names, taken.get("bounds", {}), saved.figures["floors"])
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{saved.path}: {error.args[0]}") from error
     return {**_DEFAULTS, **taken, **given}
