@@ -40,9 +40,9 @@ def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dic
         return {**_DEFAULTS, **given}
     taken = {k: saved.setting(k, v) for k, v in _DEFAULTS.items() if k not in given}
     try:
-        names = _check_options(net, {**_DEFAULTS, **taken})
-        domain_of(net, names, taken.get("bounds", {}))
-        domain_of(net, tuple(saved.figures["names"]), {}, saved.figures["floors"])
+        wrt = tuple(saved.figures["names"])
+        names = _check_options(net, {**_DEFAULTS, **taken, "wrt": wrt})
+        domain_of(net, names, taken.get("bounds", {}), saved.figures["floors"])
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{saved.path}: {error.args[0]}") from error
     return {**_DEFAULTS, **taken, **given}
@@ -60,11 +60,15 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     seed = options["seed"]
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
-    names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
+    wrt = options["wrt"]
+    for pattern in (wrt,) if isinstance(wrt, str) else wrt:
+        if not any(n in net.parameters for n in net.select(pattern)):
+            raise ValueError(
+                f"wrt = {pattern!r} names no parameter of the network that can be trained"
+            )
+    names = tuple(n for n in net.select(wrt) if n in net.parameters)
     if not names:
-        raise ValueError(
-            f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
-        )
+        raise ValueError("wrt is empty, expected names or patterns of parameters")
     _check_remedies(net, names, options["remedies"])
     return names
 
@@ -137,7 +141,7 @@ class Plan:
             silence=SilenceWatch(
                 net,
                 loss,
-                classes=data.accuracy,
+                labels=data.labels if data.accuracy else None,
                 remedies=remedies,
                 clip_norm=options["clip_norm"],
             ),

@@ -28,9 +28,12 @@ class SilenceWatch:
     Args:
         net: the network.
         loss: of which ``population`` is the readout.
-        classes: whether labels are classes of the readout.
+        labels: of the whole training set, if they are classes of the readout; else None.
         remedies: what is done already.
         clip_norm: what is done already.
+
+    Attributes:
+        readout: the population of the loss, the last one if it names none.
     """
 
     def __init__(
@@ -38,13 +41,14 @@ class SilenceWatch:
         net: Network,
         loss: Any,
         *,
-        classes: bool,
+        labels: NDArray[np.int64] | None,
         remedies: Sequence[Remedy],
         clip_norm: float | None,
     ) -> None:
         self._net = net
-        self._readout = readout_of(net, getattr(loss, "population", None))
-        self._classes = classes
+        self.readout = readout_of(net, getattr(loss, "population", None))
+        n = self.readout.size
+        self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
         self._remedies = remedies
         self._clipped = clip_norm is not None
         self._since: dict[str, int] = {}
@@ -55,20 +59,20 @@ class SilenceWatch:
         """A new epoch."""
         self._fired = np.zeros(sum(p.size for p in self._net.populations.values()), dtype=bool)
         self._all_fired = False
-        self._own = np.zeros(self._readout.size, dtype=np.int64)
-        self._missed = np.zeros(self._readout.size, dtype=np.int64)
+        self._missed = np.zeros(self.readout.size, dtype=np.int64)
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
         if not self._all_fired:
-            for p in self._net.populations.values():
-                self._fired[p.offset : p.offset + p.size] |= record.fires(p)
+            self._fired |= record._counts > 0
             self._all_fired = bool(self._fired.all())
-        if self._classes:
-            n = self._readout.size
-            silent = record.first_indices(self._readout)[np.arange(labels.size), labels] < 0
-            self._own += np.bincount(labels, minlength=n)
-            self._missed += np.bincount(labels[silent], minlength=n)
+        if self._own is not None:
+            n = self.readout.size
+            at = np.arange(0, labels.size * n, n)
+            at += labels
+            silent = record.first_indices(self.readout).take(at) < 0
+            if silent.any():
+                self._missed += np.bincount(labels[silent], minlength=n)
 
     def figures(self) -> dict[str, float]:
         """The silent fraction of each population in this epoch."""
@@ -79,7 +83,9 @@ class SilenceWatch:
 
     def tell(self, epoch: int) -> None:
         """Warns of what was found in the epoch (1, 2, ...), of each population and output once."""
-        for p in self._net.populations.values():
+        if self._all_fired:
+            self._since.clear()
+        for p in () if self._all_fired else self._net.populations.values():
             if self._fired[p.offset : p.offset + p.size].any():
                 self._since.pop(p.name, None)
                 continue
@@ -91,31 +97,37 @@ class SilenceWatch:
                     f"gradient reaches it or what comes before it: {self._advice(p.name)}",
                     SilentPopulationWarning,
                 )
-        if not self._classes or self._readout.name in self._since:
+        if self._own is None or self.readout.name in self._since or not self._missed.any():
             return
-        share = self._missed / np.maximum(self._own, 1)
+        share = self._missed / self._own
         worst = int(np.argmax(share))
         limit = _MOST_AT_FIRST if epoch == 1 else _MOST
         if share[worst] > limit and "outputs" not in self._told:
             self._told.add("outputs")
             warn(
-                f"neuron {worst} of population {self._readout.name} is silent in "
+                f"neuron {worst} of population {self.readout.name} is silent in "
                 f"{share[worst]:.0%} of the samples of its own class in epoch {epoch}, where the "
-                f"gradient cannot bring it back: {self._advice(self._readout.name)}",
+                f"gradient cannot bring it back: {self._advice(self.readout.name)}",
                 SilentOutputWarning,
             )
 
     def _advice(self, population: str) -> str:
         """What to add, with numbers that work where weights are of the order of 1."""
-        wanted: dict[type, str] = {LabelBump: "LabelBump(amount=1.0)"} if self._classes else {}
-        wanted[WeightBump] = "WeightBump(amount=0.01)"
-        used = {type(remedy) for remedy in self._remedies}
-        add = ", ".join(f"snnfp.remedies.{text}" for k, text in wanted.items() if k not in used)
-        options = [f"remedies=[{add}]"] if add else []
+        wanted: dict[str, float] = {"LabelBump": 1.0} if self._own is not None else {}
+        wanted["WeightBump"] = 0.01
+        used = {
+            type(r).__name__: r.amount
+            for r in self._remedies
+            if isinstance(r, (LabelBump, WeightBump))
+        }
+        add = [f"snnfp.remedies.{k}(amount={v})" for k, v in wanted.items() if k not in used]
+        options = [f"remedies=[{', '.join(add)}]"] if add else []
         options += [] if self._clipped else ["clip_norm=1.0"]
+        if options:
+            first = f"add fit({', '.join(options)})"
+        else:
+            kind = next(iter(wanted))
+            first = f"try {kind}(amount={10 * used[kind]:g})"
         into = [p.name for p in self._net.projections.values() if p.target == population]
-        weights = (
-            f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
-        )
-        first = f"add fit({', '.join(options)})" if options else "try a larger amount of a remedy"
-        return f"{first}, or begin with {weights}"
+        begin = f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
+        return f"{first}, or begin with {begin}"

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "AlikeNeuronsWarning",
     "EventLimitError",
     "FormatError",
     "MissingDependencyError",
@@ -73,8 +74,12 @@ class SilentOutputWarning(SilentPopulationWarning):
     """An output is silent in most samples of its own class, where no gradient reaches it."""
 
 
+class AlikeNeuronsWarning(UserWarning):
+    """All neurons of a hidden population are the same, and training keeps them so."""
+
+
 class NothingToTrainWarning(UserWarning):
-    """A training that is resumed was over already."""
+    """A training that is resumed was over already, or one goes on with a learning rate of 0."""
 
 
 class UnusedInputWarning(UserWarning):

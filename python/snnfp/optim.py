@@ -200,11 +200,12 @@ class Adam:
         Raises:
             ValueError: weight decay that acts on none of the parameters.
         """
-        if self.weight_decay and not any(map(self._decays, parameters)):
-            raise ValueError(
-                f"weight_decay acts on {self.decay!r}, which matches none of the trained "
-                f"parameters: {', '.join(parameters)}"
-            )
+        for pattern in (self.decay,) if isinstance(self.decay, str) else self.decay:
+            if self.weight_decay and not any(fnmatchcase(k, pattern) for k in parameters):
+                raise ValueError(
+                    f"weight_decay acts on {pattern!r}, which matches none of the trained "
+                    f"parameters: {', '.join(parameters)}"
+                )
         state: Arrays = {"step": np.zeros((), dtype=np.int64)}
         for k, p in parameters.items():
             state[f"mean/{k}"] = np.zeros_like(p)

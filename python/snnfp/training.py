@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._alike import warn_if_alike
 from snnfp._dataset import Data, check_setting, locate
 from snnfp._numbers import count_of
 from snnfp._plan import Plan, check_callbacks, settle
@@ -107,7 +109,8 @@ def fit(
     Warns:
         SilentPopulationWarning: once, if a population fires no spike in a whole epoch, or
             (SilentOutputWarning) an output is silent in most samples of its own class.
-        NothingToTrainWarning: the run that is resumed was over.
+        NothingToTrainWarning: the run that is resumed was over, or the learning rate is 0.
+        AlikeNeuronsWarning: hidden neurons that are all the same, which they will stay.
     """
     asked = {
         "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
@@ -130,6 +133,8 @@ def fit(
         require("safetensors", extra="train")  # rather now than after the first epoch
         check_writable(checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
+    idle = False
+    warn_if_alike(net, plan.silence.readout.name)
     told = set(net._warned)
     net._warned |= set(net.populations)  # fit speaks of whole epochs, not of single batches
     try:
@@ -144,6 +149,9 @@ def fit(
                 if checkpoint is not None:
                     run.save(checkpoint)
                 plan.silence.tell(run.epoch)
+                if figures["lr"] == 0 and not idle:
+                    idle = True
+                    _warn_idle(plan, run)
                 report(run.epoch, figures)
     except BaseException as error:
         _say_how_far(error, plan, run, checkpoint)
@@ -179,6 +187,14 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
 def _warn_nothing(saved: Checkpoint, run: Run, why: str) -> None:
     warn(
         f"nothing is left to train: {saved.path} holds {run.epoch} epochs, and {why}",
+        NothingToTrainWarning,
+    )
+
+
+def _warn_idle(plan: Plan, run: Run) -> None:
+    warn(
+        f"the learning rate is 0 by the end of epoch {run.epoch} (schedule={plan.schedule!r}): "
+        "nothing is learnt so",
         NothingToTrainWarning,
     )
 
@@ -225,7 +241,7 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     figures |= {
         "near_tangent": tally.near_tangent,
         "clipped": tally.clipped / len(batches),
-        "norm": float(np.median(tally.norms)),
+        "norm": statistics.median(tally.norms),
         "remedied": tally.remedied,
         "min_slope": tally.min_slope,
         "lr": plan.optimiser.lr * plan.schedule(run.step - 1, run.epoch),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import snnfp
 from snnfp import Adam, EarlyStopping, Spikes, fit
+from snnfp.errors import AlikeNeuronsWarning, NothingToTrainWarning
 from snnfp.losses import FirstSpikeCrossEntropy, FirstSpikeFunction, SpikeTimeSquaredError
 from snnfp.remedies import LabelBump, WeightBump
 from test_training import LOSS, problem
@@ -58,6 +59,8 @@ MISTAKES = {
     "schedule: below 0": ({"schedule": lambda step, epoch: -1}, ValueError, "factor at step 0 is -1"),
     "epochs: text": ({"epochs": "3"}, ValueError, "epochs is '3', expected an integer of at least 1"),
     "seed": ({"seed": -1}, ValueError, "seed is -1, expected an integer of at least 0"),
+    "wrt: input times": ({"wrt": ["*.weight", "input.times"]}, ValueError, "wrt = 'input.times' names no parameter"),
+    "wrt: nothing": ({"wrt": []}, ValueError, "wrt is empty, expected names or patterns"),
     "clip_norm": ({"clip_norm": "1"}, TypeError, "clip_norm is '1', expected a number"),
     "mode": ({"mode": "backward"}, ValueError, "mode is 'backward', expected 'reverse' or 'forward'"),
     "remedies: one": ({"remedies": LabelBump(amount=1.0)}, TypeError, "expected a list of them"),
@@ -231,3 +234,60 @@ def test_what_should_fall(metric, falls):
     for value in (0.3, 0.1, 0.2):
         history.append({metric: value})
     assert history.best(metric) == (0.1 if falls else 0.3)
+
+
+def layers(**hidden):
+    net = snnfp.Network()
+    x, neuron = net.input(5), {"tau_mem": 1.0, "tau_syn": 1.0}
+    h = net.population(4, snnfp.LIF(**{**neuron, **hidden}), name="hidden")
+    y = net.population(3, snnfp.LIF(**neuron), name="output")
+    return net, x, h, y
+
+
+def fitted(net, wrt="*.weight"):
+    data = problem()[1]
+    fit(
+        net, data, loss=LOSS, optimiser=Adam(lr=0.05), epochs=2, until=4.0, batch_size=20, wrt=wrt,
+        progress=False,
+    )  # fmt: skip
+
+
+def test_hidden_neurons_that_are_all_alike_are_named():
+    net, x, h, y = layers()
+    net.connect(x, h, snnfp.Dense(weight=1.0))
+    net.connect(h, y, snnfp.Dense(weight=np.tile([1.0, 1.1, 1.2], (4, 1))))
+    net.connect(h, h, snnfp.Dense(weight=-0.1, delay=0.5), name="loop")
+    message = (
+        "all 4 neurons of population hidden are alike: input_to_hidden.weight and "
+        r"hidden_to_output.weight and loop.weight are the same .*snnfp\.init\.Normal\(mean, std\)"
+    )
+    with pytest.warns(AlikeNeuronsWarning, match=message) as caught:
+        fitted(net)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert np.ptp(net.parameters["input_to_hidden.weight"], axis=1).max() == 0  # and so they stayed
+
+
+@pytest.mark.parametrize("apart", ["in", "out", "tau", "delay", "one_to_one"])
+def test_what_tells_neurons_apart_is_seen(apart):
+    rng = np.random.default_rng(0)
+    net, x, h, y = layers(**({"tau_mem": [1.0, 1.1, 1.2, 1.3]} if apart == "tau" else {}))
+    delay = np.tile([0.1, 0.2, 0.3, 0.4], (5, 1)) if apart == "delay" else 0.0
+    net.connect(
+        x, h, snnfp.Dense(weight=rng.normal(1, 0.1, (5, 4)) if apart == "in" else 1.0, delay=delay)
+    )
+    net.connect(h, y, snnfp.Dense(weight=rng.normal(0.5, 0.1, (4, 3)) if apart == "out" else 0.4))
+    if apart == "one_to_one":
+        net.connect(h, h, snnfp.OneToOne(weight=[0.1, 0.2, 0.3, 0.4], delay=0.5), name="loop")
+    fitted(net)  # warnings are errors
+
+
+def test_a_learning_rate_of_0_is_said_once():
+    net, data = problem()
+    options = {
+        "loss": LOSS, "optimiser": Adam(lr=0.01), "until": 4.0, "progress": False, "batch_size": 20,
+    }  # fmt: skip
+    with pytest.warns(
+        NothingToTrainWarning, match=r"0 by the end of epoch 3 \(schedule=Cosine\(epochs=2"
+    ) as caught:
+        fit(net, data, epochs=5, schedule=snnfp.schedules.Cosine(2), **options)
+    assert len(caught) == 1

@@ -114,6 +114,8 @@ def test_decay_acts_on_weights_only():
     assert Adam(decay=("*.weight",)) == Adam()
     with pytest.raises(ValueError, match=r"weight_decay acts on 'x.\*', which matches none of the"):
         Adam(weight_decay=0.1, decay="x.*").init(p)
+    with pytest.raises(ValueError, match=r"weight_decay acts on '\*.bais', which matches none"):
+        Adam(weight_decay=0.1, decay=("*.weight", "*.bais")).init(p)
     with pytest.raises(TypeError, match="decay is 3, expected a pattern or several"):
         Adam(decay=3)
 

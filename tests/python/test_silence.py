@@ -72,7 +72,7 @@ def test_only_what_is_not_done_yet_is_advised():
     bump = LabelBump(amount=1e-9)
     assert advice(remedies=[bump]) == f"add fit(remedies=[{weight}], clip_norm=1.0)"
     both = [bump, WeightBump(amount=1e-9)]
-    assert advice(remedies=both, clip_norm=1.0) == "try a larger amount of a remedy"
+    assert advice(remedies=both, clip_norm=1.0) == "try LabelBump(amount=1e-08)"
     targets = np.full((60, 3), 2.0)  # no classes: nothing for LabelBump
     assert (
         advice(targets, SpikeTimeSquaredError(horizon=4.0))

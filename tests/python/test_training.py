@@ -367,6 +367,23 @@ def test_a_step_is_taken_whole_or_not_at_all():
     )
 
 
+def test_an_interrupt_between_two_parameters_takes_the_step_back(monkeypatch):
+    net, data = problem()
+    before = dict(net.parameters)
+    real, calls = net._set, []
+
+    def interrupted(name, value):
+        calls.append(name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(name, value)
+
+    monkeypatch.setattr(net, "_set", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, data, optimiser=Adam(), epochs=1, **OPTIONS)
+    assert all(np.array_equal(net.parameters[k], v) for k, v in before.items())
+
+
 def test_errors_name_the_sample_of_the_data_set_the_epoch_and_the_step():
     net, (spikes, _) = problem()
     options = {**OPTIONS, "optimiser": Adam(lr=1e-9), "epochs": 3}
