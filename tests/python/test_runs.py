@@ -80,7 +80,7 @@ def test_what_is_asked_for_on_the_way_is_applied_and_said(capsys, tmp_path):
         (["--first", "1,1"], "--first of the run is 3,1 and cannot become 1,1: the initial weights have been trained"),
         (["--dtype", "float32"], "--dtype of the run is float64 and cannot become float32"),
         (["--bias-time", "1"], "--bias-time of the run is none and cannot become 1: the network has no channel for it"),
-        (["--epochs", "2"], "the run has had its 2 epochs: ask for more than that with --epochs"),
+        (["--epochs", "2"], "the run has had 2 epochs and --epochs is 2: ask for more"),
         (["--target", "0.5"], "the run has reached its --target of 0.5 with 0.5000 in epoch 2: ask for more"),
         (["--lr", "-1", "--epochs", "9"], "--lr is -1.0, expected a finite number > 0"),
     ],
