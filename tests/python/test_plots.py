@@ -25,7 +25,7 @@ def readout(rows, *, size=3, **neuron):
 
 def race():
     """Output 1 before 0 before 2, wherever the input comes from."""
-    net = readout([[2.0, 3.0, 1.5], [2.0, 3.0, 1.5]])
+    net = readout([[2.0, 3.0, 1.5], [2.0, 3.0, 1.5]], t_refractory=2.0)
     return net, snnfp.Spikes.from_latencies([[0.2, 0.5], [1.0, 1.5]])
 
 
