@@ -173,16 +173,18 @@ def test_ctrl_c_leaves_a_model_and_the_command_that_goes_on(capsys, tmp_path, mo
 
 
 def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypatch):
-    from snnfp import train_command
+    from snnfp import task_pictures, train_command
 
     def fail(*arguments, **options):
-        raise MemoryError("no memory for the test set")
+        raise MemoryError("no memory for that")
 
-    monkeypatch.setattr(train_command, "evaluate", fail)
-    status, lines, errors = train(capsys, "xor", "--epochs", "2", "--no-plots", "--out", "run")
-    assert status == 2 and errors == "snnfp: no memory for the test set\n"
-    assert lines[-1] == "ended by an error after the training; its files are in run"
-    assert (tmp_path / "run" / "model.safetensors").is_file()
+    for what in (train_command, "evaluate"), (task_pictures, "draw_pictures"):
+        with monkeypatch.context() as patched:
+            patched.setattr(*what, fail)
+            status, lines, errors = train(capsys, "xor", "--epochs", "2", "--out", what[1])
+        assert status == 2 and errors == "snnfp: no memory for that\n"
+        assert lines[-1] == f"ended by an error after the training; its files are in {what[1]}"
+        assert (tmp_path / what[1] / "model.safetensors").is_file()
 
 
 def test_a_process_that_is_interrupted(tmp_path):
