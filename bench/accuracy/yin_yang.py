@@ -1,6 +1,6 @@
 """How well, and how fast, does snnfp learn Yin-Yang?
 
-    python -m bench.accuracy.yin_yang [--seeds 5] [--set NAME=VALUE ...] [--threads N]
+    python -m bench.accuracy.yin_yang [--seeds 5] [--set NAME=VALUE ...] [--stop N]
     python -m bench.accuracy.yin_yang --until 0.97 [--seeds 5]
 
 Trains with the settings of ``snnfp train yin-yang`` for each seed, or with those that ``--set``
@@ -68,9 +68,14 @@ class Training:
 
 
 def train(
-    settings: Settings, data: TaskData, *, target: float | None, n_threads: int | None
+    settings: Settings,
+    data: TaskData,
+    *,
+    target: float | None,
+    stop: int | None,
+    n_threads: int | None,
 ) -> Training:
-    """Trains; stops early once the test accuracy is ``target``."""
+    """Trains; stops early after ``stop`` epochs or once the test accuracy is ``target``."""
     net = build_network(settings, data.channels, data.classes)
     loss = make_loss(settings)
     options = {"until": settings.until, "n_threads": n_threads}
@@ -78,6 +83,7 @@ def train(
     one_epoch = StepCosine(len(data.train[1]) // settings.batch_size, 0.05)
     spent = 0.0
     begun = time.perf_counter()
+    last = min(stop or settings.epochs, settings.epochs)
     validated: list[float] = []
     tested = 0.0
 
@@ -85,10 +91,10 @@ def train(
         nonlocal spent, begun, tested
         spent += time.perf_counter() - begun
         validated.append(evaluate(net, *data.validation, loss, **options).accuracy)
-        if target is not None or len(history) == settings.epochs:
+        if target is not None or len(history) == last:
             tested = evaluate(net, *data.test, loss, **options).accuracy
         begun = time.perf_counter()
-        return target is not None and tested >= target
+        return len(history) == last or (target is not None and tested >= target)
 
     history = fit(
         net,
@@ -127,6 +133,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--until", type=float, metavar="ACCURACY", help="stop there")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--stop", type=int, metavar="N", help="look at the first N epochs only")
     parser.add_argument("--threads", type=int, metavar="N", help="(default: all; 1 with --until)")
     chosen = parser.parse_args()
     task = TASKS["yin-yang"]
@@ -135,7 +142,13 @@ def main() -> None:
     runs = []
     for seed in range(chosen.seeds):
         n_threads = chosen.threads or (None if chosen.until is None else 1)
-        run = train(replace(settings, seed=seed), data, target=chosen.until, n_threads=n_threads)
+        run = train(
+            replace(settings, seed=seed),
+            data,
+            target=chosen.until,
+            stop=chosen.stop,
+            n_threads=n_threads,
+        )
         runs.append(run)
         print(
             f"seed {seed}  validation accuracy {run.validation:.4f}  test accuracy {run.test:.4f}  "

@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
             default: object,
             **extra: object,
         ) -> None:
-            group.add_argument(flag, type=type_, help=f"{text} (default: {default})", **extra)  # type: ignore[arg-type]
+            shown = "none" if default is None else default
+            group.add_argument(flag, type=type_, help=f"{text} (default: {shown})", **extra)  # type: ignore[arg-type]
 
         model = p.add_argument_group("model")
         sizes = ",".join(map(str, s.hidden))

@@ -163,7 +163,8 @@ class Run:
         settings = replace(self.settings, **new)
         if self.epochs >= settings.epochs:
             raise SettingError(
-                f"the run has had its {self.epochs} epochs: ask for more than that with {{epochs}}"
+                f"the run has had {self.epochs} epochs and {{epochs}} is {settings.epochs}: "
+                "ask for more"
             )
         metric = "validation_accuracy" if "validation_accuracy" in self.figures else "accuracy"
         reached = self.figures[metric][-1] if self.figures.get(metric) else 0.0

@@ -193,7 +193,7 @@ TASKS = {
                 batch_size=50,
                 clip_norm=0.5,
                 bump=0.005,
-                label_bump=0.1,
+                label_bump=3.0,
             ),
             _yin_yang,
             plane=True,

@@ -105,12 +105,12 @@ def train_task(
         seconds = time.perf_counter() - start
         so_far.write(net, history)
         test = evaluate(net, *loaded.test, loss, until=settings.until, n_threads=settings.threads)
-    if plots:
-        from snnfp.task_pictures import draw_pictures
+        if plots:
+            from snnfp.task_pictures import draw_pictures
 
-        draw_pictures(
-            folder.path, task, settings, loaded, net, history, kind=picture_format, dpi=dpi
-        )
+            draw_pictures(
+                folder.path, task, settings, loaded, net, history, kind=picture_format, dpi=dpi
+            )
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
         _say("silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items()))

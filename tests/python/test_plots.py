@@ -25,7 +25,7 @@ def readout(rows, *, size=3, **neuron):
 
 def race():
     """Output 1 before 0 before 2, wherever the input comes from."""
-    net = readout([[2.0, 3.0, 1.5], [2.0, 3.0, 1.5]])
+    net = readout([[2.0, 3.0, 1.5], [2.0, 3.0, 1.5]], t_refractory=2.0)
     return net, snnfp.Spikes.from_latencies([[0.2, 0.5], [1.0, 1.5]])
 
 
@@ -142,6 +142,7 @@ def test_learning_curves_of_what_there_is():
     history = snnfp.History({"loss": [1.0], "accuracy": [np.nan]})
     (loss,) = plots.learning_curves(history).axes
     assert loss.get_ylabel() == "loss" and loss.lines[0].get_marker() == "o"
+    assert loss.get_xticks().tolist() == [1]
     with pytest.raises(ValueError, match="the history has no epochs, expected at least one"):
         plots.learning_curves(snnfp.History())
 
@@ -192,7 +193,7 @@ def test_no_output_fires():
 
 
 def test_an_output_that_fires_on_is_no_solid_block():
-    """Thousands of resets: the voltage ends at the eighth, and little is drawn."""
+    """Thousands of resets: the voltage ends at the third, and little is drawn."""
     net = readout([[0.5, 0.4, 0.3]], bias=60.0, t_refractory=0.01)
     spikes = snnfp.Spikes.from_latencies([[0.5]])
     counts = snnfp.simulate(net, spikes, until=50.0).counts("readout")[0]
@@ -200,12 +201,12 @@ def test_an_output_that_fires_on_is_no_solid_block():
     figure = plots.raster_and_voltage(net, spikes, [0], until=50.0)
     raster, voltage = figure.axes
     named = texts(voltage.get_legend())
-    assert named[0] == f"readout 0 (label), to spike 8 of {counts[0]}"
+    assert named[0] == f"readout 0 (label), to spike 3 of {counts[0]}"
     curve = voltage.lines[0]
     record = snnfp.simulate(net, spikes, until=50.0)
-    eighth = np.sort(record.times[record.neurons == 0])[7]
-    assert curve.get_xdata()[-1] < eighth < curve.get_xdata()[-1] + 0.1
-    assert np.count_nonzero(np.diff(curve.get_ydata()) < -0.5) == 7
+    third = np.sort(record.times[record.neurons == 0])[2]
+    assert curve.get_xdata()[-1] < third < curve.get_xdata()[-1] + 0.1
+    assert np.count_nonzero(np.diff(curve.get_ydata()) < -0.5) == 2
     assert sum(np.size(line.get_xdata()) for line in voltage.lines) < 5000
     # All spikes are in the raster; many of them as an image, also in an SVG.
     drawn = sum(len(c.get_offsets()) for c in raster.collections)

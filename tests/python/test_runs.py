@@ -80,7 +80,7 @@ def test_what_is_asked_for_on_the_way_is_applied_and_said(capsys, tmp_path):
         (["--first", "1,1"], "--first of the run is 3,1 and cannot become 1,1: the initial weights have been trained"),
         (["--dtype", "float32"], "--dtype of the run is float64 and cannot become float32"),
         (["--bias-time", "1"], "--bias-time of the run is none and cannot become 1: the network has no channel for it"),
-        (["--epochs", "2"], "the run has had its 2 epochs: ask for more than that with --epochs"),
+        (["--epochs", "2"], "the run has had 2 epochs and --epochs is 2: ask for more"),
         (["--target", "0.5"], "the run has reached its --target of 0.5 with 0.5000 in epoch 2: ask for more"),
         (["--lr", "-1", "--epochs", "9"], "--lr is -1.0, expected a finite number > 0"),
     ],
@@ -173,16 +173,18 @@ def test_ctrl_c_leaves_a_model_and_the_command_that_goes_on(capsys, tmp_path, mo
 
 
 def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypatch):
-    from snnfp import train_command
+    from snnfp import task_pictures, train_command
 
     def fail(*arguments, **options):
-        raise MemoryError("no memory for the test set")
+        raise MemoryError("no memory for that")
 
-    monkeypatch.setattr(train_command, "evaluate", fail)
-    status, lines, errors = train(capsys, "xor", "--epochs", "2", "--no-plots", "--out", "run")
-    assert status == 2 and errors == "snnfp: no memory for the test set\n"
-    assert lines[-1] == "ended by an error after the training; its files are in run"
-    assert (tmp_path / "run" / "model.safetensors").is_file()
+    for what in (train_command, "evaluate"), (task_pictures, "draw_pictures"):
+        with monkeypatch.context() as patched:
+            patched.setattr(*what, fail)
+            status, lines, errors = train(capsys, "xor", "--epochs", "2", "--out", what[1])
+        assert status == 2 and errors == "snnfp: no memory for that\n"
+        assert lines[-1] == f"ended by an error after the training; its files are in {what[1]}"
+        assert (tmp_path / what[1] / "model.safetensors").is_file()
 
 
 def test_a_process_that_is_interrupted(tmp_path):

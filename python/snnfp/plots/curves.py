@@ -61,7 +61,10 @@ def learning_curves(history: History) -> Any:
                 _mark_best(axes, epochs, figures, seen)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_xlim(*((0.5, n + 0.5) if n < 10 else (1, n)))
+        if n < 10:
+            axes.set(xticks=epochs, xlim=(0.5, n + 0.5))
+        else:
+            axes.set_xlim(1, n)
         # Under the panel: nowhere within it is free in every training.
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
         bare(axes)

@@ -18,8 +18,8 @@ from snnfp.spikes import Spikes
 __all__ = ["raster_and_voltage"]
 
 _MOST_SAMPLES = 6
-# Resets of one neuron whose voltage is drawn: with more the line would paint the panel solid.
-_MOST_TEETH = 8
+# Spikes up to which a neuron's voltage is drawn: more of them would paint the panel solid.
+_MOST_TEETH = 3
 _GRID = 1200
 _RIGHT, _WRONG = "#007A55", "#B02A00"
 
@@ -39,7 +39,7 @@ def raster_and_voltage(
 
     The readout's first spike, which decides, is a star with a line through both panels; the label's
     neuron is drawn bold, its row is shaded, and the title says what fired first and whether that is
-    right. A neuron that fires on has its voltage drawn up to its eighth spike; the raster above
+    right. A neuron that fires on has its voltage drawn up to its third spike; the raster above
     has them all.
 
     Args:
