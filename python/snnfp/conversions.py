@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import count, integer_array, plain, real_array, spot
 from snnfp._memory import need_memory
+from snnfp._numbers import real_number
 
 __all__ = [
     "Parts",
@@ -98,6 +99,7 @@ def of_dense(array: ArrayLike, dt: float, t0: float) -> tuple[Parts, int]:
             f"array has shape {grid.shape}, expected [T, B, N] (steps, samples, channels)"
         )
     check_step(dt)
+    real_number(t0, "t0")
     bad = np.argwhere((grid != 0) & (grid != 1))
     if bad.size:
         at = tuple(bad[0])
@@ -170,6 +172,7 @@ def dense_of(parts: Parts, size: int, dt: float, steps: int, t0: float) -> NDArr
     times, units, offsets = parts
     samples = offsets.size - 1
     check_step(dt)
+    real_number(t0, "t0")
     steps = count(steps, "steps", most=2**62)
     need_memory(
         steps * samples * size,
@@ -200,7 +203,7 @@ def dense_of(parts: Parts, size: int, dt: float, steps: int, t0: float) -> NDArr
 
 def check_step(dt: float) -> None:
     """Raises unless ``dt`` is a finite time > 0."""
-    if not (dt > 0 and np.isfinite(dt)):
+    if not (real_number(dt, "dt") > 0 and np.isfinite(dt)):
         raise ValueError(f"dt is {dt}, expected a finite time > 0")
 
 

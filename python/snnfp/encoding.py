@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import real_array, spot
+from snnfp._numbers import real_number
 from snnfp.spikes import Spikes
 
 __all__ = ["latency", "scale_min_max"]
@@ -79,7 +80,9 @@ def latency(
     """
     x = _features(features)
     for name, value in (("t_min", t_min), ("t_max", t_max), ("bias_time", bias_time)):
-        if value is not None and not (np.isfinite(value) and value >= 0):
+        if value is None and name == "bias_time":
+            continue
+        if not (np.isfinite(real_number(value, name)) and real_number(value, name) >= 0):
             raise ValueError(f"{name} is {value}, expected a finite time >= 0")
     if t_min > t_max:
         raise ValueError(

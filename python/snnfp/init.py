@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._numbers import real_number
+
 __all__ = ["Constant", "Initialiser", "Normal", "Uniform"]
 
 
@@ -26,6 +28,9 @@ class Constant:
 
     value: float
 
+    def __post_init__(self) -> None:
+        real_number(self.value, "value")
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Values of the given shape."""
         return np.full(shape, self.value, dtype=np.float64)
@@ -39,7 +44,8 @@ class Normal:
     std: float
 
     def __post_init__(self) -> None:
-        if not self.std >= 0:
+        real_number(self.mean, "mean")
+        if not real_number(self.std, "std") >= 0:
             raise ValueError(f"std is {self.std}, expected a number >= 0")
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -55,7 +61,7 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high:
+        if not real_number(self.low, "low") <= real_number(self.high, "high"):
             raise ValueError(f"low is {self.low}, expected at most high = {self.high}")
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -48,7 +48,10 @@ class Network:
     """
 
     def __init__(self, dtype: DTypeLike = np.float64) -> None:
-        self.dtype = np.dtype(dtype)
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(f"dtype is {dtype!r}, expected float64 or float32") from None
         if self.dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"dtype is {self.dtype}, expected float64 or float32")
         double = self.dtype == np.dtype(np.float64)
@@ -187,9 +190,11 @@ class Network:
         Raises:
             ValueError: a value drawn that its parameter cannot have; names the initialiser.
         """
-        if isinstance(seed, (int, np.integer)) and seed < 0:
-            raise ValueError(f"seed is {seed}, expected an integer >= 0 or a generator")
-        rng = np.random.default_rng(seed)
+        try:
+            rng = np.random.default_rng(seed)
+        except (TypeError, ValueError) as error:
+            expected = f"seed is {seed!r}, expected an integer >= 0 or a generator"
+            raise type(error)(expected) from None
         last = ""
 
         def draws() -> Iterator[tuple[str, Any]]:
@@ -213,10 +218,12 @@ class Network:
         Raises:
             KeyError: a pattern that matches nothing.
         """
-        patterns = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        patterns = (wrt,) if isinstance(wrt, str) or not isinstance(wrt, Iterable) else tuple(wrt)
         if patterns not in self._selected:
             names = (*self._values, *(f"{g}.times" for g in self.inputs))
             for pattern in patterns:
+                if not isinstance(pattern, str):
+                    raise TypeError(f"wrt is {wrt!r}, expected a name, a pattern or a list of them")
                 if not any(fnmatchcase(name, pattern) for name in names):
                     raise KeyError(
                         f"{pattern!r} matches no parameter, expected one of: {', '.join(names)}"

@@ -49,6 +49,7 @@ def layers(**neuron):
             r"probe\['h'\] is \[0.5, 1, 2\], expected \(units",
         ),
         ({"probe": {"h": (None, [[0.5]])}}, ValueError, r"times has shape \(1, 1\), expected one"),
+        ({"first_spikes_of": ["g"]}, KeyError, "'g' is not a population of the network"),
         ({"spike_limit": 0}, ValueError, "spike_limit is 0, expected at least 1"),
         ({"spike_limit": 1.0}, TypeError, "spike_limit is 1.0, expected an integer"),
         ({"engine": "fast"}, ValueError, "engine is 'fast', expected 'automatic' or 'queue'"),
@@ -363,3 +364,10 @@ def test_fit(changes, error, message):
     with pytest.raises(error, match=message):
         snnfp.fit(net, train, **options)
     assert np.array_equal(net.flatten(), before)
+
+
+def test_times_of_an_encoding_are_numbers():
+    for name in ("t_min", "t_max", "bias_time"):
+        times = {"t_min": 0.0, "t_max": 1.0, name: "1"}
+        with pytest.raises(TypeError, match=f"{name} is '1', expected a number"):
+            latency([[0.5]], **times)

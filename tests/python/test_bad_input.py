@@ -168,6 +168,16 @@ def test_spikes(times, units, offsets, size, error, message):
             "steps is 2.0, expected an integer",
         ),
         (
+            lambda: Spikes.from_dense(np.zeros((1, 1, 1)), dt="1"),
+            TypeError,
+            "dt is '1', expected a number",
+        ),
+        (
+            lambda: Spikes.from_dense(np.zeros((1, 1, 1)), dt=1.0, t0=None),
+            TypeError,
+            "t0 is None, expected a number",
+        ),
+        (
             lambda: Spikes.from_latencies([[1, NAN]]),
             ValueError,
             r"latencies\[0, 1\] is nan, expected a time >= 0",
@@ -446,6 +456,25 @@ def test_csr(indptr, indices, error, message):
             lambda net, x, h: net.unflatten([1.0], "h.*"),
             ValueError,
             r"vector has shape \(1,\), expected \(7,\)",
+        ),
+        (
+            lambda net, x, h: Network("half a"),
+            TypeError,
+            "dtype is 'half a', expected float64 or float32",
+        ),
+        (
+            lambda net, x, h: net.select(5),
+            TypeError,
+            "wrt is 5, expected a name, a pattern or a list",
+        ),
+        (lambda net, x, h: net.select([h]), TypeError, r"wrt is \[Population.*expected a name"),
+        (lambda net, x, h: net.initialise(1.5), TypeError, "seed is 1.5, expected an integer >= 0"),
+        (lambda net, x, h: snnfp.init.Constant("a"), TypeError, "value is 'a', expected a number"),
+        (lambda net, x, h: snnfp.init.Normal("a", 1), TypeError, "mean is 'a', expected a number"),
+        (
+            lambda net, x, h: snnfp.init.Uniform((1, 2), 3),
+            TypeError,
+            r"low is \(1, 2\), expected a num",
         ),
         (
             lambda net, x, h: snnfp.init.Normal(0, -1),
