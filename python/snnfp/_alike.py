@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._user_warning import warn_user
+from snnfp._warnings import warn
 from snnfp.errors import AlikeNeuronsWarning
 from snnfp.network import Network
 from snnfp.neurons import NEURON_PARAMETERS
@@ -25,7 +25,7 @@ def warn_if_alike(net: Network, readout: str) -> None:
             for q in net.projections.values()
             if population in (q.source, q.target)
         ]
-        warn_user(
+        warn(
             f"all {p.size} neurons of population {population} are alike: {' and '.join(weights)} "
             "are the same for each of them, so that they get the same gradient and stay alike; "
             "draw the weights at random, as weight=snnfp.init.Normal(mean, std)",

@@ -48,8 +48,6 @@ class DataSet:
                 "mapping {input name: Spikes}"
             )
         groups = input_groups(net, spikes)
-        if not groups:
-            raise ValueError(f"{net!r} has no input, which samples would come from")
         self.size = len(groups[0])
         for group, batch in zip(net.inputs, groups, strict=True):
             if len(batch) != self.size:

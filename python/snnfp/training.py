@@ -19,13 +19,14 @@ from snnfp._numbers import count_of
 from snnfp._plan import Plan, check_callbacks, settle
 from snnfp._progress import show_progress
 from snnfp._settings import differences
-from snnfp._user_warning import warn_user
+from snnfp._warnings import warn
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
+from snnfp.losses import readout_of
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, gradient_norm
 from snnfp.record import Record
@@ -134,7 +135,7 @@ def fit(
         check_writable(checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
     idle = False
-    warn_if_alike(net, plan.silence.readout.name)
+    warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
     told = set(net._warned)
     net._warned |= set(net.populations)  # fit speaks of whole epochs, not of single batches
     try:
@@ -185,14 +186,14 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
 
 
 def _warn_nothing(saved: Checkpoint, run: Run, why: str) -> None:
-    warn_user(
+    warn(
         f"nothing is left to train: {saved.path} holds {run.epoch} epochs, and {why}",
         NothingToTrainWarning,
     )
 
 
 def _warn_idle(plan: Plan, run: Run) -> None:
-    warn_user(
+    warn(
         f"the learning rate is 0 by the end of epoch {run.epoch} (schedule={plan.schedule!r}): "
         "nothing is learnt so",
         NothingToTrainWarning,
