@@ -31,9 +31,6 @@ class SilenceWatch:
         labels: of the whole training set, if they are classes of the readout; else None.
         remedies: what is done already.
         clip_norm: what is done already.
-
-    Attributes:
-        readout: the population of the loss, the last one if it names none.
     """
 
     def __init__(
@@ -46,8 +43,8 @@ class SilenceWatch:
         clip_norm: float | None,
     ) -> None:
         self._net = net
-        self.readout = readout_of(net, getattr(loss, "population", None))
-        n = self.readout.size
+        self._readout = readout_of(net, getattr(loss, "population", None))
+        n = self._readout.size
         self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
         self._remedies = remedies
         self._clipped = clip_norm is not None
@@ -59,7 +56,7 @@ class SilenceWatch:
         """A new epoch."""
         self._fired = np.zeros(sum(p.size for p in self._net.populations.values()), dtype=bool)
         self._all_fired = False
-        self._missed = np.zeros(self.readout.size, dtype=np.int64)
+        self._missed = np.zeros(self._readout.size, dtype=np.int64)
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
@@ -67,10 +64,10 @@ class SilenceWatch:
             self._fired |= record._counts > 0
             self._all_fired = bool(self._fired.all())
         if self._own is not None:
-            n = self.readout.size
+            n = self._readout.size
             at = np.arange(0, labels.size * n, n)
             at += labels
-            silent = record.first_indices(self.readout).take(at) < 0
+            silent = record.first_indices(self._readout).take(at) < 0
             if silent.any():
                 self._missed += np.bincount(labels[silent], minlength=n)
 
@@ -97,7 +94,7 @@ class SilenceWatch:
                     f"gradient reaches it or what comes before it: {self._advice(p.name)}",
                     SilentPopulationWarning,
                 )
-        if self._own is None or self.readout.name in self._since or not self._missed.any():
+        if self._own is None or self._readout.name in self._since or not self._missed.any():
             return
         share = self._missed / self._own
         worst = int(np.argmax(share))
@@ -105,9 +102,9 @@ class SilenceWatch:
         if share[worst] > limit and "outputs" not in self._told:
             self._told.add("outputs")
             warn(
-                f"neuron {worst} of population {self.readout.name} is silent in "
+                f"neuron {worst} of population {self._readout.name} is silent in "
                 f"{share[worst]:.0%} of the samples of its own class in epoch {epoch}, where the "
-                f"gradient cannot bring it back: {self._advice(self.readout.name)}",
+                f"gradient cannot bring it back: {self._advice(self._readout.name)}",
                 SilentOutputWarning,
             )
 

@@ -158,8 +158,6 @@ def predict(
     if not seen.predicts:
         raise TypeError(f"{loss!r} has no predict(record), expected a loss that classifies")
     groups = input_groups(net, spikes)
-    if not groups:
-        raise ValueError(f"{net!r} has no input, which samples would come from")
     # Nothing after the last first spike matters to what reads first spikes only.
     first = [seen.readout.name] if seen.readout is not None and _reads_first_spikes(loss) else []
     with _not_telling(net):

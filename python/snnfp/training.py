@@ -26,6 +26,7 @@ from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
+from snnfp.losses import readout_of
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, gradient_norm
 from snnfp.record import Record
@@ -134,7 +135,7 @@ def fit(
         check_writable(checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
     idle = False
-    warn_if_alike(net, plan.silence.readout.name)
+    warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
     told = set(net._warned)
     net._warned |= set(net.populations)  # fit speaks of whole epochs, not of single batches
     try:

@@ -160,7 +160,6 @@ class Run:
     def look(self, rule: EarlyStopping | None) -> None:
         """Takes note of the epoch's figure, and stops if the rule says so."""
         if rule is None:
-            self.forget_best()
             return
         now = self.history.last(rule.metric)
         if math.isnan(now):

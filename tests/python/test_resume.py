@@ -153,6 +153,19 @@ def test_another_figure_for_early_stopping_begins_anew(tmp_path):
     assert figures["metric"] == "loss" and figures["best_value"] == min(history["loss"][-2:])
 
 
+def test_without_early_stopping_no_best_is_kept(tmp_path):
+    """It would be that of the epochs before, should early stopping be asked for again later."""
+    path = tmp_path / "checkpoint"
+    data, options, stopped, _ = stopped_early(path)
+    options["early_stopping"] = None
+    other, _ = problem(seed=5)
+    fit(other, data, epochs=stopped + 1, resume=path, checkpoint=path, **options)
+    arrays, metadata = load_arrays(path)
+    figures = json.loads(metadata["training"])
+    assert (figures["best_value"], figures["metric"], figures["waited"]) == (None, None, 0)
+    assert not any(k.startswith("best/") for k in arrays)
+
+
 def test_figures_that_come_or_go_leave_all_columns_of_one_length(tmp_path):
     path = tmp_path / "checkpoint"
     net, data = problem()
