@@ -48,6 +48,7 @@ class State:
     release: Fraction | None = None  # held until then
     last: Row = field(default_factory=dict)  # of its last spike
     released: Fraction | None = None  # when, by a spike without refractory time
+    after: Row = field(default_factory=dict)  # what its release adds to dV
     exact: bool = True  # whether doubles would hold all of it
 
 
@@ -150,7 +151,8 @@ def simulate(
         s, n = states[j], neurons[j]
         s.release, s.v = None, n.v_reset
         later = add(s.last, {("t_refractory", j): Fraction(1)})
-        s.dv = add({("v_reset", j): Fraction(1)}, later, -slope(j))
+        s.dv = add(add({("v_reset", j): Fraction(1)}, later, -slope(j)), s.after)
+        s.after = {}
 
     def crossing(j: int) -> Fraction | None:
         s = states[j]
@@ -219,6 +221,10 @@ def simulate(
             s.di = add(s.di, {("weight", k): Fraction(1)})
             if s.release is None:
                 s.dv = add(s.dv, row, -weight / n.capacitance)
+            elif s.release == now and synapses[k].delay == 0:
+                # A delay can only grow from 0: this arrival then comes after the release.
+                run.ties["arrival without delay at a release"] += 1
+                s.after = add(s.after, {("delay", k): -weight / n.capacitance})
             if s.released == now:
                 # t_refractory can only grow from 0: this arrival then comes before the release.
                 run.ties["arrival at a spike without refractory time"] += 1
