@@ -1,0 +1,85 @@
+"""The documentation site: ``sphinx-build -W docs build/docs`` from the root of the repository."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from posixpath import normpath, relpath
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path.insert(0, str(DOCS / "_ext"))
+
+project = "snnfp"
+author = "The snnfp developers"
+copyright = author
+release = re.search(
+    r"project\(snnfp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+)[1]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cpp_headers"]
+html_theme = "furo"
+html_title = f"snnfp {release}"
+html_theme_options = {"source_edit_link": "", "top_of_page_buttons": []}
+html_copy_source = False
+templates_path: list[str] = []
+exclude_patterns = ["_ext"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+
+add_module_names = False
+python_use_unqualified_type_names = True
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+napoleon_use_ivar = True
+
+# Pages that stand elsewhere in the repository: read from there, so that there is one copy.
+ELSEWHERE = {
+    "index": "README.md",
+    "equations": "cpp/MATH.md",
+    "results": "bench/RESULTS.md",
+    "contributing": "CONTRIBUTING.md",
+    "changes": "CHANGELOG.md",
+}
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def _relink(text: str, place: str) -> str:
+    """Links between files of the repository, as links between pages of the site.
+
+    Args:
+        text: of a page.
+        place: where the page stands in the repository.
+    """
+    pages = {f"docs/{name}.md": name for name in (p.stem for p in DOCS.glob("*.md"))}
+    pages |= {file: name for name, file in ELSEWHERE.items()}
+
+    def moved(link: re.Match[str]) -> str:
+        mark, label, target, part = link[1], link[2], link[3], link[4] or ""
+        file = normpath(f"{Path(place).parent.as_posix()}/{target}")
+        if file in pages:
+            return f"[{label}]({pages[file]}.md{part})"
+        there = relpath(file, "docs")
+        return f"![{label}]({there})" if mark else f"{{download}}`{label} <{there}>`"
+
+    return _LINK.sub(moved, text)
+
+
+def _read(app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname in ELSEWHERE:
+        app.env.note_dependency(str(ROOT / ELSEWHERE[docname]))
+        page = (ROOT / ELSEWHERE[docname]).read_text(encoding="utf-8")
+        beside = source[0] if docname == "index" else ""  # the table of contents
+        source[0] = f"{_relink(page, ELSEWHERE[docname])}\n{beside}"
+    elif (DOCS / f"{docname}.md").is_file():
+        source[0] = _relink(source[0], f"docs/{docname}.md")
+
+
+def setup(app: Sphinx) -> None:
+    """Connects the pages that stand elsewhere."""
+    app.connect("source-read", _read)
