@@ -8,7 +8,9 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 from snnfp import data, encoding, errors, init, losses, remedies, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
+from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
+from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LIF
 from snnfp.optim import SGD, Adam
@@ -16,7 +18,7 @@ from snnfp.projections import Dense, OneToOne, Sparse
 from snnfp.record import Record
 from snnfp.simulate import record_from_spikes, simulate
 from snnfp.spikes import Spikes
-from snnfp.training import EarlyStopping, History, evaluate, fit
+from snnfp.training import fit
 
 __all__ = [
     "LIF",
@@ -24,9 +26,11 @@ __all__ = [
     "Adam",
     "Dense",
     "EarlyStopping",
+    "Evaluation",
     "History",
     "Network",
     "OneToOne",
+    "Prediction",
     "Record",
     "Sparse",
     "Spikes",
@@ -39,6 +43,7 @@ __all__ = [
     "fit",
     "init",
     "losses",
+    "predict",
     "record_from_spikes",
     "remedies",
     "schedules",

@@ -12,7 +12,23 @@ from numpy.typing import NDArray
 
 from snnfp.errors import FormatError, require
 
-__all__ = ["load_arrays", "save_arrays", "write_atomically"]
+__all__ = ["check_writable", "load_arrays", "save_arrays", "write_atomically"]
+
+
+def check_writable(path: str | Path) -> None:
+    """Whether :func:`write_atomically` can write a file there; leaves none behind.
+
+    Raises:
+        OSError: it cannot.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder, expected a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent}: no such folder, to write {target.name} to")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    os.close(handle)
+    Path(name).unlink()
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

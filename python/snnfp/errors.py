@@ -9,7 +9,9 @@ __all__ = [
     "EventLimitError",
     "FormatError",
     "MissingDependencyError",
+    "NothingToTrainWarning",
     "RecordedSpikeError",
+    "SilentOutputWarning",
     "SilentPopulationWarning",
     "SnnfpError",
     "UnusedInputWarning",
@@ -53,6 +55,14 @@ class MissingDependencyError(SnnfpError, ImportError):
 
 class SilentPopulationWarning(UserWarning):
     """A population fires no spike in the whole batch, so no gradient reaches it."""
+
+
+class SilentOutputWarning(SilentPopulationWarning):
+    """An output is silent in most samples of its own class, where no gradient reaches it."""
+
+
+class NothingToTrainWarning(UserWarning):
+    """A training that is resumed was over already."""
 
 
 class UnusedInputWarning(UserWarning):

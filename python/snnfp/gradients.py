@@ -8,11 +8,18 @@ from typing import Any, Literal, Protocol, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp.losses import value_and_derivative
 from snnfp.network import Network, Selection
 from snnfp.record import Record
 from snnfp.simulate import InputSpikes, simulate
 
-__all__ = ["LossFunction", "value_and_grad"]
+__all__ = [
+    "LossFunction",
+    "check_loss",
+    "check_mode",
+    "unheard",
+    "value_and_grad",
+]
 
 Gradients = dict[str, NDArray[Any]]
 
@@ -96,21 +103,73 @@ def value_and_grad(
     Raises:
         ValueError: a loss that is not finite, or what :func:`simulate` raises.
     """
-    if mode not in ("reverse", "forward"):
-        raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
+    check_mode(mode)
+    check_loss(loss)
     net.select(wrt)
     if not return_record:
         looked_at = _looks_at(loss, net)
         options.setdefault("stop_after", looked_at)
-        options.setdefault("first_spikes_of", _unheard(net, looked_at))
+        options.setdefault("first_spikes_of", unheard(net, looked_at))
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)
-    value, cotangents = loss(record, labels)
+    value, cotangents = value_and_derivative(loss(record, labels), "the loss")
     if not np.isfinite(value):
         raise ValueError(f"the loss is {value}, expected a finite number")
-    gradients = record.vjp(cotangents, wrt=wrt, mode=mode)
+    try:
+        gradients = record.vjp(cotangents, wrt=wrt, mode=mode)
+    except ValueError as error:
+        spike = _not_finite(record, cotangents)
+        if spike is None:
+            raise
+        raise ValueError(f"the loss returned dL/dt = {spike}, expected a finite number") from error
     if return_record:
         return float(value), gradients, record
     return float(value), gradients
+
+
+def check_mode(mode: str) -> None:
+    """Raises unless ``mode`` is a way to take gradients."""
+    if mode not in ("reverse", "forward"):
+        raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
+
+
+def check_loss(loss: Any) -> None:
+    """Raises unless ``loss`` is something to call."""
+    if isinstance(loss, type):
+        raise TypeError(f"loss is the class {loss.__name__}, expected {loss.__name__}(...)")
+    if not callable(loss):
+        raise TypeError(
+            f"loss is {loss!r}, expected one of snnfp.losses, such as "
+            "FirstSpikeCrossEntropy(tau0=..., horizon=...), or f(record, labels) -> (value, dL/dt)"
+        )
+
+
+def _not_finite(record: Record, cotangents: Any) -> str | None:
+    """The first derivative that is not finite, with the spike it belongs to; None: all are."""
+    given = cotangents if isinstance(cotangents, Mapping) else {None: cotangents}
+    for key, value in given.items():
+        array = np.asarray(value, dtype=np.float64)
+        if key is None:
+            at = np.arange(record.n_spikes)
+        else:
+            first = record.first_indices(key)
+            at = first if array.shape == first.shape else record.indices(key)
+        bad = np.flatnonzero(~np.isfinite(array.reshape(-1)) & (at.reshape(-1) >= 0))
+        if bad.size:
+            spike = int(at.reshape(-1)[bad[0]])
+            return f"{array.reshape(-1)[bad[0]]} for {_name_of(record, spike)}"
+    return None
+
+
+def _name_of(record: Record, spike: int) -> str:
+    """Which spike that is, in words."""
+    sample = int(np.searchsorted(record.offsets, spike, side="right")) - 1
+    neuron = record.neurons[spike]
+    before = record.neurons[record.offsets[sample] : spike]
+    p = next(p for p in record._net.populations.values() if neuron < p.offset + p.size)
+    return (
+        f"spike {np.count_nonzero(before == neuron)} of neuron {neuron - p.offset} of population "
+        f"{p.name} in sample {sample} (at {record.times[spike]:g})"
+    )
 
 
 def _looks_at(loss: LossFunction, net: Network) -> list[str]:
@@ -120,7 +179,7 @@ def _looks_at(loss: LossFunction, net: Network) -> list[str]:
     return known
 
 
-def _unheard(net: Network, populations: list[str]) -> list[str]:
+def unheard(net: Network, populations: list[str]) -> list[str]:
     """Those that feed none: their later spikes matter to nobody."""
     heard = {p.source for p in net.projections.values()}
     return [p for p in populations if p not in heard]

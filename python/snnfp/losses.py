@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._numbers import real_number
 from snnfp.network import Network, Population
 from snnfp.record import Record
 from snnfp.simulate import population_of
@@ -25,6 +26,9 @@ __all__ = [
     "SpikeTimeFunction",
     "SpikeTimeSquaredError",
     "check_labels",
+    "is_classes",
+    "readout_of",
+    "value_and_derivative",
 ]
 
 Cotangents = NDArray[Any] | dict[str, NDArray[Any]]
@@ -36,9 +40,15 @@ def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
     """Class labels ``[samples]`` as int64, or an error that names the sample and the value."""
     array = np.asarray(labels)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"labels have dtype {array.dtype}, expected integers")
+        raise TypeError(f"labels have dtype {array.dtype}, expected integers{_numbered(array)}")
     if array.shape != (n_samples,):
-        raise ValueError(f"labels have shape {array.shape}, expected ({n_samples},), one a sample")
+        hint = ""
+        if array.ndim == 2 and array.shape[0] == n_samples:
+            one = array.shape[1] == 1
+            hint = f": labels.{'reshape(-1)' if one else 'argmax(axis=1)'} makes them so"
+        raise ValueError(
+            f"labels have shape {array.shape}, expected ({n_samples},), one a sample{hint}"
+        )
     classes = array.astype(np.int64)
     # As unsigned numbers, those below 0 are large.
     wrong = classes.view(np.uint64) >= n_classes
@@ -51,16 +61,43 @@ def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
     return classes
 
 
+def _numbered(array: NDArray[Any]) -> str:
+    """How labels of another kind become integers."""
+    if array.dtype.kind in "USO" and array.size:
+        return ": classes, labels = np.unique(labels, return_inverse=True) numbers them"
+    if array.dtype.kind == "b":
+        return ": labels.astype(int) makes them 0 and 1"
+    whole = array.dtype.kind == "f" and bool(np.all(np.mod(array, 1) == 0))
+    return ": labels.astype(int) makes them so" if whole and array.size else ""
+
+
+def is_classes(labels: NDArray[Any], n_classes: int) -> bool:
+    """Whether labels are classes, one a sample: integers ``0 <= label < n_classes``."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        return False
+    return bool(np.all((labels >= 0) & (labels < n_classes)))
+
+
 def readout_of(net: Network, name: str | None) -> Population:
     """The population of that name, or the last one."""
+    if not net.populations:
+        raise ValueError(f"{net!r} has no population, expected at least one")
     return population_of(net, name if name is not None else next(reversed(net.populations)))
 
 
 def _check_times(loss: Any, *names: str) -> None:
     for name in names:
-        value = getattr(loss, name)
+        value = real_number(getattr(loss, name), name)
         if not (value > 0 and np.isfinite(value)):
             raise ValueError(f"{name} is {value}, expected a finite time > 0")
+
+
+def _check_horizon(horizon: float, until: float) -> None:
+    if until > horizon and np.isfinite(until):
+        raise ValueError(
+            f"the loss has horizon = {horizon}, before until = {until}: silence would count as "
+            "earlier than a spike after the horizon, expected horizon >= until"
+        )
 
 
 def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -78,6 +115,16 @@ def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) ->
         )
 
 
+def value_and_derivative(returned: Any, what: str) -> tuple[Any, Any]:
+    """The two parts of what a loss returned, or an error that says what was expected."""
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        count = f"{len(returned)} values" if isinstance(returned, (tuple, list)) else None
+        raise TypeError(
+            f"{what} returned {count or f'a {type(returned).__name__}'}, expected (value, dL/dt)"
+        )
+    return returned[0], returned[1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FirstSpikeLoss:
     """Base of losses of the first spikes of a readout population.
@@ -87,6 +134,14 @@ class FirstSpikeLoss:
     """
 
     population: str | None = None
+
+    def check(self, net: Network, labels: Any, n_samples: int) -> None:
+        """Raises unless loss, network and labels go together; asked before the first step.
+
+        Raises:
+            KeyError: the network has no such population.
+        """
+        readout_of(net, self.population)
 
     def readout(self, record: Record) -> Population:
         """The readout population of the record's network."""
@@ -130,12 +185,36 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
 
     def __post_init__(self) -> None:
         _check_times(self, "tau0", "tau1", "horizon")
-        if not (self.gamma >= 0 and np.isfinite(self.gamma)):
+        if not (real_number(self.gamma, "gamma") >= 0 and np.isfinite(self.gamma)):
             raise ValueError(f"gamma is {self.gamma}, expected a finite number >= 0")
 
-    def check(self, net: Network, labels: ArrayLike, n_samples: int) -> None:
-        """Raises unless labels are classes, one a sample; ``fit`` asks before the first step."""
+    def check(self, net: Network, labels: Any, n_samples: int) -> None:
+        """Raises unless labels are classes, one a sample; asked before the first step."""
+        if isinstance(labels, Spikes):
+            raise TypeError("labels are snnfp.Spikes, expected classes, one integer a sample")
         check_labels(labels, n_samples, readout_of(net, self.population).size)
+
+    def check_until(self, until: float) -> None:
+        """Raises if spikes may come after the horizon, where silence would look better."""
+        _check_horizon(self.horizon, until)
+
+    def probabilities(self, record: Record) -> NDArray[np.float64]:
+        """The softmax of the loss, ``[samples, n]``: what it takes each class's chance to be.
+
+        Silent outputs count as spikes at ``horizon``; where none fires, all are equally likely.
+        """
+        exponentials = self._exponentials(record.first_spikes(self.readout(record)))[1]
+        exponentials /= exponentials.sum(axis=1, keepdims=True)
+        return exponentials
+
+    def _exponentials(
+        self, first: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+        """Times (``horizon`` for silence), exp(z) and z = -t / tau0, shifted so that max z = 0."""
+        t = np.where(np.isfinite(first), np.asarray(first, dtype=np.float64), self.horizon)
+        z = t / -self.tau0
+        z -= z.max(axis=1, keepdims=True)
+        return t, np.exp(z), z
 
     def looks_at(self, net: Network) -> list[str]:
         """The readout: nothing but its first spikes."""
@@ -145,14 +224,10 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         """The mean loss and its derivative by first spike times."""
         p = self.readout(record)
         chosen = check_labels(labels, record.n_samples, p.size)
-        first = np.asarray(record.first_spikes(p), dtype=np.float64)
-        fires = np.isfinite(first)
-        t = np.where(fires, first, self.horizon)
+        first = record.first_spikes(p)
+        t, exponentials, z = self._exponentials(first)
         n = t.shape[0]
         of_label = np.arange(0, t.size, p.size) + chosen  # in flattened arrays
-        z = t / -self.tau0
-        z -= z.max(axis=1, keepdims=True)
-        exponentials = np.exp(z)
         total = exponentials.sum(axis=1, keepdims=True)
         loss = np.log(total[:, 0]) - z.take(of_label)
         dt = exponentials
@@ -164,7 +239,7 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
             loss += self.gamma * late
             dt.reshape(-1)[of_label] += self.gamma / self.tau1 * (late + 1.0)
         dt /= n
-        return float(loss.sum()) / n, {p.name: np.where(fires, dt, 0.0)}
+        return float(loss.sum()) / n, {p.name: np.where(np.isfinite(first), dt, 0.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,19 +261,21 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
     def __post_init__(self) -> None:
         _check_times(self, "horizon")
 
+    def check(self, net: Network, labels: Any, n_samples: int) -> None:
+        """Raises unless labels are targets for the readout; asked before the first step."""
+        _check_targets(labels, n_samples, readout_of(net, self.population).size)
+
+    def check_until(self, until: float) -> None:
+        """Raises if spikes may come after the horizon, where silence would look better."""
+        _check_horizon(self.horizon, until)
+
     def __call__(self, record: Record, labels: ArrayLike | Spikes) -> tuple[float, Cotangents]:
         """The mean loss and its derivative by spike times."""
         if isinstance(labels, Spikes):
             return self._all(record, labels)
         p = self.readout(record)
         target = np.asarray(labels, dtype=np.float64)
-        if target.shape != (record.n_samples, p.size):
-            raise ValueError(
-                f"targets have shape {target.shape}, expected {(record.n_samples, p.size)}"
-            )
-        bad = np.argwhere(np.isinf(target))
-        if bad.size:
-            raise ValueError(f"targets{bad[0].tolist()} is infinite, expected a time or NaN")
+        _check_targets(target, record.n_samples, p.size)
         first = np.asarray(record.first_spikes(p), dtype=np.float64)
         fires = np.isfinite(first)
         wanted = ~np.isnan(target)
@@ -208,11 +285,7 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     def _all(self, record: Record, target: Spikes) -> tuple[float, Cotangents]:
         p = self.readout(record)
-        if target.size != p.size or len(target) != record.n_samples:
-            raise ValueError(
-                f"targets are {len(target)} samples of {target.size} neurons, expected "
-                f"{record.n_samples} of {p.size}"
-            )
+        _check_targets(target, record.n_samples, p.size)
         at = record.indices(p)
         times = np.asarray(record.times[at], dtype=np.float64)
         mine = _ordinals(record.samples[at] * p.size + (record.neurons[at] - p.offset))
@@ -230,6 +303,24 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
             total += difference**2
         total += sum((t - self.horizon) ** 2 for t in table.values())
         return 0.5 * total / record.n_samples, cotangents
+
+
+def _check_targets(targets: Any, n_samples: int, size: int) -> None:
+    if isinstance(targets, Spikes):
+        if targets.size != size or len(targets) != n_samples:
+            raise ValueError(
+                f"targets are {len(targets)} samples of {targets.size} neurons, expected "
+                f"{n_samples} of {size}"
+            )
+        return
+    array = np.asarray(targets)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"targets have dtype {array.dtype}, expected times (real numbers)")
+    if array.shape != (n_samples, size):
+        raise ValueError(f"targets have shape {array.shape}, expected {(n_samples, size)}")
+    bad = np.argwhere(np.isinf(array))
+    if bad.size:
+        raise ValueError(f"targets{bad[0].tolist()} is infinite, expected a time or NaN")
 
 
 def _ordinals(keys: NDArray[Any]) -> list[tuple[int, int]]:
@@ -263,7 +354,7 @@ class FirstSpikeFunction(FirstSpikeLoss):
         """The function's value and derivative, checked."""
         p = self.readout(record)
         first = record.first_spikes(p)
-        value, derivative = self.function(first, labels)
+        value, derivative = value_and_derivative(self.function(first, labels), "the loss function")
         dt = np.asarray(derivative, dtype=np.float64)
         _check_derivative(float(value), dt, first.shape)
         return float(value), {p.name: dt}
@@ -283,7 +374,7 @@ class SpikeTimeFunction(FirstSpikeLoss):
 
     def __call__(self, record: Record, labels: Any) -> tuple[float, Cotangents]:
         """The function's value and derivative, checked."""
-        value, derivative = self.function(record, labels)
+        value, derivative = value_and_derivative(self.function(record, labels), "the loss function")
         dt = np.asarray(derivative, dtype=np.float64)
         _check_derivative(float(value), dt, (record.n_spikes,))
         return float(value), dt

@@ -477,7 +477,7 @@ class Network:
         before = {n: self._values[n] for n in values}
         try:
             self._set_all(values)
-        except (TypeError, ValueError):
+        except BaseException:  # an interrupt too
             self._set_all({n: v for n, v in before.items() if v is not None})
             self._values.update(before)
             raise

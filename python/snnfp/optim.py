@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SGD", "Adam", "Optimiser", "check_clip_norm", "clip_by_norm"]
+from snnfp._numbers import real_number
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Optimiser",
+    "check_clip_norm",
+    "check_optimiser",
+    "clip_by_norm",
+    "gradient_norm",
+]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -38,9 +49,25 @@ class Optimiser(Protocol):
         ...
 
 
+def check_optimiser(optimiser: Any) -> None:
+    """Raises unless it has what :class:`Optimiser` lists."""
+    if isinstance(optimiser, type):
+        name = optimiser.__name__
+        raise TypeError(f"optimiser is the class {name}, expected an object: {name}(lr=...)")
+    missing = [n for n in ("lr", "init", "update") if not hasattr(optimiser, n)]
+    if missing:
+        kind = type(optimiser)
+        given = repr(optimiser) if kind.__module__ == "builtins" else f"a {kind.__module__}."
+        given += "" if kind.__module__ == "builtins" else kind.__name__
+        raise TypeError(
+            f"optimiser is {given}, expected snnfp.Adam(lr=...), snnfp.SGD(lr=...) or an object "
+            "with lr, init and update (see snnfp.optim.Optimiser)"
+        )
+
+
 def check_clip_norm(limit: float) -> None:
     """Raises unless ``limit`` can bound a norm."""
-    if not limit > 0:
+    if not real_number(limit, "clip_norm") > 0:
         raise ValueError(f"clip_norm is {limit}, expected a number > 0")
 
 
@@ -51,10 +78,15 @@ def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, bool]:
         The gradients and whether they were scaled.
     """
     check_clip_norm(limit)
-    norm = math.sqrt(sum(_square_sum(g.reshape(-1)) for g in gradients.values()))
+    norm = gradient_norm(gradients)
     if norm <= limit:
         return gradients, False
     return {k: g * (limit / norm) for k, g in gradients.items()}, True
+
+
+def gradient_norm(gradients: Arrays) -> float:
+    """The Euclidean norm of all gradients together."""
+    return math.sqrt(sum(_square_sum(g.reshape(-1)) for g in gradients.values()))
 
 
 def _square_sum(numbers: NDArray[Any]) -> float:
@@ -63,8 +95,19 @@ def _square_sum(numbers: NDArray[Any]) -> float:
     return float(np.einsum("i,i->", numbers, numbers, dtype=np.float64))
 
 
+def _check_finite(state: Arrays, prefix: str) -> None:
+    for k, values in state.items():
+        if k.startswith(prefix) and not np.isfinite(values).all():
+            raise ValueError(f"{k} holds numbers that are not finite")
+
+
 def _check_lr(lr: float) -> None:
-    if not (lr > 0 and np.isfinite(lr)):
+    if isinstance(lr, (dict, list, tuple)):
+        raise TypeError(
+            f"lr is {lr!r}, expected a number: there are no groups with learning rates of their "
+            "own; fit(wrt=...) chooses what is trained"
+        )
+    if not (real_number(lr, "lr") > 0 and np.isfinite(lr)):
         raise ValueError(f"lr is {lr}, expected a finite number > 0")
 
 
@@ -84,7 +127,7 @@ class SGD:
 
     def __post_init__(self) -> None:
         _check_lr(self.lr)
-        if not 0 <= self.momentum < 1:
+        if not 0 <= real_number(self.momentum, "momentum") < 1:
             raise ValueError(f"momentum is {self.momentum}, expected 0 <= momentum < 1")
 
     def init(self, parameters: Arrays) -> Arrays:
@@ -108,6 +151,10 @@ class SGD:
             new[k] = np.asarray(p - rate * step, dtype=p.dtype)
         return new, kept
 
+    def check_state(self, state: Arrays) -> None:
+        """Raises unless a state, say of a file, is one that steps can lead to."""
+        _check_finite(state, "velocity/")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
@@ -118,7 +165,10 @@ class Adam:
         beta1: decay of the mean.
         beta2: decay of the mean square.
         eps: added to the root of the mean square.
-        weight_decay: each step also takes ``lr * weight_decay`` of a parameter away (AdamW).
+        weight_decay: each step also takes ``lr * weight_decay`` of a parameter away (AdamW), at
+            the learning rate of that step.
+        decay: names or patterns of the parameters that decay. Weights only: towards 0 is no
+            direction for time constants, thresholds and delays.
     """
 
     lr: float = 1e-3
@@ -126,9 +176,16 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    decay: str | tuple[str, ...] = "*.weight"
 
     def __post_init__(self) -> None:
         _check_lr(self.lr)
+        for name in ("beta1", "beta2", "eps", "weight_decay"):
+            real_number(getattr(self, name), name)
+        patterns = (self.decay,) if isinstance(self.decay, str) else self.decay
+        if not (isinstance(patterns, (tuple, list)) and all(isinstance(p, str) for p in patterns)):
+            raise TypeError(f"decay is {self.decay!r}, expected a pattern or several")
+        object.__setattr__(self, "decay", patterns[0] if len(patterns) == 1 else tuple(patterns))
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1")
@@ -138,7 +195,16 @@ class Adam:
             raise ValueError(f"weight_decay is {self.weight_decay}, expected a finite number >= 0")
 
     def init(self, parameters: Arrays) -> Arrays:
-        """Zero moments, step 0."""
+        """Zero moments, step 0.
+
+        Raises:
+            ValueError: weight decay that acts on none of the parameters.
+        """
+        if self.weight_decay and not any(map(self._decays, parameters)):
+            raise ValueError(
+                f"weight_decay acts on {self.decay!r}, which matches none of the trained "
+                f"parameters: {', '.join(parameters)}"
+            )
         state: Arrays = {"step": np.zeros((), dtype=np.int64)}
         for k, p in parameters.items():
             state[f"mean/{k}"] = np.zeros_like(p)
@@ -160,10 +226,31 @@ class Adam:
                 [a.reshape(-1) for a in (new[k], kept[mean], kept[square])],
                 self.lr * factor,
                 n,
+                self.weight_decay if self.weight_decay and self._decays(k) else 0.0,
             )
         return new, kept
 
-    def _step(self, old: list[NDArray[Any]], new: list[NDArray[Any]], rate: float, n: int) -> None:
+    def check_state(self, state: Arrays) -> None:
+        """Raises unless a state, say of a file, is one that steps can lead to."""
+        if state["step"] < 0:
+            raise ValueError(f"step is {state['step']}, expected at least 0")
+        for k, values in state.items():
+            if k.startswith("square/") and values.min(initial=0) < 0:
+                raise ValueError(f"{k} holds {values.min()}, expected squares >= 0")
+        _check_finite(state, "mean/")
+
+    def _decays(self, name: str) -> bool:
+        patterns = (self.decay,) if isinstance(self.decay, str) else self.decay
+        return any(fnmatchcase(name, p) for p in patterns)
+
+    def _step(
+        self,
+        old: list[NDArray[Any]],
+        new: list[NDArray[Any]],
+        rate: float,
+        n: int,
+        decay: float,
+    ) -> None:
         """Fills parameter, mean and mean square, block by block so that all stay in cache."""
         correction = math.sqrt(1 - self.beta2**n)
         scaled = rate / (1 - self.beta1**n)
@@ -183,5 +270,5 @@ class Adam:
             t += self.eps
             np.divide(new_mean, t, out=t)
             t *= scaled
-            decayed = p * (1 - rate * self.weight_decay) if self.weight_decay else p
+            decayed = p * (1 - rate * decay) if decay else p
             np.subtract(decayed, t, out=to)

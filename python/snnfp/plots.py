@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp.errors import require
+from snnfp.history import History
 from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
-from snnfp.training import History
 
 __all__ = ["decision_map", "learning_curves", "raster_and_voltage"]
 

@@ -3,6 +3,11 @@
 None of them is part of the gradient: a remedy takes the exact gradient of a batch and returns one
 with its own terms added, :func:`snnfp.fit` applies it only when asked to, and the history counts
 the neurons or samples it helped.
+
+A remedy asks for larger weights from units that fired, where a larger weight can help; those from
+silent units stay as they are, and so do weights that are not trained, and (``keep_zero``) weights
+that are exactly 0: synapses of a dense matrix that are not there. Weights that must stay for other
+reasons are held by ``fit(bounds={name: (low, high)})`` with arrays that have low = high there.
 """
 
 from __future__ import annotations
@@ -13,9 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp.losses import check_labels
+from snnfp._numbers import real_number
+from snnfp.losses import check_labels, readout_of
 from snnfp.network import Network, Projection
 from snnfp.record import Record
+from snnfp.simulate import population_of
 
 __all__ = ["LabelBump", "Remedy", "WeightBump"]
 
@@ -33,8 +40,18 @@ class Remedy(Protocol):
 
 
 def _check_amount(amount: float) -> None:
-    if not (amount > 0 and np.isfinite(amount)):
+    if not (real_number(amount, "amount") > 0 and np.isfinite(amount)):
         raise ValueError(f"amount is {amount}, expected a finite number > 0")
+
+
+def _check_helps(net: Network, population: str, names: tuple[str, ...], remedy: object) -> None:
+    population_of(net, population)
+    into = [p.name for p in net.projections.values() if p.target == population]
+    if not any(f"{name}.weight" in names for name in into):
+        raise ValueError(
+            f"{remedy!r} asks for larger incoming weights of {population}, none of which is "
+            f"trained: trained are {', '.join(names)}"
+        )
 
 
 def _incoming(net: Network, population: str, gradients: Gradients) -> list[tuple[str, Projection]]:
@@ -43,22 +60,42 @@ def _incoming(net: Network, population: str, gradients: Gradients) -> list[tuple
     return [(f"{p.name}.weight", p) for p in into if f"{p.name}.weight" in gradients]
 
 
+def _there(weights: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which weights belong to synapses; all, where none is different from 0."""
+    there: NDArray[np.bool_] = weights != 0
+    return there if there.any() else ~there
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeightBump:
     """Asks for larger incoming weights of every neuron that fires in no sample of a batch.
 
     Args:
-        amount: taken from the gradient of each incoming weight, > 0.
+        amount: taken from the gradient of each incoming weight from a unit that fired in the
+            batch, > 0.
         populations: names; None: all.
+        keep_zero: leave weights that are exactly 0 as they are (unless all of a projection are).
 
     Source: Goeltz et al., Nature Machine Intelligence 3 (2021), "weight bumping".
     """
 
     amount: float
     populations: tuple[str, ...] | None = None
+    keep_zero: bool = True
 
     def __post_init__(self) -> None:
         _check_amount(self.amount)
+        if isinstance(self.populations, str):
+            raise TypeError(
+                f"populations is {self.populations!r}, expected a tuple of names or None"
+            )
+        if self.populations is not None:
+            object.__setattr__(self, "populations", tuple(self.populations))
+
+    def check(self, net: Network, names: tuple[str, ...]) -> None:
+        """Raises unless the populations exist and have incoming weights among ``names``."""
+        for population in self.populations or ():
+            _check_helps(net, population, names, self)
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
@@ -72,7 +109,15 @@ class WeightBump:
                 continue
             helped += int(silent.sum())
             for key, projection in _incoming(net, name, gradients):
-                at = silent[projection.targets] if projection.kind == "sparse" else silent
+                fired: NDArray[np.bool_] = np.max(record.sent(projection.source), axis=0) > 0
+                if projection.kind == "sparse":
+                    at = fired[projection.sources] & silent[projection.targets]
+                elif projection.kind == "dense":
+                    at = fired[:, None] & silent
+                else:
+                    at = fired & silent
+                if self.keep_zero:
+                    at &= _there(net.parameters[key])
                 changed[key] = changed[key] - self.amount * at
         return changed, helped
 
@@ -88,19 +133,25 @@ class LabelBump:
         amount: taken from the gradient of each such weight, a sample (as losses, averaged over the
             batch), > 0.
         population: name of the readout; None: the last population.
+        keep_zero: leave weights that are exactly 0 as they are (unless all of a projection are).
     """
 
     amount: float
     population: str | None = None
+    keep_zero: bool = True
 
     def __post_init__(self) -> None:
         _check_amount(self.amount)
+
+    def check(self, net: Network, names: tuple[str, ...]) -> None:
+        """Raises unless the readout exists and has incoming weights among ``names``."""
+        _check_helps(net, readout_of(net, self.population).name, names, self)
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
         """The changed gradients and the number of samples with a silent label."""
-        name = self.population or next(reversed(net.populations))
+        name = readout_of(net, self.population).name
         chosen = check_labels(labels, record.n_samples, net.populations[name].size)
         rows = np.arange(record.n_samples)
         missing = record.first_indices(name)[rows, chosen] < 0
@@ -121,5 +172,7 @@ class LabelBump:
                 term = np.sum(fired[:, projection.sources] * wanted[:, projection.targets], axis=0)
             else:
                 term = np.sum(fired * wanted, axis=0)
+            if self.keep_zero:
+                term *= _there(net.parameters[key])
             changed[key] = changed[key] - term.astype(changed[key].dtype)
         return changed, int(missing.sum())

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snnfp.checkpoint import write_atomically
+from snnfp.history import History
 from snnfp.tasks import Settings
-from snnfp.training import History
 
 __all__ = ["new_run_folder", "write_config", "write_history"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["Constant", "Cosine", "ExponentialDecay", "Schedule", "StepDecay"]
+from snnfp._numbers import count_of, real_number
+
+__all__ = ["Constant", "Cosine", "ExponentialDecay", "Schedule", "StepDecay", "check_schedule"]
 
 
 class Schedule(Protocol):
@@ -49,8 +51,7 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         _check_factor(self.factor)
-        if self.every < 1:
-            raise ValueError(f"every is {self.every}, expected at least 1")
+        count_of(self.every, "every")
 
     def __call__(self, step: int, epoch: int) -> float:
         """The factor."""
@@ -65,8 +66,9 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs is {self.epochs}, expected at least 1")
+        count_of(self.epochs, "epochs")
+        if not 0 <= real_number(self.final, "final") <= 1:
+            raise ValueError(f"final is {self.final}, expected 0 <= final <= 1")
 
     def __call__(self, step: int, epoch: int) -> float:
         """The factor."""
@@ -75,5 +77,21 @@ class Cosine:
 
 
 def _check_factor(factor: float) -> None:
-    if not 0 < factor <= 1:
+    if not 0 < real_number(factor, "factor") <= 1:
         raise ValueError(f"factor is {factor}, expected 0 < factor <= 1")
+
+
+def check_schedule(schedule: Any) -> None:
+    """Raises unless ``schedule(step, epoch)`` is a factor, tried at the first step."""
+    if not callable(schedule) or isinstance(schedule, type):
+        raise TypeError(
+            f"schedule is {schedule!r}, expected one of snnfp.schedules or f(step, epoch) -> factor"
+        )
+    try:
+        factor = schedule(0, 0)
+    except TypeError as error:
+        raise TypeError(f"schedule: {error}; expected f(step, epoch) -> factor") from error
+    if not (real_number(factor, "the schedule's factor at step 0") >= 0 and math.isfinite(factor)):
+        raise ValueError(
+            f"the schedule's factor at step 0 is {factor}, expected a finite number >= 0"
+        )

@@ -13,13 +13,15 @@ import numpy as np
 
 from snnfp import _core
 from snnfp.errors import MissingDependencyError, SilentPopulationWarning, require
+from snnfp.evaluation import evaluate
+from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.optim import Adam
 from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.runs import new_run_folder, write_config, write_history
 from snnfp.schedules import Cosine, ExponentialDecay, Schedule
 from snnfp.tasks import Settings, Task, TaskData, build_network, hidden_names, make_loss
-from snnfp.training import EarlyStopping, History, evaluate, fit
+from snnfp.training import fit
 
 __all__ = ["make_remedies", "make_schedule", "train_task"]
 

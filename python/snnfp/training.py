@@ -1,161 +1,40 @@
-"""Training: batches, validation, history, early stopping, checkpoints and bitwise resume."""
+"""Training: checks before the first step, epochs, steps; what was reached is never lost."""
 
 from __future__ import annotations
 
-import contextlib
-import json
+import inspect
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp.checkpoint import load_arrays, save_arrays
-from snnfp.errors import FormatError, MissingDependencyError, SilentPopulationWarning, require
-from snnfp.gradients import value_and_grad
+from snnfp._dataset import Data, DataSet, check_setting, locate
+from snnfp._numbers import count_of, real_number
+from snnfp._progress import show_progress
+from snnfp._settings import describe, differences
+from snnfp._silence import SilenceWatch
+from snnfp._user_warning import warn_user
+from snnfp.bounds import Bounds, Domain, domain_of
+from snnfp.checkpoint import check_writable
+from snnfp.errors import FormatError, NothingToTrainWarning, require
+from snnfp.evaluation import evaluate_data
+from snnfp.gradients import check_mode, value_and_grad
+from snnfp.history import EarlyStopping, History
 from snnfp.network import Network, Selection
-from snnfp.optim import Optimiser, check_clip_norm, clip_by_norm
+from snnfp.optim import Optimiser, check_clip_norm, check_optimiser, gradient_norm
 from snnfp.record import Record
 from snnfp.remedies import Remedy
-from snnfp.schedules import Constant, Schedule
-from snnfp.simulate import simulate
-from snnfp.spikes import Spikes
+from snnfp.schedules import Constant, Schedule, check_schedule
+from snnfp.training_state import Checkpoint, Run, read_checkpoint
 
-__all__ = ["DEFAULT_BOUNDS", "Data", "EarlyStopping", "Evaluation", "History", "evaluate", "fit"]
+__all__ = ["Data", "fit"]
 
-Data = tuple[Spikes, Any]
-Bounds = Mapping[str, tuple[float | None, float | None]]
-Callback = Callable[["History", Network], bool | None]
-
-# After a step, parameters are put back into their domain, where a gradient may lead them out of it.
-_SMALL = 1e-6
-DEFAULT_BOUNDS: dict[str, tuple[float | None, float | None]] = {
-    "*.delay": (0.0, None),
-    "*.t_refractory": (0.0, None),
-    "*.tau_mem": (_SMALL, None),
-    "*.tau_syn": (_SMALL, None),
-    "*.capacitance": (_SMALL, None),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class EarlyStopping:
-    """Stops when a figure of the history has not improved for ``patience`` epochs.
-
-    Args:
-        patience: epochs without improvement, at least 1.
-        metric: a figure of the history; ``*loss`` should fall, all others rise.
-        restore: put the parameters of the best epoch back at the end.
-        target: stop as soon as the figure is this good.
-    """
-
-    patience: int = 10
-    metric: str = "validation_accuracy"
-    restore: bool = True
-    target: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise ValueError(f"patience is {self.patience}, expected at least 1")
-
-    def better(self, new: float, old: float) -> bool:
-        """Whether ``new`` is an improvement."""
-        return new < old if self.metric.endswith("loss") else new > old
-
-
-@dataclass
-class History:
-    """Figures of each epoch, by name; all lists have one entry an epoch.
-
-    ``loss``, ``accuracy``, ``validation_loss``, ``validation_accuracy`` (if there is validation),
-    ``lr``, ``seconds``, ``min_slope``, ``near_tangent``, ``clipped`` (batches whose gradient was
-    clipped), ``remedied`` (what the remedies helped, summed over batches) and
-    ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch's last
-    batch.
-    """
-
-    epochs: dict[str, list[float]] = field(default_factory=dict)
-
-    def append(self, figures: Mapping[str, float]) -> None:
-        """Adds an epoch."""
-        for key, value in figures.items():
-            self.epochs.setdefault(key, []).append(float(value))
-
-    def __getitem__(self, key: str) -> list[float]:
-        return self.epochs[key]
-
-    def __len__(self) -> int:
-        return len(self.epochs.get("loss", []))
-
-    def last(self, key: str) -> float:
-        """The figure of the last epoch."""
-        return self.epochs[key][-1]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Result of :func:`evaluate`: mean loss, accuracy (nan without classes), silent fractions."""
-
-    loss: float
-    accuracy: float
-    silent: dict[str, float]
-
-
-def _samples(labels: Any, chosen: NDArray[np.int64]) -> Any:
-    return labels.take(chosen) if isinstance(labels, Spikes) else np.asarray(labels)[chosen]
-
-
-def _accuracy(loss: Any, record: Record, labels: Any) -> float:
-    """Of class labels; nan for targets that are no classes."""
-    if not hasattr(loss, "accuracy") or isinstance(labels, Spikes):
-        return math.nan
-    array = np.asarray(labels)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        return math.nan
-    return float(loss.accuracy(record, array))
-
-
-def evaluate(
-    net: Network,
-    spikes: Spikes,
-    labels: Any,
-    loss: Any,
-    *,
-    until: float | None = None,
-    batch_size: int = 512,
-    n_threads: int | None = None,
-) -> Evaluation:
-    """Mean loss and accuracy over a data set.
-
-    Args:
-        net: the network.
-        spikes: its input.
-        labels: for the loss.
-        loss: see :mod:`snnfp.losses`.
-        until: end of the simulation.
-        batch_size: samples simulated together.
-        n_threads: None: all.
-    """
-    total = hits = 0.0
-    fired = {name: np.zeros(p.size, dtype=bool) for name, p in net.populations.items()}
-    for begin in range(0, len(spikes), batch_size):
-        chosen = np.arange(begin, min(len(spikes), begin + batch_size))
-        part = _samples(labels, chosen)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SilentPopulationWarning)
-            record = simulate(net, spikes.take(chosen), until=until, n_threads=n_threads)
-        total += loss(record, part)[0] * chosen.size
-        hits += _accuracy(loss, record, part) * chosen.size
-        for name in net.populations:
-            fired[name] |= record.fires(name)
-    silent = {name: float(np.mean(~f)) for name, f in fired.items()}
-    return Evaluation(total / len(spikes), hits / len(spikes), silent)
+Callback = Callable[[History, Network], bool | None]
 
 
 def fit(
@@ -165,16 +44,16 @@ def fit(
     loss: Any,
     optimiser: Optimiser,
     epochs: int,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     validation: Data | None = None,
     schedule: Schedule | None = None,
-    wrt: Selection = "*.weight",
+    wrt: Selection | None = None,
     until: float | None = None,
-    mode: str = "reverse",
-    seed: int = 0,
+    mode: str | None = None,
+    seed: int | None = None,
     clip_norm: float | None = None,
     bounds: Bounds | None = None,
-    remedies: Sequence[Remedy] = (),
+    remedies: Sequence[Remedy] | None = None,
     callbacks: Sequence[Callback] = (),
     early_stopping: EarlyStopping | None = None,
     checkpoint: str | Path | None = None,
@@ -184,289 +63,378 @@ def fit(
 ) -> History:
     """Trains a network in place (its parameters are replaced after each batch).
 
+    Everything is checked before the first step. A step is taken whole or not at all, so whatever
+    ends the training, the network is that of the last step; an exception, Ctrl-C's too, says how
+    far it came and has the ``history`` as an attribute.
+
     Args:
         net: an initialised network.
-        train: spikes and labels.
+        train: (spikes, labels); spikes are a mapping ``{input: Spikes}`` where there are several.
         loss: see :mod:`snnfp.losses`.
         optimiser: see :mod:`snnfp.optim`.
         epochs: passes over the training data, counted from the very beginning when resuming.
-        batch_size: samples a step; the last batch of an epoch may be smaller.
+        batch_size: samples a step (32); the last batch of an epoch may be smaller.
         validation: spikes and labels held out; evaluated after each epoch.
         schedule: factor of the learning rate; see :mod:`snnfp.schedules`.
-        wrt: names or patterns of the trained parameters.
+        wrt: names or patterns of the trained parameters (``"*.weight"``).
         until: end of each simulation.
-        mode: ``"reverse"`` or ``"forward"``.
-        seed: of the order of samples; epoch e is shuffled by (seed, e).
-        clip_norm: scale gradients down to this norm; None: never. Clipped batches are counted.
-        bounds: ``{pattern: (low, high)}`` that parameters are put back into after a step, beside
-            ``DEFAULT_BOUNDS`` (delays >= 0, time constants > 0).
+        mode: ``"reverse"`` (if not given) or ``"forward"``.
+        seed: of the order of samples (0); epoch e is shuffled by (seed, e).
+        clip_norm: scale gradients down to this norm; inf: never. Clipped steps are counted.
+        bounds: ``{pattern: (low, high)}`` that parameters are put back into after a step, numbers
+            or arrays of the parameter's shape; see :mod:`snnfp.bounds` for the domain that holds
+            without them (delays >= 0, time constants > 0, thresholds above v_reset).
         remedies: heuristics for silent neurons, whose terms are added to the exact gradient
             (before it is clipped); see :mod:`snnfp.remedies`.
         callbacks: called with (history, net) after each epoch; True stops.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
         resume: checkpoint to go on from; the result is bitwise that of an uninterrupted run.
-        progress: show a progress bar (with tqdm; without it, says so once).
+            Settings from ``batch_size`` to ``remedies`` that are left out are those of that run;
+            what is asked for and differs is applied, and printed. After an early stop it goes on
+            if what is asked for now allows it.
+        progress: show where it is: a bar on a terminal (with tqdm), some lines in a log.
         n_threads: None: all; the result is the same for any number.
 
     Returns:
         The history.
 
     Raises:
-        FormatError: ``resume`` is damaged or belongs to another network.
-        ValueError: bad arguments or data.
+        FormatError: ``resume`` is damaged or belongs to another training.
+        OSError: ``checkpoint`` cannot be written.
+        TypeError, ValueError, KeyError: bad arguments or data; an error of the data names the
+            sample, and one within the training the epoch and step.
 
     Warns:
-        SilentPopulationWarning: once, if a population fires no spike in a batch.
+        SilentPopulationWarning: once, if a population fires no spike in a whole epoch, or
+            (SilentOutputWarning) an output is silent in most samples of its own class.
+        NothingToTrainWarning: the run that is resumed was over.
     """
-    for name, data in (("train", train), ("validation", validation)):
-        if data is not None:
-            _check_data(net, name, data, loss)
-    spikes, labels = train
-    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"{name} is {count!r}, expected an integer of at least 1")
-    if clip_norm is not None:
-        check_clip_norm(clip_norm)
+    asked = {
+        "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
+        "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "remedies": remedies,
+    }  # fmt: skip
+    count_of(epochs, "epochs")
+    saved = None
+    if resume is not None:
+        check_setting(net, loss, None)
+        saved = read_checkpoint(resume, net)
+    plan = _Plan.of(
+        net, train, validation, loss, optimiser, _settled(asked, saved), saved, n_threads
+    )
+    _check_callbacks(callbacks)
     if early_stopping is not None:
-        _check_metric(net, early_stopping.metric, validation is not None)
+        if not isinstance(early_stopping, EarlyStopping):
+            raise TypeError(f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()")
+        early_stopping.check(plan.figures())
     if checkpoint is not None:
         require("safetensors", extra="train")  # rather now than after the first epoch
-    names = tuple(n for n in net.select(wrt) if n in net.parameters)
-    if not names:
-        raise ValueError(f"wrt = {wrt!r} names no parameter of the network that can be trained")
-    limits = _limits(names, {**DEFAULT_BOUNDS, **(bounds or {})})
-    factor = schedule or Constant()
-    run = _Run(net, names, optimiser.init({n: net.parameters[n] for n in names}), seed)
-    if resume is not None:
-        run.load(Path(resume))
-    with _bar(epochs, run.epoch, progress) as report:
-        while run.epoch < epochs and not run.stopped:
-            start = time.perf_counter()
-            figures: dict[str, float] = dict.fromkeys(
-                ("loss", "accuracy", "near_tangent", "clipped", "remedied"), 0.0
-            )
-            figures["min_slope"] = math.inf
-            order = np.random.default_rng([run.seed, run.epoch]).permutation(len(spikes))
-            for begin in range(0, len(spikes), batch_size):
-                chosen = order[begin : begin + batch_size]
-                part = _samples(labels, chosen)
-                value, gradients, record = value_and_grad(
-                    net,
-                    spikes.take(chosen),
-                    part,
-                    loss,
-                    wrt=names,
-                    until=until,
-                    mode=mode,
-                    n_threads=n_threads,
-                    return_record=True,
-                )
-                for remedy in remedies:
-                    gradients, helped = remedy(net, record, part, gradients)
-                    figures["remedied"] += float(helped)
-                if clip_norm is not None:
-                    gradients, clipped = clip_by_norm(gradients, clip_norm)
-                    figures["clipped"] += float(clipped)
-                parameters, run.state = optimiser.update(
-                    {n: net.parameters[n] for n in names},
-                    gradients,
-                    run.state,
-                    factor=factor(run.step, run.epoch),
-                )
-                for n in names:
-                    low, high = limits[n]
-                    bounded = low is not None or high is not None
-                    net.parameters[n] = (
-                        np.clip(parameters[n], low, high) if bounded else parameters[n]
-                    )
-                run.step += 1
-                share = chosen.size / len(spikes)
-                figures["loss"] += value * share
-                figures["accuracy"] += _accuracy(loss, record, part) * share
-                figures["min_slope"] = min(figures["min_slope"], record.min_slope)
-                figures["near_tangent"] += record.near_tangent
-            figures["lr"] = optimiser.lr * factor(run.step - 1, run.epoch)
-            figures |= {f"silent/{k}": v for k, v in record.silent_fraction().items()}
-            if validation is not None:
-                seen = evaluate(net, *validation, loss, until=until, n_threads=n_threads)
-                figures["validation_loss"] = seen.loss
-                figures["validation_accuracy"] = seen.accuracy
-            figures["seconds"] = time.perf_counter() - start
-            run.history.append(figures)
-            run.epoch += 1
-            run.look(early_stopping)
-            if any([callback(run.history, net) for callback in callbacks]):
-                run.stopped = True
-            if checkpoint is not None:
-                run.save(Path(checkpoint))
-            report(figures)
+        check_writable(checkpoint)
+    run = _begin(plan, saved, early_stopping, epochs)
+    told = set(net._warned)
+    net._warned |= set(net.populations)  # fit speaks of whole epochs, not of single batches
+    try:
+        with show_progress(epochs, run.epoch, progress) as report:
+            while run.epoch < epochs and not run.stopped:
+                figures = _epoch(plan, run)
+                run.history.append(figures)
+                run.epoch += 1
+                plan.silence.tell(run.epoch)
+                run.look(early_stopping)
+                if any([callback(run.history, net) for callback in callbacks]):
+                    run.stopped = True
+                if checkpoint is not None:
+                    run.save(checkpoint)
+                report(run.epoch, figures)
+    except BaseException as error:
+        _say_how_far(error, plan, run, checkpoint)
+        raise
+    finally:
+        net._warned = (net._warned - set(net.populations)) | told
     if early_stopping is not None and early_stopping.restore and run.best:
-        for n, best in run.best.items():
-            net.parameters[n] = best
+        net._replace(run.best)
     return run.history
 
 
-def _check_data(net: Network, name: str, data: Data, loss: Any) -> None:
-    """What can be told before the first step, so that nothing is lost to a wrong label later."""
-    spikes, labels = data
-    if not isinstance(spikes, Spikes):
-        raise TypeError(f"{name}[0] is a {type(spikes).__name__}, expected snnfp.Spikes")
-    if len(labels) != len(spikes):
-        raise ValueError(
-            f"{name}: {len(labels)} labels for {len(spikes)} samples, expected one a sample"
+# -- before the first step ---------------------------------------------------------------------
+
+_DEFAULTS: dict[str, Any] = {
+    "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
+    "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
+}  # fmt: skip
+
+
+def _settled(asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
+    """What is asked for; where nothing is, what the run to go on from had, or the default."""
+    if saved is None:
+        return {k: _DEFAULTS[k] if v is None else v for k, v in asked.items()}
+    return {k: saved.setting(k, _DEFAULTS[k]) if v is None else v for k, v in asked.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What is trained and how; all of it checked."""
+
+    net: Network
+    train: DataSet
+    validation: DataSet | None
+    loss: Any
+    optimiser: Optimiser
+    batch_size: int
+    schedule: Schedule
+    names: tuple[str, ...]
+    until: float | None
+    mode: str
+    seed: int
+    clip_norm: float | None
+    domain: Domain
+    remedies: tuple[Remedy, ...]
+    silence: SilenceWatch
+    settings: dict[str, Any]
+    n_threads: int | None
+
+    @staticmethod
+    def of(
+        net: Network,
+        train: Data,
+        validation: Data | None,
+        loss: Any,
+        optimiser: Optimiser,
+        options: dict[str, Any],
+        saved: Checkpoint | None,
+        n_threads: int | None,
+    ) -> _Plan:
+        until = options["until"]
+        check_setting(net, loss, None if until is None else real_number(until, "until"))
+        data = DataSet(net, loss, train, "train")
+        held_out = None if validation is None else DataSet(net, loss, validation, "validation")
+        check_optimiser(optimiser)
+        check_schedule(options["schedule"])
+        check_mode(options["mode"])
+        if options["clip_norm"] is not None:
+            check_clip_norm(options["clip_norm"])
+        seed = options["seed"]
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
+        names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
+        if not names:
+            raise ValueError(
+                f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
+            )
+        if saved is not None and saved.figures["names"] != list(names):
+            raise FormatError(
+                f"{saved.path} was training {saved.figures['names']}, expected {list(names)}"
+            )
+        remedies = _checked_remedies(net, names, options["remedies"])
+        floors = saved.figures["floors"] if saved is not None else None
+        settings = {k: describe(v) for k, v in options.items()}
+        settings["wrt"] = list(names)
+        settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
+        settings["training samples"] = len(data)
+        return _Plan(
+            net=net,
+            train=data,
+            validation=held_out,
+            loss=loss,
+            optimiser=optimiser,
+            batch_size=count_of(options["batch_size"], "batch_size"),
+            schedule=options["schedule"],
+            names=names,
+            until=until,
+            mode=options["mode"],
+            seed=int(seed),
+            clip_norm=options["clip_norm"],
+            domain=domain_of(net, names, options["bounds"], floors),
+            remedies=remedies,
+            silence=SilenceWatch(
+                net,
+                loss,
+                classes=data.accuracy,
+                remedies=remedies,
+                clip_norm=options["clip_norm"],
+            ),
+            settings=settings,
+            n_threads=n_threads,
         )
-    if hasattr(loss, "check"):
-        loss.check(net, labels, len(spikes))
+
+    def figures(self) -> list[str]:
+        """Names of the figures of the history that can be better or worse."""
+        known = ["loss", *(["accuracy"] if self.train.accuracy else [])]
+        if self.validation is not None:
+            known += ["validation_loss"]
+            known += ["validation_accuracy"] if self.validation.accuracy else []
+        known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
+        return known + [f"silent/{name}" for name in self.net.populations]
 
 
-def _check_metric(net: Network, metric: str, validated: bool) -> None:
-    known = ["loss", "accuracy", "near_tangent", "clipped", "remedied", "min_slope", "lr"]
-    known += [f"silent/{name}" for name in net.populations]
-    if validated:
-        known += ["validation_loss", "validation_accuracy"]
-    if metric not in known:
-        raise ValueError(f"early stopping looks at {metric!r}, expected one of: {', '.join(known)}")
+def _checked_remedies(net: Network, names: tuple[str, ...], given: Any) -> tuple[Remedy, ...]:
+    if callable(given) or not isinstance(given, (list, tuple)):
+        raise TypeError(f"remedies is {given!r}, expected a list of them (see snnfp.remedies)")
+    for k, remedy in enumerate(given):
+        _check_call(remedy, f"remedies[{k}]", "net", "record", "labels", "gradients")
+        if hasattr(remedy, "check"):
+            remedy.check(net, names)
+    return tuple(given)
 
 
-def _limits(names: tuple[str, ...], bounds: Bounds) -> dict[str, tuple[Any, Any]]:
-    out: dict[str, tuple[Any, Any]] = {}
-    for name in names:
-        low: float | None = None
-        high: float | None = None
-        for pattern, (lower, upper) in bounds.items():
-            if fnmatchcase(name, pattern):
-                low = lower if low is None else max(low, lower) if lower is not None else low
-                high = upper if high is None else min(high, upper) if upper is not None else high
-        out[name] = (low, high)
-    return out
+def _check_callbacks(given: Any) -> None:
+    if callable(given) or not isinstance(given, (list, tuple)):
+        raise TypeError(f"callbacks is {given!r}, expected a list of functions (history, net)")
+    for k, callback in enumerate(given):
+        _check_call(callback, f"callbacks[{k}]", "history", "net")
 
 
-class _Run:
-    """Where a training stands: all that a checkpoint holds."""
-
-    def __init__(
-        self, net: Network, names: tuple[str, ...], state: dict[str, NDArray[Any]], seed: int
-    ) -> None:
-        self.net = net
-        self.names = names
-        self.state = state
-        self.seed = seed
-        self.epoch = 0
-        self.step = 0
-        self.stopped = False
-        self.history = History()
-        self.best: dict[str, NDArray[Any]] = {}
-        self.best_value: float | None = None
-        self.waited = 0
-
-    def look(self, rule: EarlyStopping | None) -> None:
-        if rule is None:
-            return
-        now = self.history.last(rule.metric)
-        if self.best_value is None or rule.better(now, self.best_value):
-            self.best_value, self.waited = now, 0
-            self.best = {n: self.net.parameters[n] for n in self.names}
-        else:
-            self.waited += 1
-        reached = rule.target is not None and not rule.better(rule.target, now)
-        self.stopped = reached or self.waited >= rule.patience
-
-    def save(self, path: Path) -> None:
-        arrays = {f"parameter/{k}": v for k, v in self.net.parameters.items()}
-        arrays |= {f"optimiser/{k}": v for k, v in self.state.items()}
-        arrays |= {f"best/{k}": v for k, v in self.best.items()}
-        figures = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "seed": self.seed,
-            "stopped": self.stopped,
-            "best_value": self.best_value,
-            "waited": self.waited,
-            "names": list(self.names),
-            "history": asdict(self.history)["epochs"],
-        }
-        metadata = {
-            "training": json.dumps(figures),
-            "structure": json.dumps(self.net.structure()),
-            "fingerprint": self.net.fingerprint(),
-        }
-        save_arrays(path, arrays, metadata)
-
-    def load(self, path: Path) -> None:
-        arrays, metadata = load_arrays(path)
-        if metadata.get("fingerprint") != self.net.fingerprint():
-            raise FormatError(
-                f"{path} is a checkpoint of another network: {self.net._difference(metadata)}"
-            )
-        try:
-            figures = json.loads(metadata["training"])
-            if figures["names"] != list(self.names):
-                raise FormatError(
-                    f"{path} was training {figures['names']}, expected {list(self.names)}"
-                )
-            self.epoch, self.step = int(figures["epoch"]), int(figures["step"])
-            self.seed, self.waited = int(figures["seed"]), int(figures["waited"])
-            self.stopped, self.best_value = bool(figures["stopped"]), figures["best_value"]
-            self.history = History({k: list(v) for k, v in figures["history"].items()})
-        except FormatError:
-            raise
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise FormatError(f"{path} is not a training checkpoint: {error!r}") from error
-        groups: dict[str, dict[str, NDArray[Any]]] = {"parameter": {}, "optimiser": {}, "best": {}}
-        for key, value in arrays.items():
-            group, _, name = key.partition("/")
-            if group not in groups:
-                raise FormatError(f"{path} holds {key!r}, expected parameter/, optimiser/ or best/")
-            groups[group][name] = value
-        if set(groups["optimiser"]) != set(self.state):
-            raise FormatError(
-                f"{path} holds the state of another optimiser: {sorted(groups['optimiser'])}, "
-                f"expected {sorted(self.state)}"
-            )
-        for key, value in self.state.items():
-            if groups["optimiser"][key].shape != value.shape:
-                raise FormatError(
-                    f"{path}: {key} of the optimiser has shape {groups['optimiser'][key].shape}, "
-                    f"expected {value.shape}"
-                )
-        for name, value in groups["best"].items():
-            if name not in self.names or value.shape != self.net.parameters[name].shape:
-                raise FormatError(f"{path}: best/{name} is no trained parameter of the network")
-        self.net.take_file(groups["parameter"], str(path))
-        self.state, self.best = groups["optimiser"], groups["best"]
-
-
-_told_about_tqdm = False
-
-
-@contextlib.contextmanager
-def _bar(epochs: int, done: int, wanted: bool) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """A progress bar over epochs, or nothing."""
-    global _told_about_tqdm
-    tqdm: Any = None
-    if wanted:
-        try:
-            tqdm = require("tqdm.auto", extra="train").tqdm
-        except MissingDependencyError as error:
-            if not _told_about_tqdm:
-                print(f"no progress bar: {error}")
-                _told_about_tqdm = True
-    if tqdm is None:
-        yield lambda figures: None
+def _check_call(function: Any, name: str, *arguments: str) -> None:
+    """Raises unless it can be called with so many arguments, as far as Python can tell."""
+    expected = f"expected f({', '.join(arguments)})"
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"{name} is {function!r}, {expected}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
         return
-    with tqdm(total=epochs, initial=done, unit="epoch") as bar:
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}; {expected}") from error
 
-        def report(figures: Mapping[str, float]) -> None:
-            shown = {"loss": f"{figures['loss']:.4f}", "train": f"{figures['accuracy']:.4f}"}
-            if "validation_accuracy" in figures:
-                shown["validation"] = f"{figures['validation_accuracy']:.4f}"
-            silent = [
-                f"{k[7:]} {v:.0%}" for k, v in figures.items() if k.startswith("silent/") and v
-            ]
-            if silent:
-                shown["silent"] = " ".join(silent)
-            bar.set_postfix(shown)
-            bar.update(1)
 
-        yield report
+def _begin(plan: _Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
+    """The run at its start, or where the checkpoint left it."""
+    net, names = plan.net, plan.names
+    state = plan.optimiser.init({n: net.parameters[n] for n in names})
+    run = Run(net, names, state, plan.seed, plan.settings, plan.domain.floors)
+    if saved is None:
+        return run
+    run.restore(saved, plan.optimiser)
+    for line in differences(saved.settings, plan.settings):
+        print(f"resume: {line} in {saved.path}")
+    if rule is None or rule.metric != run.metric:
+        run.forget_best()
+    elif run.waited >= rule.patience or rule.reached(run.history.last(rule.metric)):
+        run.stopped = True
+    if run.stopped:
+        _warn_nothing(saved, run, f"{rule!r} stops it there: a larger patience goes on")
+    elif run.epoch >= epochs:
+        _warn_nothing(saved, run, f"epochs is {epochs}: a larger number goes on")
+    return run
+
+
+def _warn_nothing(saved: Checkpoint, run: Run, why: str) -> None:
+    warn_user(
+        f"nothing is left to train: {saved.path} holds {run.epoch} epochs, and {why}",
+        NothingToTrainWarning,
+    )
+
+
+# -- epochs and steps --------------------------------------------------------------------------
+
+
+@dataclass
+class _Tally:
+    """Sums over the steps of an epoch."""
+
+    loss: float = 0.0
+    accuracy: float = 0.0
+    remedied: float = 0.0
+    near_tangent: float = 0.0
+    min_slope: float = math.inf
+    norms: list[float] = field(default_factory=list)
+    clipped: int = 0
+
+    def add(self, value: float, accuracy: float, record: Record, share: float) -> None:
+        self.loss += value * share
+        self.accuracy += accuracy * share
+        self.min_slope = min(self.min_slope, record.min_slope)
+        self.near_tangent += record.near_tangent
+
+
+def _epoch(plan: _Plan, run: Run) -> dict[str, float]:
+    """Trains an epoch; returns its figures."""
+    start = time.perf_counter()
+    tally = _Tally()
+    plan.silence.begin()
+    order = np.random.default_rng([run.seed, run.epoch]).permutation(len(plan.train))
+    batches = range(0, len(order), plan.batch_size)
+    for k, begin in enumerate(batches):
+        chosen = order[begin : begin + plan.batch_size]
+        try:
+            _step(plan, run, chosen, tally)
+        except Exception as error:
+            locate(error, chosen, f"epoch {run.epoch + 1}, step {k + 1} of {len(batches)}")
+            raise
+    figures = {"loss": tally.loss}
+    if plan.train.accuracy:
+        figures["accuracy"] = tally.accuracy
+    figures |= {
+        "near_tangent": tally.near_tangent,
+        "clipped": tally.clipped / len(batches),
+        "norm": float(np.median(tally.norms)),
+        "remedied": tally.remedied,
+        "min_slope": tally.min_slope,
+        "lr": plan.optimiser.lr * plan.schedule(run.step - 1, run.epoch),
+        **plan.silence.figures(),
+    }
+    if plan.validation is not None:
+        seen = evaluate_data(
+            plan.net,
+            plan.validation,
+            plan.loss,
+            until=plan.until,
+            n_threads=plan.n_threads,
+            what=f"validation after epoch {run.epoch + 1}",
+        )
+        figures["validation_loss"] = seen.loss
+        if plan.validation.accuracy:
+            figures["validation_accuracy"] = seen.accuracy
+    figures["seconds"] = time.perf_counter() - start
+    return figures
+
+
+def _step(plan: _Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> None:
+    """Takes one step, whole or not at all."""
+    net = plan.net
+    spikes, labels = plan.train.take(chosen)
+    value, gradients, record = value_and_grad(
+        net,
+        spikes,
+        labels,
+        plan.loss,
+        wrt=plan.names,
+        until=plan.until,
+        mode=plan.mode,
+        n_threads=plan.n_threads,
+        return_record=True,
+    )
+    for remedy in plan.remedies:
+        gradients, helped = remedy(net, record, labels, gradients)
+        tally.remedied += float(helped)
+    norm = gradient_norm(gradients)
+    tally.norms.append(norm)
+    if plan.clip_norm is not None and norm > plan.clip_norm:
+        gradients = {k: g * (plan.clip_norm / norm) for k, g in gradients.items()}
+        tally.clipped += 1
+    parameters, state = plan.optimiser.update(
+        {n: net.parameters[n] for n in plan.names},
+        gradients,
+        run.state,
+        factor=plan.schedule(run.step, run.epoch),
+    )
+    net._replace(plan.domain.put_back(net, parameters))
+    run.state = state
+    run.step += 1
+    accuracy = plan.loss.accuracy(record, labels) if plan.train.accuracy else 0.0
+    plan.silence.add(record, labels)
+    tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
+
+
+def _say_how_far(
+    error: BaseException, plan: _Plan, run: Run, checkpoint: str | Path | None
+) -> None:
+    """What was reached, on an exception that ends the training."""
+    error.history = run.history  # type: ignore[attr-defined]
+    kept = "" if checkpoint is None or not run.epoch else f"; resume={str(checkpoint)!r} goes on"
+    error.add_note(
+        f"fit had done {run.step} steps and {run.epoch} whole epochs: the network is that of the "
+        f"last step, the history is the exception's .history{kept}"
+    )

@@ -1,0 +1,148 @@
+"""Spikes and labels that belong together: checked as a whole, taken in parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp.errors import EventLimitError
+from snnfp.gradients import check_loss
+from snnfp.losses import is_classes, readout_of
+from snnfp.network import Network
+from snnfp.simulate import InputSpikes, check_network, input_groups
+from snnfp.spikes import Spikes
+
+__all__ = ["Data", "DataSet", "check_setting", "locate"]
+
+Data = tuple[InputSpikes, Any]
+
+_MAKERS = "see snnfp.encoding.latency, Spikes.from_latencies, from_lists, from_pairs, from_dense"
+
+
+class DataSet:
+    """A data set for a network and a loss.
+
+    Args:
+        net: the network.
+        loss: what the labels are for.
+        data: (spikes, labels).
+        name: of the argument, for errors.
+
+    Attributes:
+        accuracy: whether the loss can say how many labels were met.
+    """
+
+    def __init__(self, net: Network, loss: Any, data: Data, name: str) -> None:
+        if isinstance(data, (Spikes, Mapping)) or not isinstance(data, (tuple, list)):
+            raise TypeError(f"{name} is a {type(data).__name__}, expected (spikes, labels)")
+        if len(data) != 2:
+            raise TypeError(f"{name} has {len(data)} parts, expected (spikes, labels)")
+        spikes, labels = data
+        if not isinstance(spikes, (Spikes, Mapping)):
+            raise TypeError(
+                f"{name}[0] is a {type(spikes).__name__}, expected snnfp.Spikes ({_MAKERS}) or a "
+                "mapping {input name: Spikes}"
+            )
+        groups = input_groups(net, spikes)
+        self.size = len(groups[0])
+        for group, batch in zip(net.inputs, groups, strict=True):
+            if len(batch) != self.size:
+                raise ValueError(
+                    f"{name}: the spikes of {group} have {len(batch)} samples, expected "
+                    f"{self.size} as those of {next(iter(net.inputs))}"
+                )
+        self.spikes: InputSpikes = (
+            spikes if isinstance(spikes, Spikes) else dict(zip(net.inputs, groups, strict=True))
+        )
+        self.labels: Any = labels if isinstance(labels, Spikes) else _as_array(labels, name)
+        if len(self.labels) != self.size:
+            raise ValueError(
+                f"{name}: {len(self.labels)} labels for {self.size} samples, expected one a sample"
+            )
+        if hasattr(loss, "check"):
+            loss.check(net, self.labels, self.size)
+        self.accuracy = _classifies(net, loss, self.labels)
+        if self.accuracy:
+            self.labels = np.asarray(self.labels, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def take(self, chosen: NDArray[np.int64]) -> tuple[InputSpikes, Any]:
+        """The spikes and labels of the chosen samples."""
+        labels = self.labels
+        part = labels.take(chosen) if isinstance(labels, Spikes) else labels[chosen]
+        if isinstance(self.spikes, Spikes):
+            return self.spikes.take(chosen), part
+        return {name: batch.take(chosen) for name, batch in self.spikes.items()}, part
+
+
+def _as_array(labels: Any, name: str) -> NDArray[Any]:
+    if labels is None:
+        raise TypeError(f"{name}: labels is None, expected labels, one a sample")
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(f"{name}: the labels are no array: {error}") from error
+    if array.ndim == 0:
+        raise TypeError(f"{name}: labels is {labels!r}, expected labels, one a sample")
+    return array
+
+
+def _classifies(net: Network, loss: Any, labels: Any) -> bool:
+    """Whether the loss has an accuracy for these labels: they are classes of its readout."""
+    if not hasattr(loss, "accuracy") or isinstance(labels, Spikes):
+        return False
+    return is_classes(labels, readout_of(net, getattr(loss, "population", None)).size)
+
+
+def check_setting(net: Network, loss: Any, until: float | None) -> None:
+    """Raises unless the network can run, with a loss that goes with ``until``.
+
+    Raises:
+        TypeError: no network, or no loss.
+        ValueError: a network without population, or a horizon of the loss below ``until``.
+    """
+    check_network(net)
+    if not net.populations:
+        raise ValueError(f"{net!r} has no population, expected at least one")
+    check_loss(loss)
+    if until is not None and hasattr(loss, "check_until"):
+        loss.check_until(until)
+
+
+def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:
+    """Makes an error about a batch speak of the data set it was taken from.
+
+    Args:
+        error: changed in place: "sample k" becomes the sample of the data set.
+        chosen: samples of the batch.
+        where: put before the message, say "epoch 3, step 17".
+    """
+    if not isinstance(error, Exception) or len(error.args) != 1:
+        return
+    message = error.args[0]
+    if not isinstance(message, str):
+        return
+    if isinstance(error, EventLimitError):
+        error.sample = int(chosen[error.sample])
+        message = (
+            f"neuron {error.neuron} of population {error.population} fired {error.count} spikes "
+            f"by time {error.time:g} in sample {error.sample}: look for runaway feedback, weights "
+            "in another unit or a bias far above the threshold; t_refractory bounds the rate"
+        )
+    else:
+        message = _SAMPLE.sub(lambda m: m[1] + str(_of(chosen, int(m[2]))), message)
+    error.args = (f"{where}: {message}",)
+
+
+# "sample 3", "labels[3]", "targets[3, 0]" and "first spikes of sample 3" alike.
+_SAMPLE = re.compile(r"(\bsample |\blabels\[|\btargets\[)(\d+)")
+
+
+def _of(chosen: NDArray[np.int64], k: int) -> int:
+    return int(chosen[k]) if k < chosen.size else k

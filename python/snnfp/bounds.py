@@ -1,0 +1,193 @@
+"""Where parameters may be: the domain of the model, and bounds that the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp.network import Network
+
+__all__ = ["Bounds", "Domain", "domain_of"]
+
+Bounds = Mapping[str, tuple[ArrayLike | None, ArrayLike | None]]
+Arrays = dict[str, NDArray[Any]]
+
+# Of the smallest value at the start of training, a population's time constants and capacitance,
+# and its threshold above v_reset and above 0 (where V starts), stay at least this fraction.
+_POSITIVE, _SPAN = 1e-3, 1e-2
+_AT_LEAST_ZERO = ("delay", "t_refractory")
+_FLOORED = ("tau_mem", "tau_syn", "capacitance")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What parameters are put back into after a step.
+
+    Args:
+        limits: (low, high) of a parameter; None: no limit.
+        spans: smallest ``threshold - v_reset`` of a population, for those that train either.
+        floors: what the run that was begun found, ``{parameter or population: smallest}``.
+    """
+
+    limits: Mapping[str, tuple[Any, Any]]
+    spans: Mapping[str, float]
+    floors: Mapping[str, float]
+
+    def put_back(self, net: Network, parameters: Arrays) -> Arrays:
+        """The parameters, each at the nearest point of the domain (arrays given stay as they are).
+
+        Where a threshold came too near to v_reset, v_reset moves down, if it is trained and as far
+        as its bounds allow, and then the threshold up.
+        """
+        inside = dict(parameters)
+        for name, (low, high) in self.limits.items():
+            inside[name] = np.asarray(
+                np.clip(inside[name], low, high), dtype=parameters[name].dtype
+            )
+        for population, span in self.spans.items():
+            up, down = f"{population}.threshold", f"{population}.v_reset"
+            v_reset = inside.get(down, net.parameters[down])
+            threshold = inside.get(up, net.parameters[up])
+            near = threshold - v_reset < span
+            if not near.any():
+                continue
+            if down in inside:
+                lower = threshold - span
+                low = self.limits.get(down, (None, None))[0]
+                lower = lower if low is None else np.maximum(lower, low)
+                v_reset = np.where(near, lower, v_reset)
+                inside[down] = np.asarray(v_reset, dtype=parameters[down].dtype)
+            if up in inside:
+                raised = np.where(threshold - v_reset < span, v_reset + span, threshold)
+                inside[up] = np.asarray(raised, dtype=parameters[up].dtype)
+        return inside
+
+
+def domain_of(
+    net: Network,
+    names: tuple[str, ...],
+    bounds: Bounds,
+    floors: Mapping[str, float] | None = None,
+) -> Domain:
+    """The domain of the trained parameters.
+
+    Args:
+        net: the network.
+        names: of the trained parameters.
+        bounds: ``{pattern: (low, high)}``, narrower than the domain of the model; numbers or
+            arrays of the parameter's shape. Where several match, all hold.
+        floors: of the run that is resumed; None: from the network as it is.
+
+    Raises:
+        KeyError: a pattern that matches no trained parameter.
+        ValueError: bounds that no value meets.
+        TypeError: bounds that are no pairs of numbers.
+    """
+    given = {pattern: _pair(pattern, pair) for pattern, pair in _items(bounds)}
+    for pattern in given:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            untrained = [n for n in net.parameters if fnmatchcase(n, pattern)]
+            what = (
+                f"matches {', '.join(untrained)}, not trained" if untrained else "matches nothing"
+            )
+            raise KeyError(
+                f"bounds: {pattern!r} {what}; expected patterns of trained parameters: "
+                f"{', '.join(names)}"
+            )
+    found = _floors(net, names) if floors is None else dict(floors)
+    limits: dict[str, tuple[Any, Any]] = {}
+    for name in names:
+        value = net.parameters[name]
+        kind = name.rpartition(".")[2]
+        low: Any = 0.0 if kind in _AT_LEAST_ZERO else found.get(name)
+        high: Any = None
+        for pattern, (lower, upper) in given.items():
+            if not fnmatchcase(name, pattern):
+                continue
+            for side, bound in (("low", lower), ("high", upper)):
+                if bound is not None and bound.shape not in ((), value.shape):
+                    raise ValueError(
+                        f"bounds: {side} of {pattern!r} has shape {bound.shape}, expected () or "
+                        f"{value.shape} as {name}"
+                    )
+            if lower is not None:
+                # A time constant may be held above 0 more loosely than it is by default.
+                free = kind in _FLOORED and bool(np.all(lower > 0)) and low is found.get(name)
+                low = lower if low is None or free else np.maximum(low, lower)
+            if upper is not None:
+                high = upper if high is None else np.minimum(high, upper)
+        if low is not None and high is not None:
+            bad = np.argwhere(np.asarray(low > high))
+            if bad.size:
+                at = tuple(bad[0].tolist())
+                worst = [np.broadcast_to(b, np.asarray(low > high).shape)[at] for b in (low, high)]
+                raise ValueError(
+                    f"bounds of {name} are {worst[0]:g} ... {worst[1]:g}"
+                    f"{f' at {list(at)}' if at else ''}, expected low <= high"
+                )
+        if low is not None or high is not None:
+            limits[name] = (low, high)
+    return Domain(limits, _spans(net, names, found, limits), found)
+
+
+def _items(bounds: Any) -> list[tuple[str, Any]]:
+    if not isinstance(bounds, Mapping):
+        raise TypeError(f"bounds is {bounds!r}, expected a mapping {{pattern: (low, high)}}")
+    return list(bounds.items())
+
+
+def _pair(pattern: str, pair: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"bounds: {pattern!r} has {pair!r}, expected (low, high)")
+    ends = [None if end is None else np.asarray(end) for end in pair]
+    for side, end in zip(("low", "high"), ends, strict=True):
+        if end is None:
+            continue
+        if end.dtype.kind not in "fiu":
+            raise TypeError(f"bounds: {side} of {pattern!r} is {end!r}, expected numbers or None")
+        if np.isnan(end).any():
+            raise ValueError(f"bounds: {side} of {pattern!r} is nan, expected numbers or None")
+    return ends[0], ends[1]
+
+
+def _floors(net: Network, names: tuple[str, ...]) -> dict[str, float]:
+    """Smallest values that a training may lead to, by those at its start."""
+    floors: dict[str, float] = {}
+    for population in net.populations:
+        own = {k: f"{population}.{k}" for k in (*_FLOORED, "threshold", "v_reset")}
+        for kind in _FLOORED:
+            if own[kind] in names:
+                floors[own[kind]] = _POSITIVE * float(np.min(net.parameters[own[kind]]))
+        threshold, v_reset = (net.parameters[own[k]] for k in ("threshold", "v_reset"))
+        if own["threshold"] in names or own["v_reset"] in names:
+            floors[population] = _SPAN * float(np.min(threshold - v_reset))
+        if own["threshold"] in names and float(np.min(threshold)) > 0:
+            floors[own["threshold"]] = _SPAN * float(np.min(threshold))
+    return floors
+
+
+def _spans(
+    net: Network,
+    names: tuple[str, ...],
+    floors: Mapping[str, float],
+    limits: Mapping[str, tuple[Any, Any]],
+) -> dict[str, float]:
+    spans = {}
+    for population in net.populations:
+        up, down = f"{population}.threshold", f"{population}.v_reset"
+        if population not in floors or not (up in names or down in names):
+            continue
+        span = spans[population] = floors[population]
+        highest = limits.get(up, (None, None))[1] if up in names else net.parameters[up]
+        lowest = limits.get(down, (None, None))[0] if down in names else net.parameters[down]
+        if highest is not None and lowest is not None and np.any(highest - lowest < span):
+            raise ValueError(
+                f"bounds leave no room between {down} (at least {np.max(lowest):g}) and {up} "
+                f"(at most {np.min(highest):g}), expected threshold - v_reset >= {span:g}"
+            )
+    return spans

@@ -1,0 +1,239 @@
+"""What a network makes of a data set: loss, accuracy, labels, first spikes, probabilities."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp._dataset import DataSet, check_setting, locate
+from snnfp._numbers import count_of
+from snnfp.gradients import unheard
+from snnfp.losses import (
+    FirstSpikeCrossEntropy,
+    FirstSpikeLoss,
+    readout_of,
+    value_and_derivative,
+)
+from snnfp.network import Network
+from snnfp.record import Record
+from snnfp.simulate import InputSpikes, input_groups, simulate
+from snnfp.spikes import Spikes
+
+__all__ = ["Evaluation", "Prediction", "evaluate", "evaluate_data", "predict"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says of each sample, by the loss it was trained with.
+
+    Attributes:
+        labels: the class, ``[samples]`` int64; -1 where no output fires.
+        first_spikes: of the readout, ``[samples, n]``; inf where silent.
+        probabilities: of the classes, ``[samples, n]``; None for a loss that has none.
+    """
+
+    labels: NDArray[np.int64]
+    first_spikes: NDArray[Any]
+    probabilities: NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        return self.labels.size
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Result of :func:`evaluate`.
+
+    Attributes:
+        loss: mean over the samples.
+        accuracy: fraction of labels met; nan where labels are no classes of the loss.
+        silent: by population, the fraction of neurons that fire in no sample.
+        prediction: as of :func:`predict`; None for a loss without ``predict``.
+    """
+
+    loss: float
+    accuracy: float
+    silent: dict[str, float]
+    prediction: Prediction | None = None
+
+
+def evaluate(
+    net: Network,
+    spikes: InputSpikes,
+    labels: Any,
+    loss: Any,
+    *,
+    until: float | None = None,
+    batch_size: int = 512,
+    n_threads: int | None = None,
+) -> Evaluation:
+    """Mean loss, accuracy and predictions over a data set.
+
+    Args:
+        net: the network.
+        spikes: its input; a mapping ``{input: Spikes}`` where there are several.
+        labels: for the loss, one a sample.
+        loss: see :mod:`snnfp.losses`.
+        until: end of the simulation.
+        batch_size: samples simulated together.
+        n_threads: None: all.
+
+    Raises:
+        ValueError: bad data; names the sample of the data set.
+    """
+    check_setting(net, loss, until)
+    data = DataSet(net, loss, (spikes, labels), "data")
+    return evaluate_data(
+        net, data, loss, until=until, batch_size=batch_size, n_threads=n_threads, what="evaluate"
+    )
+
+
+def evaluate_data(
+    net: Network,
+    data: DataSet,
+    loss: Any,
+    *,
+    until: float | None,
+    what: str,
+    batch_size: int = 512,
+    n_threads: int | None = None,
+) -> Evaluation:
+    """:func:`evaluate` of a data set that was checked; ``what`` is for errors."""
+    total = hits = 0.0
+    fired = {name: np.zeros(p.size, dtype=bool) for name, p in net.populations.items()}
+    seen = _Seen(net, loss)
+    with _not_telling(net):
+        for chosen in _batches(data.size, batch_size):
+            spikes, labels = data.take(chosen)
+            try:
+                record = simulate(net, spikes, until=until, n_threads=n_threads)
+                value, _ = value_and_derivative(loss(record, labels), "the loss")
+                total += float(value) * chosen.size
+                if data.accuracy:
+                    hits += float(loss.accuracy(record, labels)) * chosen.size
+                seen.add(record)
+            except Exception as error:
+                locate(error, chosen, what)
+                raise
+            for name in net.populations:
+                fired[name] |= record.fires(name)
+    silent = {name: float(np.mean(~f)) for name, f in fired.items()}
+    accuracy = hits / data.size if data.accuracy else math.nan
+    return Evaluation(total / data.size, accuracy, silent, seen.prediction())
+
+
+def predict(
+    net: Network,
+    spikes: InputSpikes,
+    loss: Any,
+    *,
+    until: float | None = None,
+    batch_size: int = 512,
+    n_threads: int | None = None,
+) -> Prediction:
+    """Labels, first spikes and, for losses that have them, probabilities of each sample.
+
+    Args:
+        net: the network.
+        spikes: its input; a mapping ``{input: Spikes}`` where there are several.
+        loss: what says how spikes are read (see :mod:`snnfp.losses`).
+        until: end of the simulation.
+        batch_size: samples simulated together.
+        n_threads: None: all.
+
+    Raises:
+        TypeError: a loss without ``predict``.
+        ValueError: bad input; names the sample of the data set.
+    """
+    check_setting(net, loss, until)
+    seen = _Seen(net, loss)
+    if not seen.predicts:
+        raise TypeError(f"{loss!r} has no predict(record), expected a loss that classifies")
+    groups = input_groups(net, spikes)
+    # Nothing after the last first spike matters to what reads first spikes only.
+    first = [seen.readout.name] if seen.readout is not None and _reads_first_spikes(loss) else []
+    with _not_telling(net):
+        for chosen in _batches(len(groups[0]), batch_size):
+            part = (
+                spikes.take(chosen)
+                if isinstance(spikes, Spikes)
+                else {n: g.take(chosen) for n, g in zip(net.inputs, groups, strict=True)}
+            )
+            try:
+                record = simulate(
+                    net,
+                    part,
+                    until=until,
+                    n_threads=n_threads,
+                    stop_after=first,
+                    first_spikes_of=unheard(net, first),
+                )
+                seen.add(record)
+            except Exception as error:
+                locate(error, chosen, "predict")
+                raise
+    prediction = seen.prediction()
+    assert prediction is not None
+    return prediction
+
+
+def _reads_first_spikes(loss: Any) -> bool:
+    """Whether labels and probabilities are those of this library's losses, not a user's own."""
+    kind = type(loss)
+    mine = getattr(kind, "predict", None) is FirstSpikeLoss.predict
+    return mine and getattr(kind, "probabilities", _PROBABILITIES) is _PROBABILITIES
+
+
+_PROBABILITIES = FirstSpikeCrossEntropy.probabilities
+
+
+class _Seen:
+    """Predictions of the batches so far."""
+
+    def __init__(self, net: Network, loss: Any) -> None:
+        self.loss = loss
+        self.predicts = hasattr(loss, "predict")
+        self.readout = readout_of(net, getattr(loss, "population", None)) if self.predicts else None
+        self.labels: list[NDArray[np.int64]] = []
+        self.first: list[NDArray[Any]] = []
+        self.probabilities: list[NDArray[np.float64]] = []
+
+    def add(self, record: Record) -> None:
+        if self.readout is None:
+            return
+        self.labels.append(np.asarray(self.loss.predict(record), dtype=np.int64))
+        self.first.append(record.first_spikes(self.readout))
+        if hasattr(self.loss, "probabilities"):
+            self.probabilities.append(self.loss.probabilities(record))
+
+    def prediction(self) -> Prediction | None:
+        if self.readout is None:
+            return None
+        return Prediction(
+            np.concatenate(self.labels),
+            np.concatenate(self.first),
+            np.concatenate(self.probabilities) if self.probabilities else None,
+        )
+
+
+def _batches(size: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
+    step = count_of(batch_size, "batch_size")
+    for begin in range(0, size, step):
+        yield np.arange(begin, min(size, begin + step))
+
+
+@contextlib.contextmanager
+def _not_telling(net: Network) -> Iterator[None]:
+    """No warnings of silent populations, which are in the result; a later call still warns."""
+    told = set(net._warned)
+    net._warned |= set(net.populations)
+    try:
+        yield
+    finally:
+        net._warned = (net._warned - set(net.populations)) | told

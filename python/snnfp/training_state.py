@@ -1,0 +1,253 @@
+"""Where a training stands: what a checkpoint holds, and how one is gone on from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp._settings import revive
+from snnfp.checkpoint import load_arrays, save_arrays
+from snnfp.errors import FormatError
+from snnfp.history import EarlyStopping, History
+from snnfp.network import Network
+
+__all__ = ["Checkpoint", "Run", "read_checkpoint"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file of :meth:`Run.save` holds, its form checked but not yet its values.
+
+    Attributes:
+        path: of the file.
+        arrays: by group (``parameter``, ``optimiser``, ``best``) and name.
+        figures: epoch, step, seed and the like.
+        settings: what the training was asked for, as :func:`snnfp._settings.describe` puts it.
+    """
+
+    path: str
+    arrays: dict[str, Arrays]
+    figures: dict[str, Any]
+    settings: dict[str, Any]
+
+    def setting(self, name: str, default: Any) -> Any:
+        """A setting of the run, ready to use.
+
+        Raises:
+            ValueError: it is a user's own object, which a file cannot hold.
+            FormatError: it is damaged.
+        """
+        if name not in self.settings:
+            return default
+        try:
+            return revive(self.settings[name])
+        except LookupError as error:
+            raise ValueError(
+                f"{self.path} was trained with {name} = {error.args[0]}, which a file cannot "
+                f"hold: give {name}=... again"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{self.path}: {name}: {error}") from error
+
+
+def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
+    """Reads a training checkpoint of a network.
+
+    Raises:
+        FormatError: damaged, no training checkpoint, or one of another network.
+        FileNotFoundError: there is no such file.
+    """
+    arrays, metadata = load_arrays(path)
+    if metadata.get("fingerprint") != net.fingerprint():
+        raise FormatError(f"{path} is a checkpoint of another network: {net._difference(metadata)}")
+    try:
+        figures = json.loads(metadata["training"])
+        _check_figures(figures)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is not a training checkpoint: {_text(error)}") from error
+    groups: dict[str, Arrays] = {"parameter": {}, "optimiser": {}, "best": {}}
+    for key, value in arrays.items():
+        group, _, name = key.partition("/")
+        if group not in groups:
+            raise FormatError(f"{path} holds {key!r}, expected parameter/, optimiser/ or best/")
+        groups[group][name] = value
+    return Checkpoint(str(path), groups, figures, figures["settings"])
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    return str(error) or type(error).__name__
+
+
+def _check_figures(figures: Any) -> None:
+    """Raises KeyError, TypeError or ValueError unless the form is what :meth:`Run.save` writes."""
+    if not isinstance(figures, dict):
+        raise TypeError(f"its figures are a {type(figures).__name__}, expected a mapping")
+    for key in ("epoch", "step", "seed", "waited"):
+        if type(figures[key]) is not int or not 0 <= figures[key] < 2**63:
+            raise ValueError(f"{key} is {figures[key]!r}, expected an integer >= 0")
+    names = figures["names"]
+    if not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
+        raise TypeError(f"names is {names!r}, expected a list of names")
+    best, metric = figures["best_value"], figures["metric"]
+    if not (best is None or _is_number(best)) or (best is None) != (metric is None):
+        raise ValueError(f"best_value is {best!r} of {metric!r}, expected a number and its name")
+    if not (metric is None or isinstance(metric, str)):
+        raise TypeError(f"metric is {metric!r}, expected a name")
+    for key in ("history", "settings", "floors"):
+        if not isinstance(figures[key], dict):
+            raise TypeError(f"{key} is {figures[key]!r}, expected a mapping")
+    for key, values in figures["history"].items():
+        if not isinstance(values, list) or len(values) != figures["epoch"]:
+            raise ValueError(f"history: {key} has not one entry for each of the epochs")
+        if not all(_is_number(x) or (type(x) is float and math.isnan(x)) for x in values):
+            raise ValueError(f"history: {key} holds what is no number")
+    if not figures["history"] and figures["epoch"]:
+        raise ValueError("the history is empty")
+    for key, floor in figures["floors"].items():
+        if not (_is_number(floor) and floor > 0):
+            raise ValueError(f"the floor of {key} is {floor!r}, expected a number > 0")
+
+
+def _is_number(x: Any) -> bool:
+    return (type(x) is float and not math.isnan(x)) or (type(x) is int and abs(x) < 2**1000)
+
+
+@dataclass
+class Run:
+    """Where a training stands.
+
+    Attributes:
+        net: the network, whose parameters are those after the last whole step.
+        names: of the trained parameters.
+        state: of the optimiser.
+        seed: of the order of samples.
+        settings: described, to be compared by whoever goes on.
+        floors: see :class:`snnfp.bounds.Domain`.
+        epoch: whole epochs done.
+        step: steps done.
+        stopped: whether nothing is to follow.
+        best: parameters of the best epoch, ``best_value`` of ``metric``; ``waited`` epochs ago.
+    """
+
+    net: Network
+    names: tuple[str, ...]
+    state: Arrays
+    seed: int
+    settings: dict[str, Any]
+    floors: Mapping[str, float]
+    epoch: int = 0
+    step: int = 0
+    stopped: bool = False
+    history: History = field(default_factory=History)
+    best: Arrays = field(default_factory=dict)
+    best_value: float | None = None
+    metric: str | None = None
+    waited: int = 0
+
+    def look(self, rule: EarlyStopping | None) -> None:
+        """Takes note of the epoch's figure, and stops if the rule says so."""
+        if rule is None:
+            self.forget_best()
+            return
+        now = self.history.last(rule.metric)
+        if math.isnan(now):
+            raise ValueError(
+                f"early stopping looks at {rule.metric!r}, which is nan, expected a number"
+            )
+        if self.best_value is None or rule.better(now, self.best_value):
+            self.best_value, self.metric, self.waited = now, rule.metric, 0
+            self.best = {n: self.net.parameters[n] for n in self.names}
+        else:
+            self.waited += 1
+        self.stopped = rule.reached(now) or self.waited >= rule.patience
+
+    def forget_best(self) -> None:
+        """No figure is looked at, or another one."""
+        self.best, self.best_value, self.metric, self.waited = {}, None, None, 0
+
+    def save(self, path: str | Path) -> None:
+        """Writes a checkpoint, atomically."""
+        arrays = {f"parameter/{k}": v for k, v in self.net.parameters.items()}
+        arrays |= {f"optimiser/{k}": v for k, v in self.state.items()}
+        arrays |= {f"best/{k}": v for k, v in self.best.items()}
+        figures = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seed": self.seed,
+            "best_value": self.best_value,
+            "metric": self.metric,
+            "waited": self.waited,
+            "names": list(self.names),
+            "floors": dict(self.floors),
+            "settings": self.settings,
+            "history": self.history.epochs,
+        }
+        metadata = {
+            "training": json.dumps(figures),
+            "structure": json.dumps(self.net.structure()),
+            "fingerprint": self.net.fingerprint(),
+        }
+        save_arrays(path, arrays, metadata)
+
+    def restore(self, saved: Checkpoint, optimiser: Any) -> None:
+        """Takes over what a checkpoint holds, all of it or nothing.
+
+        Raises:
+            FormatError: arrays that are not those of this training.
+        """
+        state, best = saved.arrays["optimiser"], saved.arrays["best"]
+        if set(state) != set(self.state):
+            raise FormatError(
+                f"{saved.path} holds the state of another optimiser: {sorted(state)}, "
+                f"expected {sorted(self.state)}"
+            )
+        for key, value in self.state.items():
+            _check_array(saved.path, f"optimiser/{key}", state[key], value)
+        if hasattr(optimiser, "check_state"):
+            try:
+                optimiser.check_state(state)
+            except ValueError as error:
+                raise FormatError(f"{saved.path}: optimiser: {error}") from error
+        if best and set(best) != set(self.names):
+            raise FormatError(
+                f"{saved.path} holds best/{', best/'.join(sorted(best))}, expected the trained "
+                f"parameters {', '.join(self.names)}"
+            )
+        for key, value in best.items():
+            _check_array(saved.path, f"best/{key}", value, self.net.parameters[key])
+        before = {k: v for k, v in self.net._values.items() if v is not None}
+        try:
+            if best:  # legal values too, which show when they are set
+                self.net.take_file({**saved.arrays["parameter"], **best}, saved.path)
+            self.net.take_file(saved.arrays["parameter"], saved.path)
+        except FormatError:
+            self.net._replace(before)
+            raise
+        figures = saved.figures
+        self.state, self.best = state, best
+        self.epoch, self.step, self.waited = (figures[k] for k in ("epoch", "step", "waited"))
+        self.best_value, self.metric = figures["best_value"], figures["metric"]
+        self.history = History({k: [float(x) for x in v] for k, v in figures["history"].items()})
+
+
+def _check_array(path: str, name: str, value: NDArray[Any], like: NDArray[Any]) -> None:
+    if value.dtype != like.dtype or value.shape != like.shape:
+        raise FormatError(
+            f"{path}: {name} is {value.dtype} of shape {value.shape}, expected {like.dtype} of "
+            f"shape {like.shape}"
+        )
+    bad = np.argwhere(np.isnan(value))
+    if bad.size:
+        at = tuple(bad[0].tolist())
+        raise FormatError(f"{path}: {name}{list(at) if at else ''} is nan, expected a number")
