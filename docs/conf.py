@@ -22,6 +22,8 @@ release = re.search(
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cpp_headers"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"snnfp {release}"
 html_theme_options = {"source_edit_link": "", "top_of_page_buttons": []}
 html_copy_source = False
@@ -32,6 +34,7 @@ myst_heading_anchors = 3
 
 add_module_names = False
 python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -56,14 +59,15 @@ def _relink(text: str, place: str) -> str:
         text: of a page.
         place: where the page stands in the repository.
     """
-    pages = {f"docs/{name}.md": name for name in (p.stem for p in DOCS.glob("*.md"))}
-    pages |= {file: name for name, file in ELSEWHERE.items()}
+    pages = {f"docs/{p.name}": p.name for p in DOCS.glob("*.md")}
+    pages |= {f"docs/api/{p.name}": f"api/{p.name}" for p in DOCS.glob("api/*.rst")}
+    pages |= {file: f"{name}.md" for name, file in ELSEWHERE.items()}
 
     def moved(link: re.Match[str]) -> str:
         mark, label, target, part = link[1], link[2], link[3], link[4] or ""
         file = normpath(f"{Path(place).parent.as_posix()}/{target}")
         if file in pages:
-            return f"[{label}]({pages[file]}.md{part})"
+            return f"[{label}]({pages[file]}{part})"
         there = relpath(file, "docs")
         return f"![{label}]({there})" if mark else f"{{download}}`{label} <{there}>`"
 
