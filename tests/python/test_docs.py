@@ -100,6 +100,9 @@ REFERENCE_ONLY = {
     "errors.require",
     "data.MNIST",
     "__version__",
+    "Network.take_file",
+    "Network.fingerprint",
+    "History.append",
 }
 
 
@@ -136,7 +139,8 @@ def all_code() -> str:
 
 def test_every_public_name_is_in_a_guide(all_code):
     """In the reference everything is (test_site.py); what a user needs is in a written page too."""
-    unknown = REFERENCE_ONLY - set(public_names())
+    members = {f"{c.__name__}.{n}" for c in MAIN_CLASSES for n in public_members(c)}
+    unknown = REFERENCE_ONLY - set(public_names()) - members
     assert not unknown, "these are no longer public: leave them out here"
     missing = [
         name
@@ -149,8 +153,8 @@ def test_every_public_name_is_in_a_guide(all_code):
 
 @pytest.mark.parametrize("cls", MAIN_CLASSES, ids=lambda c: c.__name__)
 def test_every_method_of_the_main_classes_is_in_a_guide(cls, all_code):
-    missing = [n for n in public_members(cls) if not re.search(rf"\b{n}\b", all_code)]
-    assert missing == []
+    names = [n for n in public_members(cls) if f"{cls.__name__}.{n}" not in REFERENCE_ONLY]
+    assert [n for n in names if not re.search(rf"\b{n}\b", all_code)] == []
 
 
 @pytest.mark.parametrize("function", [snnfp.fit, snnfp.simulate], ids=lambda f: f.__name__)
