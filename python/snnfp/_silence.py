@@ -13,7 +13,7 @@ from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
 from snnfp.losses import readout_of
 from snnfp.network import Network
 from snnfp.record import Record
-from snnfp.remedies import Remedy
+from snnfp.remedies import LabelBump, Remedy, WeightBump
 
 __all__ = ["SilenceWatch"]
 
@@ -106,4 +106,16 @@ class SilenceWatch:
             )
 
     def _advice(self, population: str) -> str:
-        return ""
+        """What to add, with numbers that work where weights are of the order of 1."""
+        wanted: dict[type, str] = {LabelBump: "LabelBump(amount=1.0)"} if self._classes else {}
+        wanted[WeightBump] = "WeightBump(amount=0.01)"
+        used = {type(remedy) for remedy in self._remedies}
+        add = ", ".join(f"snnfp.remedies.{text}" for k, text in wanted.items() if k not in used)
+        options = [f"remedies=[{add}]"] if add else []
+        options += [] if self._clipped else ["clip_norm=1.0"]
+        into = [p.name for p in self._net.projections.values() if p.target == population]
+        weights = (
+            f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
+        )
+        first = f"add fit({', '.join(options)})" if options else "try a larger amount of a remedy"
+        return f"{first}, or begin with {weights}"

@@ -99,7 +99,11 @@ def domain_of(
                 f"bounds: {pattern!r} {what}; expected patterns of trained parameters: "
                 f"{', '.join(names)}"
             )
-    found = _floors(net, names) if floors is None else dict(floors)
+    found = _floors(net, names)
+    if floors is not None:
+        if set(floors) != set(found):
+            raise ValueError(f"floors of {sorted(floors)}, expected those of {sorted(found)}")
+        found = dict(floors)
     limits: dict[str, tuple[Any, Any]] = {}
     for name in names:
         value = net.parameters[name]
@@ -123,7 +127,7 @@ def domain_of(
                 high = upper if high is None else np.minimum(high, upper)
         if low is not None and high is not None:
             bad = np.argwhere(np.asarray(low > high))
-            if bad.size:
+            if len(bad):  # of one number, bad has no columns
                 at = tuple(bad[0].tolist())
                 worst = [np.broadcast_to(b, np.asarray(low > high).shape)[at] for b in (low, high)]
                 raise ValueError(

@@ -35,29 +35,31 @@ def _bare(axes: Any) -> None:
 
 
 def learning_curves(history: History) -> Any:
-    """Loss, accuracy and silent neurons over epochs."""
-    figure = _figure(10, 3.2)
-    loss, accuracy, silent = figure.subplots(1, 3)
+    """Loss, accuracy (where the history has one) and silent neurons over epochs."""
+    curves: list[str] = [key for key in ("loss", "accuracy") if key in history.epochs]
+    figure = _figure(10 / 3 * (len(curves) + 1), 3.2)
+    *panels, silent = figure.subplots(1, len(curves) + 1)
     epochs = np.arange(1, len(history) + 1)
     # A line through one or two epochs cannot be seen.
     style = {"marker": "o", "ms": 4} if len(history) < 10 else {}
-    for axes, key, label in ((loss, "loss", "loss"), (accuracy, "accuracy", "accuracy")):
+    for axes, key in zip(panels, curves, strict=True):
         axes.plot(epochs, history[key], color=_COLOURS[0], label="training", **style)
         if f"validation_{key}" in history.epochs:
             held_out = history[f"validation_{key}"]
             axes.plot(epochs, held_out, color=_COLOURS[5], label="validation", **style)
-        axes.set(xlabel="epoch", ylabel=label)
+        axes.set(xlabel="epoch", ylabel=key)
         axes.legend(frameon=False)
         _bare(axes)
-    best = max(history.epochs.get("validation_accuracy", history["accuracy"]))
-    accuracy.set_title(f"best {best:.4f}", fontsize=10)
+    best = [k for k in ("validation_accuracy", "accuracy") if k in history.epochs]
+    if best:
+        panels[-1].set_title(f"best {history.best(best[0]):.4f}", fontsize=10)
     names = [k for k in history.epochs if k.startswith("silent/")]
     for colour, key in zip(_COLOURS, names, strict=False):
         silent.plot(epochs, history[key], color=colour, label=key.removeprefix("silent/"), **style)
     silent.set(xlabel="epoch", ylabel="silent fraction", ylim=(-0.02, 1.02))
     silent.legend(frameon=False)
     _bare(silent)
-    for axes in (loss, accuracy, silent):
+    for axes in (*panels, silent):
         axes.xaxis.get_major_locator().set_params(integer=True)
         if style:
             axes.set_xlim(0.5, len(history) + 0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,23 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._dataset import Data, DataSet, check_setting, locate
-from snnfp._numbers import count_of, real_number
+from snnfp._dataset import Data, check_setting, locate
+from snnfp._numbers import count_of
+from snnfp._plan import Plan, check_callbacks, settle
 from snnfp._progress import show_progress
-from snnfp._settings import describe, differences
-from snnfp._silence import SilenceWatch
+from snnfp._settings import differences
 from snnfp._user_warning import warn_user
-from snnfp.bounds import Bounds, Domain, domain_of
+from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
-from snnfp.errors import FormatError, NothingToTrainWarning, require
+from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data
-from snnfp.gradients import check_mode, value_and_grad
+from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network, Selection
-from snnfp.optim import Optimiser, check_clip_norm, check_optimiser, gradient_norm
+from snnfp.optim import Optimiser, gradient_norm
 from snnfp.record import Record
 from snnfp.remedies import Remedy
-from snnfp.schedules import Constant, Schedule, check_schedule
+from snnfp.schedules import Schedule
 from snnfp.training_state import Checkpoint, Run, read_checkpoint
 
 __all__ = ["Data", "fit"]
@@ -119,10 +118,10 @@ def fit(
     if resume is not None:
         check_setting(net, loss, None)
         saved = read_checkpoint(resume, net)
-    plan = _Plan.of(
-        net, train, validation, loss, optimiser, _settled(asked, saved), saved, n_threads
+    plan = Plan.of(
+        net, train, validation, loss, optimiser, settle(net, asked, saved), saved, n_threads
     )
-    _check_callbacks(callbacks)
+    check_callbacks(callbacks)
     if early_stopping is not None:
         if not isinstance(early_stopping, EarlyStopping):
             raise TypeError(f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()")
@@ -139,12 +138,12 @@ def fit(
                 figures = _epoch(plan, run)
                 run.history.append(figures)
                 run.epoch += 1
-                plan.silence.tell(run.epoch)
                 run.look(early_stopping)
                 if any([callback(run.history, net) for callback in callbacks]):
                     run.stopped = True
                 if checkpoint is not None:
                     run.save(checkpoint)
+                plan.silence.tell(run.epoch)
                 report(run.epoch, figures)
     except BaseException as error:
         _say_how_far(error, plan, run, checkpoint)
@@ -156,150 +155,7 @@ def fit(
     return run.history
 
 
-# -- before the first step ---------------------------------------------------------------------
-
-_DEFAULTS: dict[str, Any] = {
-    "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
-    "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
-}  # fmt: skip
-
-
-def _settled(asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
-    """What is asked for; where nothing is, what the run to go on from had, or the default."""
-    if saved is None:
-        return {k: _DEFAULTS[k] if v is None else v for k, v in asked.items()}
-    return {k: saved.setting(k, _DEFAULTS[k]) if v is None else v for k, v in asked.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What is trained and how; all of it checked."""
-
-    net: Network
-    train: DataSet
-    validation: DataSet | None
-    loss: Any
-    optimiser: Optimiser
-    batch_size: int
-    schedule: Schedule
-    names: tuple[str, ...]
-    until: float | None
-    mode: str
-    seed: int
-    clip_norm: float | None
-    domain: Domain
-    remedies: tuple[Remedy, ...]
-    silence: SilenceWatch
-    settings: dict[str, Any]
-    n_threads: int | None
-
-    @staticmethod
-    def of(
-        net: Network,
-        train: Data,
-        validation: Data | None,
-        loss: Any,
-        optimiser: Optimiser,
-        options: dict[str, Any],
-        saved: Checkpoint | None,
-        n_threads: int | None,
-    ) -> _Plan:
-        until = options["until"]
-        check_setting(net, loss, None if until is None else real_number(until, "until"))
-        data = DataSet(net, loss, train, "train")
-        held_out = None if validation is None else DataSet(net, loss, validation, "validation")
-        check_optimiser(optimiser)
-        check_schedule(options["schedule"])
-        check_mode(options["mode"])
-        if options["clip_norm"] is not None:
-            check_clip_norm(options["clip_norm"])
-        seed = options["seed"]
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
-        names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
-        if not names:
-            raise ValueError(
-                f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
-            )
-        if saved is not None and saved.figures["names"] != list(names):
-            raise FormatError(
-                f"{saved.path} was training {saved.figures['names']}, expected {list(names)}"
-            )
-        remedies = _checked_remedies(net, names, options["remedies"])
-        floors = saved.figures["floors"] if saved is not None else None
-        settings = {k: describe(v) for k, v in options.items()}
-        settings["wrt"] = list(names)
-        settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
-        settings["training samples"] = len(data)
-        return _Plan(
-            net=net,
-            train=data,
-            validation=held_out,
-            loss=loss,
-            optimiser=optimiser,
-            batch_size=count_of(options["batch_size"], "batch_size"),
-            schedule=options["schedule"],
-            names=names,
-            until=until,
-            mode=options["mode"],
-            seed=int(seed),
-            clip_norm=options["clip_norm"],
-            domain=domain_of(net, names, options["bounds"], floors),
-            remedies=remedies,
-            silence=SilenceWatch(
-                net,
-                loss,
-                classes=data.accuracy,
-                remedies=remedies,
-                clip_norm=options["clip_norm"],
-            ),
-            settings=settings,
-            n_threads=n_threads,
-        )
-
-    def figures(self) -> list[str]:
-        """Names of the figures of the history that can be better or worse."""
-        known = ["loss", *(["accuracy"] if self.train.accuracy else [])]
-        if self.validation is not None:
-            known += ["validation_loss"]
-            known += ["validation_accuracy"] if self.validation.accuracy else []
-        known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
-        return known + [f"silent/{name}" for name in self.net.populations]
-
-
-def _checked_remedies(net: Network, names: tuple[str, ...], given: Any) -> tuple[Remedy, ...]:
-    if callable(given) or not isinstance(given, (list, tuple)):
-        raise TypeError(f"remedies is {given!r}, expected a list of them (see snnfp.remedies)")
-    for k, remedy in enumerate(given):
-        _check_call(remedy, f"remedies[{k}]", "net", "record", "labels", "gradients")
-        if hasattr(remedy, "check"):
-            remedy.check(net, names)
-    return tuple(given)
-
-
-def _check_callbacks(given: Any) -> None:
-    if callable(given) or not isinstance(given, (list, tuple)):
-        raise TypeError(f"callbacks is {given!r}, expected a list of functions (history, net)")
-    for k, callback in enumerate(given):
-        _check_call(callback, f"callbacks[{k}]", "history", "net")
-
-
-def _check_call(function: Any, name: str, *arguments: str) -> None:
-    """Raises unless it can be called with so many arguments, as far as Python can tell."""
-    expected = f"expected f({', '.join(arguments)})"
-    if not callable(function) or isinstance(function, type):
-        raise TypeError(f"{name} is {function!r}, {expected}")
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(*arguments)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}; {expected}") from error
-
-
-def _begin(plan: _Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
+def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
     """The run at its start, or where the checkpoint left it."""
     net, names = plan.net, plan.names
     state = plan.optimiser.init({n: net.parameters[n] for n in names})
@@ -349,7 +205,7 @@ class _Tally:
         self.near_tangent += record.near_tangent
 
 
-def _epoch(plan: _Plan, run: Run) -> dict[str, float]:
+def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     """Trains an epoch; returns its figures."""
     start = time.perf_counter()
     tally = _Tally()
@@ -391,7 +247,7 @@ def _epoch(plan: _Plan, run: Run) -> dict[str, float]:
     return figures
 
 
-def _step(plan: _Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> None:
+def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> None:
     """Takes one step, whole or not at all."""
     net = plan.net
     spikes, labels = plan.train.take(chosen)
@@ -428,9 +284,7 @@ def _step(plan: _Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> No
     tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
 
 
-def _say_how_far(
-    error: BaseException, plan: _Plan, run: Run, checkpoint: str | Path | None
-) -> None:
+def _say_how_far(error: BaseException, plan: Plan, run: Run, checkpoint: str | Path | None) -> None:
     """What was reached, on an exception that ends the training."""
     error.history = run.history  # type: ignore[attr-defined]
     kept = "" if checkpoint is None or not run.epoch else f"; resume={str(checkpoint)!r} goes on"

@@ -226,6 +226,9 @@ class Run:
             )
         for key, value in best.items():
             _check_array(saved.path, f"best/{key}", value, self.net.parameters[key])
+        for key, value in saved.arrays["parameter"].items():
+            if key in self.net.parameters:  # others are refused below
+                _check_array(saved.path, f"parameter/{key}", value, self.net.parameters[key])
         before = {k: v for k, v in self.net._values.items() if v is not None}
         try:
             if best:  # legal values too, which show when they are set
@@ -248,6 +251,6 @@ def _check_array(path: str, name: str, value: NDArray[Any], like: NDArray[Any]) 
             f"shape {like.shape}"
         )
     bad = np.argwhere(np.isnan(value))
-    if bad.size:
+    if len(bad):  # of one number, bad has no columns
         at = tuple(bad[0].tolist())
         raise FormatError(f"{path}: {name}{list(at) if at else ''} is nan, expected a number")

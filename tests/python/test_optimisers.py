@@ -21,7 +21,7 @@ PAIRS = [
         "Adam",
         {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6},
     ),
-    (Adam(lr=0.1, weight_decay=0.1), "AdamW", {"lr": 0.1, "weight_decay": 0.1}),
+    (Adam(lr=0.1, weight_decay=0.1, decay="*"), "AdamW", {"lr": 0.1, "weight_decay": 0.1}),
 ]
 
 
@@ -72,7 +72,7 @@ def test_momentum():
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_adam(decay):
     """Kingma and Ba, algorithm 1; the decay is taken from the parameter itself."""
-    start, gradients, got = steps(Adam(lr=0.1, weight_decay=decay))
+    start, gradients, got = steps(Adam(lr=0.1, weight_decay=decay, decay=("a", "b")))
     for k, p in start.items():
         m = v = np.zeros_like(p)
         for n, g in enumerate(gradients, 1):
@@ -99,6 +99,32 @@ def test_factor_scales_the_learning_rate():
         np.testing.assert_allclose(a["a"], b["a"], rtol=1e-15)
 
 
+def test_decay_acts_on_weights_only():
+    p = {"h.tau_mem": np.array([2.0]), "w.weight": np.array([2.0]), "w.delay": np.array([2.0])}
+    zero = {k: np.zeros(1) for k in p}
+    for decay, moved in (
+        ("*.weight", {"w.weight"}),
+        ("*", set(p)),
+        (("w.*",), {"w.weight", "w.delay"}),
+    ):
+        adam = Adam(lr=0.1, weight_decay=0.5, decay=decay)
+        new, _ = adam.update(p, zero, adam.init(p))
+        assert {k for k in p if new[k] != p[k]} == moved
+        assert all(new[k] == 2.0 * (1 - 0.1 * 0.5) for k in moved)
+    assert Adam(decay=("*.weight",)) == Adam()
+    with pytest.raises(ValueError, match=r"weight_decay acts on 'x.\*', which matches none of the"):
+        Adam(weight_decay=0.1, decay="x.*").init(p)
+    with pytest.raises(TypeError, match="decay is 3, expected a pattern or several"):
+        Adam(decay=3)
+
+
+def test_decay_under_a_schedule_is_that_of_the_step():
+    p, zero = {"w.weight": np.array([2.0])}, {"w.weight": np.zeros(1)}
+    adam = Adam(lr=0.1, weight_decay=0.5)
+    new, _ = adam.update(p, zero, adam.init(p), factor=0.25)
+    assert new["w.weight"] == 2.0 * (1 - 0.1 * 0.25 * 0.5)
+
+
 def test_clip_by_norm():
     g = {"a": np.array([3.0, 0.0]), "b": np.array(4.0)}
     clipped, was = clip_by_norm(g, 1.0)
@@ -109,6 +135,34 @@ def test_clip_by_norm():
     )
     same, was = clip_by_norm(g, 5.0)
     assert not was and same is g
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (
+            lambda: Adam(lr={"w": 1}),
+            TypeError,
+            "lr is {'w': 1}, expected a number: there are no groups",
+        ),
+        (lambda: Adam(lr="fast"), TypeError, "lr is 'fast', expected a number"),
+        (lambda: Adam(beta1=None), TypeError, "beta1 is None, expected a number"),
+        (lambda: SGD(lr=0.1, momentum="0.9"), TypeError, "momentum is '0.9', expected a number"),
+        (lambda: clip_by_norm({}, "1"), TypeError, "clip_norm is '1', expected a number"),
+        (lambda: schedules.StepDecay(0.5, 2.5), TypeError, "every is 2.5, expected an integer"),
+        (lambda: schedules.Cosine(True), TypeError, "epochs is True, expected an integer"),
+        (lambda: schedules.Cosine(3, final=2), ValueError, "final is 2, expected 0 <= final <= 1"),
+        (lambda: schedules.Cosine(3, final=math.nan), ValueError, "final is nan"),
+        (
+            lambda: schedules.ExponentialDecay("0.9"),
+            TypeError,
+            "factor is '0.9', expected a number",
+        ),
+    ],
+)
+def test_settings_that_are_none(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 def test_schedules():

@@ -1,13 +1,12 @@
 """fit: learns, resumes to the bit, stops, reports; remedies apart from the gradient."""
 
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import snnfp
 from digests import digest
-from snnfp import Adam, EarlyStopping, Spikes, fit, training
+from snnfp import Adam, EarlyStopping, Spikes, fit
 from snnfp.errors import SilentPopulationWarning
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.remedies import LabelBump, WeightBump
@@ -47,60 +46,9 @@ def test_learns(mode, dtype):
     assert len(history) == 20 and {len(v) for v in history.epochs.values()} == {20}
     assert set(history.epochs) == {
         *("loss", "accuracy", "validation_loss", "validation_accuracy", "lr", "seconds"),
-        *("min_slope", "near_tangent", "clipped", "remedied", "silent/hidden", "silent/output"),
+        *("min_slope", "near_tangent", "norm", "clipped", "remedied"),
+        *("silent/hidden", "silent/output"),
     }
-
-
-@pytest.mark.parametrize(
-    "optimiser", [Adam(lr=0.01), snnfp.SGD(lr=0.05, momentum=0.9), snnfp.SGD(lr=0.05)]
-)
-def test_resume_is_bitwise(tmp_path, optimiser):
-    """10 epochs, and 5 + save + load + 5."""
-    pytest.importorskip("safetensors")
-    options = {
-        **OPTIONS,
-        "optimiser": optimiser,
-        "schedule": snnfp.schedules.Cosine(10),
-        "wrt": ("*.weight", "*.delay", "hidden.threshold"),
-        "remedies": [WeightBump(amount=0.01)],
-        "seed": 7,
-        "early_stopping": EarlyStopping(patience=20, metric="loss"),
-    }
-    whole, data = problem()
-    history = fit(whole, data, epochs=10, **options)
-    path = tmp_path / "checkpoint"
-    half, _ = problem()
-    fit(half, data, epochs=5, checkpoint=path, **options)
-    other, _ = problem(seed=99)
-    resumed = fit(other, data, epochs=10, resume=path, checkpoint=path, **options)
-    assert everything(other, resumed) == everything(whole, history)
-    again, _ = problem(seed=98)
-    assert everything(again, fit(again, data, epochs=10, resume=path, **options)) == everything(
-        whole, history
-    )
-
-
-def test_a_checkpoint_that_does_not_fit(tmp_path):
-    pytest.importorskip("safetensors")
-    path = tmp_path / "checkpoint"
-    net, data = problem()
-    fit(net, data, optimiser=Adam(lr=0.01), epochs=1, checkpoint=path, **OPTIONS)
-    before = net.flatten()
-
-    def refused(match, network=net, **changes):
-        options = {"optimiser": Adam(lr=0.01), "epochs": 2, **OPTIONS, **changes}
-        with pytest.raises(snnfp.errors.FormatError, match=match):
-            fit(network, data, resume=path, **options)
-
-    other = snnfp.Network()
-    x, y = other.input(5), other.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="output")
-    other.connect(x, y, snnfp.Dense(weight=1.0))
-    refused("is a checkpoint of another network: populations there", network=other)
-    refused("holds the state of another optimiser", optimiser=snnfp.SGD(lr=0.1))
-    refused("was training .*expected", wrt="input_to_hidden.weight")
-    net.save(tmp_path / "checkpoint")
-    refused("is not a training checkpoint")
-    assert np.array_equal(net.flatten(), before)
 
 
 def test_early_stopping():
@@ -119,6 +67,7 @@ def test_early_stopping():
     assert max(history["validation_accuracy"][:-1], default=0) < 0.7
 
 
+@pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
 def test_the_best_epoch_is_put_back():
     net, data = problem()
     seen = []
@@ -143,26 +92,45 @@ def test_callbacks_see_each_epoch_and_may_stop():
     assert lengths == [1, 2, 3]
 
 
-def test_clipping_is_counted():
-    net, data = problem()
-    history = fit(net, data, optimiser=Adam(), epochs=2, clip_norm=1e-6, **OPTIONS)
-    assert history["clipped"] == [3.0, 3.0]
-    net, data = problem()
-    history = fit(net, data, optimiser=Adam(), epochs=2, clip_norm=1e9, **OPTIONS)
-    assert history["clipped"] == [0.0, 0.0]
+def norms_of_steps(net, data, epochs):
+    """Norm of the gradient at each step of a training that hardly moves, by epoch."""
+    spikes, labels = data
+    out = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([0, epoch]).permutation(60)
+        parts = [order[k : k + 20] for k in (0, 20, 40)]
+        gradients = [
+            snnfp.value_and_grad(net, spikes.take(p), labels[p], LOSS, until=4.0)[1] for p in parts
+        ]
+        out.append([np.sqrt(sum(np.sum(v**2) for v in g.values())) for g in gradients])
+    return np.array(out)
 
 
-def test_parameters_stay_in_their_domain():
+def test_norms_and_clipping_are_reported():
     net, data = problem()
-    options = {**OPTIONS, "wrt": ("*.weight", "*.delay", "hidden.tau_mem")}
-    fit(
-        net, data, optimiser=snnfp.SGD(lr=5.0), epochs=2,
-        bounds={"input_to_hidden.weight": (-1.0, 2.0), "*.tau_mem": (0.5, 1.5)}, **options
-    )  # fmt: skip
-    p = net.parameters
-    assert p["input_to_hidden.delay"] >= 0 and p["hidden_to_output.delay"] >= 0
-    assert 0.5 <= p["hidden.tau_mem"] <= 1.5
-    assert p["input_to_hidden.weight"].min() >= -1.0 and p["input_to_hidden.weight"].max() <= 2.0
+    norms = norms_of_steps(net, data, 2)
+    between = float(np.median(norms))
+    options = {**OPTIONS, "optimiser": snnfp.SGD(lr=1e-12), "epochs": 2}
+    history = fit(net, data, clip_norm=between, **options)
+    np.testing.assert_allclose(history["norm"], np.median(norms, axis=1), rtol=1e-6)
+    assert history["clipped"] == np.mean(norms > between, axis=1).tolist()
+    assert 0 < sum(history["clipped"]) < 2
+    for limit, share in ((1e-6, 1.0), (1e9, 0.0), (None, 0.0), (np.inf, 0.0)):
+        assert fit(net, data, clip_norm=limit, **options)["clipped"] == [share, share]
+
+
+def test_a_clipped_step_has_the_norm_asked_for_with_what_remedies_add():
+    """lr = 1 and no momentum: the step is the gradient itself."""
+    net, data = problem()
+    before = net.flatten()
+
+    def large(net, record, labels, gradients):
+        return {k: g + 10.0 for k, g in gradients.items()}, 1
+
+    options = {**OPTIONS, "batch_size": 60, "optimiser": snnfp.SGD(lr=1.0), "epochs": 1}
+    history = fit(net, data, remedies=[large], clip_norm=0.01, **options)
+    assert np.linalg.norm(net.flatten() - before) == pytest.approx(0.01, rel=1e-9)
+    assert history.last("norm") > 100 and history.last("clipped") == 1.0
 
 
 def silent():
@@ -189,6 +157,7 @@ def test_a_silent_network_is_reported_once_and_stays():
     with pytest.warns(SilentPopulationWarning, match="snnfp.remedies") as caught:
         history = fit(net, data, optimiser=Adam(), epochs=3, **OPTIONS)
     assert len(caught) == 2  # one a population
+    assert all(w.filename == __file__ for w in caught)
     assert history["silent/hidden"] == history["silent/output"] == [1.0, 1.0, 1.0]
     assert history["remedied"] == [0, 0, 0]
     assert np.array_equal(net.flatten(), before)
@@ -232,23 +201,6 @@ def test_remedies_are_told_apart_from_the_gradient():
     np.testing.assert_allclose(same[key], exact[key] - wanted, rtol=1e-14)
 
 
-def test_progress(capfd, monkeypatch):
-    pytest.importorskip("tqdm")
-    net, data = problem()
-    fit(net, data, optimiser=Adam(), epochs=2, **{**OPTIONS, "progress": True})
-    shown = capfd.readouterr()
-    assert "2/2" in shown.err and "loss=" in shown.err and shown.out == ""
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    monkeypatch.setattr(training, "_told_about_tqdm", False)
-    for _ in range(2):
-        fit(net, data, optimiser=Adam(), epochs=1, **{**OPTIONS, "progress": True})
-    shown = capfd.readouterr()
-    assert (
-        shown.out
-        == "no progress bar: tqdm is not installed; it comes with: pip install 'snnfp[train]'\n"
-    )
-
-
 def test_targets_that_are_no_classes():
     net, (spikes, _) = problem()
     loss = snnfp.losses.SpikeTimeSquaredError(horizon=4.0)
@@ -257,7 +209,11 @@ def test_targets_that_are_no_classes():
             net, (spikes, target), optimiser=Adam(lr=0.01), epochs=3, **{**OPTIONS, "loss": loss}
         )
         assert history["loss"][-1] < history["loss"][0]
-        assert np.isnan(history.last("accuracy"))
+        assert "accuracy" not in history.epochs
+        with pytest.raises(
+            KeyError, match="'accuracy' is not in the history, expected one of: loss"
+        ):
+            history.last("accuracy")
 
 
 def test_the_order_of_samples_is_the_seed_s():
@@ -270,3 +226,203 @@ def test_the_order_of_samples_is_the_seed_s():
                 everything(net, fit(net, data, optimiser=Adam(), epochs=2, seed=seed, **OPTIONS))
             )
     assert results[0] == results[1] != results[2]
+
+
+def test_each_epoch_is_shuffled_afresh_by_seed_and_epoch():
+    net, (spikes, _) = problem()
+    seen = []
+
+    def loss(record, labels):
+        seen.append(labels[:, 0].astype(int))
+        return 0.0, {"output": np.zeros((record.n_samples, 3))}
+
+    numbered = np.repeat(np.arange(60.0)[:, None], 3, axis=1)
+    options = {**OPTIONS, "loss": loss, "seed": 5}
+    fit(net, (spikes, numbered), optimiser=Adam(), epochs=3, **options)
+    orders = np.concatenate(seen).reshape(3, 60)
+    for epoch, order in enumerate(orders):
+        assert np.array_equal(order, np.random.default_rng([5, epoch]).permutation(60))
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_the_schedule_s_step_runs_through_the_epochs():
+    net, data = problem()
+    asked = []
+
+    def schedule(step, epoch):
+        asked.append((step, epoch))
+        return 1.0 / (1 + step)
+
+    history = fit(net, data, optimiser=Adam(lr=0.6), epochs=2, schedule=schedule, **OPTIONS)
+    assert [a for k, a in enumerate(asked) if a not in asked[:k]] == [
+        (0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 1),
+    ]  # fmt: skip
+    assert history["lr"] == [pytest.approx(0.6 / 3), pytest.approx(0.6 / 6)]
+
+
+def test_silent_fractions_are_of_the_epoch_not_of_its_last_batch():
+    """Neuron 0 fires in the first of two samples, neuron 1 in the second: of the epoch, both do."""
+    net = snnfp.Network()
+    x = net.input(2)
+    h = net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=[[5.0, 0.0, 0.0], [0.0, 5.0, 0.0]]))
+    spikes = Spikes.from_latencies([[0.5, np.inf], [np.inf, 0.5]])
+    options = {**OPTIONS, "batch_size": 1, "optimiser": snnfp.SGD(lr=1e-9)}
+    history = fit(net, (spikes, [0, 1]), epochs=1, **options)
+    assert history.last("silent/h") == pytest.approx(1 / 3)
+
+
+def test_two_inputs():
+    def net():
+        net = snnfp.Network()
+        a, b = net.input(2, name="a"), net.input(3, name="b")
+        p = net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="p")
+        net.connect(a, p, snnfp.Dense(weight=snnfp.init.Normal(2.0, 0.5)))
+        net.connect(b, p, snnfp.Dense(weight=snnfp.init.Normal(1.0, 0.5)))
+        return net.initialise(0)
+
+    rng = np.random.default_rng(0)
+    spikes = {k: Spikes.from_latencies(rng.uniform(0, 2, (60, n))) for k, n in (("a", 2), ("b", 3))}
+    labels = np.arange(60) % 3
+    both = net()
+    data = (spikes, labels)
+    history = fit(both, data, optimiser=Adam(lr=0.02), epochs=5, validation=data, **OPTIONS)
+    assert history["loss"][-1] < history["loss"][0]
+    seen = snnfp.evaluate(both, spikes, labels, LOSS, until=4.0)
+    assert seen.accuracy == history.last("validation_accuracy")
+    # The same as one input of five channels.
+    one = snnfp.Network()
+    x, p = one.input(5), one.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="p")
+    weight = np.concatenate([net().parameters["a_to_p.weight"], net().parameters["b_to_p.weight"]])
+    one.connect(x, p, snnfp.Dense(weight=weight), name="w")
+    dense = np.concatenate(
+        [[[c[0] for c in s] for s in spikes[k].to_lists()] for k in ("a", "b")], axis=1
+    )
+    fit(one, (Spikes.from_latencies(dense), labels), optimiser=Adam(lr=0.02), epochs=5, **OPTIONS)
+    got = np.concatenate([both.parameters["a_to_p.weight"], both.parameters["b_to_p.weight"]])
+    np.testing.assert_allclose(got, one.parameters["w.weight"], rtol=1e-9)
+
+
+def stops(k):
+    """A loss that interrupts at its k-th batch."""
+    calls = []
+
+    def loss(record, labels):
+        calls.append(1)
+        if len(calls) == k:
+            raise KeyboardInterrupt
+        return LOSS(record, labels)
+
+    return loss
+
+
+def test_an_interrupt_loses_nothing(tmp_path):
+    pytest.importorskip("safetensors")
+    net, data = problem()
+    path = tmp_path / "checkpoint"
+    options = {**OPTIONS, "optimiser": Adam(lr=0.02), "checkpoint": path}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(net, data, epochs=9, **{**options, "loss": stops(3 * 2 + 2 + 1)})
+    assert len(caught.value.history) == 2 and len(caught.value.history["loss"]) == 2
+    [note] = caught.value.__notes__
+    assert "had done 8 steps and 2 whole epochs" in note and f"resume={str(path)!r}" in note
+    # The network is that of step 8, ready to use; the checkpoint that of epoch 2.
+    steps = []
+    other, _ = problem()
+
+    class Watched(Adam):
+        def update(self, parameters, gradients, state, *, factor=1.0):
+            result = super().update(parameters, gradients, state, factor=factor)
+            steps.append(np.concatenate([v.reshape(-1) for v in result[0].values()]))
+            return result
+
+    fit(other, data, epochs=3, **{**options, "checkpoint": None, "optimiser": Watched(lr=0.02)})
+    assert np.array_equal(net.flatten(), steps[7])
+    resumed, _ = problem(seed=4)
+    history = fit(resumed, data, epochs=3, resume=path, **options)
+    assert np.array_equal(resumed.flatten(), other.flatten()) and len(history) == 3
+
+
+def test_a_step_is_taken_whole_or_not_at_all():
+    net, data = problem()
+    before = dict(net.parameters)
+
+    class Bad(snnfp.SGD):
+        def update(self, parameters, gradients, state, *, factor=1.0):
+            new = {k: v - 0.1 for k, v in parameters.items()}
+            new["hidden_to_output.weight"][2, 1] = np.nan
+            return new, state
+
+    with pytest.raises(
+        ValueError, match=r"epoch 1, step 1 of 3: .*hidden_to_output.*nan"
+    ) as caught:
+        fit(net, data, optimiser=Bad(lr=1.0), epochs=1, **OPTIONS)
+    assert len(caught.value.history) == 0
+    assert all(np.array_equal(net.parameters[k], v) for k, v in before.items())
+    # The core's values too: a simulation is that of the network before.
+    fresh, _ = problem()
+    spikes = data[0]
+    assert digest(snnfp.simulate(net, spikes, until=4.0).times) == digest(
+        snnfp.simulate(fresh, spikes, until=4.0).times
+    )
+
+
+def test_errors_name_the_sample_of_the_data_set_the_epoch_and_the_step():
+    net, (spikes, _) = problem()
+    options = {**OPTIONS, "optimiser": Adam(lr=1e-9), "epochs": 3}
+
+    def at(bad):
+        """Fails in the second epoch, where it meets the sample."""
+        numbers, epoch = np.arange(60), []
+
+        def loss(record, rows):
+            epoch.extend(rows[:, 0])
+            k = np.flatnonzero(rows[:, 0] == bad)
+            if len(epoch) > 60 and k.size:
+                raise ValueError(f"sample {k[0]} is odd")
+            return 0.0, np.zeros(record.n_spikes)
+
+        return loss, np.repeat(numbers[:, None].astype(float), 3, axis=1)
+
+    for bad in (0, 17, 59):
+        loss, rows = at(bad)
+        step = list(np.random.default_rng([0, 1]).permutation(60)).index(bad) // 20 + 1
+        with pytest.raises(
+            ValueError, match=f"^epoch 2, step {step} of 3: sample {bad} is odd\\n"
+        ) as e:
+            fit(net, (spikes, rows), **{**options, "loss": loss})
+        assert len(e.value.history) == 1
+
+
+def runaway():
+    """A network that runs away where its second channel fires, and samples of which one does."""
+    net = snnfp.Network()
+    x = net.input(2)
+    h = net.population(2, snnfp.LIF(tau_mem=1.0, tau_syn=np.inf), name="h")
+    net.connect(x, h, snnfp.Dense(weight=[[2.0, 2.5], [1e6, 1e6]]))
+    latencies = np.full((30, 2), np.inf)
+    latencies[:, 0] = 0.5
+    latencies[23, 1] = 0.5
+    return net, Spikes.from_latencies(latencies), np.arange(30) % 2
+
+
+def test_runaway_firing_names_the_sample_and_no_option_that_is_not_there():
+    net, spikes, labels = runaway()
+    options = {**OPTIONS, "optimiser": Adam(lr=1e-6), "epochs": 1, "batch_size": 4}
+    for call, where in (
+        (lambda: fit(net, (spikes, labels), **options), r"epoch 1, step \d of 8"),
+        (lambda: snnfp.evaluate(net, spikes, labels, LOSS, until=4.0, batch_size=4), "evaluate"),
+        (lambda: snnfp.predict(net, spikes, LOSS, until=4.0, batch_size=4), "predict"),
+    ):
+        if where == "predict":  # only first spikes are looked at: nothing runs away
+            assert call().labels.size == 30
+            continue
+        message = f"^{where}: neuron [01] of population h fired 10001 spikes .* in sample 23: look"
+        with pytest.raises(snnfp.errors.EventLimitError, match=message) as caught:
+            call()
+        assert caught.value.sample == 23 and "spike_limit" not in str(caught.value)
+    good = spikes.take([0, 1, 2])
+    with pytest.raises(
+        snnfp.errors.EventLimitError, match=r"validation after epoch 1: .*sample 23"
+    ):
+        fit(net, (good, labels[:3]), validation=(spikes, labels), **options)

@@ -1,0 +1,186 @@
+"""What is trained and how, settled and checked before the first step."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snnfp._dataset import Data, DataSet, check_setting
+from snnfp._numbers import count_of, real_number
+from snnfp._settings import describe
+from snnfp._silence import SilenceWatch
+from snnfp.bounds import Domain, domain_of
+from snnfp.errors import FormatError
+from snnfp.gradients import check_mode
+from snnfp.network import Network
+from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
+from snnfp.remedies import Remedy
+from snnfp.schedules import Constant, Schedule, check_schedule
+from snnfp.training_state import Checkpoint
+
+__all__ = ["Plan", "check_callbacks", "settle"]
+
+_DEFAULTS: dict[str, Any] = {
+    "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
+    "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
+}  # fmt: skip
+
+
+def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
+    """What is asked for; where nothing is, what the run to go on from had, or the default.
+
+    Raises:
+        FormatError: settings of the run that no training can have had.
+    """
+    given = {k: v for k, v in asked.items() if v is not None}
+    if saved is None:
+        return {**_DEFAULTS, **given}
+    taken = {k: saved.setting(k, v) for k, v in _DEFAULTS.items() if k not in given}
+    try:
+        names = _check_options(net, {**_DEFAULTS, **taken})
+        domain_of(net, names, taken.get("bounds", {}))
+        domain_of(net, tuple(saved.figures["names"]), {}, saved.figures["floors"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise FormatError(f"{saved.path}: {error.args[0]}") from error
+    return {**_DEFAULTS, **taken, **given}
+
+
+def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
+    """Raises unless each is of use; returns the names of the trained parameters."""
+    if options["until"] is not None:
+        real_number(options["until"], "until")
+    count_of(options["batch_size"], "batch_size")
+    check_schedule(options["schedule"])
+    check_mode(options["mode"])
+    if options["clip_norm"] is not None:
+        check_clip_norm(options["clip_norm"])
+    seed = options["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
+    names = tuple(n for n in net.select(options["wrt"]) if n in net.parameters)
+    if not names:
+        raise ValueError(
+            f"wrt = {options['wrt']!r} names no parameter of the network that can be trained"
+        )
+    _check_remedies(net, names, options["remedies"])
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is trained and how; all of it checked."""
+
+    net: Network
+    train: DataSet
+    validation: DataSet | None
+    loss: Any
+    optimiser: Optimiser
+    batch_size: int
+    schedule: Schedule
+    names: tuple[str, ...]
+    until: float | None
+    mode: str
+    seed: int
+    clip_norm: float | None
+    domain: Domain
+    remedies: tuple[Remedy, ...]
+    silence: SilenceWatch
+    settings: dict[str, Any]
+    n_threads: int | None
+
+    @staticmethod
+    def of(
+        net: Network,
+        train: Data,
+        validation: Data | None,
+        loss: Any,
+        optimiser: Optimiser,
+        options: dict[str, Any],
+        saved: Checkpoint | None,
+        n_threads: int | None,
+    ) -> Plan:
+        check_setting(net, loss, None)
+        names = _check_options(net, options)
+        until = options["until"]
+        check_setting(net, loss, until)
+        data = DataSet(net, loss, train, "train")
+        held_out = None if validation is None else DataSet(net, loss, validation, "validation")
+        check_optimiser(optimiser)
+        if saved is not None and saved.figures["names"] != list(names):
+            raise FormatError(
+                f"{saved.path} was training {saved.figures['names']}, expected {list(names)}"
+            )
+        remedies = tuple(options["remedies"])
+        floors = saved.figures["floors"] if saved is not None else None
+        settings = {k: describe(v) for k, v in options.items()}
+        settings["wrt"] = list(names)
+        settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
+        settings["training samples"] = len(data)
+        return Plan(
+            net=net,
+            train=data,
+            validation=held_out,
+            loss=loss,
+            optimiser=optimiser,
+            batch_size=int(options["batch_size"]),
+            schedule=options["schedule"],
+            names=names,
+            until=until,
+            mode=options["mode"],
+            seed=int(options["seed"]),
+            clip_norm=options["clip_norm"],
+            domain=domain_of(net, names, options["bounds"], floors),
+            remedies=remedies,
+            silence=SilenceWatch(
+                net,
+                loss,
+                classes=data.accuracy,
+                remedies=remedies,
+                clip_norm=options["clip_norm"],
+            ),
+            settings=settings,
+            n_threads=n_threads,
+        )
+
+    def figures(self) -> list[str]:
+        """Names of the figures of the history that can be better or worse."""
+        known = ["loss", *(["accuracy"] if self.train.accuracy else [])]
+        if self.validation is not None:
+            known += ["validation_loss"]
+            known += ["validation_accuracy"] if self.validation.accuracy else []
+        known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
+        return known + [f"silent/{name}" for name in self.net.populations]
+
+
+def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:
+    if callable(given) or not isinstance(given, (list, tuple)):
+        raise TypeError(f"remedies is {given!r}, expected a list of them (see snnfp.remedies)")
+    for k, remedy in enumerate(given):
+        _check_call(remedy, f"remedies[{k}]", "net", "record", "labels", "gradients")
+        if hasattr(remedy, "check"):
+            remedy.check(net, names)
+
+
+def check_callbacks(given: Any) -> None:
+    if callable(given) or not isinstance(given, (list, tuple)):
+        raise TypeError(f"callbacks is {given!r}, expected a list of functions (history, net)")
+    for k, callback in enumerate(given):
+        _check_call(callback, f"callbacks[{k}]", "history", "net")
+
+
+def _check_call(function: Any, name: str, *arguments: str) -> None:
+    """Raises unless it can be called with so many arguments, as far as Python can tell."""
+    expected = f"expected f({', '.join(arguments)})"
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"{name} is {function!r}, {expected}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}; {expected}") from error
