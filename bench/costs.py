@@ -3,10 +3,10 @@
     python -m bench.costs [--repeats 15]
 
 Simulation and gradient of a batch: 64 samples, 100 inputs with three spikes each in 20 ms, 200
-hidden neurons, 10 outputs, all dense, tau 10 and 5 ms, until 30 ms, first-spike cross-entropy by all
-weights, double precision, one thread. Each row changes one thing. The rows take turns; times are
-those of the processor, the smallest of the repeats, except for the row of two threads, whose time
-is the clock's and is divided by the base's by the clock. Checked before anything is timed: rows
+hidden neurons, 10 outputs, all dense, tau 10 and 5 ms, until 30 ms, first-spike cross-entropy by
+all weights, double precision, one thread. Each row changes one thing. The rows take turns; times
+are those of the processor, the smallest of the repeats; two threads are timed by the clock and
+compared with the base by the clock. Checked before anything is timed: rows
 that only say the same in another way (a delay a synapse that is the same for all, sparse lists of
 all pairs) leave the same spikes and the same gradient.
 """

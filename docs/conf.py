@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 from posixpath import normpath, relpath
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -20,7 +21,7 @@ release = re.search(
     r"project\(snnfp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 )[1]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cpp_headers"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cpp_headers", "pictures"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
@@ -28,13 +29,22 @@ html_title = f"snnfp {release}"
 html_theme_options = {"source_edit_link": "", "top_of_page_buttons": []}
 html_copy_source = False
 templates_path: list[str] = []
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "_pictures"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 add_module_names = False
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
+python_maximum_signature_line_length = 88
+cpp_maximum_signature_line_length = 100
+autodoc_type_aliases = {
+    name: name
+    for name in (
+        *("ArrayLike", "Bounds", "Data", "FirstSpikeFn", "InitialState", "InputSpikes"),
+        *("LossFunction", "ProbeRequest", "Schedule", "Selection", "SpikeTimeFn"),
+    )
+}
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -78,12 +88,23 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname in ELSEWHERE:
         app.env.note_dependency(str(ROOT / ELSEWHERE[docname]))
         page = (ROOT / ELSEWHERE[docname]).read_text(encoding="utf-8")
+        if docname == "results":  # two runs, one after the other: one page has one title
+            first, *more = re.split(r"^(?=# )", page, flags=re.MULTILINE)[1:]
+            page = first + "".join(re.sub(r"^#", "##", m, flags=re.MULTILINE) for m in more)
         beside = source[0] if docname == "index" else ""  # the table of contents
         source[0] = f"{_relink(page, ELSEWHERE[docname])}\n{beside}"
     elif (DOCS / f"{docname}.md").is_file():
         source[0] = _relink(source[0], f"docs/{docname}.md")
 
 
+def _short(app: Sphinx, *described: Any) -> tuple[str | None, str | None]:
+    """Signatures with the aliases by name, which Sphinx leaves wrapped within a union."""
+    signature, returned = described[-2:]
+    wrapped = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+    return wrapped.sub(r"\1", signature or "") or None, wrapped.sub(r"\1", returned or "") or None
+
+
 def setup(app: Sphinx) -> None:
     """Connects the pages that stand elsewhere."""
     app.connect("source-read", _read)
+    app.connect("autodoc-process-signature", _short)

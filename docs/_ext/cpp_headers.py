@@ -1,4 +1,4 @@
-"""``.. cpp-header:: snnfp/network.hpp``: what a header declares, with the comments that stand there.
+"""``.. cpp-header:: snnfp/network.hpp``: what a header declares, with its comments.
 
 libclang reads the header, so that nothing is listed that a compiler would not see. A declaration
 is shown as it is written, without its body; its text is the comment right above it or behind it
@@ -23,7 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 INCLUDE = Path(__file__).resolve().parents[2] / "cpp" / "include"
 
 _RECORDS = ("STRUCT_DECL", "CLASS_DECL", "CLASS_TEMPLATE")
-_FUNCTIONS = ("FUNCTION_DECL", "FUNCTION_TEMPLATE", "CXX_METHOD", "CONSTRUCTOR", "CONVERSION_FUNCTION")
+_FUNCTIONS = ("FUNCTION_DECL", "FUNCTION_TEMPLATE", "CXX_METHOD", "CONSTRUCTOR")
 _ALIASES = ("TYPE_ALIAS_DECL", "TYPE_ALIAS_TEMPLATE_DECL")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,9 @@ def test_python_blocks(page, tmp_path, monkeypatch):
         pytest.importorskip(module, reason=reason)
     monkeypatch.chdir(tmp_path)
     assert check_python(page) >= 1
+    # What the site shows as pictures is drawn by the page's own code.
+    for picture in re.findall(r"\]\(_pictures/([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert (tmp_path / picture).stat().st_size > 5000, picture
 
 
 def test_a_wrong_output_is_found(tmp_path):
@@ -48,7 +53,7 @@ def test_a_wrong_output_is_found(tmp_path):
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        if not target.startswith("https://"):
+        if not target.startswith(("https://", "_pictures/")):
             assert (page.parent / target).exists(), target
 
 
@@ -187,3 +192,19 @@ def test_equations_cited_are_written_down():
         for first, last in re.findall(r"\bE(\d+)(?:-E(\d+))?\b", file.read_text(encoding="utf-8")):
             cited |= set(range(int(first), int(last or first) + 1))
     assert cited == set(written)
+
+
+# -- what things cost ----------------------------------------------------------------------------
+
+
+def test_rows_of_the_cost_table_are_the_benchmark_s():
+    """The numbers are one machine's; what they are of must be what the command measures."""
+    command = [sys.executable, "-m", "bench.costs", "--repeats", "1"]
+    printed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    ).stdout
+    row = re.compile(r"^\| (.*?) \| (\d+) \| ", re.MULTILINE)
+    measured = row.findall(printed)
+    shown = row.findall((ROOT / "docs" / "costs.md").read_text(encoding="utf-8"))
+    assert len(measured) >= 10
+    assert shown == measured

@@ -24,7 +24,15 @@ def site(tmp_path_factory) -> Path:
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: pip install '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", *COMMAND[1:-1], "-d", folder / "cache", folder / "html"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        *COMMAND[1:-1],
+        "-d",
+        folder / "cache",
+        folder / "html",
+    ]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
     )
@@ -104,7 +112,14 @@ def test_everything_public_is_in_the_reference(inventory):
 
 def test_public_headers_are_in_the_reference(inventory):
     """Every function and type that the headers declare under snnfp."""
-    for name in ("Network::connect_sparse", "vjp", "jvp", "jacobian", "Record::first_spikes", "probe"):
+    for name in (
+        "Network::connect_sparse",
+        "vjp",
+        "jvp",
+        "jacobian",
+        "Record::first_spikes",
+        "probe",
+    ):
         assert any(k.endswith(f"snnfp::{name}") for k in inventory) or f"snnfp::{name}" in str(
             list(inventory)
         ), name
