@@ -41,7 +41,15 @@ cpp_maximum_signature_line_length = 100
 autodoc_type_aliases = {
     name: name
     for name in (
-        *("ArrayLike", "Bounds", "Data", "FirstSpikeFn", "InitialState", "InputSpikes"),
+        *(
+            "ArrayLike",
+            "Bounds",
+            "Data",
+            "DTypeLike",
+            "FirstSpikeFn",
+            "InitialState",
+            "InputSpikes",
+        ),
         *("LossFunction", "ProbeRequest", "Schedule", "Selection", "SpikeTimeFn"),
     )
 }
@@ -98,10 +106,15 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def _short(app: Sphinx, *described: Any) -> tuple[str | None, str | None]:
-    """Signatures with the aliases by name, which Sphinx leaves wrapped within a union."""
+    """Aliases by name in signatures: Sphinx wraps them within a union, and writes NDArray out."""
+
+    def short(text: str | None) -> str | None:
+        text = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text or "")
+        array = r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+)\]\]"
+        return re.sub(array, r"NDArray[\1]", text) or None
+
     signature, returned = described[-2:]
-    wrapped = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
-    return wrapped.sub(r"\1", signature or "") or None, wrapped.sub(r"\1", returned or "") or None
+    return short(signature), short(returned)
 
 
 def setup(app: Sphinx) -> None:

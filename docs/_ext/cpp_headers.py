@@ -1,6 +1,6 @@
-"""``.. cpp-header:: snnfp/network.hpp``: what a header declares, with its comments.
+"""``.. cpp-headers::`` writes what the public headers declare, with their comments.
 
-libclang reads the header, so that nothing is listed that a compiler would not see. A declaration
+libclang reads the headers, so that nothing is listed that a compiler would not see. A declaration
 is shown as it is written, without its body; its text is the comment right above it or behind it
 on its line.
 """
@@ -19,6 +19,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import nested_parse_with_titles
 
 INCLUDE = Path(__file__).resolve().parents[2] / "cpp" / "include"
 
@@ -108,26 +109,37 @@ def describe(cursor: Any) -> Iterator[str]:
             yield _directive("type", text.replace("using ", "", 1), child)
 
 
-class CppHeader(SphinxDirective):
-    """The directive; its argument is the header as it is included."""
+def public_headers() -> list[str]:
+    """Those that ``snnfp.hpp`` includes, in its order; the version is made by CMake."""
+    text = (INCLUDE / "snnfp" / "snnfp.hpp").read_text(encoding="utf-8")
+    included = re.findall(r'#include "(snnfp/[^"]+)"', text)
+    return [header for header in included if header != "snnfp/version.hpp"]
 
-    required_arguments = 1
+
+def section(header: str) -> str:
+    """A section in reStructuredText: what the header says of itself, then what it declares."""
+    text = (INCLUDE / header).read_text(encoding="utf-8")
+    first = re.search(r"#pragma once\n((?://.*\n)+)", text)
+    about = re.sub(r"^//\s?", "", first[1], flags=re.MULTILINE) if first else ""
+    name = header.removeprefix("snnfp/")
+    declared = "\n".join(describe(parse(header).cursor))
+    return f"{name}\n{'-' * len(name)}\n\n{about}\n.. cpp:namespace:: snnfp\n\n{declared}\n"
+
+
+class CppHeaders(SphinxDirective):
+    """The directive: a section a public header."""
 
     def run(self) -> list[nodes.Node]:
-        header = self.arguments[0]
-        self.env.note_dependency(str(INCLUDE / header))
-        unit = parse(header)
-        first = re.search(r"#pragma once\n((?://.*\n)+)", (INCLUDE / header).read_text())
-        about = re.sub(r"^//\s?", "", first[1], flags=re.MULTILINE) if first else ""
-        text = f"{about}\n\n.. cpp:namespace:: snnfp\n\n" + "\n".join(describe(unit.cursor))
-        text += "\n.. cpp:namespace:: 0\n"
+        for header in public_headers():
+            self.env.note_dependency(str(INCLUDE / header))
+        text = "\n".join(map(section, public_headers())) + "\n.. cpp:namespace:: 0\n"
         node = nodes.section()
         node.document = self.state.document
-        self.state.nested_parse(StringList(text.splitlines(), source=header), 0, node)
+        nested_parse_with_titles(self.state, StringList(text.splitlines(), source="headers"), node)
         return list(node.children)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Registers the directive."""
-    app.add_directive("cpp-header", CppHeader)
+    app.add_directive("cpp-headers", CppHeaders)
     return {"parallel_read_safe": True}

@@ -134,7 +134,8 @@ MAIN_CLASSES = (snnfp.Network, snnfp.Spikes, snnfp.Record, snnfp.History)
 
 def public_members(cls: type) -> list[str]:
     """Methods and properties of a class, without what it inherits from outside."""
-    return [n for n in vars(cls) if not n.startswith("_")]
+    mine = [c for c in cls.__mro__ if c.__module__.startswith("snnfp.")]
+    return list(dict.fromkeys(n for c in mine for n in vars(c) if not n.startswith("_")))
 
 
 @pytest.fixture(scope="module")
