@@ -135,11 +135,13 @@ void bind_record(py::module_& m, const char* name) {
            }, py::arg("neurons"), py::arg("times"), py::arg("execution"));
 
   m.def("simulate", [](const Network<Real>& network, const std::vector<InputTuple<Real>>& input,
-                       Real until, Size spike_limit, int engine, const In<Real>& voltage,
-                       const In<Real>& current, std::vector<Id> first_spikes_of,
-                       std::vector<Id> stop_after, const Execution& e) {
+                       Size samples, Real until, Size spike_limit, int engine,
+                       const In<Real>& voltage, const In<Real>& current,
+                       std::vector<Id> first_spikes_of, std::vector<Id> stop_after,
+                       const Execution& e) {
           SimulateOptions<Real> options;
           e.apply(options);
+          options.samples = samples;
           options.until = until;
           options.spike_limit = spike_limit;
           options.first_spikes_of = std::move(first_spikes_of);
@@ -149,9 +151,9 @@ void bind_record(py::module_& m, const char* name) {
           const Input<Real> shared = input_of<Real>(input);
           const py::gil_scoped_release release;
           return simulate(network, shared, options);
-        }, py::arg("network"), py::arg("input"), py::arg("until"), py::arg("spike_limit"),
-        py::arg("engine"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
-        py::arg("first_spikes_of"), py::arg("stop_after"), py::arg("execution"));
+        }, py::arg("network"), py::arg("input"), py::arg("samples"), py::arg("until"),
+        py::arg("spike_limit"), py::arg("engine"), py::arg("voltage").noconvert(),
+        py::arg("current").noconvert(), py::arg("first_spikes_of"), py::arg("stop_after"), py::arg("execution"));
   m.def("record_from_spikes", [](const Network<Real>& network,
                                  const std::vector<InputTuple<Real>>& input,
                                  const InputTuple<Real>& spikes, Real tolerance, Real until,

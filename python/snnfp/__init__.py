@@ -5,7 +5,10 @@ derivative by every parameter. snnfp simulates networks event by event in contin
 differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 """
 
-from snnfp import data, encoding, errors, init, losses, remedies, schedules, testing
+import snnfp._interpreter  # noqa: F401
+
+# isort: split
+from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
@@ -43,6 +46,7 @@ __all__ = [
     "fit",
     "init",
     "losses",
+    "plots",
     "predict",
     "record_from_spikes",
     "remedies",

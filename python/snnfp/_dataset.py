@@ -55,7 +55,7 @@ class DataSet:
                     f"{name}: the spikes of {group} have {len(batch)} samples, expected "
                     f"{self.size} as those of {next(iter(net.inputs))}"
                 )
-        self.spikes: InputSpikes = (
+        self.spikes: Spikes | dict[str, Spikes] = (
             spikes if isinstance(spikes, Spikes) else dict(zip(net.inputs, groups, strict=True))
         )
         self.labels: Any = labels if isinstance(labels, Spikes) else _as_array(labels, name)

@@ -6,6 +6,7 @@ import os
 import threading
 
 from snnfp import _core
+from snnfp._arrays import count
 
 __all__ = ["ISAS", "default_threads", "execution"]
 
@@ -20,12 +21,8 @@ def default_threads() -> int:
 
 def execution(n_threads: int | None, isa: str = "best") -> _core.Execution:
     """Checks the two options; Ctrl-C is looked for when the caller is the main thread."""
-    if n_threads is not None and (isinstance(n_threads, bool) or not isinstance(n_threads, int)):
-        raise TypeError(f"n_threads is {n_threads!r}, expected an integer or None")
-    if n_threads is not None and n_threads < 1:
-        raise ValueError(f"n_threads is {n_threads}, expected at least 1, or None for all")
-    if n_threads is not None and n_threads > MOST_THREADS:
-        raise ValueError(f"n_threads is {n_threads}, expected at most {MOST_THREADS}")
+    if n_threads is not None:
+        n_threads = count(n_threads, "n_threads", most=MOST_THREADS, instead="None for all")
     if isa not in ISAS:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(ISAS)}")
     main = threading.current_thread() is threading.main_thread()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._user_warning import warn_user
+from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
 from snnfp.losses import readout_of
 from snnfp.network import Network
@@ -86,7 +86,7 @@ class SilenceWatch:
             since = self._since.setdefault(p.name, epoch)
             if p.name not in self._told:
                 self._told.add(p.name)
-                warn_user(
+                warn(
                     f"population {p.name} fires no spike in any sample since epoch {since}, so no "
                     f"gradient reaches it or what comes before it: {self._advice(p.name)}",
                     SilentPopulationWarning,
@@ -98,7 +98,7 @@ class SilenceWatch:
         limit = _MOST_AT_FIRST if epoch == 1 else _MOST
         if share[worst] > limit and "outputs" not in self._told:
             self._told.add("outputs")
-            warn_user(
+            warn(
                 f"neuron {worst} of population {self._readout.name} is silent in "
                 f"{share[worst]:.0%} of the samples of its own class in epoch {epoch}, where the "
                 f"gradient cannot bring it back: {self._advice(self._readout.name)}",

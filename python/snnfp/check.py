@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from snnfp.errors import FormatError, SilentPopulationWarning
-from snnfp.network import Network
-from snnfp.neurons import LIF, NEURON_PARAMETERS
-from snnfp.projections import Sparse
+from snnfp.errors import SilentPopulationWarning
+from snnfp.golden import Case, load_case
 from snnfp.record import Record
 from snnfp.simulate import simulate
-from snnfp.spikes import Spikes
 
 __all__ = ["Case", "CaseErrors", "load_case", "run_case", "run_check"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A golden case: a network with its input, and what must come out.
-
-    Attributes:
-        name: of the case.
-        net: inputs ``"input"``, one population ``"neurons"``, projections ``"input_to_neurons"``
-            and ``"neurons_to_neurons"`` (each only if the case has such synapses).
-        spikes: one sample.
-        until: end of the simulation.
-        times: expected spike times.
-        neurons: neuron of each.
-        slopes: expected V'(f-).
-        coefficients: of the loss, the sum of coefficients times spike times.
-        gradient: expected, by parameter name of the network.
-    """
-
-    name: str
-    net: Network
-    spikes: Spikes
-    until: float
-    times: NDArray[np.float64]
-    neurons: NDArray[np.int64]
-    slopes: NDArray[np.float64]
-    coefficients: NDArray[np.float64]
-    gradient: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -66,79 +32,6 @@ class CaseErrors:
     times: float
     gradients: float
     min_slope: float
-
-
-def _floats(values: Iterable[Any]) -> NDArray[np.float64]:
-    return np.array([float(v) for v in values], dtype=np.float64)
-
-
-def load_case(path: str | Path, dtype: Any = np.float64) -> Case:
-    """Reads a golden case.
-
-    Raises:
-        FormatError: not JSON, or a key is missing.
-    """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        return _case(data, dtype)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not a JSON file: {error}") from error
-    except KeyError as error:
-        raise FormatError(f"{path}: the key {error} is missing, expected a golden case") from error
-
-
-def _case(data: dict[str, Any], dtype: Any) -> Case:
-    net = Network(dtype=dtype)
-    neurons = data["neurons"]
-    parameters = {k: _floats(n[k] for n in neurons) for k in NEURON_PARAMETERS}
-    h_size = len(neurons)
-    events = [(float(t), int(u)) for t, u in data["inputs"]]
-    x_size = 1 + max(
-        [u for _, u in events] + [int(s[1]) for s in data["synapses"] if s[0] == "input"] + [0]
-    )
-    x = net.input(x_size, name="input")
-    h = net.population(h_size, LIF(**parameters), name="neurons")
-    expected: dict[str, NDArray[np.float64]] = {}
-    gradient = {k: _floats(v) for k, v in data["gradient"].items()}
-    for kind, source in (("input", x), ("neuron", h)):
-        at = [i for i, s in enumerate(data["synapses"]) if s[0] == kind]
-        if not at:
-            continue
-        rows = [data["synapses"][i] for i in at]
-        projection = net.connect(
-            source,
-            h,
-            Sparse(
-                sources=np.array([int(r[1]) for r in rows]),
-                targets=np.array([int(r[2]) for r in rows]),
-                weight=_floats(r[3] for r in rows),
-                delay=_floats(r[4] for r in rows),
-            ),
-        )
-        for key in ("weight", "delay"):
-            if key in gradient:
-                expected[f"{projection.name}.{key}"] = gradient[key][at]
-    for key in NEURON_PARAMETERS:
-        if key in gradient:
-            expected[f"neurons.{key}"] = gradient[key]
-    order = np.argsort([t for t, _ in events], kind="stable")
-    if "input_time" in gradient:
-        expected["input.times"] = gradient["input_time"][order]
-    spikes = Spikes.from_pairs(
-        [([events[i][0] for i in order], np.array([events[i][1] for i in order], dtype=np.int64))],
-        size=x_size,
-    )
-    return Case(
-        name=data["name"],
-        net=net,
-        spikes=spikes,
-        until=float(data["t_end"]),
-        times=_floats(s[0] for s in data["spikes"]),
-        neurons=np.array([int(s[1]) for s in data["spikes"]], dtype=np.int64),
-        slopes=_floats(s[2] for s in data["spikes"]),
-        coefficients=_floats(data["loss_coefficients"]),
-        gradient=expected,
-    )
 
 
 def simulate_case(case: Case) -> Record:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from snnfp import _core
 from snnfp.errors import SnnfpError
-from snnfp.tasks import TASKS, override
+from snnfp.task_pictures import PICTURE_FORMATS
+from snnfp.task_settings import SettingError, Settings, option, override
+from snnfp.tasks import TASKS
 
 __all__ = ["main"]
 
@@ -28,6 +32,16 @@ def _sizes(text: str) -> tuple[int, ...]:
         return tuple(int(n) for n in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}, expected whole numbers: N or N,N") from None
+
+
+def _dots(text: str) -> float:
+    try:
+        dpi = float(text)
+    except ValueError:
+        dpi = 0.0
+    if not 10 <= dpi <= 1200:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 10 to 1200 dots an inch")
+    return dpi
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,19 +130,34 @@ def _parser() -> argparse.ArgumentParser:
             choices=("reverse", "forward"),
         )
         setting(learning, "--threads", int, "threads", "all")
-        learning.add_argument("--target", type=float, help="stop at this validation accuracy")
-        run = p.add_argument_group("run")
-        run.add_argument(
-            "--data", type=Path, metavar="DIR", required=task.needs_data, help="folder of the data"
+        setting(
+            learning,
+            "--target",
+            float,
+            "stop at this validation (else training) accuracy",
+            s.target,
         )
+        run = p.add_argument_group("run")
+        if task.needs_data:
+            run.add_argument(
+                "--data", type=Path, metavar="DIR", required=True, help="folder of the data"
+            )
         run.add_argument(
             "--out", type=Path, metavar="DIR", help="run folder (default: runs/<task>-<n>)"
         )
         run.add_argument(
-            "--resume", type=Path, metavar="FILE", help="checkpoint of an earlier run to go on from"
+            "--resume",
+            type=Path,
+            metavar="RUN",
+            help="run folder, or checkpoint in it, to go on from with that run's settings, where "
+            "no option here says otherwise",
         )
         run.add_argument("--no-progress", action="store_true", help="no progress bar")
         run.add_argument("--no-plots", action="store_true", help="no pictures")
+        run.add_argument(
+            "--format", choices=PICTURE_FORMATS, help="format of the pictures (default: png)"
+        )
+        run.add_argument("--dpi", type=_dots, metavar="N", help="their dots an inch (default: 150)")
 
     commands.add_parser("selfcheck", help="what runs here, and whether it is right")
     check = commands.add_parser("check", help="run golden cases in both modes")
@@ -137,22 +166,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from dataclasses import fields
-
+    from snnfp.runs import Run
     from snnfp.train_command import train_task
 
     task = TASKS[arguments.task]
-    given = vars(arguments)
-    changes = {f.name: given.get(f.name) for f in fields(task.settings)}
+    given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
+    for name in ("format", "dpi"):
+        if arguments.no_plots and getattr(arguments, name) is not None:
+            raise ValueError(f"{option(name)} has no use with --no-plots")
+    run = None if arguments.resume is None else Run.read(arguments.resume, task)
+    settings, changes = (override(task.settings, given), []) if run is None else run.changed(given)
+    if given["tau1"] is not None and not settings.gamma:
+        raise SettingError("{tau1} has no use where {gamma} is 0")
+    if run is not None:
+        print(f"going on from {run.checkpoint}, epoch {run.epochs}, with the settings of that run")
+        for line in changes:
+            print(f"changed: {line}", flush=True)
     train_task(
         task,
-        override(task.settings, changes),
-        data=arguments.data,
+        settings,
+        data=getattr(arguments, "data", None),
         out=arguments.out,
-        resume=arguments.resume,
-        target=arguments.target,
+        resume=None if run is None else run.checkpoint,
         progress=not arguments.no_progress,
         plots=not arguments.no_plots,
+        picture_format=arguments.format or "png",
+        dpi=arguments.dpi or 150,
     )
     return 0
 
@@ -178,6 +217,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if run_check(arguments.cases) else 0
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who read the output has gone (say head); nothing may complain of it at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except SettingError as error:
+        print(f"snnfp: {error.as_options()}", file=sys.stderr)
+        return 2
     except (SnnfpError, ValueError, TypeError, KeyError, OSError, MemoryError) as error:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"snnfp: {text}", file=sys.stderr)

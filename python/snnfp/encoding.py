@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._arrays import real_array, spot
 from snnfp.spikes import Spikes
 
 __all__ = ["latency", "scale_min_max"]
@@ -19,12 +20,39 @@ def scale_min_max(
         features: ``[samples, d]``.
         low: what becomes 0, ``[d]``; None: the smallest value of each column.
         high: what becomes 1, ``[d]``; None: the largest. Values beyond are clipped.
+
+    Raises:
+        TypeError: features that are not real numbers.
+        ValueError: a value that is missing or not finite, a wrong shape, or a column's ``low``
+            above its ``high``.
     """
-    x = np.asarray(features, dtype=np.float64)
-    a = x.min(axis=0) if low is None else np.asarray(low, dtype=np.float64)
-    b = x.max(axis=0) if high is None else np.asarray(high, dtype=np.float64)
+    x = _features(features)
+    ends = []
+    for name, given, smallest in (("low", low, True), ("high", high, False)):
+        if given is None:
+            if not len(x):
+                raise ValueError(
+                    f"features have shape {x.shape}: without samples give low and high"
+                )
+            ends.append(x.min(axis=0) if smallest else x.max(axis=0))
+            continue
+        end = real_array(given, name, x.dtype)
+        if end.shape not in ((), x.shape[1:]):
+            raise ValueError(f"{name} has shape {end.shape}, expected () or {x.shape[1:]}")
+        ends.append(end)
+    a, b = ends
+    bad = np.argwhere(~np.isfinite(x))
+    if bad.size:
+        at = tuple(bad[0])
+        raise ValueError(f"{spot('features', at)} is {x[at]}, expected a finite number")
+    bad = np.argwhere(np.atleast_1d(a > b))
+    if bad.size:
+        k = int(bad[0, 0])
+        ends = [np.broadcast_to(v, np.shape(a > b)).reshape(-1)[k] for v in (a, b)]
+        raise ValueError(f"low[{k}] is {ends[0]} and high[{k}] is {ends[1]}, expected low <= high")
     span = np.where(b > a, b - a, 1.0)
-    return np.clip((x - a) / span, 0.0, 1.0)
+    scaled: NDArray[np.float64] = np.clip((x - a) / span, 0.0, 1.0)
+    return scaled
 
 
 def latency(
@@ -49,15 +77,15 @@ def latency(
     Raises:
         ValueError: names the sample, the feature and the value.
     """
-    x = np.asarray(features)
-    if x.dtype.kind not in "fiu":
-        raise TypeError(f"features have dtype {x.dtype}, expected real numbers")
-    if x.ndim != 2:
-        raise ValueError(f"features have shape {x.shape}, expected [samples, d]")
+    x = _features(features)
     for name, value in (("t_min", t_min), ("t_max", t_max), ("bias_time", bias_time)):
         if value is not None and not (np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value}, expected a finite time >= 0")
-    x = x.astype(np.float64)
+    if t_min > t_max:
+        raise ValueError(
+            f"t_min is {t_min:g} and t_max {t_max:g}, expected t_min <= t_max (invert=True gives "
+            "larger values earlier)"
+        )
     bad = np.argwhere(~((x >= 0) & (x <= 1)))
     if bad.size:
         s, d = bad[0]
@@ -68,3 +96,11 @@ def latency(
     if bias_time is not None:
         times = np.concatenate([times, np.full((x.shape[0], 1), float(bias_time))], axis=1)
     return Spikes.from_latencies(times)
+
+
+def _features(values: ArrayLike) -> NDArray[np.float64]:
+    x = real_array(values, "features", np.dtype(np.float64))
+    if x.ndim != 2:
+        hint = ": features.reshape(len(features), -1) makes it so" if x.ndim > 2 else ""
+        raise ValueError(f"features have shape {x.shape}, expected [samples, d]{hint}")
+    return x

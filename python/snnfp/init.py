@@ -1,4 +1,4 @@
-"""Initial values of parameters: distributions that ``Network.initialise`` draws from."""
+"""Initial values of weights, delays and neuron parameters, which ``Network.initialise`` draws."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._arrays import plain
 from snnfp._numbers import real_number
 from snnfp.network import Network, Population
 from snnfp.record import Record
@@ -38,7 +39,7 @@ SpikeTimeFn = Callable[[Record, Any], tuple[float, ArrayLike]]
 
 def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.int64]:
     """Class labels ``[samples]`` as int64, or an error that names the sample and the value."""
-    array = np.asarray(labels)
+    array = plain(labels, "labels")
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels have dtype {array.dtype}, expected integers{_numbered(array)}")
     if array.shape != (n_samples,):

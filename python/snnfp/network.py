@@ -4,136 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import freeze, real_array
-from snnfp.errors import SnnfpError
+from snnfp._arrays import count, freeze, real_array
+from snnfp._memory import need_memory
+from snnfp._structure import add_population_core, connect_core, placeholder
+from snnfp.groups import DELAY, NEURON, WEIGHT, Input, Population, Projection, Slot
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF, NEURON_PARAMETERS
+from snnfp.parameters import (
+    Parameters,
+    in_users_order,
+    is_initialiser,
+    need_values,
+    shaped,
+)
 from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
 
 __all__ = ["Input", "Network", "Parameters", "Population", "Projection", "Selection"]
 
 Selection = str | list[str] | tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class Input:
-    """A group of input channels."""
-
-    name: str
-    size: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Population:
-    """A group of neurons; in records, its neurons are ``offset ... offset + size - 1``."""
-
-    name: str
-    size: int
-    index: int
-    offset: int
-
-
-@dataclass(frozen=True)
-class Projection:
-    """The connections from one group to a population."""
-
-    name: str
-    source: str
-    target: str
-    kind: str
-    index: int
-    shape: tuple[int, ...]
-    sparse: SparseLayout | None = None
-
-    @property
-    def sources(self) -> NDArray[np.int32]:
-        """Source unit of each synapse (sparse projections); a new array."""
-        if self.sparse is None:
-            raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
-        return self.sparse.sources
-
-    @property
-    def targets(self) -> NDArray[np.int32]:
-        """Target neuron of each synapse (sparse projections)."""
-        if self.sparse is None:
-            raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
-        return self.sparse.targets
-
-    def to_core(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values a synapse in the order of the core (last axes flattened)."""
-        flat = values.reshape(-1)
-        if self.sparse is None or self.sparse.order is None or flat.size == 1:
-            return flat
-        return np.ascontiguousarray(flat[self.sparse.order])
-
-    def from_core(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The inverse of :meth:`to_core` along the last axis."""
-        if self.sparse is None or self.sparse.order is None or values.shape[-1] == 1:
-            return values
-        out = np.empty_like(values)
-        out[..., self.sparse.order] = values
-        return out
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """Where a parameter lives in the core: (kind, index, neuron parameter)."""
-
-    code: tuple[int, int, int]
-    owner: Population | Projection
-
-
-_NEURON, _WEIGHT, _DELAY, _INPUT_TIMES = range(4)
-
-
-class Parameters(MutableMapping[str, NDArray[Any]]):
-    """The parameters of a network by name; arrays are read-only and replaced as a whole.
-
-    ``parameters["hidden.tau_mem"] = 3.0`` checks the value and replaces the array. A record keeps
-    the arrays it was simulated with, so its derivatives never change afterwards.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        value = self._network._values[self._network._known(name)]
-        if value is None:
-            raise SnnfpError(
-                f"parameter {name} has no value yet: call network.initialise(seed=...) first"
-            )
-        return value
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        self._network._set(self._network._known(name), value)
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError(
-            f"parameter {name} belongs to the network's structure: it can be replaced only"
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._network._values)
-
-    def __len__(self) -> int:
-        return len(self._network._values)
-
-    def __repr__(self) -> str:
-        rows = (
-            f"  {name}: {'not initialised' if v is None else f'{v.dtype}{list(v.shape)}'}"
-            for name, v in self._network._values.items()
-        )
-        return "Parameters(\n" + "\n".join(rows) + "\n)"
+_NEURON_BYTES = 130  # at least, for each neuron that is simulated, in double precision
 
 
 class Network:
@@ -143,7 +42,9 @@ class Network:
     ``"input_to_hidden.weight"`` and ``"hidden.tau_mem"``.
 
     Args:
-        dtype: ``np.float64`` or ``np.float32``, of everything the network computes.
+        dtype: ``np.float64`` or ``np.float32``, of everything the network computes. Float32 rounds
+            what it is given, spike times included, to some seven digits; a parameter that would
+            become infinite or 0 in it is an error.
     """
 
     def __init__(self, dtype: DTypeLike = np.float64) -> None:
@@ -156,7 +57,7 @@ class Network:
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
         self._values: dict[str, NDArray[Any] | None] = {}
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._drawn: dict[str, Initialiser] = {}
         self._warned: set[str] = set()
         self._selected: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -166,7 +67,7 @@ class Network:
     def input(self, size: int, *, name: str = "input") -> Input:
         """Adds a group of ``size`` input channels."""
         self._check_new(name)
-        size = _count(size, f"size of input {name}")
+        size = count(size, f"size of input {name}")
         group = Input(name, size, self._core.add_input(name, size))
         self.inputs[name] = group
         return group
@@ -174,33 +75,42 @@ class Network:
     def population(self, size: int, neuron: LIF, *, name: str) -> Population:
         """Adds ``size`` neurons.
 
+        Args:
+            size: number of neurons.
+            neuron: their model; parameters given as initialisers have one value a neuron, which
+                :meth:`initialise` draws.
+            name: of the population.
+
         Raises:
             ValueError: a time constant <= 0, a threshold not above v_reset, a wrong shape.
             TypeError: values that are not real numbers.
+            MemoryError: so many neurons cannot be simulated here.
         """
         self._check_new(name)
-        size = _count(size, f"size of population {name}")
+        size = count(size, f"size of population {name}")
         if not isinstance(neuron, LIF):
             raise TypeError(
                 f"the neuron of population {name} is {neuron!r}, expected snnfp.LIF(...)"
             )
-        values = {
-            key: self._shaped(value, f"{name}.{key}", ((), (size,)))
-            for key, value in neuron.values().items()
-        }
+        need_memory(
+            size * _NEURON_BYTES * self.dtype.itemsize // 8,
+            f"the {size} neurons of population {name}",
+        )
+        given = neuron.values()
+        shapes = ((), (size,))
+        values = {k: self._initial(f"{name}.{k}", v, shapes) for k, v in given.items()}
         offset = sum(p.size for p in self.populations.values())
-        index = self._core.add_population(name, size, [v.reshape(-1) for v in values.values()])
+        index = add_population_core(self._core, name, size, values)
         group = Population(name, size, index, offset)
         self.populations[name] = group
         for k, (key, value) in enumerate(values.items()):
-            self._values[f"{name}.{key}"] = value
-            self._slots[f"{name}.{key}"] = _Slot((_NEURON, index, k), group)
+            self._keep(f"{name}.{key}", Slot((NEURON, index, k), group), given[key], value)
         return group
 
     def connect(
         self,
-        source: Input | Population,
-        target: Population,
+        source: str | Input | Population,
+        target: str | Population,
         connectivity: Connectivity,
         *,
         name: str | None = None,
@@ -208,10 +118,15 @@ class Network:
         """Connects a group to a population (which may be the same one).
 
         Args:
-            source: where spikes come from.
-            target: the population they reach.
+            source: where spikes come from: an input or a population, or its name.
+            target: the population they reach, or its name.
             connectivity: :class:`Dense`, :class:`Sparse` or :class:`OneToOne`.
             name: of the projection; ``"<source>_to_<target>"`` if not given.
+
+        Raises:
+            KeyError: a name that no group has.
+            ValueError: a group of another network, a wrong shape or size, a value out of range.
+            MemoryError: more weights than there is room for.
         """
         source = self._own(source)
         target_group = self._own(target)
@@ -230,6 +145,7 @@ class Network:
         if isinstance(connectivity, Dense):
             shape: tuple[int, ...] = (source.size, target_group.size)
         elif isinstance(connectivity, Sparse):
+            need_memory(8 * source.size, f"the {source.size} rows of {name}")
             layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
             shape = (layout.targets.size,)
         else:
@@ -240,42 +156,14 @@ class Network:
         )
         weight = self._initial(f"{name}.weight", connectivity.weight, (shape,))
         delay = self._initial(f"{name}.delay", connectivity.delay, ((), shape))
-        self._connect_core(projection, source, target_group, weight, delay)
+        connect_core(self._core, projection, source, target_group, weight, delay)
         self.projections[name] = projection
         for key, code, initial, value in (
-            ("weight", _WEIGHT, connectivity.weight, weight),
-            ("delay", _DELAY, connectivity.delay, delay),
+            ("weight", WEIGHT, connectivity.weight, weight),
+            ("delay", DELAY, connectivity.delay, delay),
         ):
-            full = f"{name}.{key}"
-            self._slots[full] = _Slot((code, index, 0), projection)
-            if isinstance(initial, Initialiser):
-                self._drawn[full] = initial
-                self._values[full] = None
-            else:
-                self._values[full] = value
+            self._keep(f"{name}.{key}", Slot((code, index, 0), projection), initial, value)
         return projection
-
-    def _connect_core(
-        self,
-        projection: Projection,
-        source: Input | Population,
-        target: Population,
-        weight: NDArray[Any],
-        delay: NDArray[Any],
-    ) -> None:
-        ends = (isinstance(source, Input), source.index, target.index)
-        w, d = projection.to_core(weight), projection.to_core(delay)
-        if projection.kind == "dense":
-            self._core.connect_dense(*ends, w, d, projection.name)
-        elif projection.kind == "one_to_one":
-            self._core.connect_one_to_one(*ends, w, d, projection.name)
-        else:
-            layout = projection.sparse
-            assert layout is not None
-            targets = layout.targets if layout.order is None else layout.targets[layout.order]
-            self._core.connect_sparse(
-                *ends, layout.row_offsets, np.ascontiguousarray(targets), w, d, projection.name
-            )
 
     # -- parameters ------------------------------------------------------------------------------
 
@@ -285,19 +173,36 @@ class Network:
         return Parameters(self)
 
     def initialise(self, seed: int | np.random.Generator = 0) -> Network:
-        """Draws every parameter that was given as an initialiser, in the order of connection.
+        """Draws every parameter that was given as an initialiser, all or none.
+
+        One after the other, in the order of :attr:`parameters`: that in which populations and
+        projections were added, and within one that of its parameters.
 
         Args:
             seed: an integer or a generator.
 
         Returns:
             The network itself.
+
+        Raises:
+            ValueError: a value drawn that its parameter cannot have; names the initialiser.
         """
+        if isinstance(seed, (int, np.integer)) and seed < 0:
+            raise ValueError(f"seed is {seed}, expected an integer >= 0 or a generator")
         rng = np.random.default_rng(seed)
-        for name, initialiser in self._drawn.items():
-            projection = self._slots[name].owner
-            assert isinstance(projection, Projection)
-            self._set(name, initialiser.draw(rng, projection.shape))
+        last = ""
+
+        def draws() -> Iterator[tuple[str, Any]]:
+            nonlocal last
+            for name, initialiser in self._drawn.items():
+                last, shape = name, self._slots[name].owner_shape
+                need_values(shape, name, np.dtype(np.float64))
+                yield name, initialiser.draw(rng, shape)
+
+        try:
+            self._replace_each(self._drawn, draws())
+        except ValueError as error:
+            raise ValueError(f"{error}; drawn from {self._drawn[last]}") from None
         return self
 
     def select(self, wrt: Selection) -> tuple[str, ...]:
@@ -321,6 +226,12 @@ class Network:
             )
         return self._selected[patterns]
 
+    def _shapes_of(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """The shapes that a parameter may have."""
+        slot = self._slots[self._known(name)]
+        shape = slot.owner_shape
+        return (shape,) if slot.code[0] == WEIGHT else ((), shape)
+
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
         return np.concatenate([self.parameters[n].reshape(-1) for n in self._stored(wrt)])
@@ -335,45 +246,27 @@ class Network:
         parts = zip(names, np.split(flat, np.cumsum(sizes)[:-1]), strict=True)
         self._replace({n: part.reshape(self.parameters[n].shape) for n, part in parts})
 
-    def save(self, path: str) -> None:
-        """Writes all parameters to a safetensors file, atomically."""
-        from snnfp.checkpoint import save_arrays
-
-        metadata = {"structure": json.dumps(self.structure()), "fingerprint": self.fingerprint()}
-        save_arrays(path, dict(self.parameters), metadata)
-
-    def load(self, path: str) -> None:
-        """Reads parameters that :meth:`save` wrote.
+    def save(self, path: str | Path) -> None:
+        """Writes all parameters to a safetensors file, atomically.
 
         Raises:
-            FormatError: the file is damaged, or of a network with another structure.
+            OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp.checkpoint import load_arrays
-        from snnfp.errors import FormatError
+        from snnfp.model_files import save_model
 
-        arrays, metadata = load_arrays(path)
-        if metadata.get("fingerprint") != self.fingerprint():
-            raise FormatError(
-                f"{path} holds the parameters of another network: {self._difference(metadata)}"
-            )
-        self.take_file(arrays, path)
+        save_model(self, path)
 
-    def take_file(self, arrays: dict[str, NDArray[Any]], path: str) -> None:
-        """Replaces all parameters by the arrays of a file, or none of them.
+    def load(self, path: str | Path) -> None:
+        """Reads parameters that :meth:`save` wrote, or those of a training checkpoint.
 
         Raises:
-            FormatError: a parameter is missing, unknown or not a legal value.
+            FormatError: the file is damaged, or of a network with another structure; the network
+                stays as it was.
+            FileNotFoundError: there is no such file.
         """
-        from snnfp.errors import FormatError
+        from snnfp.model_files import load_model
 
-        apart = sorted(set(arrays) ^ set(self._values))
-        if apart:
-            what = "lacks" if apart[0] in self._values else "holds an unknown"
-            raise FormatError(f"{path}: the file {what} parameter {apart[0]}")
-        try:
-            self._replace(arrays)
-        except (TypeError, ValueError) as error:
-            raise FormatError(f"{path}: {error}") from error
+        load_model(self, path)
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
@@ -415,18 +308,13 @@ class Network:
         for group in self.inputs.values():
             core.add_input(group.name, group.size)
         for p in self.populations.values():
-            values = [self._values[f"{p.name}.{key}"] for key in NEURON_PARAMETERS]
-            core.add_population(p.name, p.size, [v.reshape(-1) for v in values if v is not None])
+            values = {key: self._legal(f"{p.name}.{key}") for key in NEURON_PARAMETERS}
+            add_population_core(core, p.name, p.size, values)
         for q in self.projections.values():
             source = self.inputs.get(q.source) or self.populations[q.source]
-            weight, delay = self._values[f"{q.name}.weight"], self._values[f"{q.name}.delay"]
-            self._connect_core(
-                q,
-                source,
-                self.populations[q.target],
-                np.zeros(q.shape, self.dtype) if weight is None else weight,
-                np.zeros(q.shape, self.dtype) if delay is None else delay,
-            )
+            target = self.populations[q.target]
+            weight, delay = (self._legal(f"{q.name}.{key}") for key in ("weight", "delay"))
+            connect_core(core, q, source, target, weight, delay)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -439,13 +327,22 @@ class Network:
             raise ValueError(f"the name {name!r} is taken, expected a new one (name=...)")
         self._selected.clear()
 
-    def _own(self, group: Input | Population) -> Input | Population:
+    def _own(self, group: str | Input | Population) -> Input | Population:
+        groups: dict[str, Input | Population] = {**self.inputs, **self.populations}
+        if isinstance(group, str):
+            if group not in groups:
+                raise KeyError(
+                    f"{group!r} is not an input or a population of this network, expected one of: "
+                    f"{', '.join(groups) or '(there is none yet)'}"
+                )
+            return groups[group]
         if isinstance(group, (Input, Population)):
-            known = {**self.inputs, **self.populations}.get(group.name)
-            if known == group:
-                return known
+            if groups.get(group.name) == group:
+                return group
             raise ValueError(f"{group.name} belongs to another network")
-        raise TypeError(f"{group!r} is not an input or a population of this network")
+        raise TypeError(
+            f"{group!r} is not an input or a population of this network, nor the name of one"
+        )
 
     def _known(self, name: str) -> str:
         if name not in self._values:
@@ -457,72 +354,65 @@ class Network:
     def _stored(self, wrt: Selection) -> list[str]:
         return [n for n in self.select(wrt) if n in self._values]
 
-    def _shaped(self, value: Any, name: str, shapes: tuple[tuple[int, ...], ...]) -> NDArray[Any]:
-        array = real_array(value, name, self.dtype)
-        if array.shape not in shapes:
-            if array.ndim == 0:
-                array = np.full(shapes[-1], array, dtype=self.dtype)
-            else:
-                expected = " or ".join(str(s) for s in shapes)
-                raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
-        return freeze(array)
-
     def _initial(self, name: str, value: Any, shapes: tuple[tuple[int, ...], ...]) -> NDArray[Any]:
-        if isinstance(value, Initialiser):
-            return np.zeros(shapes[-1], dtype=self.dtype)
-        return self._shaped(value, name, shapes)
+        """What the core has of a parameter until an initialiser has drawn it."""
+        if is_initialiser(value, name):
+            need_values(shapes[-1], name, self.dtype)
+            return placeholder(name, shapes[-1], self.dtype)
+        return shaped(value, name, shapes, self.dtype)
 
-    def _replace(self, values: dict[str, NDArray[Any]]) -> None:
+    def _keep(self, name: str, slot: Slot, given: Any, value: NDArray[Any]) -> None:
+        self._slots[name] = slot
+        self._values[name] = None if isinstance(given, Initialiser) else value
+        if isinstance(given, Initialiser):
+            self._drawn[name] = given
+
+    def _legal(self, name: str) -> NDArray[Any]:
+        """The value of a parameter, or what the core may have where there is none yet."""
+        value = self._values[name]
+        if value is None:
+            return placeholder(name, self._slots[name].owner_shape, self.dtype)
+        return value
+
+    def _replace(self, values: Mapping[str, Any]) -> None:
         """Sets several parameters, all or none."""
-        before = {n: self._values[n] for n in values}
+        self._replace_each(values, values.items())
+
+    def _replace_each(self, names: Iterable[str], values: Iterable[tuple[str, Any]]) -> None:
+        """Sets the named parameters, whose values come one by one; all or none."""
+        before = {n: self._values[n] for n in names}
+        legal = {n: self._legal(n) for n in names}
         try:
-            self._set_all(values)
-        except BaseException:  # an interrupt too
-            self._set_all({n: v for n, v in before.items() if v is not None})
+            self._set_each(before, values)
+        except BaseException:
+            self._set_each(before, legal.items())
             self._values.update(before)
             raise
 
-    def _set_all(self, values: dict[str, NDArray[Any]]) -> None:
+    def _set_each(self, names: Iterable[str], values: Iterable[tuple[str, Any]]) -> None:
         # On the way from old to new values no threshold may be below a v_reset.
         lowest = np.full(1, -np.finfo(self.dtype).max, dtype=self.dtype)
-        for p in self.populations.values():
-            if f"{p.name}.v_reset" in values:
-                _, index, parameter = self._slots[f"{p.name}.v_reset"].code
+        for name in names:
+            if name.endswith(".v_reset"):
+                _, index, parameter = self._slots[name].code
                 self._core.set_parameter(index, parameter, lowest)
-        for name, value in values.items():
+        for name, value in values:
             self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]
         kind, index, parameter = slot.code
-        if isinstance(slot.owner, Population):
-            array = self._shaped(value, name, ((), (slot.owner.size,)))
-            self._core.set_parameter(index, parameter, array.reshape(-1))
-        elif kind == _WEIGHT:
-            array = self._shaped(value, name, (slot.owner.shape,))
-            self._core.set_weight(index, slot.owner.to_core(array))
-        else:
-            array = self._shaped(value, name, ((), slot.owner.shape))
-            self._core.set_delay(index, slot.owner.to_core(array))
-        self._values[name] = array
-
-    def _difference(self, metadata: dict[str, str]) -> str:
+        array = shaped(value, name, self._shapes_of(name), self.dtype)
         try:
-            other = json.loads(metadata["structure"])
-        except (KeyError, ValueError):
-            return "the file does not say which"
-        for part, mine in self.structure().items():
-            if other.get(part) != mine:
-                return f"{part} there: {other.get(part)}, here: {mine}"
-        return "the file does not say where"
-
-
-def _count(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} is {value!r}, expected an integer")
-    if not 1 <= value < 2**31:
-        raise ValueError(f"{name} is {value}, expected at least 1 and below 2**31")
-    return int(value)
+            if isinstance(slot.owner, Population):
+                self._core.set_parameter(index, parameter, array.reshape(-1))
+            elif kind == WEIGHT:
+                self._core.set_weight(index, slot.owner.to_core(array))
+            else:
+                self._core.set_delay(index, slot.owner.to_core(array))
+        except ValueError as error:
+            raise in_users_order(error, name, array, slot.owner) from None
+        self._values[name] = array
 
 
 def _digest(*arrays: NDArray[Any]) -> str:

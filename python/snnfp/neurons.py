@@ -7,6 +7,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from snnfp.init import Initialiser
+
 __all__ = ["LIF", "NEURON_PARAMETERS"]
 
 NEURON_PARAMETERS = (
@@ -26,8 +28,11 @@ class LIF:
 
     ``C dV/dt = -(C / tau_mem) V + I + bias``, ``dI/dt = -I / tau_syn``; an arriving spike adds its
     weight to ``I``; when ``V`` reaches ``threshold`` from below the neuron spikes, and ``V`` is
-    held at ``v_reset`` for ``t_refractory``. Each value is one number for the population or an
-    array with one a neuron. Any ratio of time constants is legal, equal and infinite ones included.
+    held at ``v_reset`` for ``t_refractory``. ``V`` is measured from rest: where a model gives
+    voltages like -70 mV, subtract the resting one from ``threshold`` and ``v_reset``. Each value is
+    one number for the population, an array with one a neuron, or an initialiser of
+    :mod:`snnfp.init`, which ``Network.initialise`` draws one value a neuron from. Any ratio of time
+    constants is legal, equal and infinite ones included.
 
     Args:
         tau_mem: membrane time constant; ``inf``: no leak.
@@ -42,13 +47,13 @@ class LIF:
     Source: Lee, Haghighatshoar, Karbasi, AISTATS 2023 (arXiv 2210.15415), section 2.
     """
 
-    tau_mem: ArrayLike
-    tau_syn: ArrayLike
-    threshold: ArrayLike = 1.0
-    v_reset: ArrayLike = 0.0
-    t_refractory: ArrayLike = 0.0
-    bias: ArrayLike = 0.0
-    capacitance: ArrayLike = 1.0
+    tau_mem: ArrayLike | Initialiser
+    tau_syn: ArrayLike | Initialiser
+    threshold: ArrayLike | Initialiser = 1.0
+    v_reset: ArrayLike | Initialiser = 0.0
+    t_refractory: ArrayLike | Initialiser = 0.0
+    bias: ArrayLike | Initialiser = 0.0
+    capacitance: ArrayLike | Initialiser = 1.0
 
     def values(self) -> dict[str, Any]:
         """The parameters by name, in the order of ``NEURON_PARAMETERS``."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._arrays import integer_array
 from snnfp.init import Initialiser
 
 __all__ = ["Connectivity", "Dense", "OneToOne", "Sparse"]
@@ -80,8 +81,11 @@ class Sparse:
         """
         rows = _ids(indptr, "indptr", np.int64)
         if rows.size < 2 or rows[0] != 0 or np.any(np.diff(rows) < 0):
+            falls = np.flatnonzero(np.diff(rows) < 0)
+            at = int(falls[0]) + 1 if falls.size else 0
+            where = f"indptr[{at}] is {rows[at]}" if rows.size > at else "it is empty"
             raise ValueError(
-                "indptr does not start at 0 and ascend, expected compressed sparse rows"
+                "indptr does not start at 0 and ascend, expected compressed sparse rows: " + where
             )
         targets = _ids(indices, "indices", np.int32, copy=False)
         if rows[-1] != targets.size:
@@ -101,15 +105,10 @@ _PART = 1 << 20  # synapses
 def _ids(
     values: ArrayLike, name: str, dtype: type[np.signedinteger[Any]], copy: bool = True
 ) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{name} has dtype {array.dtype}, expected integers")
+    array = integer_array(values, name, dtype, copy=copy)
     if array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}, expected one dimension")
-    info = np.iinfo(dtype)
-    if array.size and (array.min() < info.min or array.max() > info.max):
-        raise ValueError(f"{name} holds values beyond {info.min} ... {info.max}")
-    return np.array(array, dtype=dtype) if copy else np.asarray(array, dtype=dtype)
+    return array
 
 
 @dataclass(frozen=True)

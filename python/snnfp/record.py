@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import freeze, real_array
+from snnfp._arrays import freeze, integer_array, real_array, spot
 from snnfp._execution import execution
+from snnfp._memory import free_memory, need_memory
 
 if TYPE_CHECKING:
     from snnfp.network import Network, Population, Projection, Selection
@@ -195,16 +195,22 @@ class Record:
         if units is None:
             chosen = np.arange(p.size, dtype=np.int32)
         else:
-            raw = np.atleast_1d(np.asarray(units))
-            if raw.dtype.kind not in "iu":
-                raise TypeError(f"units has dtype {raw.dtype}, expected integers")
+            raw = np.atleast_1d(integer_array(units, "units")).reshape(-1)
             bad = np.flatnonzero((raw < 0) | (raw >= p.size))
             if bad.size:
                 raise ValueError(
                     f"units[{bad[0]}] is {raw[bad[0]]}, expected 0 <= unit < {p.size} ({p.name})"
                 )
             chosen = raw.astype(np.int32)
-        at = np.atleast_1d(real_array(times, "times", self.times.dtype))
+        at = np.atleast_1d(real_array(times, "times", self.times.dtype, underflow=True))
+        if at.ndim != 1:
+            raise ValueError(f"times has shape {at.shape}, expected one dimension")
+        need_memory(
+            2 * self.n_samples * chosen.size * at.size * at.dtype.itemsize,
+            f"V and I of {self.n_samples} samples x {chosen.size} neurons of {p.name} x "
+            f"{at.size} times",
+            "probe fewer neurons or times at once",
+        )
         voltage, current = self._core.probe(
             (chosen + p.offset).tolist(), at.tolist(), execution(*self._execution)
         )
@@ -263,16 +269,18 @@ class Record:
         names = self._net.select(tuple(tangents))
         parts = []
         for name in names:
-            value = real_array(tangents[name], f"tangent of {name}", self.times.dtype)
+            value = real_array(
+                tangents[name], f"tangent of {name}", self.times.dtype, underflow=True
+            )
             if value.shape != self._shape(name):
                 raise ValueError(
                     f"tangent of {name} has shape {value.shape}, expected {self._shape(name)}"
                 )
-            bad = np.flatnonzero(~np.isfinite(value))
+            bad = np.argwhere(~np.isfinite(value))
             if bad.size:
+                at = tuple(bad[0])
                 raise ValueError(
-                    f"tangent of {name}[{bad[0]}] is {value.reshape(-1)[bad[0]]}, "
-                    "expected a finite number"
+                    f"{spot(f'tangent of {name}', at)} is {value[at]}, expected a finite number"
                 )
             owner = self._projection(name)
             parts.append(owner.to_core(value) if owner else value.reshape(-1))
@@ -308,7 +316,7 @@ class Record:
         names = self._net.select(wrt)
         width = sum(math.prod(self._shape(n)) for n in names)
         if out is None:
-            needed, free = rows.size * width * self.times.dtype.itemsize, _free_memory()
+            needed, free = rows.size * width * self.times.dtype.itemsize, free_memory()
             if needed > free:
                 raise MemoryError(
                     f"the Jacobian of {rows.size} spikes by {width} parameters needs "
@@ -433,10 +441,7 @@ class Record:
 
         if isinstance(of, (str, Population)):
             return self.indices(of)
-        rows = np.asarray(of)
-        if rows.dtype.kind not in "iu" and rows.size:
-            raise TypeError(f"of has dtype {rows.dtype}, expected integers or a population")
-        rows = rows.astype(np.int64)
+        rows = integer_array(of, "of")
         bad = np.flatnonzero((rows < -1) | (rows >= self.n_spikes))
         if bad.size:
             raise ValueError(
@@ -451,7 +456,7 @@ class Record:
             flat = np.zeros(self.n_spikes, dtype=dtype)
             for key, value in given.items():
                 p = self._population(key)
-                array = real_array(value, f"cotangents of {p.name}", dtype)
+                array = real_array(value, f"cotangents of {p.name}", dtype, underflow=True)
                 if array.shape == (self.n_samples, p.size):
                     at = self.first_indices(p)
                     fires = np.flatnonzero(at >= 0)
@@ -465,7 +470,7 @@ class Record:
                         f"{self.indices(p).shape} (all its spikes)"
                     )
         else:
-            flat = real_array(given, "cotangents", dtype)
+            flat = real_array(given, "cotangents", dtype, underflow=True)
             if flat.shape != (self.n_spikes,):
                 raise ValueError(
                     f"cotangents have shape {flat.shape}, expected ({self.n_spikes},), "
@@ -509,18 +514,3 @@ def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any]) 
         raise ValueError(f"out is {given}, expected an array of {dtype} {shape}")
     if not (out.flags.c_contiguous and out.flags.writeable):
         raise ValueError("out is not C-contiguous and writeable")
-
-
-def _free_memory() -> int:
-    """Bytes that can be had without swapping; a guess of nothing less than 1 GiB elsewhere."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as info:
-            for line in info:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**30

@@ -1,21 +1,65 @@
-"""The folder that a training run leaves: config, history, model, pictures."""
+"""The folder that a training run leaves, and a run to go on from."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from snnfp.checkpoint import write_atomically
+from snnfp.checkpoint import load_arrays, write_atomically
+from snnfp.errors import FormatError
 from snnfp.history import History
-from snnfp.tasks import Settings
+from snnfp.task_settings import SettingError, Settings, option
 
-__all__ = ["new_run_folder", "write_config", "write_history"]
+if TYPE_CHECKING:
+    from snnfp import History
+    from snnfp.tasks import Task
+
+__all__ = ["CHECKPOINT", "Run", "RunFolder", "new_run_folder", "write_config", "write_history"]
+
+CHECKPOINT = "checkpoint.safetensors"
+_CONFIG = "config.json"
+
+# What a run that goes on cannot change, and why.
+_FIXED = {
+    "hidden": "it is the shape of the network",
+    "dtype": "it is what the parameters are stored in",
+    **dict.fromkeys(("first", "later"), "the initial weights have been trained since"),
+    **dict.fromkeys(
+        ("tau_mem", "tau_syn", "capacitance", "threshold", "t_refractory"),
+        "it is a parameter of the network in the checkpoint",
+    ),
+    "seed": "the samples go on in the order of that run",
+}
 
 
-def new_run_folder(given: Path | None, task: str) -> Path:
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that was new or empty.
+
+    Attributes:
+        path: the folder.
+        made: the folders that had to be made for it, the outermost first.
+    """
+
+    path: Path
+    made: list[Path] = field(default_factory=list)
+
+    def abandon(self) -> None:
+        """Takes away what was made and written."""
+        with contextlib.suppress(OSError):
+            for file in self.path.iterdir():
+                file.unlink()
+            for folder in reversed(self.made):
+                folder.rmdir()
+
+
+def new_run_folder(given: Path | None, task: str) -> RunFolder:
     """Creates the folder: the one given (which must be new or empty), or ``runs/<task>-<n>``.
 
     Raises:
@@ -24,22 +68,28 @@ def new_run_folder(given: Path | None, task: str) -> Path:
     if given is not None:
         if given.exists() and (not given.is_dir() or any(given.iterdir())):
             raise FileExistsError(f"{given} exists and is not empty, expected a new folder")
+        made = _missing(given)
         given.mkdir(parents=True, exist_ok=True)
-        return given
+        return RunFolder(given, made)
     n = 1
     while True:
         folder = Path("runs") / f"{task}-{n}"
+        made = _missing(folder)
         try:
             folder.mkdir(parents=True)
-            return folder
+            return RunFolder(folder, made)
         except FileExistsError:
             n += 1
+
+
+def _missing(folder: Path) -> list[Path]:
+    return [f for f in reversed([folder, *folder.parents]) if not f.exists()]
 
 
 def write_config(folder: Path, task: str, settings: Settings, version: str) -> None:
     """Writes ``config.json``."""
     data = {"snnfp": version, "task": task, **asdict(settings)}
-    write_atomically(folder / "config.json", (json.dumps(data, indent=2) + "\n").encode())
+    write_atomically(folder / _CONFIG, (json.dumps(data, indent=2) + "\n").encode())
 
 
 def write_history(folder: Path, history: History) -> None:
@@ -51,3 +101,110 @@ def write_history(folder: Path, history: History) -> None:
     rows.writerow(["epoch", *epochs])
     rows.writerows([k + 1, *row] for k, row in enumerate(zip(*epochs.values(), strict=True)))
     write_atomically(folder / "history.csv", text.getvalue().encode())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run to go on from.
+
+    Attributes:
+        checkpoint: its checkpoint.
+        settings: of its ``config.json``.
+        epochs: whole epochs that it has had.
+        figures: its history, by name.
+    """
+
+    checkpoint: Path
+    settings: Settings
+    epochs: int
+    figures: Mapping[str, list[float]]
+
+    @classmethod
+    def read(cls, path: Path, task: Task) -> Run:
+        """Reads a run.
+
+        Args:
+            path: a run folder, or the checkpoint in it.
+            task: what it must have learnt.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint, or no ``config.json`` beside it.
+            FormatError: a file is damaged, or the run is one of another task.
+        """
+        checkpoint = path / CHECKPOINT if path.is_dir() else path
+        _, metadata = load_arrays(checkpoint)
+        try:
+            training = json.loads(metadata["training"])
+            epochs, figures = int(training["epoch"]), dict(training["history"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{checkpoint} is not a training checkpoint: {error!r}") from error
+        return cls(checkpoint, _read_config(checkpoint.parent / _CONFIG, task), epochs, figures)
+
+    def changed(self, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+        """The run's settings with those asked for, and a line for each that differs.
+
+        Args:
+            given: settings by name, None where none is asked for.
+
+        Raises:
+            SettingError: a setting that a run cannot change on its way, or nothing left to do.
+        """
+        new = {k: v for k, v in given.items() if v is not None and v != getattr(self.settings, k)}
+        for name in new:
+            old = getattr(self.settings, name)
+            why = _FIXED.get(name)
+            if name == "bias_time" and old is None:
+                why = "the network has no channel for it"
+            if why is not None:
+                raise SettingError(
+                    f"{{{name}}} of the run is {_text(old)} and cannot become {_text(new[name])}: "
+                    f"{why}"
+                )
+        settings = replace(self.settings, **new)
+        if self.epochs >= settings.epochs:
+            raise SettingError(
+                f"the run has had its {self.epochs} epochs: ask for more than that with {{epochs}}"
+            )
+        metric = "validation_accuracy" if "validation_accuracy" in self.figures else "accuracy"
+        reached = self.figures[metric][-1] if self.figures.get(metric) else 0.0
+        if settings.target is not None and reached >= settings.target:
+            raise SettingError(
+                f"the run has reached its {{target}} of {settings.target:g} with {reached:.4f} in "
+                f"epoch {self.epochs}: ask for more"
+            )
+        lines = [
+            f"{option(k)}: {_text(getattr(self.settings, k))} -> {_text(v)}" for k, v in new.items()
+        ]
+        return settings, lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(f"{v:g}" for v in value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _read_config(path: Path, task: Task) -> Settings:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file, expected the settings of the run: go on from its run folder, "
+            f"or copy {_CONFIG} beside the checkpoint"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("no table of settings")
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}, expected the settings of a run") from error
+    there = config.pop("task", None)
+    if there != task.name:
+        raise FormatError(f"{path} is of a run of {there}, expected {task.name}")
+    config.pop("snnfp", None)
+    unknown = sorted(set(config) - {f.name for f in fields(Settings)})
+    if unknown:
+        raise FormatError(f"{path} has {unknown[0]!r}, which is no setting of this version")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    try:
+        return replace(task.settings, **values)
+    except SettingError as error:
+        raise FormatError(f"{path}: {error}") from error

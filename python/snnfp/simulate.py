@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import real_array
-from snnfp._execution import execution
+from snnfp._arrays import count, real_array, spot
+from snnfp._execution import default_threads, execution
+from snnfp._memory import need_memory
+from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
 from snnfp.network import Network, Population
 from snnfp.record import Record
@@ -20,9 +21,14 @@ from snnfp.spikes import Spikes
 
 __all__ = ["InputSpikes", "record_from_spikes", "simulate"]
 
-InputSpikes = Spikes | Mapping[str, Spikes]
+InputSpikes = Spikes | Mapping[str, Spikes] | None
 InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
 ProbeRequest = Mapping[str, tuple[Sequence[int] | None, ArrayLike]]
+
+# Bytes a neuron in double precision, at least: of the plan, and of the state of each thread.
+_PLAN_BYTES, _STATE_BYTES = 80, {"automatic": 240, "queue": 50}
+_FEW = 1 << 18  # neurons that fit anywhere
+_FAR = 10.0  # time constants between inputs
 
 
 def simulate(
@@ -30,6 +36,7 @@ def simulate(
     spikes: InputSpikes,
     *,
     until: float | None = None,
+    samples: int | None = None,
     probe: ProbeRequest | None = None,
     initial: InitialState | None = None,
     n_threads: int | None = None,
@@ -43,9 +50,12 @@ def simulate(
 
     Args:
         net: the network; its parameters at this moment are kept by the record.
-        spikes: input spikes, or a mapping from input names where there are several groups.
+        spikes: input spikes, or a mapping from input names where there are several groups; None
+            for a network without input groups. A float32 network rounds their times.
         until: the end of the simulation, in the user's unit of time; None: until nothing more can
             happen.
+        samples: number of samples of a network without input groups, 1 if not given; otherwise
+            the input says it.
         probe: voltages wanted, ``{population: (units or None for all, times)}``; more can be had
             from the record afterwards.
         initial: state at time 0, ``{population: (voltage, current)}``, each one number, ``[n]`` or
@@ -65,6 +75,7 @@ def simulate(
     Raises:
         ValueError: bad input; names the group, sample, spike and value.
         EventLimitError: a neuron fired more than ``spike_limit`` spikes.
+        MemoryError: so many neurons do not fit.
 
     Warns:
         SilentPopulationWarning: once a population, if it fires no spike in the whole batch.
@@ -72,29 +83,37 @@ def simulate(
     """
     check_network(net)
     groups = input_groups(net, spikes)
-    end = _until(until)
-    if isinstance(spike_limit, bool) or not isinstance(spike_limit, (int, np.integer)):
-        raise TypeError(f"spike_limit is {spike_limit!r}, expected an integer")
+    n_samples = sample_count(groups, samples)
+    end = _until(until, net.dtype)
+    limit = count(spike_limit, "spike_limit", most=2**63 - 1)
     if engine not in ("automatic", "queue"):
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
-    voltage, current = _initial_arrays(net, initial, len(groups[0]))
+    run = execution(n_threads, isa)
+    _need_room(net, min(n_samples, n_threads or default_threads()), engine)
+    voltage, current = _initial_arrays(net, initial, n_samples)
     ends = _indices(net, stop_after, "stop_after")
     core = _core.simulate(
         net._core,
-        [_core_input(g, net.dtype) for g in groups],
+        [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
+        n_samples if not groups else 0,
         end,
-        int(spike_limit),
+        limit,
         ("automatic", "queue").index(engine),
         voltage,
         current,
         _indices(net, first_spikes_of, "first_spikes_of"),
         ends,
-        execution(n_threads, isa),
+        run,
     )
     record = Record(core, net, groups, end, n_threads, isa)
     _warn(net, groups, end, record, bool(ends))
-    for population, (units, times) in (probe or {}).items():
-        record.probe(population, times, units=units)
+    for population, wanted in (probe or {}).items():
+        if not isinstance(wanted, (tuple, list)) or len(wanted) != 2:
+            raise TypeError(
+                f"probe[{getattr(population, 'name', population)!r}] is {wanted!r}, expected "
+                "(units or None for all, times)"
+            )
+        record.probe(population, wanted[1], units=wanted[0])
     return record
 
 
@@ -129,7 +148,7 @@ def record_from_spikes(
     """
     check_network(net)
     groups = input_groups(net, spikes)
-    n_samples = len(groups[0])
+    n_samples = len(groups[0] if groups else next(iter(recorded.values()), [0]))
     times, neurons, samples = [], [], []
     for key, batch in recorded.items():
         population = population_of(net, key)
@@ -160,7 +179,7 @@ def record_from_spikes(
     voltage, current = _initial_arrays(net, initial, n_samples)
     core = _core.record_from_spikes(
         net._core,
-        [_core_input(g, net.dtype) for g in groups],
+        [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
         (
             np.ascontiguousarray(all_times[order]),
             np.ascontiguousarray(all_neurons[order]),
@@ -179,6 +198,8 @@ def check_network(net: Network) -> None:
     """Raises unless ``net`` can run: a network, with populations and all parameters set."""
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}, expected snnfp.Network")
+    if not net.populations:
+        raise ValueError("the network has no population, expected at least one")
     for name, value in net._values.items():
         if value is None:
             net.parameters[name]  # raises, and says what to call
@@ -206,19 +227,24 @@ def _indices(net: Network, populations: Iterable[str | Population], what: str) -
 
 def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:
     """The input of each group in the network's order, checked for presence, size and samples."""
-    if isinstance(spikes, Spikes):
+    if spikes is None:
+        given: Mapping[str, Spikes] = {}
+    elif isinstance(spikes, Spikes):
+        if not net.inputs:
+            raise ValueError("the network has no input, expected None instead of spikes")
         if len(net.inputs) != 1:
             raise ValueError(
                 f"the network has {len(net.inputs)} inputs ({', '.join(net.inputs)}), "
                 "expected a mapping {name: Spikes}"
             )
-        given: Mapping[str, Spikes] = {next(iter(net.inputs)): spikes}
+        given = {next(iter(net.inputs)): spikes}
     elif isinstance(spikes, Mapping):
         given = {getattr(k, "name", k): v for k, v in spikes.items()}
     else:
         raise TypeError(
             f"spikes is a {type(spikes).__name__}, expected snnfp.Spikes (see Spikes.from_lists, "
-            "from_pairs, from_dense) or a mapping {input name: Spikes}"
+            "from_pairs, from_dense, from_latencies; snnfp.encoding.latency for features) or a "
+            "mapping {input name: Spikes}"
         )
     if set(given) != set(net.inputs):
         raise ValueError(f"spikes are for {sorted(given)}, expected {sorted(net.inputs)}")
@@ -232,16 +258,59 @@ def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:
     return tuple(given[name] for name in net.inputs)
 
 
-def _core_input(batch: Spikes, dtype: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
-    return (np.ascontiguousarray(batch.times, dtype=dtype), batch.units, batch.offsets)
+def sample_count(groups: tuple[Spikes, ...], samples: int | None) -> int:
+    """The number of samples: that of the input, or the one given where there is no input."""
+    given = None if samples is None else count(samples, "samples")
+    if not groups:
+        return given or 1
+    if given is not None and given != len(groups[0]):
+        raise ValueError(
+            f"samples is {given}, expected {len(groups[0])} as in the input (it is only needed "
+            "without input)"
+        )
+    return len(groups[0])
 
 
-def _until(until: float | None) -> float:
+def _need_room(net: Network, n_threads: int, engine: str) -> None:
+    neurons = sum(p.size for p in net.populations.values())
+    if neurons < _FEW:
+        return
+    most = max(net.populations.values(), key=lambda p: p.size)
+    each = (_PLAN_BYTES + n_threads * _STATE_BYTES[engine]) * net.dtype.itemsize // 8
+    need_memory(
+        neurons * each,
+        f"{neurons} neurons ({most.size} of them in population {most.name}) on {n_threads} threads",
+        "take fewer threads or neurons",
+    )
+
+
+def _core_input(batch: Spikes, dtype: np.dtype[Any], name: str = "input") -> tuple[Any, ...]:
+    if dtype == batch.times.dtype:
+        return (batch.times, batch.units, batch.offsets)
+    with np.errstate(over="ignore"):
+        times = np.ascontiguousarray(batch.times, dtype=dtype)
+    if times.size and not np.isfinite(times.max()):
+        k = int(np.argmax(times == np.inf))
+        sample = int(np.searchsorted(batch.offsets, k, side="right")) - 1
+        raise ValueError(
+            f"{name}: sample {sample}, spike {k - batch.offsets[sample]}: time {batch.times[k]}, "
+            f"which does not fit {dtype}"
+        )
+    return (times, batch.units, batch.offsets)
+
+
+def _until(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
     if until is None:
         return math.inf
     if isinstance(until, bool) or not isinstance(until, (int, float, np.integer, np.floating)):
         raise TypeError(f"until is {until!r}, expected a time or None")
-    return float(until)
+    try:
+        end = float(until)
+    except OverflowError:
+        raise ValueError(f"until is {until}, which does not fit float64") from None
+    if dtype is not None and float(np.finfo(dtype).max) < end < math.inf:
+        raise ValueError(f"until is {until}, which does not fit {dtype}")
+    return end
 
 
 def _initial_arrays(
@@ -254,15 +323,23 @@ def _initial_arrays(
     state = np.zeros((2, n_samples, n), dtype=net.dtype)
     for key, pair in initial.items():
         population = population_of(net, key)
+        if not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2:
+            raise TypeError(
+                f"initial[{population.name!r}] is {pair!r}, expected (voltage, current)"
+            )
         own = slice(population.offset, population.offset + population.size)
         for row, value, what in zip(state, pair, ("voltage", "current"), strict=True):
-            array = real_array(value, f"initial {what} of {population.name}", net.dtype)
+            name = f"initial {what} of {population.name}"
+            array = real_array(value, name, net.dtype)
             shapes = ((), (population.size,), (n_samples, population.size))
             if array.shape not in shapes:
                 raise ValueError(
-                    f"initial {what} of {population.name} has shape {array.shape}, expected "
-                    f"{' or '.join(map(str, shapes))}"
+                    f"{name} has shape {array.shape}, expected {' or '.join(map(str, shapes))}"
                 )
+            bad = np.argwhere(~np.isfinite(array))
+            if len(bad):
+                at = tuple(bad[0])
+                raise ValueError(f"{spot(name, at)} is {array[at]}, expected a finite number")
             row[:, own] = array
     return state[0].reshape(-1), state[1].reshape(-1)
 
@@ -271,23 +348,40 @@ def _warn(
     net: Network, groups: tuple[Spikes, ...], until: float, record: Record, early: bool
 ) -> None:
     when = "in the whole batch" + (", up to where its samples end (stop_after)" if early else "")
-    for name, population in net.populations.items():
-        if name not in net._warned and record.is_silent(population):
-            net._warned.add(name)
-            warnings.warn(
-                f"population {name} fires no spike {when}, so no gradient reaches it "
-                "or what comes before it: try larger or more positive incoming weights, a lower "
-                "threshold, a longer tau, or a remedy of snnfp.remedies",
-                SilentPopulationWarning,
-                stacklevel=3,
-            )
     if math.isfinite(until) and "until" not in net._warned:
         firsts = [g.times.min() for g in groups if g.times.size]
         if firsts and min(firsts) > until:
             net._warned.add("until")
-            warnings.warn(
+            warn(
                 f"all input spikes come after until = {until} (the first at {min(firsts)}): are "
                 "both in the same unit of time?",
                 UnusedInputWarning,
-                stacklevel=3,
             )
+    for name, population in net.populations.items():
+        if name not in net._warned and record.is_silent(population):
+            net._warned.add(name)
+            warn(
+                f"population {name} fires no spike {when}, so no gradient reaches it "
+                f"or what comes before it{_far_apart(net, name, groups)}: try larger or more "
+                "positive incoming weights, a lower threshold, a longer tau, or a remedy of "
+                "snnfp.remedies",
+                SilentPopulationWarning,
+            )
+
+
+def _far_apart(net: Network, population: str, groups: tuple[Spikes, ...]) -> str:
+    """What to say where each input has long decayed when the next one comes."""
+    taus = [net.parameters[f"{population}.{key}"] for key in ("tau_mem", "tau_syn")]
+    tau = float(max(np.max(t) for t in taus))
+    span, gaps = 0.0, 0
+    for s in range(len(groups[0]) if groups else 0):
+        times = np.concatenate([g.times[g.offsets[s] : g.offsets[s + 1]] for g in groups])
+        if times.size:
+            span += float(times.max() - times.min())
+            gaps += times.size - 1
+    if not gaps or not span / gaps > _FAR * tau:
+        return ""
+    return (
+        f" (the gaps between inputs are {span / gaps / tau:.3g} tau: are both in the same unit of "
+        f"time? tau = {tau:.3g}, mean gap {span / gaps:.3g})"
+    )

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import freeze
+from snnfp import conversions
+from snnfp._arrays import count, freeze, plain
+from snnfp.conversions import vector
 
 __all__ = ["Spikes"]
 
@@ -22,12 +24,14 @@ class Spikes:
         times: ``[n_spikes]``, finite, >= 0, not decreasing within a sample; the user's unit.
         units: channel of each spike, ``[n_spikes]``.
         offsets: the spikes of sample s are ``offsets[s]:offsets[s + 1]``; ``[samples + 1]``.
-        size: number of channels.
+        size: number of channels, below 2**31.
 
-    The arrays are kept as float64, int32 and int64 and are read-only.
+    The arrays are kept as float64, int32 and int64 and are read-only. A batch is a sequence of
+    samples: ``spikes[3]``, ``spikes[:5]``, ``spikes[mask]`` and ``spikes[[2, 0]]`` are batches,
+    ``len(spikes)`` is the number of samples, and a loop takes them one by one.
 
     Raises:
-        ValueError: names the sample, the spike and the value.
+        ValueError: names the sample, the spike and the value; integers that float64 does not hold.
         TypeError: a dtype that does not hold what is meant without loss.
     """
 
@@ -39,28 +43,41 @@ class Spikes:
     def __init__(
         self, times: ArrayLike, units: ArrayLike, offsets: ArrayLike, *, size: int
     ) -> None:
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-            raise TypeError(f"size is {size!r}, expected an integer")
-        if size < 1:
-            raise ValueError(f"size is {size}, expected at least 1")
-        t = _vector(times, "times", "fiu", np.dtype(np.float64))
-        u = _vector(units, "units", "iu", np.dtype(np.int64))
-        o = _vector(offsets, "offsets", "iu", np.dtype(np.int64))
-        _check(t, u, o, int(size))
+        size = count(size, "size")
+        t = vector(times, "times", "f")
+        u = vector(units, "units", "i")
+        o = vector(offsets, "offsets", "i")
+        _check(t, u, o, size)
+        t += 0.0  # -0.0 becomes 0.0, which it equals: equal batches have equal bytes
         object.__setattr__(self, "times", freeze(t))
         object.__setattr__(self, "units", freeze(u.astype(np.int32)))
         object.__setattr__(self, "offsets", freeze(o))
-        object.__setattr__(self, "size", int(size))
+        object.__setattr__(self, "size", size)
 
     # -- a sequence of samples -------------------------------------------------------------------
 
     def __len__(self) -> int:
         return self.offsets.size - 1
 
-    def __getitem__(self, sample: int) -> Spikes:
-        """One sample, as a batch of one."""
-        index = range(len(self))[sample]
-        return self.take([index])
+    def __getitem__(self, samples: int | slice | ArrayLike) -> Spikes:
+        """Samples as a new batch: one, a slice, those of a boolean mask, or a list of them."""
+        if isinstance(samples, (int, np.integer)) and not isinstance(samples, bool):
+            if not -len(self) <= samples < len(self):
+                raise IndexError(f"sample {samples} of a batch of {_many(len(self), 'sample')}")
+            return self.take([int(samples) % len(self)])
+        if isinstance(samples, slice):
+            chosen: ArrayLike = np.arange(len(self))[samples]
+        else:
+            chosen = plain(samples, "samples")
+            if chosen.dtype == bool:
+                if chosen.shape != (len(self),):
+                    raise IndexError(
+                        f"the mask has shape {chosen.shape}, expected ({len(self)},), one a sample"
+                    )
+                chosen = np.flatnonzero(chosen)
+        if not np.size(chosen):
+            raise IndexError(f"[{samples!r}] chooses none of {len(self)} samples")
+        return self.take(chosen)
 
     def __iter__(self) -> Iterator[Spikes]:
         return (self[i] for i in range(len(self)))
@@ -78,15 +95,34 @@ class Spikes:
         return hash((self.size, self.times.tobytes(), self.units.tobytes(), self.offsets.tobytes()))
 
     def __repr__(self) -> str:
-        return f"Spikes({len(self)} samples, {self.times.size} spikes, size={self.size})"
+        spikes = "no spikes"
+        if self.times.size:
+            first, last = self.times.min(), self.times.max()
+            when = f"{first:.6g}" + (f" ... {last:.6g}" if last > first else "")
+            spikes = f"{_many(self.times.size, 'spike')} at {when}"
+        return f"Spikes({_many(len(self), 'sample')}, {_many(self.size, 'channel')}, {spikes})"
+
+    def __str__(self) -> str:
+        rows = [repr(self)]
+        for s in range(min(len(self), _ROWS)):
+            begin, end = self.offsets[s], self.offsets[s + 1]
+            shown = range(begin, min(end, begin + _SPIKES))
+            spikes = ", ".join(f"{self.times[k]:.6g} ({self.units[k]})" for k in shown)
+            more = f", and {end - begin - _SPIKES} more" if end - begin > _SPIKES else ""
+            rows.append(f"  {s}: {spikes or 'no spikes'}{more}")
+        if len(self) > _ROWS:
+            rows.append(f"  and {_many(len(self) - _ROWS, 'sample')} more")
+        return "\n".join(rows)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for key, value in state.items():
             object.__setattr__(self, key, freeze(value) if isinstance(value, np.ndarray) else value)
 
     def take(self, samples: ArrayLike) -> Spikes:
-        """The chosen samples, in the order given, as a new batch."""
-        chosen = _vector(samples, "samples", "iu", np.dtype(np.int64))
+        """The samples of these indices, in the order given, as a new batch."""
+        if plain(samples, "samples").dtype == bool:
+            raise TypeError("samples has dtype bool, expected integers: spikes[mask] takes a mask")
+        chosen = vector(samples, "samples", "i")
         bad = np.flatnonzero((chosen < 0) | (chosen >= len(self)))
         if bad.size:
             raise ValueError(
@@ -105,6 +141,8 @@ class Spikes:
         if not batches:
             raise ValueError("batches is empty, expected at least one")
         for i, batch in enumerate(batches):
+            if not isinstance(batch, Spikes):
+                raise TypeError(f"batch {i} is a {type(batch).__name__}, expected snnfp.Spikes")
             if batch.size != batches[0].size:
                 raise ValueError(
                     f"batch {i} has size {batch.size}, expected {batches[0].size} as in batch 0"
@@ -132,24 +170,7 @@ class Spikes:
             batch: one pair of arrays a sample; a single ``(times, units)`` tuple is one sample.
             size: number of channels.
         """
-        samples: Sequence[Any] = batch
-        if isinstance(batch, tuple) and len(batch) == 2 and np.ndim(batch[0]) == 1:  # type: ignore[arg-type]
-            samples = [batch]
-        times, units, counts = [], [], []
-        for s, pair in enumerate(samples):
-            if len(pair) != 2:
-                raise ValueError(f"sample {s} has {len(pair)} arrays, expected (times, units)")
-            t = _vector(pair[0], f"times of sample {s}", "fiu", np.dtype(np.float64))
-            u = _vector(pair[1], f"units of sample {s}", "iu", np.dtype(np.int64))
-            if t.size != u.size:
-                raise ValueError(
-                    f"sample {s} has {t.size} times and {u.size} units, expected the same number"
-                )
-            order = np.argsort(t, kind="stable")
-            times.append(t[order])
-            units.append(u[order])
-            counts.append(t.size)
-        return cls._of_parts(times, units, counts, size)
+        return cls(*conversions.of_pairs(batch), size=size)
 
     @classmethod
     def from_lists(cls, batch: Sequence[Sequence[ArrayLike]], *, size: int | None = None) -> Spikes:
@@ -159,20 +180,8 @@ class Spikes:
             batch: ``batch[sample][unit]`` are that channel's times, in any order.
             size: number of channels; None: that of the first sample.
         """
-        if not len(batch):
-            raise ValueError("batch is empty, expected at least one sample")
-        n = len(batch[0]) if size is None else size
-        pairs = []
-        for s, channels in enumerate(batch):
-            if len(channels) != n:
-                raise ValueError(f"sample {s} has {len(channels)} channels, expected {n}")
-            parts = [
-                _vector(c, f"times of sample {s}, unit {u}", "fiu", np.dtype(np.float64))
-                for u, c in enumerate(channels)
-            ]
-            units = np.repeat(np.arange(n), [p.size for p in parts])
-            pairs.append((np.concatenate([*parts, np.empty(0)]), units))
-        return cls.from_pairs(pairs, size=n)
+        parts, n = conversions.of_lists(batch, size)
+        return cls(*parts, size=n)
 
     @classmethod
     def from_dense(cls, array: ArrayLike, *, dt: float, t0: float = 0.0) -> Spikes:
@@ -181,42 +190,14 @@ class Spikes:
         Raises:
             ValueError: an entry other than 0 and 1, or a wrong shape.
         """
-        grid = np.asarray(array)
-        if grid.dtype.kind not in "biuf":
-            raise TypeError(f"array has dtype {grid.dtype}, expected numbers or booleans")
-        if grid.ndim != 3:
-            raise ValueError(f"array has shape {grid.shape}, expected [T, B, N]")
-        if not (dt > 0 and np.isfinite(dt)):
-            raise ValueError(f"dt is {dt}, expected a finite time > 0")
-        bad = np.argwhere((grid != 0) & (grid != 1))
-        if bad.size:
-            where = tuple(int(i) for i in bad[0])
-            raise ValueError(f"array{list(where)} is {grid[where]}, expected 0 or 1")
-        sample, step, unit = np.nonzero(np.swapaxes(grid, 0, 1))
-        counts = np.bincount(sample, minlength=grid.shape[1])
-        offsets = np.concatenate(([0], np.cumsum(counts)))
-        return cls(t0 + dt * step, unit, offsets, size=grid.shape[2])
+        parts, n = conversions.of_dense(array, dt, t0)
+        return cls(*parts, size=n)
 
     @classmethod
     def from_latencies(cls, latencies: ArrayLike) -> Spikes:
         """From one time a channel, ``[samples, size]``; inf: no spike."""
-        array = np.asarray(latencies)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"latencies has dtype {array.dtype}, expected real numbers")
-        if array.ndim != 2:
-            raise ValueError(f"latencies has shape {array.shape}, expected [samples, size]")
-        array = array.astype(np.float64)
-        bad = np.argwhere(np.isnan(array) | (array < 0))
-        if bad.size:
-            s, u = bad[0]
-            raise ValueError(
-                f"latencies[{s}, {u}] is {array[s, u]}, expected a time >= 0, or inf for no spike"
-            )
-        order = np.argsort(array, axis=1, kind="stable")
-        times = np.take_along_axis(array, order, axis=1)
-        fires = np.isfinite(times)
-        offsets = np.concatenate(([0], np.cumsum(fires.sum(axis=1))))
-        return cls(times[fires], order[fires], offsets, size=array.shape[1])
+        parts, n = conversions.of_latencies(latencies)
+        return cls(*parts, size=n)
 
     @classmethod
     def from_structured(
@@ -237,82 +218,29 @@ class Spikes:
 
         Channel ``(p * height + y) * width + x``.
         """
-        height, width = shape
-        if polarities not in (1, 2):
-            raise ValueError(f"polarities is {polarities}, expected 1 or 2")
-        pairs = []
-        for s, events in enumerate([batch] if isinstance(batch, np.ndarray) else batch):
-            names = (events.dtype.names or ()) if isinstance(events, np.ndarray) else ()
-            missing = [f for f in ("x", "y", "t", "p") if f not in names]
-            if missing:
-                raise TypeError(f"sample {s} lacks the fields {missing}, expected x, y, t, p")
-            for f, kinds in (("x", "iu"), ("y", "iu"), ("t", "iuf"), ("p", "biu")):
-                if events.dtype[f].kind not in kinds:
-                    expected = "real numbers" if f == "t" else "integers"
-                    raise TypeError(
-                        f"sample {s}: {f} has dtype {events.dtype[f]}, expected {expected}"
-                    )
-            limits = {"x": width, "y": height, "p": 2}
-            field = {f: events[f].astype(np.int64) for f in limits}
-            for f, limit in limits.items():
-                bad = np.flatnonzero((field[f] < 0) | (field[f] >= limit))
-                if bad.size:
-                    raise ValueError(
-                        f"sample {s}, event {bad[0]}: {f} is {field[f][bad[0]]}, "
-                        f"expected 0 <= {f} < {limit}"
-                    )
-            polarity = field["p"] if polarities == 2 else 0
-            unit = (polarity * height + field["y"]) * width + field["x"]
-            pairs.append((events["t"].astype(np.float64) * time_scale, unit))
-        return cls.from_pairs(pairs, size=height * width * polarities)
+        parts, n = conversions.of_structured(batch, shape, polarities, time_scale)
+        return cls(*parts, size=n)
 
     def to_lists(self) -> list[list[NDArray[np.float64]]]:
         """``[sample][unit]`` arrays of times."""
-        out = []
-        for s in range(len(self)):
-            part = slice(self.offsets[s], self.offsets[s + 1])
-            order = np.argsort(self.units[part], kind="stable")
-            counts = np.bincount(self.units[part], minlength=self.size)
-            out.append(np.split(self.times[part][order], np.cumsum(counts)[:-1]))
-        return out
+        return conversions.lists_of(self.times, self.units, self.offsets, self.size)
 
     def to_dense(self, *, dt: float, steps: int, t0: float = 0.0) -> NDArray[np.uint8]:
         """A grid ``[T, B, N]`` of 0 and 1; a spike falls into the nearest step.
 
         Raises:
             ValueError: a spike outside the grid, or two in one cell: a finer dt keeps them apart.
+            MemoryError: so large a grid does not fit.
         """
-        step = np.rint((self.times - t0) / dt).astype(np.int64)
-        sample = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        bad = np.flatnonzero((step < 0) | (step >= steps))
-        if bad.size:
-            k = bad[0]
-            raise ValueError(
-                f"sample {sample[k]}: the spike at {self.times[k]} falls into step {step[k]}, "
-                f"expected 0 <= step < {steps}"
-            )
-        grid = np.zeros((steps, len(self), self.size), dtype=np.uint8)
-        flat = (step * len(self) + sample) * self.size + self.units
-        values, counts = np.unique(flat, return_counts=True)
-        if np.any(counts > 1):
-            k = int(np.flatnonzero(flat == values[np.argmax(counts > 1)])[1])
-            raise ValueError(
-                f"sample {sample[k]}, unit {self.units[k]}: the spike at {self.times[k]} shares "
-                f"step {step[k]} with another, expected one a step: choose a smaller dt"
-            )
-        grid.reshape(-1)[flat] = 1
-        return grid
+        parts = (self.times, self.units, self.offsets)
+        return conversions.dense_of(parts, self.size, dt, steps, t0)
 
-    @classmethod
-    def _of_parts(cls, times: list[Any], units: list[Any], counts: list[int], size: int) -> Spikes:
-        if not counts:
-            raise ValueError("the batch is empty, expected at least one sample")
-        return cls(
-            np.concatenate(times),
-            np.concatenate(units),
-            np.concatenate(([0], np.cumsum(counts))),
-            size=size,
-        )
+
+_ROWS, _SPIKES = 5, 6  # printed
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _trusted(times: Any, units: Any, offsets: Any, size: int) -> Spikes:
@@ -320,22 +248,6 @@ def _trusted(times: Any, units: Any, offsets: Any, size: int) -> Spikes:
     spikes = object.__new__(Spikes)
     spikes.__setstate__({"times": times, "units": units, "offsets": offsets, "size": size})
     return spikes
-
-
-def _vector(values: Any, name: str, kinds: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.size == 0 and array.dtype == np.float64:
-        array = array.astype(dtype)
-    if array.dtype.kind not in kinds:
-        expected = "real numbers" if "f" in kinds else "integers"
-        raise TypeError(f"{name} has dtype {array.dtype}, expected {expected}")
-    if array.ndim != 1:
-        raise ValueError(f"{name} has shape {array.shape}, expected one dimension")
-    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"{name} holds {array.max()}, expected at most {np.iinfo(np.int64).max}")
-    if dtype.kind == "f" and array.dtype.itemsize > 8:
-        raise TypeError(f"{name} has dtype {array.dtype}, expected at most float64")
-    return np.array(array, dtype=dtype, order="C")
 
 
 def _check(t: NDArray[Any], u: NDArray[Any], o: NDArray[Any], size: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +18,11 @@ from snnfp.network import Network
 from snnfp.neurons import LIF
 from snnfp.projections import Dense
 from snnfp.spikes import Spikes
+from snnfp.task_settings import SettingError, Settings
 
 __all__ = ["TASKS", "Settings", "Task", "TaskData", "build_network", "hidden_names", "make_loss"]
 
 Labelled = tuple[Spikes, NDArray[np.int64]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Everything that decides the outcome of a training run; written to ``config.json``.
-
-    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch;
-    None: half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
-    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are
-    (mean, standard deviation) of the initial weights of the first layer and of those after it.
-    """
-
-    hidden: tuple[int, ...]
-    tau_mem: float
-    tau_syn: float
-    capacitance: float = 1.0
-    threshold: float = 1.0
-    t_refractory: float = 0.0
-    first: tuple[float, float]
-    later: tuple[float, float]
-    t_min: float
-    t_max: float
-    bias_time: float | None
-    until: float
-    tau0: float
-    tau1: float = 1.0
-    gamma: float = 0.0
-    lr: float
-    lr_decay: float | None = None
-    epochs: int
-    batch_size: int
-    clip_norm: float | None = None
-    bump: float = 0.0
-    label_bump: float = 0.0
-    train_samples: int | None = None
-    seed: int = 0
-    mode: str = "reverse"
-    dtype: str = "float64"
-    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +39,17 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its default settings and its data."""
+    """A task: its default settings and its data.
+
+    Attributes:
+        name: what the command calls it.
+        help: a line about it.
+        settings: defaults that learn it.
+        load: its data, from the settings and the folder of its files (if it needs any).
+        needs_data: whether it does.
+        plane: whether its samples are points of a plane.
+        time_unit: of its times.
+    """
 
     name: str
     help: str
@@ -85,6 +57,7 @@ class Task:
     load: Callable[[Settings, Path | None], TaskData]
     needs_data: bool = False
     plane: bool = False
+    time_unit: str = "ms"
 
 
 def hidden_names(settings: Settings) -> list[str]:
@@ -135,18 +108,30 @@ def _yin_yang(s: Settings, folder: Path | None) -> TaskData:
     return TaskData(train, validation, test, 5 if s.bias_time is not None else 4, 3, encode)
 
 
+def _used(s: Settings, available: int) -> int:
+    """How many training samples are used."""
+    if s.train_samples is None:
+        return available
+    if s.train_samples > available:
+        raise SettingError(
+            f"{{train_samples}} is {s.train_samples}, expected at most {available}, all there are"
+        )
+    return s.train_samples
+
+
 def _xor(s: Settings, folder: Path | None) -> TaskData:
     encode = _encoder(s)
     features, labels = xor()
-    data = (encode(features), labels)
-    return TaskData(data, None, data, data[0].size, 2, encode)
+    spikes, used = encode(features), _used(s, 4)
+    train = spikes.take(np.arange(used)), labels[:used]
+    return TaskData(train, None, (spikes, labels), spikes.size, 2, encode)
 
 
 def _iris(s: Settings, folder: Path | None) -> TaskData:
     """A random 80/20 split by the seed; scaled by the training part only."""
     features, labels = iris()
     order = np.random.default_rng(s.seed).permutation(150)
-    train, test = order[:120], order[120:]
+    train, test = order[: _used(s, 120)], order[120:]
     low, high = features[train].min(axis=0), features[train].max(axis=0)
     encode = _encoder(s, invert=True)
     spikes = encode(scale_min_max(features, low, high))
@@ -171,7 +156,7 @@ def _mnist(s: Settings, folder: Path | None) -> TaskData:
 
     n = data.train_labels.size
     held_out = n // 12
-    used = min(s.train_samples or n, n - held_out)
+    used = _used(s, n - held_out)
     return TaskData(
         part(data.train_images[:used], data.train_labels[:used]),
         part(data.train_images[n - held_out :], data.train_labels[n - held_out :]),
@@ -236,6 +221,7 @@ TASKS = {
             ),
             _xor,
             plane=True,
+            time_unit="tau_syn",
         ),
         Task(
             "iris",
@@ -289,8 +275,3 @@ TASKS = {
         ),
     )
 }
-
-
-def override(settings: Settings, changes: dict[str, Any]) -> Settings:
-    """Settings with those of ``changes`` that are not None."""
-    return replace(settings, **{k: v for k, v in changes.items() if v is not None})

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
+import shlex
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from snnfp import _core
-from snnfp.errors import MissingDependencyError, SilentPopulationWarning, require
+from snnfp.errors import MissingDependencyError, require
 from snnfp.evaluation import evaluate
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.optim import Adam
 from snnfp.remedies import LabelBump, Remedy, WeightBump
-from snnfp.runs import new_run_folder, write_config, write_history
+from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
 from snnfp.schedules import Cosine, ExponentialDecay, Schedule
-from snnfp.tasks import Settings, Task, TaskData, build_network, hidden_names, make_loss
+from snnfp.task_settings import Settings
+from snnfp.tasks import Task, build_network, hidden_names, make_loss
 from snnfp.training import fit
 
 __all__ = ["make_remedies", "make_schedule", "train_task"]
+
+# At once, also where the output goes into a file or a pipe.
+_say = partial(print, flush=True)
 
 
 def train_task(
@@ -33,21 +36,26 @@ def train_task(
     data: Path | None = None,
     out: Path | None = None,
     resume: Path | None = None,
-    target: float | None = None,
     progress: bool = True,
     plots: bool = True,
+    picture_format: str = "png",
+    dpi: float = 150,
 ) -> float:
     """Trains a task and writes its run folder; the last line printed is the test accuracy.
+
+    Ctrl-C, or an error in the midst of it, leaves the model of the last whole epoch, and prints the
+    command that goes on from there. Nothing is left of a run that is refused.
 
     Args:
         task: what to learn.
         settings: how.
         data: folder of the data, where the task needs one.
         out: the run folder; None: ``runs/<task>-<n>``.
-        resume: checkpoint of an earlier run to go on from.
-        target: stop when the validation (or training) accuracy is this good.
+        resume: checkpoint of an earlier run to go on from, whose settings these should be.
         progress: show a progress bar.
         plots: draw the pictures.
+        picture_format: their format, ``"png"``, ``"svg"`` or ``"pdf"``.
+        dpi: their resolution, in dots an inch.
 
     Returns:
         The test accuracy.
@@ -56,18 +64,23 @@ def train_task(
     plots = plots and _has("matplotlib", "no pictures will be drawn")
     loaded = task.load(settings, data)
     net = build_network(settings, loaded.channels, loaded.classes)
-    untrained = copy.deepcopy(net)
     loss = make_loss(settings)
+    stopping = None
+    if settings.target is not None:
+        metric = "accuracy" if loaded.validation is None else "validation_accuracy"
+        stopping = EarlyStopping(
+            patience=settings.epochs, metric=metric, target=settings.target, restore=False
+        )
     folder = new_run_folder(out, task.name)
-    write_config(folder, task.name, settings, _core.version)
-    print(f"{task.name}: {net}")
-    print(
-        f"{len(loaded.train[0])} training, {len(loaded.test[0])} test samples, run folder {folder}"
-    )
-    metric = "accuracy" if loaded.validation is None else "validation_accuracy"
-    history = History()
+    so_far = _SoFar(task, folder, data, resume, saves)
     start = time.perf_counter()
-    try:
+    with so_far.kept(net):
+        write_config(folder.path, task.name, settings, _core.version)
+        _say(f"{task.name}: {net}")
+        _say(
+            f"{len(loaded.train[0])} training, {len(loaded.test[0])} test samples, "
+            f"run folder {folder.path}"
+        )
         history = fit(
             net,
             loaded.train,
@@ -82,33 +95,91 @@ def train_task(
             seed=settings.seed,
             clip_norm=settings.clip_norm,
             remedies=make_remedies(settings),
-            early_stopping=EarlyStopping(
-                patience=max(1, settings.epochs), metric=metric, target=target, restore=False
-            ),
-            checkpoint=folder / "checkpoint.safetensors" if saves else None,
+            callbacks=[so_far.look],
+            early_stopping=stopping,
+            checkpoint=folder.path / CHECKPOINT if saves else None,
             resume=resume,
             progress=progress,
             n_threads=settings.threads,
         )
-    except KeyboardInterrupt:
-        print(f"interrupted; what was learned by the last whole epoch is in {folder}")
-        raise
-    seconds = time.perf_counter() - start
-    write_history(folder, history)
-    if saves:
-        net.save(str(folder / "model.safetensors"))
-    test = evaluate(net, *loaded.test, loss, until=settings.until, n_threads=settings.threads)
+        seconds = time.perf_counter() - start
+        so_far.write(net, history)
+        test = evaluate(net, *loaded.test, loss, until=settings.until, n_threads=settings.threads)
     if plots:
-        _draw(folder, task, settings, loaded, untrained, net, history)
+        from snnfp.task_pictures import draw_pictures
+
+        draw_pictures(
+            folder.path, task, settings, loaded, net, history, kind=picture_format, dpi=dpi
+        )
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
-        print(
-            "silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items())
-        )
+        _say("silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items()))
     left = ["config", "history", *(["model"] if saves else []), *(["pictures"] if plots else [])]
-    print(f"{', '.join(left[:-1])} and {left[-1]} are in {folder}")
-    print(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")
+    _say(f"{', '.join(left[:-1])} and {left[-1]} are in {folder.path}")
+    _say(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")
     return test.accuracy
+
+
+class _SoFar:
+    """What a run has come to, and what is kept of it where it ends before its time."""
+
+    def __init__(
+        self, task: Task, folder: RunFolder, data: Path | None, resume: Path | None, saves: bool
+    ) -> None:
+        self._folder = folder
+        self._saves = saves
+        self._command = ["snnfp", "train", task.name]
+        self._command += ["--data", str(data)] if data is not None else []
+        self._resume = resume
+        self._history = History()
+        self._parameters: dict[str, Any] = {}
+        self._written = False
+
+    def look(self, history: History, net: Network) -> None:
+        """After each epoch. A step replaces parameters and changes none, so that these stay."""
+        self._history, self._parameters = history, dict(net.parameters)
+
+    def write(self, net: Network, history: History) -> None:
+        """The files that a run is for."""
+        write_history(self._folder.path, history)
+        if self._saves:
+            net.save(str(self._folder.path / "model.safetensors"))
+        self._written = True
+
+    @contextlib.contextmanager
+    def kept(self, net: Network) -> Iterator[None]:
+        """Where the block ends early, writes what there is and says how to go on."""
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            try:
+                self._keep(net, isinstance(error, KeyboardInterrupt))
+            except OSError as second:
+                _say(f"what was learnt could not be written: {second}")
+            raise
+
+    def _keep(self, net: Network, interrupted: bool) -> None:
+        stopped = "interrupted" if interrupted else "ended by an error"
+        epochs = len(self._history)
+        if self._written:
+            _say(f"{stopped} after the training; its files are in {self._folder.path}")
+        elif epochs:
+            for name, value in self._parameters.items():
+                net.parameters[name] = value
+            self.write(net, self._history)
+            _say(f"{stopped}; the model of epoch {epochs} is in {self._folder.path}")
+            if self._saves:
+                self._go_on(self._folder.path)
+        elif interrupted and self._saves:
+            self.write(net, self._history)
+            _say(f"{stopped} in the first epoch; the model is in {self._folder.path}")
+            if self._resume is not None:
+                self._go_on(self._resume)
+        else:
+            self._folder.abandon()
+
+    def _go_on(self, run: Path) -> None:
+        _say(f"go on with: {shlex.join([*self._command, '--resume', str(run)])}")
 
 
 def make_schedule(settings: Settings) -> Schedule:
@@ -133,61 +204,6 @@ def _has(module: str, without: str) -> bool:
     try:
         require(module, extra="train")
     except MissingDependencyError as error:
-        print(f"{without}: {error}")
+        _say(f"{without}: {error}")
         return False
     return True
-
-
-def _draw(
-    folder: Path,
-    task: Task,
-    settings: Settings,
-    data: TaskData,
-    untrained: Network,
-    net: Network,
-    history: History,
-) -> None:
-    from snnfp import plots
-
-    def save(name: str, draw: Callable[[], Any]) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SilentPopulationWarning)
-            draw().savefig(folder / name, dpi=120)
-
-    save("learning_curves.png", lambda: plots.learning_curves(history))
-    spikes, labels = data.test
-    save(
-        "sample.png",
-        lambda: plots.raster_and_voltage(
-            [("before training", untrained), ("after training", net)],
-            spikes[0],
-            until=settings.until,
-            label=int(labels[0]),
-        ),
-    )
-    if task.plane:
-        loss = make_loss(settings)
-        shown = np.arange(min(500, len(labels)))
-        points = _points(task, settings, data, shown)
-        save(
-            "decision_map.png",
-            lambda: plots.decision_map(
-                net,
-                data.encode,
-                loss.predict,
-                points,
-                labels[shown],
-                until=settings.until,
-                mirrored=points.shape[1] == 4,
-            ),
-        )
-
-
-def _points(task: Task, settings: Settings, data: TaskData, shown: Any) -> Any:
-    """Features of test samples, read back from their latencies."""
-    spikes = data.test[0].take(shown)
-    d = data.channels - (settings.bias_time is not None)
-    times = np.full((len(spikes), data.channels), np.nan)
-    rows = np.repeat(np.arange(len(spikes)), np.diff(spikes.offsets))
-    times[rows, spikes.units] = spikes.times
-    return np.clip((times[:, :d] - settings.t_min) / (settings.t_max - settings.t_min), 0.0, 1.0)

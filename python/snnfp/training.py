@@ -17,7 +17,7 @@ from snnfp._numbers import count_of
 from snnfp._plan import Plan, check_callbacks, settle
 from snnfp._progress import show_progress
 from snnfp._settings import differences
-from snnfp._user_warning import warn_user
+from snnfp._warnings import warn
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
@@ -177,7 +177,7 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
 
 
 def _warn_nothing(saved: Checkpoint, run: Run, why: str) -> None:
-    warn_user(
+    warn(
         f"nothing is left to train: {saved.path} holds {run.epoch} epochs, and {why}",
         NothingToTrainWarning,
     )

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._settings import revive
-from snnfp.checkpoint import load_arrays, save_arrays
+from snnfp.checkpoint import ArrayFile, save_arrays
 from snnfp.errors import FormatError
 from snnfp.history import EarlyStopping, History
+from snnfp.model_files import check_same_network, header, take_parameters
 from snnfp.network import Network
 
 __all__ = ["Checkpoint", "Run", "read_checkpoint"]
@@ -66,20 +67,21 @@ def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
         FormatError: damaged, no training checkpoint, or one of another network.
         FileNotFoundError: there is no such file.
     """
-    arrays, metadata = load_arrays(path)
-    if metadata.get("fingerprint") != net.fingerprint():
-        raise FormatError(f"{path} is a checkpoint of another network: {net._difference(metadata)}")
+    file = ArrayFile(path)
+    check_same_network(net, file, "is a checkpoint")
     try:
-        figures = json.loads(metadata["training"])
+        figures = file.json("training")
         _check_figures(figures)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except FormatError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path} is not a training checkpoint: {_text(error)}") from error
     groups: dict[str, Arrays] = {"parameter": {}, "optimiser": {}, "best": {}}
-    for key, value in arrays.items():
+    for key in file.names:
         group, _, name = key.partition("/")
         if group not in groups:
             raise FormatError(f"{path} holds {key!r}, expected parameter/, optimiser/ or best/")
-        groups[group][name] = value
+        groups[group][name] = file.read(key)
     return Checkpoint(str(path), groups, figures, figures["settings"])
 
 
@@ -193,12 +195,7 @@ class Run:
             "settings": self.settings,
             "history": self.history.epochs,
         }
-        metadata = {
-            "training": json.dumps(figures),
-            "structure": json.dumps(self.net.structure()),
-            "fingerprint": self.net.fingerprint(),
-        }
-        save_arrays(path, arrays, metadata)
+        save_arrays(path, arrays, {"training": json.dumps(figures), **header(self.net)})
 
     def restore(self, saved: Checkpoint, optimiser: Any) -> None:
         """Takes over what a checkpoint holds, all of it or nothing.
@@ -232,8 +229,8 @@ class Run:
         before = {k: v for k, v in self.net._values.items() if v is not None}
         try:
             if best:  # legal values too, which show when they are set
-                self.net.take_file({**saved.arrays["parameter"], **best}, saved.path)
-            self.net.take_file(saved.arrays["parameter"], saved.path)
+                take_parameters(self.net, {**saved.arrays["parameter"], **best}, saved.path)
+            take_parameters(self.net, saved.arrays["parameter"], saved.path)
         except FormatError:
             self.net._replace(before)
             raise

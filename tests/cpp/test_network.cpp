@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "snnfp/snnfp.hpp"
 
@@ -43,6 +44,52 @@ TEST_CASE("bad parameters") {
   CHECK_THROWS_AS(net.set_weight(p, {1.0, 2.0}), InvalidArgument);
   CHECK_THROWS_AS(net.set_parameter(0, NeuronParameter::threshold, -1.0), InvalidArgument);
   CHECK(net.populations()[0].parameters.threshold[0] == 1.0);
+}
+
+TEST_CASE("units of all groups together have ids") {
+  const Id most = std::numeric_limits<Id>::max();
+  Network<double> net;
+  net.add_input("a", Id(1) << 30);
+  CHECK_THROWS_WITH_AS(net.add_input("b", Id(1) << 30),
+                       "input b of size 1073741824 makes 2147483648 input channels and neurons in "
+                       "the network, expected at most 2147483647",
+                       InvalidArgument);
+  CHECK_THROWS_WITH_AS(net.add_population("h", most, {}),
+                       doctest::Contains("population h of size 2147483647 makes 3221225471 input"),
+                       InvalidArgument);
+  net.add_population("h", (Id(1) << 30) - 2, {});
+  net.add_input("c", 1);
+  CHECK_THROWS_AS(net.add_population("g", 1, {}), InvalidArgument);
+  CHECK(net.inputs().size() == 2);
+  CHECK(net.populations().size() == 1);
+}
+
+TEST_CASE("a network without input groups") {
+  Network<double> net;
+  Lif<double> driven;
+  driven.bias = {0.0, 2.0};
+  const auto h = net.add_population("h", 2, driven);
+  net.connect_dense(h, h, {0.0, 3.0, 0.0, 0.0});
+  SimulateOptions<double> options;
+  options.until = 5;
+  CHECK_THROWS_WITH_AS(simulate<double>(net, {}, options),
+                       "the network has no input group and samples is 0, expected at least 1",
+                       InvalidArgument);
+  options.samples = 3;
+  const Record<double> record = simulate<double>(net, {}, options);
+  CHECK(record.samples() == 3);
+  CHECK(record.spikes() % 3 == 0);
+  CHECK(record.spikes() >= 9);
+  options.engine = Engine::queue;
+  CHECK(simulate<double>(net, {}, options).times == record.times);
+  const std::vector<double> cotangents(record.times.size(), 1.0);
+  const std::vector<Parameter> bias{{Parameter::Kind::neuron, 0, NeuronParameter::bias}};
+  const auto reverse = vjp<double>(record, cotangents, bias);
+  const auto forward = forward_gradient<double>(record, cotangents, bias);
+  CHECK(reverse[1] == doctest::Approx(forward[1]).epsilon(1e-12));
+  CHECK(reverse[1] < 0.0);
+  const RecordedSpikes<double> recorded{record.times, record.neurons, record.offsets};
+  CHECK(record_from_spikes<double>(net, {}, recorded, 1e-9, options).times == record.times);
 }
 
 TEST_CASE("bad input is refused before anything runs") {

@@ -30,7 +30,25 @@ def layers(**neuron):
         ({"n_threads": 0}, ValueError, "n_threads is 0, expected at least 1, or None"),
         ({"n_threads": -2}, ValueError, "n_threads is -2"),
         ({"n_threads": 10**8}, ValueError, "n_threads is 100000000, expected at most 4096"),
-        ({"n_threads": 1.5}, TypeError, "n_threads is 1.5, expected an integer or None"),
+        ({"n_threads": 1.5}, TypeError, "n_threads is 1.5, expected an integer, or None for all"),
+        (
+            {"spike_limit": 2**70},
+            ValueError,
+            f"^spike_limit is {2**70}, expected at most {2**63 - 1}$",
+        ),
+        ({"samples": 3}, ValueError, "samples is 3, expected 2 as in the input"),
+        ({"samples": 2.0}, TypeError, "samples is 2.0, expected an integer"),
+        (
+            {"initial": {"h": 0.5}},
+            TypeError,
+            r"initial\['h'\] is 0.5, expected \(voltage, current\)",
+        ),
+        (
+            {"probe": {"h": [0.5, 1, 2]}},
+            TypeError,
+            r"probe\['h'\] is \[0.5, 1, 2\], expected \(units",
+        ),
+        ({"probe": {"h": (None, [[0.5]])}}, ValueError, r"times has shape \(1, 1\), expected one"),
         ({"spike_limit": 0}, ValueError, "spike_limit is 0, expected at least 1"),
         ({"spike_limit": 1.0}, TypeError, "spike_limit is 1.0, expected an integer"),
         ({"engine": "fast"}, ValueError, "engine is 'fast', expected 'automatic' or 'queue'"),
@@ -43,7 +61,12 @@ def layers(**neuron):
         (
             {"initial": {"h": (NAN, 0.0)}},
             ValueError,
-            r"initial voltage\[0\] is nan, expected a finite number",
+            "initial voltage of h is nan, expected a finite number",
+        ),
+        (
+            {"initial": {"h": ([[0, 0, 0], [0, INF, 0]], 0.0)}},
+            ValueError,
+            r"initial voltage of h\[1, 1\] is inf, expected a finite number",
         ),
         (
             {"initial": {"h": ([0, 1.5, 0], 0)}},
@@ -97,6 +120,41 @@ def test_simulate(options, error, message):
 def test_input(spikes, error, message):
     with pytest.raises(error, match=message):
         snnfp.simulate(layers()[0], spikes)
+
+
+@pytest.mark.parametrize("threshold", [-55.0, 0.0])
+def test_voltages_that_are_not_measured_from_rest(threshold):
+    net, spikes = layers(threshold=threshold, v_reset=-70.0)
+    with pytest.raises(
+        ValueError,
+        match=rf"initial voltage of neuron 0 of population h is 0, expected a value below its "
+        rf"threshold {threshold:.0f} \(V is measured from rest: subtract the resting voltage",
+    ):
+        snnfp.simulate(net, spikes, until=5.0)
+    if threshold < 0:
+        with pytest.raises(
+            ValueError, match="V, which is measured from rest, goes to 0, above thr"
+        ):
+            snnfp.simulate(net, spikes)
+    record = snnfp.simulate(net, spikes, initial={"h": (threshold - 0.01, 9.0)}, until=9.0)
+    assert record.n_spikes > 0
+
+
+def test_numbers_of_numpy_are_numbers():
+    net, spikes = layers()
+    plain = snnfp.simulate(net, spikes, until=9.0, n_threads=1, spike_limit=100)
+    for kind in (np.int64, np.uint8, np.int32):
+        given = snnfp.simulate(
+            net, spikes, until=np.float32(9.0), n_threads=kind(1), spike_limit=kind(100)
+        )
+        assert given.times.tobytes() == plain.times.tobytes()
+
+
+def test_probes_of_no_neuron_and_no_time():
+    net, spikes = layers()
+    record = snnfp.simulate(net, spikes, until=9.0)
+    assert record.probe("h", [1.0, 2.0], units=[]).voltage.shape == (2, 0, 2)
+    assert record.probe("h", []).current.shape == (2, 3, 0)
 
 
 def test_several_inputs():

@@ -75,6 +75,8 @@ NAN, INF = np.nan, np.inf
         ([1], [0], [0, 1], 0, ValueError, r"size is 0, expected at least 1"),
         ([1], [0], [0, 1], 1.0, TypeError, r"size is 1.0, expected an integer"),
         ([1], [0], [0, 1], True, TypeError, r"size is True, expected an integer"),
+        ([0], [2**32 + 1], [0, 1], 2**40, ValueError, r"size is 2\*\*40|size is 1099511627776"),
+        ([1], [2**64 - 1], [0, 1], 3, ValueError, r"units\[0\] is 18446744073709551615, expected"),
     ],
 )
 def test_spikes(times, units, offsets, size, error, message):
@@ -90,6 +92,23 @@ def test_spikes(times, units, offsets, size, error, message):
             lambda: Spikes.from_lists([[[1]], [[1], [2]]]),
             ValueError,
             "sample 1 has 2 channels, expected 1",
+        ),
+        (
+            lambda: Spikes.from_lists([0.1, 0.4]),
+            TypeError,
+            r"batch\[0\] is 0.1, expected batch\[sample\]\[channel\], the times of a channel",
+        ),
+        (
+            lambda: Spikes.from_lists([[0.1], [0.4]]),
+            TypeError,
+            r"batch\[0\]\[0\] is 0.1, expected batch\[sample\]\[channel\], the times of a channel",
+        ),
+        (lambda: Spikes.from_lists(np.array([[0.1]])), TypeError, r"batch\[0\]\[0\] is .*0.1"),
+        (lambda: Spikes.from_lists(0.1), TypeError, r"batch is 0.1, expected batch\[sample\]"),
+        (
+            lambda: Spikes.from_pairs([0.1, 0.4], size=1),
+            TypeError,
+            r"sample 0 is 0.1, expected \(times, units\)",
         ),
         (
             lambda: Spikes.from_lists([[["a"]]]),
@@ -137,6 +156,16 @@ def test_spikes(times, units, offsets, size, error, message):
             lambda: Spikes.from_dense(np.zeros((1, 1, 1)), dt=0.0),
             ValueError,
             "dt is 0.0, expected a finite time > 0",
+        ),
+        (
+            lambda: Spikes([1], [0], [0, 1], size=1).to_dense(dt=-1.0, steps=3),
+            ValueError,
+            "dt is -1.0, expected a finite time > 0",
+        ),
+        (
+            lambda: Spikes([1], [0], [0, 1], size=1).to_dense(dt=1.0, steps=2.0),
+            TypeError,
+            "steps is 2.0, expected an integer",
         ),
         (
             lambda: Spikes.from_latencies([[1, NAN]]),
@@ -220,8 +249,18 @@ def layers():
 @pytest.mark.parametrize(
     "connectivity, error, message",
     [
-        (Dense(weight=NAN), ValueError, r"input_to_h.weight\[0\] is nan, expected a finite number"),
-        (Dense(weight=[[0, 0, 0], [0, INF, 0]]), ValueError, r"input_to_h.weight\[4\] is inf"),
+        (Dense(weight=NAN), ValueError, r"input_to_h.weight\[0, 0\] is nan, expected a finite num"),
+        (Dense(weight=[[0, 0, 0], [0, INF, 0]]), ValueError, r"input_to_h.weight\[1, 1\] is inf"),
+        (
+            Sparse(sources=[1, 0, 0], targets=[0, 1, 2], weight=[1, 2, NAN]),
+            ValueError,
+            r"input_to_h.weight\[2\] is nan",
+        ),
+        (
+            Sparse(sources=[1, 0, 0], targets=[0, 1, 2], weight=1, delay=[-1, 0, 0]),
+            ValueError,
+            r"input_to_h.delay\[0\] is -1",
+        ),
         (
             Dense(weight=np.zeros((3, 2))),
             ValueError,
@@ -242,7 +281,7 @@ def layers():
         (
             Dense(weight=1, delay=[[0, 0, 0], [0, 0, -2]]),
             ValueError,
-            r"input_to_h.delay\[5\] is -2",
+            r"input_to_h.delay\[1, 2\] is -2",
         ),
         (
             Dense(weight=1, delay=[1, 2]),
@@ -278,7 +317,7 @@ def layers():
         (
             Sparse(sources=[2**40], targets=[0], weight=1),
             ValueError,
-            r"sources holds values beyond",
+            r"sources\[0\] is 1099511627776, expected an integer from -2147483648 to 2147483647",
         ),
         (
             Sparse(sources=[0], targets=[0], weight=[1, 2]),
@@ -325,6 +364,16 @@ def test_csr(indptr, indices, error, message):
             TypeError,
             "size of input y is 2.0, expected an integer",
         ),
+        (
+            lambda net, x, h: net.input(2**31, name="y"),
+            ValueError,
+            "size of input y is 2147483648, expected at most 2147483647",
+        ),
+        (
+            lambda net, x, h: [net.input(2**30, name=name) for name in "abc"],
+            ValueError,
+            "input b of size 1073741824 makes 2147483653 input channels and neurons in the network",
+        ),
         (lambda net, x, h: net.input(2), ValueError, "the name 'input' is taken"),
         (
             lambda net, x, h: net.input(2, name="a.b"),
@@ -348,9 +397,24 @@ def test_csr(indptr, indices, error, message):
             "target of a projection is input input, expected a population",
         ),
         (
-            lambda net, x, h: net.connect("input", h, Dense(weight=1)),
+            lambda net, x, h: net.connect("inputs", h, Dense(weight=1)),
+            KeyError,
+            "'inputs' is not an input or a population of this network, expected one of: input, h",
+        ),
+        (
+            lambda net, x, h: net.connect(x, "g", Dense(weight=1)),
+            KeyError,
+            "'g' is not an input or a population of this network, expected one of: input, h",
+        ),
+        (
+            lambda net, x, h: net.connect(0, h, Dense(weight=1)),
             TypeError,
-            "'input' is not an input or a population",
+            "0 is not an input or a population of this network, nor the name of one",
+        ),
+        (
+            lambda net, x, h: net.connect("input", "input", Dense(weight=1)),
+            TypeError,
+            "target of a projection is input input, expected a population",
         ),
         (
             lambda net, x, h: net.connect(Network().input(9, name="z"), h, Dense(weight=1)),
@@ -399,3 +463,24 @@ def test_networks(call, error, message):
     net, x, h = layers()
     with pytest.raises(error, match=message):
         call(net, x, h)
+
+
+def test_elements_are_named_as_the_user_has_them():
+    """When values are replaced, too: rows and columns, and the order of the given synapses."""
+    net, x, h = layers()
+    net.connect("input", "h", Dense(weight=1.0, delay=np.zeros((2, 3))), name="a")
+    net.connect(x, h, Sparse(sources=[1, 1, 0], targets=[0, 2, 1], weight=1.0), name="b")
+    wrong = {
+        "a.weight": (
+            [[0, 0, 0], [0, 0, NAN]],
+            r"a.weight\[1, 2\] is nan, expected a finite number",
+        ),
+        "a.delay": ([[0, -1, 0], [0, 0, 0]], r"a.delay\[0, 1\] is -1, expected a finite time >= 0"),
+        "b.weight": ([0, INF, 0], r"b.weight\[1\] is inf, expected a finite number"),
+        "h.tau_syn": ([1, 0, 1], r"h.tau_syn\[1\] is 0, expected a time > 0"),
+    }
+    for name, (value, message) in wrong.items():
+        before = net.parameters[name]
+        with pytest.raises(ValueError, match="^" + message):
+            net.parameters[name] = value
+        assert net.parameters[name] is before

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import snnfp
 from networks import GOLDEN
-from snnfp.checkpoint import load_arrays
 from snnfp.cli import main
 from test_files import idx
 
@@ -17,6 +16,13 @@ from test_files import idx
 pytestmark = pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
 
 LAST_LINE = re.compile(r"test accuracy (\d\.\d{4})  epochs (\d+)  time \d+\.\d s")
+FILES = {
+    "config.json",
+    "history.json",
+    "history.csv",
+    "model.safetensors",
+    "checkpoint.safetensors",
+}
 QUICK = {
     "xor": ["--epochs", "6"],
     "iris": ["--epochs", "3"],
@@ -46,14 +52,7 @@ def test_train(capsys, tmp_path, task):
     pictures = {"learning_curves.png", "sample.png"} | (
         {"decision_map.png"} if task != "iris" else set()
     )
-    files = {
-        "config.json",
-        "history.json",
-        "history.csv",
-        "model.safetensors",
-        "checkpoint.safetensors",
-    }
-    assert {p.name for p in run.iterdir()} == files | pictures
+    assert {p.name for p in run.iterdir()} == FILES | pictures
     for name in pictures:
         raw = (run / name).read_bytes()
         assert raw.startswith(b"\x89PNG\r\n\x1a\n") and raw.endswith(b"IEND\xaeB`\x82")
@@ -62,13 +61,14 @@ def test_train(capsys, tmp_path, task):
         assert width > 300 and height > 200
     config = json.loads((run / "config.json").read_text())
     assert config["task"] == task and config["epochs"] == int(QUICK[task][1])
-    assert config["snnfp"] == snnfp.__version__
+    assert config["snnfp"] == snnfp.__version__ and config["target"] is None
     history = json.loads((run / "history.json").read_text())
     assert int(epochs) == len(history["loss"]) <= config["epochs"]
     rows = (run / "history.csv").read_text().splitlines()
     assert rows[0].split(",") == ["epoch", *history] and len(rows) == 1 + int(epochs)
     # The model in the folder is the one whose accuracy was printed.
-    from snnfp.tasks import TASKS, build_network, make_loss, override
+    from snnfp.task_settings import override
+    from snnfp.tasks import TASKS, build_network, make_loss
 
     keys = {
         k: tuple(v) if isinstance(v, list) else v
@@ -106,18 +106,6 @@ def test_options_are_taken(capsys, tmp_path):
 def test_a_target_stops_early(capsys):
     _, lines, _ = train(capsys, "xor", "--target", "0.25", "--no-plots")
     assert int(LAST_LINE.fullmatch(lines[-1]).group(2)) < 100
-
-
-def test_resume_is_bitwise(capsys, tmp_path):
-    common = ["iris", "--no-plots", "--lr-decay", "0.98"]
-    train(capsys, *common, "--epochs", "4", "--out", "whole")
-    train(capsys, *common, "--epochs", "2", "--out", "half")
-    status, lines, _ = train(
-        capsys, *common, "--epochs", "4", "--out", "rest", "--resume", "half/checkpoint.safetensors"
-    )
-    assert status == 0 and LAST_LINE.fullmatch(lines[-1]).group(2) == "4"
-    a, b = (load_arrays(tmp_path / f / "model.safetensors")[0] for f in ("whole", "rest"))
-    assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
 def test_mnist_on_a_small_folder(capsys, tmp_path):
@@ -165,6 +153,13 @@ def test_mnist(capsys, data_folder):
         (["xor", "--hidden", "a,b"], "argument --hidden"),
         (["xor", "--mode", "sideways"], "invalid choice: 'sideways'"),
         (["xor", "--beauty", "3"], "unrecognized arguments: --beauty 3"),
+        (["xor", "--data", "here"], "unrecognized arguments: --data here"),
+        (
+            ["xor", "--dpi", "0"],
+            "argument --dpi: '0', expected a number of 10 to 1200 dots an inch",
+        ),
+        (["xor", "--dpi", "nan"], "argument --dpi: 'nan', expected a number of 10 to 1200"),
+        (["xor", "--format", "gif"], "argument --format: invalid choice: 'gif'"),
     ],
 )
 def test_bad_options_of_the_parser(capsys, arguments, message):
@@ -177,28 +172,96 @@ def test_bad_options_of_the_parser(capsys, arguments, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["xor", "--epochs", "0"], "epochs is 0, expected an integer of at least 1"),
-        (["xor", "--batch-size", "-1"], "batch_size is -1"),
-        (["xor", "--lr", "-1"], "lr is -1.0, expected a finite number > 0"),
-        (["xor", "--tau-mem", "0"], "tau_mem[0] is 0, expected a time > 0"),
-        (["xor", "--hidden", "0"], "size of population hidden is 0"),
-        (["xor", "--until", "nan"], "horizon is nan"),
-        (["xor", "--threads", "0"], "n_threads is 0, expected at least 1"),
-        (["xor", "--bump", "-1"], "amount is -1.0"),
+        (["xor", "--epochs", "0"], "--epochs is 0, expected a whole number of at least 1"),
+        (["xor", "--batch-size", "-1"], "--batch-size is -1, expected a whole number of at least 1"),
+        (["xor", "--lr", "-1"], "--lr is -1.0, expected a finite number > 0"),
+        (["xor", "--lr", "nan"], "--lr is nan, expected a finite number > 0"),
+        (["xor", "--lr-decay", "1.5"], "--lr-decay is 1.5, expected a number > 0 and at most 1"),
+        (["xor", "--tau-mem", "0"], "--tau-mem is 0.0, expected a finite time > 0"),
+        (["xor", "--tau-syn", "inf"], "--tau-syn is inf, expected a finite time > 0"),
+        (["xor", "--capacitance", "-1"], "--capacitance is -1.0, expected a finite number > 0"),
+        (["xor", "--threshold", "0"], "--threshold is 0.0, expected a finite number > 0"),
+        (["xor", "--t-refractory", "-2"], "--t-refractory is -2.0, expected a time >= 0"),
+        (["xor", "--hidden", "0"], "--hidden is 0, expected whole numbers of at least 1, one a layer"),
+        (["xor", "--hidden", "4,-4"], "--hidden is 4,-4, expected whole numbers of at least 1"),
+        (["xor", "--first", "1,-1"], "--first is 1,-1, expected two finite numbers: the mean, and a standard deviation >= 0"),
+        (["xor", "--later", "nan,1"], "--later is nan,1, expected two finite numbers"),
+        (["xor", "--until", "nan"], "--until is nan, expected a finite time > 0"),
+        (["xor", "--until", "0.5"], "--until is 0.5, expected at least --t-max, 1: what comes later would be lost"),
+        (["yin-yang", "--bias-time", "60"], "--until is 50, expected at least --bias-time, 60"),
+        (["xor", "--t-min", "2"], "--t-min is 2, expected less than --t-max, 1"),
+        (["xor", "--t-min", "-1"], "--t-min is -1.0, expected a finite time >= 0"),
+        (["xor", "--tau0", "0"], "--tau0 is 0.0, expected a finite time > 0"),
+        (["xor", "--gamma", "-1"], "--gamma is -1.0, expected a finite number >= 0"),
+        (["xor", "--gamma", "1", "--tau1", "0.001"], "--tau1 is 0.001, expected at least 0.0029: where --gamma is not 0"),
+        (["xor", "--tau1", "2"], "--tau1 has no use where --gamma is 0"),
+        (["xor", "--threads", "0"], "--threads is 0, expected a whole number of 1 to 4096"),
+        (["xor", "--threads", "5000"], "--threads is 5000, expected a whole number of 1 to 4096"),
+        (["xor", "--bump", "-1"], "--bump is -1.0, expected a finite number >= 0"),
+        (["xor", "--label-bump", "nan"], "--label-bump is nan, expected a finite number >= 0"),
+        (["xor", "--clip-norm", "0"], "--clip-norm is 0.0, expected a finite number > 0"),
+        (["xor", "--seed", "-1"], "--seed is -1, expected a whole number >= 0"),
+        (["xor", "--target", "2"], "--target is 2.0, expected a number > 0 and at most 1"),
+        (["xor", "--target", "0"], "--target is 0.0, expected a number > 0 and at most 1"),
+        (["xor", "--train-samples", "0"], "--train-samples is 0, expected a whole number of at least 1"),
+        (["xor", "--train-samples", "5"], "--train-samples is 5, expected at most 4, all there are"),
+        (["iris", "--train-samples", "121"], "--train-samples is 121, expected at most 120"),
+        (["yin-yang", "--train-samples", "-5"], "--train-samples is -5, expected a whole number"),
         (["xor", "--out", "taken"], "taken exists and is not empty, expected a new folder"),
+        (["xor", "--out", "taken/a/b"], "taken/a"),
         (["xor", "--resume", "none"], "none: no such file"),
         (["xor", "--resume", "taken/a"], "taken/a: not a whole safetensors file"),
+        (["xor", "--resume", "taken"], "taken/checkpoint.safetensors: no such file"),
+        (["xor", "--no-plots", "--dpi", "200"], "--dpi has no use with --no-plots"),
+        (["xor", "--no-plots", "--format", "pdf"], "--format has no use with --no-plots"),
         (["mnist", "--data", "taken"], "taken: neither train-images-idx3-ubyte nor"),
-        (["yin-yang", "--train-samples", "-5"], "size is -5, expected at least 1"),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_one_line(capsys, tmp_path, arguments, message):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "a").write_text("something")
-    status, _, errors = train(capsys, *arguments)
-    assert status == 2
+    status, lines, errors = train(capsys, *arguments)
+    assert status == 2 and lines == []
     assert errors.startswith("snnfp: ") and errors.count("\n") == 1
     assert message in errors
+    # Nothing is left of a run that was refused.
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
+        "taken",
+        "taken/a",
+    ]
+
+
+def test_train_samples(capsys):
+    for task, total in (("xor", 3), ("iris", 30)):
+        options = ["--epochs", "1", "--no-plots", "--train-samples", str(total)]
+        status, lines, _ = train(capsys, task, *options)
+        assert status == 0 and lines[1].startswith(f"{total} training, ")
+
+
+@pytest.mark.parametrize("kind, head", [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("png", b"\x89PNG")])
+def test_pictures_in_every_format(capsys, tmp_path, kind, head):
+    """The same run twice leaves the same pictures."""
+    pictures = {"learning_curves", "sample", "decision_map"}
+    options = ["--epochs", "2", "--format", kind, "--dpi", "50"]
+    for out in ("a", "b"):
+        status, lines, _ = train(capsys, "xor", *options, "--out", out)
+        assert status == 0 and lines[-2] == f"config, history, model and pictures are in {out}"
+        drawn = {p.name for p in (tmp_path / out).iterdir()} - FILES
+        assert drawn == {f"{name}.{kind}" for name in pictures}
+    for name in pictures:
+        if name == "learning_curves":
+            continue
+        first, second = ((tmp_path / out / f"{name}.{kind}").read_bytes() for out in "ab")
+        assert first.startswith(head) and first == second
+
+
+def test_dots_an_inch(capsys, tmp_path):
+    sizes = []
+    for dpi in ("50", "100"):
+        train(capsys, "xor", "--epochs", "1", "--out", dpi, "--dpi", dpi)
+        raw = (tmp_path / dpi / "sample.png").read_bytes()
+        sizes.append([int.from_bytes(raw[k : k + 4], "big") for k in (16, 20)])
+    assert sizes[1] == [2 * n for n in sizes[0]] and sizes[0] == [550, 350]
 
 
 def test_selfcheck(capsys):

@@ -141,3 +141,36 @@ def test_tasks(name):
             1000,
             1000,
         ]
+
+
+def test_scale_min_max_with_ends_the_wrong_way_round():
+    with pytest.raises(
+        ValueError, match=r"low\[1\] is 3.0 and high\[1\] is 2.0, expected low <= high"
+    ):
+        scale_min_max([[0.0, 1.0]], [0.0, 3.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"low\[0\] is 1.0 and high\[0\] is 0.0"):
+        scale_min_max([[0.0, 1.0]], 1.0, 0.0)
+
+
+def test_latency_with_ends_the_wrong_way_round():
+    with pytest.raises(ValueError, match="t_min is 3 and t_max 1, expected t_min <= t_max"):
+        latency([[0.5]], t_min=3.0, t_max=1.0)
+    assert latency([[0.5]], t_min=1.0, t_max=1.0).times.tolist() == [1.0]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"r_small": 0.0}, r"r_small is 0.0, expected > 0 and at most r_big / 2 = 0.25"),
+        ({"r_small": 0.6}, r"r_small is 0.6, expected > 0"),
+        ({"r_small": np.nan}, r"r_small is nan, expected > 0"),
+        ({"r_big": 0.0}, r"r_big is 0.0, expected a finite radius > 0"),
+        ({"r_big": np.inf}, r"r_big is inf, expected a finite radius > 0"),
+        ({"size": 0}, r"size is 0, expected at least 1"),
+    ],
+)
+def test_yin_yang_without_room_for_a_class(options, message):
+    """Rather than looking for a point of that class for ever."""
+    with pytest.raises(ValueError, match=message):
+        data.yin_yang(**{"size": 10, "seed": 0} | options)

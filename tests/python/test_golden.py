@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from networks import GOLDEN
-from snnfp.check import load_case, run_case, run_check
+from snnfp.check import load_case, run_case, run_check, simulate_case
 
 ULP = np.finfo(np.float64).eps
 
@@ -38,12 +38,30 @@ def test_float(path, mode):
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
 def test_slopes(path):
-    from snnfp.check import simulate_case
-
     case = load_case(path)
     record = simulate_case(case)
     error = np.abs(record.slopes - case.slopes)
     assert np.all(error <= 1e-12 / case.slopes)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_as_exact_as_promised(path, mode):
+    """Times to 4 ulp and each derivative to 1e-12, times the condition theta / (tau V').
+
+    The condition of a spike is the largest of those up to it: what it hears may be as late as they are.
+    """
+    case = load_case(path)
+    record = simulate_case(case)
+    assert np.array_equal(record.neurons, case.neurons)
+    values = case.net.parameters
+    scale = values["neurons.threshold"] / values["neurons.tau_mem"]
+    condition = np.maximum.accumulate(np.maximum(1.0, scale[case.neurons] / case.slopes))
+    assert np.all(np.abs(record.times - case.times) <= 4 * np.spacing(case.times) * condition)
+    gradient = record.vjp(case.coefficients, wrt=tuple(case.gradient), mode=mode)
+    for name, expected in case.gradient.items():
+        allowed = 1e-12 * condition.max() * np.where(expected == 0.0, 1.0, np.abs(expected))
+        assert np.all(np.abs(gradient[name] - expected) <= allowed), name
 
 
 def test_check_prints_every_case_and_counts_failures(tmp_path):

@@ -54,6 +54,28 @@ print((tiny > 0).all(), (tiny / 4 > 0).all(), snnfp.default_threads() >= 1)
     assert run(text) == "True True True"
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_subinterpreters_are_refused(before):
+    """At once: the import of an extension module there would wait for ever."""
+    if importlib.util.find_spec("_xxsubinterpreters") is None:
+        pytest.skip("this Python has no _xxsubinterpreters")
+    text = f"""
+import sys, time
+import _xxsubinterpreters as interpreters
+{"import snnfp" if before else ""}
+start = time.monotonic()
+one = interpreters.create()
+try:
+    interpreters.run_string(one, "import sys; sys.path[:] = %r; import snnfp" % sys.path)
+except interpreters.RunFailedError as error:
+    print("ImportError" in str(error), "snnfp cannot be imported in a subinterpreter" in str(error))
+interpreters.destroy(one)
+import snnfp
+print(time.monotonic() - start < 60)
+"""
+    assert run(text).split() == ["True", "True", "True"]
+
+
 def test_every_public_name():
     text = """
 import importlib, pkgutil, snnfp

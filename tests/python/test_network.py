@@ -270,3 +270,145 @@ def test_the_delay_of_a_projection_has_one_derivative():
         right = b.vjp(u, wrt="*.delay", mode=mode)["input_to_h.delay"]
         assert left.shape == () and right.shape == (3,)
         assert left == pytest.approx(right.sum(), rel=1e-13)
+
+
+def test_groups_are_connected_by_name():
+    a, b = small(), Network()
+    b.input(4)
+    b.population(5, NEURON, name="h")
+    projection = b.connect("input", "h", Dense(weight=snnfp.init.Normal(2.0, 0.5), delay=0.25))
+    assert (projection.source, projection.target) == ("input", "h")
+    b.connect(b.populations["h"], "h", OneToOne(weight=snnfp.init.Uniform(-0.2, 0.2)))
+    assert a.structure() == b.structure()
+    assert np.array_equal(a.flatten(), b.initialise(1).flatten())
+
+
+def drawn():
+    net = Network()
+    net.input(2)
+    neuron = LIF(
+        tau_mem=snnfp.init.Uniform(1.5, 2.5),
+        tau_syn=1.0,
+        threshold=snnfp.init.Normal(1.0, 0.05),
+        v_reset=snnfp.init.Uniform(-3.0, -2.0),
+        capacitance=snnfp.init.Constant(2.0),
+    )
+    net.population(40, neuron, name="h")
+    net.connect("input", "h", Dense(weight=snnfp.init.Normal(8.0, 0.5)))
+    return net
+
+
+DRAWN = ("h.tau_mem", "h.threshold", "h.v_reset", "h.capacitance", "input_to_h.weight")
+SPIKES = Spikes([0.0, 0.5], [0, 1], [0, 2], size=2)
+
+
+def test_neuron_parameters_are_drawn():
+    """In the order of the parameters, before the projections that were added later."""
+    net = drawn()
+    assert [k for k in net.parameters if "not initialised" in f"{net._values[k]}"] == []
+    assert repr(net.parameters).count("not initialised") == 5
+    for name in DRAWN[:2]:
+        with pytest.raises(snnfp.errors.SnnfpError, match=f"{name} has no value yet: call network"):
+            net.parameters[name]
+    with pytest.raises(snnfp.errors.SnnfpError, match=r"h.tau_mem has no value yet: call network"):
+        snnfp.simulate(net, SPIKES)
+    net.initialise(7)
+    rng = np.random.default_rng(7)
+    assert np.array_equal(net.parameters["h.tau_mem"], rng.uniform(1.5, 2.5, 40))
+    assert np.array_equal(net.parameters["h.threshold"], rng.normal(1.0, 0.05, 40))
+    assert np.array_equal(net.parameters["h.v_reset"], rng.uniform(-3.0, -2.0, 40))
+    assert np.array_equal(net.parameters["h.capacitance"], np.full(40, 2.0))
+    assert np.array_equal(net.parameters["input_to_h.weight"], rng.normal(8.0, 0.5, (2, 40)))
+    # The core has them too: the same as given as arrays.
+    other = Network()
+    other.input(2)
+    values = {k: net.parameters[f"h.{k}"] for k in NEURON.values()}
+    other.population(40, LIF(**values), name="h")
+    other.connect("input", "h", Dense(weight=net.parameters["input_to_h.weight"]))
+    assert derivatives_of(other, SPIKES) == derivatives_of(net, SPIKES)
+    assert other.structure() == net.structure()
+
+
+def test_networks_with_drawn_neurons_are_copied():
+    net = drawn()
+    early = copy.deepcopy(net), pickle.loads(pickle.dumps(net))
+    expected = derivatives_of(net.initialise(3), SPIKES)
+    for other in (*early, copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        if other in early:
+            other.initialise(3)
+        assert derivatives_of(other, SPIKES) == expected
+        assert np.array_equal(
+            other.initialise(4).parameters["h.tau_mem"],
+            drawn().initialise(4).parameters["h.tau_mem"],
+        )
+
+
+def test_a_drawn_parameter_may_be_given_instead():
+    net = drawn()
+    for name in DRAWN:
+        net.parameters[name] = 2.0 if name == "h.tau_mem" else net._legal(name)
+    net.parameters["h.threshold"] = 1.0
+    net.parameters["input_to_h.weight"] = 9.0
+    assert snnfp.simulate(net, SPIKES).n_spikes == 40
+
+
+class Ramp:
+    """An initialiser of somebody else's."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def draw(self, rng, shape):
+        return np.resize(self.values, shape)
+
+    def __repr__(self):
+        return f"Ramp{self.values}"
+
+
+@pytest.mark.parametrize(
+    "neuron, error, message",
+    [
+        ({"tau_mem": Ramp(1.0, 0.0)}, ValueError, r"h.tau_mem\[1\] is 0, .*; drawn from Ramp\(1.0"),
+        (
+            {"tau_mem": snnfp.init.Uniform(-2.0, -1.0)},
+            ValueError,
+            r"h.tau_mem\[0\] is -1.\d+, expected a time > 0 .*; drawn from Uniform\(low=-2.0, high=",
+        ),
+        (
+            {"threshold": snnfp.init.Constant(-1.0)},
+            ValueError,
+            r"h.threshold\[0\] is -1, expected a value above v_reset = 0; drawn from Constant",
+        ),
+        (
+            {"v_reset": Ramp(0.0, 0.0, 3.0)},
+            ValueError,
+            r"h.threshold\[2\] is 1, expected a value above v_reset = 3; drawn from Ramp",
+        ),
+        ({"bias": Ramp("a")}, TypeError, "h.bias has dtype <U1, expected real numbers"),
+    ],
+)
+def test_values_drawn_that_cannot_be(neuron, error, message):
+    """All are drawn or none, and what could be drawn later still can."""
+    net = Network()
+    net.population(3, LIF(**{"tau_mem": 2.0, "tau_syn": Ramp(1.0, 2.0), **neuron}), name="h")
+    net.connect("h", "h", Dense(weight=Ramp(1.0)))
+    with pytest.raises(error, match="^" + message):
+        net.initialise()
+    assert repr(net.parameters).count("not initialised") == 3
+    name = next(iter(neuron))
+    net.parameters[f"h.{name}"] = 1.5 if name != "v_reset" else 0.5
+    assert net.parameters[f"h.{name}"] in (1.5, 0.5)
+
+
+def test_initialisers_in_the_wrong_place():
+    with pytest.raises(
+        TypeError, match=r"h.tau_mem is the class Uniform, expected an object of it"
+    ):
+        Network().population(1, LIF(tau_mem=snnfp.init.Uniform, tau_syn=1.0), name="h")
+    net = drawn()
+    with pytest.raises(
+        TypeError, match=r"h.bias is Constant\(value=1.0\), expected numbers: an init"
+    ):
+        net.parameters["h.bias"] = snnfp.init.Constant(1.0)
+    with pytest.raises(ValueError, match="seed is -1, expected an integer >= 0 or a generator"):
+        net.initialise(-1)

@@ -10,7 +10,8 @@ from snnfp import Adam, Spikes, fit
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
 from snnfp.losses import SpikeTimeSquaredError
 from snnfp.remedies import LabelBump, WeightBump
-from snnfp.tasks import TASKS, build_network, make_loss, override
+from snnfp.task_settings import override
+from snnfp.tasks import TASKS, build_network, make_loss
 from test_training import LOSS, OPTIONS, problem
 
 

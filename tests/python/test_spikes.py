@@ -25,7 +25,19 @@ def test_arrays_are_kept_read_only(batch):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
     assert len(batch) == 3
-    assert repr(batch) == "Spikes(3 samples, 5 spikes, size=3)"
+
+
+def test_printed(batch):
+    assert repr(batch) == "Spikes(3 samples, 3 channels, 5 spikes at 0.25 ... 2.5)"
+    assert repr(batch[1]) == "Spikes(1 sample, 3 channels, no spikes)"
+    assert str(batch).splitlines()[1:] == [
+        "  0: 0.5 (2), 1 (0), 1 (1), 2.5 (2)",
+        "  1: no spikes",
+        "  2: 0.25 (1)",
+    ]
+    many = Spikes.from_latencies(np.arange(80.0).reshape(8, 10))
+    assert str(many).splitlines()[1] == "  0: 0 (0), 1 (1), 2 (2), 3 (3), 4 (4), 5 (5), and 4 more"
+    assert str(many).splitlines()[-1] == "  and 3 samples more"
 
 
 def test_equality_and_hash(batch):
@@ -35,6 +47,14 @@ def test_equality_and_hash(batch):
     assert Spikes(batch.times + 1, batch.units, batch.offsets, size=3) != batch
     assert Spikes(batch.times, batch.units, [0, 4, 5, 5], size=3) != batch
     assert batch != "spikes"
+
+
+def test_zero_has_one_sign():
+    """Equal batches have equal hashes, and equal bytes."""
+    a, b = (Spikes([zero, 1.0], [0, 0], [0, 2], size=1) for zero in (-0.0, 0.0))
+    assert a == b and hash(a) == hash(b) and len({a, b}) == 1
+    assert not np.signbit(a.times).any()
+    assert hash(Spikes.from_lists([[[-0.0]]])) == hash(Spikes.from_latencies([[0.0]]))
 
 
 def test_lists(batch):
@@ -115,11 +135,31 @@ def test_samples(batch):
     assert batch[0].times.tolist() == [0.5, 1.0, 1.0, 2.5]
     assert batch[-1] == batch[2]
     assert [len(s) for s in batch] == [1, 1, 1]
-    with pytest.raises(IndexError):
-        batch[3]
+    for k in (3, -4):
+        with pytest.raises(IndexError, match=f"sample {k} of a batch of 3 samples"):
+            batch[k]
     assert batch.take([2, 0, 2]) == Spikes.concatenate([batch[2], batch[0], batch[2]])
     assert Spikes.concatenate(list(batch)) == batch
     assert Spikes.concatenate([batch, batch]).take([0, 1, 2]) == batch
+
+
+def test_slices_and_masks(batch):
+    assert batch[:2] == batch.take([0, 1])
+    assert batch[1:] == batch.take([1, 2]) and batch[::-1] == batch.take([2, 1, 0])
+    assert batch[np.array([True, False, True])] == batch.take([0, 2])
+    assert batch[[True, False, True]] == batch[np.array([2, 0])].take([1, 0])
+    assert batch[np.int64(-1)] == batch[2]
+    for nothing in (slice(3, None), [False] * 3, []):
+        with pytest.raises(IndexError, match="chooses none of 3 samples"):
+            batch[nothing]
+    with pytest.raises(
+        IndexError, match=r"the mask has shape \(2,\), expected \(3,\), one a sample"
+    ):
+        batch[[True, False]]
+    with pytest.raises(TypeError, match="samples has dtype float64, expected integers"):
+        batch[[0.5]]
+    with pytest.raises(ValueError, match=r"samples\[1\] is 3, expected 0 <= sample < 3"):
+        batch[[0, 3]]
 
 
 def test_samples_that_are_not_there(batch):
@@ -129,10 +169,12 @@ def test_samples_that_are_not_there(batch):
         batch.take([-1])
     with pytest.raises(ValueError, match="samples is empty"):
         batch.take([])
-    with pytest.raises(TypeError, match="samples has dtype bool"):
+    with pytest.raises(TypeError, match=r"samples has dtype bool.*spikes\[mask\] takes a mask"):
         batch.take([True, False, True])
     with pytest.raises(ValueError, match="batch 1 has size 4, expected 3 as in batch 0"):
         Spikes.concatenate([batch, Spikes([], [], [0, 0], size=4)])
+    with pytest.raises(TypeError, match=r"batch 1 is a list, expected snnfp.Spikes"):
+        Spikes.concatenate([batch, [0.5]])
     with pytest.raises(ValueError, match="batches is empty"):
         Spikes.concatenate([])
 

@@ -45,6 +45,7 @@ def jacobian(
     synapses: list[Synapse],
     inputs: list[tuple[mpf, int]],
     result: Result,
+    initial: list[tuple[mpf, mpf]] | None = None,
 ) -> tuple[np.ndarray[Any, Any], Columns]:
     """Rows d(spike time)/d(parameters), as mpmath numbers in an object array."""
     columns = Columns(len(neurons), len(synapses), len(inputs))
@@ -57,8 +58,11 @@ def jacobian(
 
     rows: list[np.ndarray[Any, Any]] = []
     state = [
-        {"v": mpf(0), "i": mpf(0), "t": mpf(0), "dv": zero, "di": zero, "held": False, "spike": -1}
-        for _ in neurons
+        {
+            **{"v": v, "i": i, "t": mpf(0), "dv": zero, "di": zero},
+            **{"held": False, "spike": -1, "fired": None, "late": []},
+        }
+        for v, i in initial or [(mpf(0), mpf(0))] * len(neurons)
     ]
     for event in result.events:
         j, n, s = event.neuron, neurons[event.neuron], state[event.neuron]
@@ -88,15 +92,27 @@ def jacobian(
             s["di"] = s["di"] + unit(columns.weight[event.synapse]) + n.alpha * w * t
             if not s["held"]:
                 s["dv"] = s["dv"] - w / n.capacitance * t
+                if n.t_refractory == 0 and s["fired"] == event.time:
+                    # Comes before the release as soon as there is a refractory time.
+                    by = unit(columns.neuron["t_refractory"][j])
+                    s["dv"] = s["dv"] - w / n.capacitance * by
+            elif synapse.delay == 0:
+                # Comes after the release as soon as there is a delay, if now at its moment.
+                after = w / n.capacitance * unit(columns.delay[event.synapse])
+                s["late"].append((event.time, after))
             s["i"] += w
         elif event.kind == "spike":
             rise = -n.beta * n.threshold + (s["i"] + n.bias) / n.capacitance
             rows.append((unit(columns.neuron["threshold"][j]) - s["dv"]) / rise)
             s["v"], s["held"], s["spike"] = n.v_reset, True, event.spike
+            s["fired"], s["late"] = event.time, []
         else:
             rise = -n.beta * n.v_reset + (s["i"] + n.bias) / n.capacitance
             later = rows[s["spike"]] + unit(columns.neuron["t_refractory"][j])
             s["dv"] = unit(columns.neuron["v_reset"][j]) - rise * later
+            for time, after in s["late"]:
+                if time == event.time:
+                    s["dv"] = s["dv"] - after
             s["v"], s["held"] = n.v_reset, False
     return np.array(rows, dtype=object).reshape(len(rows), columns.total), columns
 

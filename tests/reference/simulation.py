@@ -39,12 +39,17 @@ class Result:
 
 
 def simulate(
-    neurons: list[Neuron], synapses: list[Synapse], inputs: list[tuple[mpf, int]], until: mpf
+    neurons: list[Neuron],
+    synapses: list[Synapse],
+    inputs: list[tuple[mpf, int]],
+    until: mpf,
+    initial: list[tuple[mpf, mpf]] | None = None,
 ) -> Result:
-    """Simulates from rest. ``inputs`` are (time, channel)."""
+    """``inputs`` are (time, channel), ``initial`` (V, I) of each neuron; None: from rest."""
     out = Result()
     n = len(neurons)
-    v, i, at = [mpf(0)] * n, [mpf(0)] * n, [mpf(0)] * n
+    initial = initial or [(mpf(0), mpf(0))] * n
+    v, i, at = [v for v, _ in initial], [i for _, i in initial], [mpf(0)] * n
     held: list[mpf | None] = [None] * n
     queue: list[tuple[mpf, int, int, int, int]] = []
     number = count()

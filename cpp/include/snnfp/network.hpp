@@ -46,6 +46,7 @@ struct Projection {
 template <class Real>
 class Network {
  public:
+  // All groups together have fewer than 2^31 units.
   Source add_input(std::string name, Id size);
   Source add_population(std::string name, Id size, Lif<Real> parameters);
 
@@ -72,6 +73,7 @@ class Network {
 
  private:
   Id connect(Projection<Real> projection);
+  void check_group(const char* kind, const std::string& name, Id size) const;
   void check_source(Source source, const char* role) const;
 
   std::vector<InputGroup> inputs_;

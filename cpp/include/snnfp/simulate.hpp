@@ -28,6 +28,7 @@ struct ExecutionOptions {
 template <class Real>
 struct SimulateOptions : ExecutionOptions {
   Real until = std::numeric_limits<Real>::infinity();
+  Size samples = 0;  // of a network without input groups; otherwise the input says how many
   Size spike_limit = 10000;  // of one neuron in one sample; more is an EventLimitError
   Engine engine = Engine::automatic;
   InitialState<Real> initial;

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp.checkpoint import check_ordinary
 from snnfp.errors import FormatError
 
 __all__ = ["MNIST", "mnist", "read_idx"]
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
+_MOST_DEFLATED = 1032  # a byte of deflated data stands for no more
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,17 @@ def read_idx(path: str | Path) -> NDArray[Any]:
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, expected an idx file")
+    check_ordinary(path, "an idx file")
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            return _read(file, path, None if zipped else path.stat().st_size)
+            return _read(file, path, path.stat().st_size, zipped)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FormatError(f"{path}: damaged gzip data ({error}), expected a whole file") from error
 
 
-def _read(file: Any, path: Path, size: int | None) -> NDArray[Any]:
+def _read(file: Any, path: Path, size: int, zipped: bool) -> NDArray[Any]:
     head = file.read(4)
     if len(head) < 4:
         raise FormatError(f"{path}: {len(head)} bytes, expected at least the 4 of an idx header")
@@ -77,9 +78,13 @@ def _read(file: Any, path: Path, size: int | None) -> NDArray[Any]:
     expected = dtype.itemsize
     for n in shape:
         expected *= n
-    if size is not None and size != 4 + 4 * n_dims + expected:
+    if not zipped and size != 4 + 4 * n_dims + expected:
         raise FormatError(
             f"{path}: {size} bytes, expected {4 + 4 * n_dims + expected} for shape {shape}"
+        )
+    if zipped and expected > _MOST_DEFLATED * size:
+        raise FormatError(
+            f"{path}: {size} bytes of gzip data, expected {expected} in it for shape {shape}"
         )
     # Piece by piece: a false header costs no memory.
     pieces, got = [], 0
@@ -92,7 +97,10 @@ def _read(file: Any, path: Path, size: int | None) -> NDArray[Any]:
     if got != expected:
         more = "more" if got > expected else str(got)
         raise FormatError(f"{path}: {more} bytes of data, expected {expected} for shape {shape}")
-    data = np.frombuffer(b"".join(pieces), dtype=dtype).reshape(shape)
+    try:
+        data = np.frombuffer(b"".join(pieces), dtype=dtype).reshape(shape)
+    except ValueError as error:  # no data, with sizes beyond all bounds beside a 0
+        raise FormatError(f"{path}: shape {shape} cannot be: {error}") from error
     return data.astype(dtype.newbyteorder("="))
 
 
@@ -124,5 +132,7 @@ def mnist(folder: str | Path) -> MNIST:
                 f"{folder}: {part} has {images.shape[0]} images and labels of shape "
                 f"{labels.shape}, expected one a image"
             )
+        if labels.dtype.kind not in "iu":
+            raise FormatError(f"{folder}: {part} labels are {labels.dtype}, expected integers")
         parts += [images, labels.astype(np.int64)]
     return MNIST(*parts)

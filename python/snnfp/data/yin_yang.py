@@ -40,10 +40,17 @@ def yin_yang(
     Returns:
         Features ``(x, y, 1 - x, 1 - y)``, ``[size, 4]``, and labels ``[size]``.
 
+    Raises:
+        ValueError: no points, or dots that leave no room for a class.
+
     Source: Kriener, Goeltz, Petrovici, "The Yin-Yang dataset", NICE 2022 (arXiv 2102.08211).
     """
     if size < 1:
         raise ValueError(f"size is {size}, expected at least 1")
+    if not (0 < r_big < math.inf):
+        raise ValueError(f"r_big is {r_big}, expected a finite radius > 0")
+    if not (0 < r_small <= 0.5 * r_big):  # beyond, points of a class are looked for without end
+        raise ValueError(f"r_small is {r_small}, expected > 0 and at most r_big / 2 = {r_big / 2}")
     rng = np.random.RandomState(seed)
     points = np.empty((size, 2))
     labels = np.empty(size, dtype=np.int64)

@@ -165,6 +165,9 @@ class ForwardCompiler {
       }
       add_entry(k, c, t, s);
     });
+    layout_.ties_.of_spike(k, [&](const OneSidedTerm<Real>& tie) {
+      add_entry(k, tie.column, tie.by_voltage * inv_slope, Real(0));
+    });
   }
 
   // Writes the terms of one spike, or of two with those of the same rows together.

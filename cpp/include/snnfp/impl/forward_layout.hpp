@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "snnfp/detail/spike_index.hpp"
+#include "snnfp/detail/one_sided.hpp"
 #include "snnfp/impl/forward.hpp"
 
 SNNFP_ISA_BEGIN
@@ -31,6 +31,7 @@ class ForwardLayout final : public Draft {
         spikes_(spikes),
         columns_(columns),
         index_(plan, spikes),
+        ties_(plan_, input_, spikes_, columns_),
         program_(*new ForwardProgram<Real>) {
     program.reset(&program_);
     program_.n_spikes = spikes_.count;
@@ -44,6 +45,7 @@ class ForwardLayout final : public Draft {
     mark_needed(wanted, watch);
     sort_arrivals(watch);
     pair_spikes();
+    if (ties_.possible()) ties_.find(index_);
     count_entries(watch);
   }
 
@@ -319,6 +321,7 @@ class ForwardLayout final : public Draft {
       any = true;
     };
     own_columns(k, [&](Size c, NeuronParameter) { count(c); });
+    ties_.of_spike(k, [&](const OneSidedTerm<Real>& tie) { count(tie.column); });
     const Size place = index_.place(k);
     if (place > index_.first(spikes_.neurons[k]) && reaches_[index_.spike(place - 1)]) terms = 2;
     for (Size q = ranges_[k].held; q < ranges_[k].end; ++q) {
@@ -343,6 +346,7 @@ class ForwardLayout final : public Draft {
   const SampleSpikes<Real> spikes_;
   const Columns columns_;
   const SpikeIndex<Real> index_;
+  OneSidedTerms<Real> ties_;
   ForwardProgram<Real>& program_;
   Vector<Volley> volleys_;
   Vector<Run> runs_;          // [projections] of volleys

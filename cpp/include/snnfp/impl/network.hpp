@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include "snnfp/error.hpp"
@@ -85,16 +86,29 @@ Array<Real> expand(Array<Real> values, Size count) {
 
 }  // namespace detail
 
+// Units of all groups are numbered through: ids must not run out.
+template <class Real>
+void Network<Real>::check_group(const char* kind, const std::string& name, Id size) const {
+  if (size < 1) detail::invalid(kind, " ", name, " has size ", size, ", expected at least 1");
+  Size units = size;
+  for (const InputGroup& g : inputs_) units += g.size;
+  for (const Population<Real>& p : populations_) units += p.size;
+  if (units > std::numeric_limits<Id>::max())
+    detail::invalid(kind, " ", name, " of size ", size, " makes ", units,
+                    " input channels and neurons in the network, expected at most ",
+                    std::numeric_limits<Id>::max());
+}
+
 template <class Real>
 Source Network<Real>::add_input(std::string name, Id size) {
-  if (size < 1) detail::invalid("input ", name, " has size ", size, ", expected at least 1");
+  check_group("input", name, size);
   inputs_.push_back({std::move(name), size});
   return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1};
 }
 
 template <class Real>
 Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parameters) {
-  if (size < 1) detail::invalid("population ", name, " has size ", size, ", expected at least 1");
+  check_group("population", name, size);
   for (int p = 0; p < n_neuron_parameters; ++p)
     detail::check_neuron_parameter(parameters[NeuronParameter(p)], size,
                                    name + "." + neuron_parameter_names[p], NeuronParameter(p));

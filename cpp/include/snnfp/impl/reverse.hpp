@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "snnfp/detail/crossing.hpp"
-#include "snnfp/detail/spike_index.hpp"
+#include "snnfp/detail/one_sided.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -87,6 +87,8 @@ class Reverse {
         if (input_times_[g]) input_times_[g][in.first + k] = mu;
       }
     }
+    OneSidedTerms<Real> ties(plan_, input_, spikes_, columns_);
+    if (ties.possible()) ties.add_adjoint(ties.find(index_), lv_.data(), gradient_);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "snnfp/detail/one_sided.hpp"
 #include "snnfp/impl/reverse_layer.hpp"
 #include "snnfp/impl/reverse_loop.hpp"
 
@@ -28,6 +29,12 @@ class ReverseSweep final : public Workspace {
     sample_.input_times = input_times;
     sample_.voltage_adjoint = voltage_adjoint;
     sample_.known = false;
+    OneSidedTerms<Real> ties(plan_, input, spikes, sample_.columns);
+    const bool tied = ties.possible();
+    if (tied && !voltage_adjoint) {
+      own_adjoint_.assign(spikes.count, Real(0));
+      sample_.voltage_adjoint = own_adjoint_.data();
+    }
     sample_.take(input, spikes, cotangents);
     for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
       if (input_times[g])
@@ -42,6 +49,9 @@ class ReverseSweep final : public Workspace {
         layer_.run(sample_, *begin, 0, offsets[1] - offsets[0], watch);
       }
     }
+    if (tied)
+      ties.add_adjoint(ties.find(SpikeIndex<Real>(plan_, spikes)), sample_.voltage_adjoint,
+                       gradient);
   }
 
   // Only what `run` left out: the weights of projections from inputs, `later` in the columns, to the
@@ -67,6 +77,7 @@ class ReverseSweep final : public Workspace {
   const Plan<Real>& plan_;
   ReverseSample<Real> sample_;
   ReverseLayer<Real> layer_;
+  Vector<Real> own_adjoint_;  // lV just before each spike, where nobody else asks for it
   std::unique_ptr<ReverseLoop<Real>> loop_;
 };
 

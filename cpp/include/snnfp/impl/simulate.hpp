@@ -15,12 +15,17 @@
 namespace snnfp {
 namespace detail {
 
+// Returns the number of samples: that of the input, or `samples` where there is none.
 template <class Real>
-Size check_input(const Network<Real>& network, const Input<Real>& input) {
+Size check_input(const Network<Real>& network, const Input<Real>& input, Size samples) {
   if (input.size() != network.inputs().size())
     invalid("input has ", input.size(), " groups of spikes, expected ", network.inputs().size(),
             " (one an input group of the network)");
-  if (input.empty()) invalid("the network has no input group, expected at least one");
+  if (input.empty()) {
+    if (samples < 1)
+      invalid("the network has no input group and samples is ", samples, ", expected at least 1");
+    return samples;
+  }
   for (std::size_t g = 0; g < input.size(); ++g) {
     const SpikeBatch<Real>& b = input[g];
     const std::string& name = network.inputs()[g].name;
@@ -69,8 +74,10 @@ void check_until(const Network<Real>& network, Real until) {
       const Real end = bias == Real(0) ? Real(0) : bias * tau / q.capacitance.at_or_shared(k);
       if (end > q.threshold.at_or_shared(k))
         invalid("until is not given, but neuron ", k, " of population ", p.name,
-                " fires for ever: its bias drives V to ", end, ", above threshold ",
-                q.threshold.at_or_shared(k));
+                " fires for ever: ",
+                bias == Real(0) ? "V, which is measured from rest, goes to "
+                                : "its bias drives V to ",
+                end, ", above threshold ", q.threshold.at_or_shared(k));
       if (std::isinf(q.tau_syn.at_or_shared(k)))
         invalid("until is not given, but neuron ", k, " of population ", p.name,
                 " has tau_syn = inf: its current never ends, and it may fire for ever");
@@ -100,7 +107,10 @@ void check_initial(const Network<Real>& network, const Plan<Real>& plan,
       const Id population = plan.population_of[j];
       invalid("the initial voltage of neuron ", j - plan.population_offsets[population],
               " of population ", network.populations()[population].name, " is ", v,
-              ", expected a value below its threshold ", plan.neurons.threshold[j]);
+              ", expected a value below its threshold ", plan.neurons.threshold[j],
+              initial.voltage.size() ? ""
+                                     : " (V is measured from rest: subtract the resting voltage "
+                                       "from threshold and v_reset, or give an initial voltage)");
     }
 }
 
@@ -210,8 +220,8 @@ class Collector {
 
 template <class Real>
 Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input,
-                          const SimulateOptions<Real>& options) {
-  const Size samples = check_input(network, input);
+                          const SimulateOptions<Real>& options, Size samples_without_input) {
+  const Size samples = check_input(network, input, samples_without_input);
   if (network.populations().empty())
     invalid("the network has no population, expected at least one");
   Record<Real> record;
@@ -248,7 +258,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   detail::check_until(network, options.until);
   if (options.spike_limit < 1)
     detail::invalid("spike_limit is ", options.spike_limit, ", expected at least 1");
-  Record<Real> record = detail::begin_record(network, input, options);
+  Record<Real> record = detail::begin_record(network, input, options, options.samples);
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
   // Samples go in groups that share scratch memory and vector lanes.
@@ -300,7 +310,8 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
             " populations, expected none: recorded spikes are taken as they are");
   if (!(tolerance >= Real(0)))
     invalid("tolerance is ", tolerance, ", expected a voltage >= 0 (infinity allowed)");
-  Record<Real> record = detail::begin_record(network, input, options);
+  Record<Real> record =
+      detail::begin_record(network, input, options, spikes.offsets.size() - 1);
   const Size samples = record.samples();
   if (spikes.offsets.size() != samples + 1)
     invalid("recorded spikes have ", spikes.offsets.size() - 1, " samples, expected ", samples,

@@ -1,0 +1,67 @@
+"""Populations and projections as the core has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp.groups import Input, Population, Projection
+from snnfp.parameters import in_users_order
+
+__all__ = ["add_population_core", "connect_core", "placeholder"]
+
+
+def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A value for a parameter that has none yet: legal, whatever the others are."""
+    most = float(np.finfo(dtype).max)
+    value = {
+        "tau_mem": 1.0,
+        "tau_syn": 1.0,
+        "threshold": most,
+        "v_reset": -most,
+        "capacitance": 1.0,
+    }.get(name.rpartition(".")[2], 0.0)
+    return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
+
+
+def add_population_core(core: Any, name: str, size: int, values: Mapping[str, NDArray[Any]]) -> int:
+    """Adds a population with its parameters in the core's order; returns its index there."""
+    try:
+        index: int = core.add_population(name, size, [v.reshape(-1) for v in values.values()])
+    except ValueError as error:
+        for key, value in values.items():
+            error = in_users_order(error, f"{name}.{key}", value, None)
+        raise error from None
+    return index
+
+
+def connect_core(
+    core: Any,
+    projection: Projection,
+    source: Input | Population,
+    target: Population,
+    weight: NDArray[Any],
+    delay: NDArray[Any],
+) -> None:
+    """Adds a projection."""
+    ends = (isinstance(source, Input), source.index, target.index)
+    w, d = projection.to_core(weight), projection.to_core(delay)
+    try:
+        if projection.kind == "dense":
+            core.connect_dense(*ends, w, d, projection.name)
+        elif projection.kind == "one_to_one":
+            core.connect_one_to_one(*ends, w, d, projection.name)
+        else:
+            layout = projection.sparse
+            assert layout is not None
+            targets = layout.targets if layout.order is None else layout.targets[layout.order]
+            core.connect_sparse(
+                *ends, layout.row_offsets, np.ascontiguousarray(targets), w, d, projection.name
+            )
+    except ValueError as error:
+        for key, value in (("weight", weight), ("delay", delay)):
+            error = in_users_order(error, f"{projection.name}.{key}", value, projection)
+        raise error from None

@@ -1,0 +1,189 @@
+"""The settings of a training run of ``snnfp train``, each checked where it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from snnfp._execution import MOST_THREADS
+
+__all__ = ["SettingError", "Settings", "option", "override"]
+
+
+def option(name: str) -> str:
+    """The option of the command that gives a setting."""
+    return "--" + name.replace("_", "-")
+
+
+class SettingError(ValueError):
+    """A setting that cannot be, or that nothing answers to.
+
+    Args:
+        message: with the names of settings in braces, say ``"{lr} is 0, expected ..."``.
+    """
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        super().__init__(message.format_map({f.name: f.name for f in fields(Settings)}))
+
+    def as_options(self) -> str:
+        """The message with the settings as the command spells them."""
+        return self._message.format_map({f.name: option(f.name) for f in fields(Settings)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides the outcome of a training run; written to ``config.json``.
+
+    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch;
+    None: half a cosine down to zero. ``bump`` and ``label_bump`` are the amounts of the remedies
+    ``WeightBump`` (hidden populations) and ``LabelBump``; 0: none. ``first`` and ``later`` are
+    (mean, standard deviation) of the initial weights of the first layer and of those after it.
+    ``target`` is the validation (or training) accuracy that ends the training; None: none does.
+
+    Raises:
+        SettingError: a value that cannot be; names it and what was expected.
+    """
+
+    hidden: tuple[int, ...]
+    tau_mem: float
+    tau_syn: float
+    capacitance: float = 1.0
+    threshold: float = 1.0
+    t_refractory: float = 0.0
+    first: tuple[float, float]
+    later: tuple[float, float]
+    t_min: float
+    t_max: float
+    bias_time: float | None
+    until: float
+    tau0: float
+    tau1: float = 1.0
+    gamma: float = 0.0
+    lr: float
+    lr_decay: float | None = None
+    epochs: int
+    batch_size: int
+    clip_norm: float | None = None
+    bump: float = 0.0
+    label_bump: float = 0.0
+    train_samples: int | None = None
+    target: float | None = None
+    seed: int = 0
+    mode: str = "reverse"
+    dtype: str = "float64"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, (good, expected) in _RULES.items():
+            value = getattr(self, name)
+            if not good(value):
+                raise SettingError(f"{{{name}}} is {_text(value)}, expected {expected}")
+        self._check_times()
+
+    def _check_times(self) -> None:
+        """What two settings must fulfil together."""
+        if not self.t_min < self.t_max:
+            raise SettingError(
+                f"{{t_min}} is {self.t_min:g}, expected less than {{t_max}}, {self.t_max:g}"
+            )
+        for name in ("t_max", "bias_time"):
+            time = getattr(self, name)
+            if time is not None and time > self.until:
+                raise SettingError(
+                    f"{{until}} is {self.until:g}, expected at least {{{name}}}, {time:g}: "
+                    "what comes later would be lost"
+                )
+        if self.gamma and self.until / self.tau1 > _LARGEST_EXPONENT:
+            least = self.until / _LARGEST_EXPONENT
+            raise SettingError(
+                f"{{tau1}} is {self.tau1:g}, expected at least {least:.2g}: where {{gamma}} is not "
+                "0 the loss has a term exp({until} / {tau1})"
+            )
+
+
+# exp(x) is finite up to 709.
+_LARGEST_EXPONENT = 700.0
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _text(value: Any) -> str:
+    text = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else f"{value!r}"
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _finite(value: Any) -> bool:
+    return _real(value) and math.isfinite(value)
+
+
+def _whole(value: Any, low: int, high: float = math.inf) -> bool:
+    number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return number and low <= value <= high
+
+
+def _pair(value: Any) -> bool:
+    two = isinstance(value, tuple) and len(value) == 2
+    return two and all(map(_finite, value)) and value[1] >= 0
+
+
+def _or_none(rule: Rule) -> Rule:
+    good, expected = rule
+    return lambda value: value is None or good(value), expected
+
+
+_POSITIVE: Rule = (lambda v: _finite(v) and v > 0, "a finite number > 0")
+_NOT_NEGATIVE: Rule = (lambda v: _finite(v) and v >= 0, "a finite number >= 0")
+_DURATION: Rule = (lambda v: _finite(v) and v > 0, "a finite time > 0")
+_TIME: Rule = (lambda v: _finite(v) and v >= 0, "a finite time >= 0")
+_COUNT: Rule = (lambda v: _whole(v, 1), "a whole number of at least 1")
+_SHARE: Rule = (lambda v: _finite(v) and 0 < v <= 1, "a number > 0 and at most 1")
+_WEIGHTS: Rule = (_pair, "two finite numbers: the mean, and a standard deviation >= 0")
+
+_RULES: dict[str, Rule] = {
+    "hidden": (
+        lambda v: isinstance(v, tuple) and bool(v) and all(_whole(n, 1) for n in v),
+        "whole numbers of at least 1, one a layer",
+    ),
+    "tau_mem": _DURATION,
+    "tau_syn": _DURATION,
+    "capacitance": _POSITIVE,
+    "threshold": _POSITIVE,
+    "t_refractory": (lambda v: _real(v) and v >= 0, "a time >= 0"),  # inf: one spike a sample
+    "first": _WEIGHTS,
+    "later": _WEIGHTS,
+    "t_min": _TIME,
+    "t_max": _TIME,
+    "bias_time": _or_none(_TIME),
+    "until": _DURATION,
+    "tau0": _DURATION,
+    "tau1": _DURATION,
+    "gamma": _NOT_NEGATIVE,
+    "lr": _POSITIVE,
+    "lr_decay": _or_none(_SHARE),
+    "epochs": _COUNT,
+    "batch_size": _COUNT,
+    "clip_norm": _or_none(_POSITIVE),
+    "bump": _NOT_NEGATIVE,
+    "label_bump": _NOT_NEGATIVE,
+    "train_samples": _or_none(_COUNT),
+    "target": _or_none(_SHARE),
+    "seed": (lambda v: _whole(v, 0), "a whole number >= 0"),
+    "mode": (lambda v: v in ("reverse", "forward"), "reverse or forward"),
+    "dtype": (lambda v: v in ("float64", "float32"), "float64 or float32"),
+    "threads": _or_none(
+        (lambda v: _whole(v, 1, MOST_THREADS), f"a whole number of 1 to {MOST_THREADS}")
+    ),
+}
+
+
+def override(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Settings with those of ``changes`` that are not None."""
+    return replace(settings, **{k: v for k, v in changes.items() if v is not None})
