@@ -1,5 +1,6 @@
 // The one table from C++ exceptions to Python's.
 
+#include "faults.hpp"
 #include "module.hpp"
 
 namespace snnfp::python {
@@ -20,7 +21,10 @@ void bind_errors(py::module_&) {
       error.attr("count") = e.count;
       PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
     } catch (const RecordedSpikeError& e) {
-      PyErr_SetString(python_class("RecordedSpikeError").ptr(), e.what());
+      py::object error = python_class("RecordedSpikeError")(e.what());
+      error.attr("missing") = missing_columns(e.faults);
+      error.attr("impossible") = impossible_columns(e.faults);
+      PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
     } catch (const InvalidArgument& e) {
       PyErr_SetString(PyExc_ValueError, e.what());
     }

@@ -23,9 +23,12 @@ void bind_network(py::module_& m, const char* name) {
              return n.add_input(std::move(name), size).index;
            }, py::arg("name"), py::arg("size"))
       .def("add_population", [](Net& n, std::string name, Id size, const std::vector<In<Real>>& values) {
+             if (values.size() != n_neuron_parameters)
+               throw InvalidArgument(std::to_string(values.size()) + " parameters of " + name +
+                                     ", expected " + std::to_string(n_neuron_parameters));
              Lif<Real> lif;
              for (int p = 0; p < n_neuron_parameters; ++p)
-               lif[NeuronParameter(p)] = share(values.at(p));
+               lif[NeuronParameter(p)] = share(values[p]);
              return n.add_population(std::move(name), size, std::move(lif)).index;
            }, py::arg("name"), py::arg("size"), py::arg("parameters"))
       .def("connect_dense", [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight,

@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include "faults.hpp"
 #include "module.hpp"
 
 namespace snnfp::python {
@@ -32,6 +33,16 @@ std::vector<Parameter> parameters(const std::vector<std::tuple<int, Id, int>>& w
   for (const auto& [kind, index, parameter] : wrt)
     result.push_back({Parameter::Kind(kind), index, NeuronParameter(parameter)});
   return result;
+}
+
+template <class T>
+std::vector<T> copy(const In<T>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+template <class T>
+py::array_t<T> copy(const Array<T>& array) {
+  return give(std::vector<T>(array.begin(), array.end()));
 }
 
 template <class T>
@@ -66,6 +77,14 @@ void bind_record(py::module_& m, const char* name) {
       .def_property_readonly("slopes", vector_view(&Rec::slopes))
       .def_property_readonly("release_currents", vector_view(&Rec::release_currents))
       .def_property_readonly("residuals", vector_view(&Rec::residuals))
+      .def_property_readonly("missing", [](const Rec& r) { return missing_columns(r.faults); })
+      .def_property_readonly("impossible",
+                             [](const Rec& r) { return impossible_columns(r.faults); })
+      .def_property_readonly("initial", [](const Rec& r) {
+             return py::make_tuple(copy(r.initial.voltage), copy(r.initial.current));
+           })
+      .def_readonly("first_spikes_of", &Rec::first_spikes_of)
+      .def_readonly("stop_after", &Rec::stop_after)
       .def("first_spikes", [](const Rec& r, Id p) { return give(r.first_spikes(p)); },
            py::arg("population"))
       .def("ends", [](const Rec& r) {
@@ -157,7 +176,7 @@ void bind_record(py::module_& m, const char* name) {
   m.def("record_from_spikes", [](const Network<Real>& network,
                                  const std::vector<InputTuple<Real>>& input,
                                  const InputTuple<Real>& spikes, Real tolerance, Real until,
-                                 const In<Real>& voltage, const In<Real>& current,
+                                 const In<Real>& voltage, const In<Real>& current, int on_fault,
                                  const Execution& e) {
           SimulateOptions<Real> options;
           e.apply(options);
@@ -167,10 +186,31 @@ void bind_record(py::module_& m, const char* name) {
           const auto& [times, neurons, offsets] = spikes;
           const RecordedSpikes<Real> given{share(times), share(neurons), share(offsets)};
           const py::gil_scoped_release release;
-          return record_from_spikes(network, shared, given, tolerance, options);
+          return record_from_spikes(network, shared, given, tolerance, options,
+                                    static_cast<OnFault>(on_fault));
         }, py::arg("network"), py::arg("input"), py::arg("spikes"), py::arg("tolerance"),
         py::arg("until"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
-        py::arg("execution"));
+        py::arg("on_fault"), py::arg("execution"));
+  // `spikes`: offsets, times, neurons, slopes, release currents, residuals.
+  m.def("restore", [](const Network<Real>& network, const std::vector<InputTuple<Real>>& input,
+                      const std::tuple<In<Size>, In<Real>, In<Id>, In<Real>, In<Real>, In<Real>>&
+                          spikes,
+                      const MissingColumns& missing, const ImpossibleColumns& impossible,
+                      Real until, const In<Real>& voltage, const In<Real>& current,
+                      std::vector<Id> first_spikes_of, std::vector<Id> stop_after) {
+          SimulateOptions<Real> options;
+          options.until = until;
+          options.initial = initial_of(voltage, current);
+          options.first_spikes_of = std::move(first_spikes_of);
+          options.stop_after = std::move(stop_after);
+          const auto& [offsets, times, neurons, slopes, currents, residuals] = spikes;
+          return restore<Real>(network, input_of<Real>(input),
+                               {copy(offsets), copy(times), copy(neurons), copy(slopes),
+                                copy(currents), copy(residuals), faults_of(missing, impossible)},
+                               options);
+        }, py::arg("network"), py::arg("input"), py::arg("spikes"), py::arg("missing"),
+        py::arg("impossible"), py::arg("until"), py::arg("voltage").noconvert(),
+        py::arg("current").noconvert(), py::arg("first_spikes_of"), py::arg("stop_after"));
 }
 
 template void bind_record<float>(py::module_&, const char*);

@@ -3,6 +3,9 @@
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/parallel.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include "snnfp/error.hpp"
 #include "snnfp/impl/network.hpp"
 
@@ -72,44 +75,53 @@ std::string number(double x) {
 }
 }  // namespace
 
+namespace {
 template <class Real>
-void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count) {
+[[noreturn]] void throw_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count,
+                              const std::string& reason) {
   const Id p = plan.population_of[neuron];
   throw EventLimitError(
       neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
           " fired " + std::to_string(count) + " spikes by time " + number(time) + " in sample " +
-          std::to_string(sample) + ", more than spike_limit = " + std::to_string(count - 1) +
+          std::to_string(sample) + ", " + reason +
           "; raise spike_limit if this is meant, or look for runaway feedback",
       sample, plan.population_names[p], neuron - plan.population_offsets[p], time, count);
+}
+}  // namespace
+
+template <class Real>
+void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count) {
+  throw_limit(plan, sample, neuron, time, count,
+              "more than spike_limit = " + std::to_string(count - 1));
 }
 template void throw_spike_limit(const Plan<float>&, Size, Id, float, Size);
 template void throw_spike_limit(const Plan<double>&, Size, Id, double, Size);
 
 template <class Real>
-void throw_replay_fault(const Plan<Real>& plan, ReplayFault fault, Size sample, Size spike,
-                        Id neuron, Real time, Real value, double tolerance) {
-  std::string message =
-      "recorded spike " + std::to_string(spike) + " of sample " + std::to_string(sample) + ", " +
-      neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
-      ", time " + number(time) + ": ";
-  switch (fault) {
-    case ReplayFault::refractory:
-      message += "the neuron is refractory until " + number(value) + ", expected a later spike";
-      break;
-    case ReplayFault::not_rising:
-      message += "V is not rising there (V' = " + number(value) +
-                 "), expected a crossing from below: is the spike before its cause?";
-      break;
-    case ReplayFault::residual:
-      message += "V - threshold = " + number(value) + ", expected at most " + number(tolerance) +
-                 " in size: is it the right neuron and time?";
-  }
-  throw RecordedSpikeError(message);
+void throw_runaway(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count,
+                   Size pending, Size most) {
+  throw_limit(plan, sample, neuron, time, count,
+              "and " + std::to_string(pending) +
+                  " arrivals are on their way in loops whose synapses have their own delays, more "
+                  "than " + std::to_string(most) + " (see spike_limit)");
 }
-template void throw_replay_fault(const Plan<float>&, ReplayFault, Size, Size, Id, float, float,
-                                 double);
-template void throw_replay_fault(const Plan<double>&, ReplayFault, Size, Size, Id, double, double,
-                                 double);
+template void throw_runaway(const Plan<float>&, Size, Id, float, Size, Size, Size);
+template void throw_runaway(const Plan<double>&, Size, Id, double, Size, Size, Size);
+
+template <class Real>
+void throw_clock(const Plan<Real>& plan, Size sample, Id neuron, Real time) {
+  const Real step = std::nextafter(time, std::numeric_limits<Real>::infinity()) - time;
+  throw ClockError(
+      neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
+      " crosses its threshold at time " + number(time) + " in sample " + std::to_string(sample) +
+      ", where times are " + number(step) +
+      " apart: that does not resolve its tau_mem = " + number(1 / plan.neurons.beta[neuron]) +
+      " and tau_syn = " + number(1 / plan.neurons.alpha[neuron]) +
+      ", expected earlier times or longer time constants" +
+      (sizeof(Real) == 4 ? ", or float64" : ""));
+}
+template void throw_clock(const Plan<float>&, Size, Id, float);
+template void throw_clock(const Plan<double>&, Size, Id, double);
 
 }  // namespace detail
 
@@ -123,6 +135,7 @@ const char* isa_name(Isa isa) {
 }
 
 Isa resolve_isa(Isa wanted) {
+  check_index("isa", Size(wanted), 4);
 #ifdef SNNFP_HAVE_X86_VARIANTS
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi2");

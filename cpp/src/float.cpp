@@ -5,6 +5,8 @@
 #include "snnfp/impl/jacobian.hpp"
 #include "snnfp/impl/network.hpp"
 #include "snnfp/impl/plan.hpp"
+#include "snnfp/impl/recorded.hpp"
+#include "snnfp/impl/restore.hpp"
 #include "snnfp/impl/simulate.hpp"
 
 namespace snnfp {

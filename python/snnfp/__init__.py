@@ -19,7 +19,8 @@ from snnfp.neurons import LIF
 from snnfp.optim import SGD, Adam
 from snnfp.projections import Dense, OneToOne, Sparse
 from snnfp.record import Record
-from snnfp.simulate import record_from_spikes, simulate
+from snnfp.recorded import record_from_spikes
+from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
 from snnfp.training import fit
 

@@ -106,7 +106,8 @@ def count(value: Any, name: str, *, most: int = MOST_UNITS, instead: str = "") -
     """A number of things, from 1 to ``most``, as Python's int; ``instead``: what else is taken."""
     other = f", or {instead}" if instead else ""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} is {value!r}, expected an integer{other}")
+        or_else = f" or {instead}" if instead else ""
+        raise TypeError(f"{name} is {value!r}, expected an integer{or_else}")
     if value < 1:
         raise ValueError(f"{name} is {value}, expected at least 1{other}")
     if value > most:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._arrays import plain
 from snnfp.errors import EventLimitError
 from snnfp.gradients import check_loss
 from snnfp.losses import is_classes, readout_of
@@ -42,13 +43,16 @@ class DataSet:
         if len(data) != 2:
             raise TypeError(f"{name} has {len(data)} parts, expected (spikes, labels)")
         spikes, labels = data
+        if spikes is None and not net.inputs:
+            spikes = {}
         if not isinstance(spikes, (Spikes, Mapping)):
             raise TypeError(
                 f"{name}[0] is a {type(spikes).__name__}, expected snnfp.Spikes ({_MAKERS}) or a "
                 "mapping {input name: Spikes}"
             )
         groups = input_groups(net, spikes)
-        self.size = len(groups[0])
+        self.labels: Any = labels if isinstance(labels, Spikes) else _as_array(labels, name)
+        self.size = len(groups[0] if groups else self.labels)
         for group, batch in zip(net.inputs, groups, strict=True):
             if len(batch) != self.size:
                 raise ValueError(
@@ -58,7 +62,6 @@ class DataSet:
         self.spikes: Spikes | dict[str, Spikes] = (
             spikes if isinstance(spikes, Spikes) else dict(zip(net.inputs, groups, strict=True))
         )
-        self.labels: Any = labels if isinstance(labels, Spikes) else _as_array(labels, name)
         if len(self.labels) != self.size:
             raise ValueError(
                 f"{name}: {len(self.labels)} labels for {self.size} samples, expected one a sample"
@@ -84,10 +87,7 @@ class DataSet:
 def _as_array(labels: Any, name: str) -> NDArray[Any]:
     if labels is None:
         raise TypeError(f"{name}: labels is None, expected labels, one a sample")
-    try:
-        array = np.asarray(labels)
-    except ValueError as error:
-        raise ValueError(f"{name}: the labels are no array: {error}") from error
+    array = plain(labels, f"{name}: labels")
     if array.ndim == 0:
         raise TypeError(f"{name}: labels is {labels!r}, expected labels, one a sample")
     return array

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._arrays import plain
 from snnfp.network import Network
 
 __all__ = ["Bounds", "Domain", "domain_of"]
@@ -148,7 +149,10 @@ def _items(bounds: Any) -> list[tuple[str, Any]]:
 def _pair(pattern: str, pair: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(f"bounds: {pattern!r} has {pair!r}, expected (low, high)")
-    ends = [None if end is None else np.asarray(end) for end in pair]
+    sides = zip(("low", "high"), pair, strict=True)
+    ends = [
+        None if end is None else plain(end, f"bounds: {side} of {pattern!r}") for side, end in sides
+    ]
     for side, end in zip(("low", "high"), ends, strict=True):
         if end is None:
             continue

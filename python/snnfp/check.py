@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from snnfp._golden import Case, load_case
 from snnfp.errors import SilentPopulationWarning
-from snnfp.golden import Case, load_case
 from snnfp.record import Record
 from snnfp.simulate import simulate
 

@@ -10,20 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from snnfp._whole_files import check_writable, write_atomically
 from snnfp.errors import FormatError, require
-from snnfp.whole_files import check_writable, write_atomically
 
-__all__ = [
-    "MOST_TEXT_BYTES",
-    "ArrayFile",
-    "check_ordinary",
-    "check_writable",
-    "load_arrays",
-    "parse_json",
-    "refuse_values",
-    "save_arrays",
-    "write_atomically",
-]
+__all__ = ["ArrayFile", "check_writable", "load_arrays", "save_arrays", "write_atomically"]
 
 # So that a hostile file costs little memory: no header or JSON text of ours comes near these.
 MOST_TEXT_BYTES = 1 << 24

@@ -28,11 +28,23 @@ class FormatError(SnnfpError, ValueError):
 
 
 class RecordedSpikeError(SnnfpError, ValueError):
-    """A recorded spike that the network cannot have fired."""
+    """A recording that the network cannot have fired.
+
+    Attributes:
+        missing: crossings of the threshold without a recorded spike, as in ``Record.missing``.
+        impossible: recorded spikes that cannot be, as in ``Record.impossible``.
+    """
+
+    missing: Any
+    impossible: Any
 
 
 class EventLimitError(SnnfpError, RuntimeError):
     """A neuron fired more than ``spike_limit`` spikes in one sample.
+
+    Or firing runs away before that in a loop whose synapses have delays of their own, where each
+    spike is an arrival a synapse: more than a million arrivals are on their way, and more than
+    ``max(50, spike_limit / 200)`` for each of these synapses.
 
     Attributes:
         sample: index of the sample.

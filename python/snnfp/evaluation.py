@@ -22,7 +22,7 @@ from snnfp.losses import (
 )
 from snnfp.network import Network
 from snnfp.record import Record
-from snnfp.simulate import InputSpikes, input_groups, simulate
+from snnfp.simulate import InputSpikes, input_groups, sample_count, simulate
 from snnfp.spikes import Spikes
 
 __all__ = ["Evaluation", "Prediction", "evaluate", "evaluate_data", "predict"]
@@ -112,7 +112,9 @@ def evaluate_data(
         for chosen in _batches(data.size, batch_size):
             spikes, labels = data.take(chosen)
             try:
-                record = simulate(net, spikes, until=until, n_threads=n_threads)
+                record = simulate(
+                    net, spikes, until=until, samples=chosen.size, n_threads=n_threads
+                )
                 value, _ = value_and_derivative(loss(record, labels), "the loss")
                 total += float(value) * chosen.size
                 if data.accuracy:
@@ -159,7 +161,7 @@ def predict(
     # Nothing after the last first spike matters to what reads first spikes only.
     first = [seen.readout.name] if seen.readout is not None and _reads_first_spikes(loss) else []
     with _not_telling(net):
-        for chosen in _batches(len(groups[0]), batch_size):
+        for chosen in _batches(sample_count(groups, None), batch_size):
             part = (
                 spikes.take(chosen)
                 if isinstance(spikes, Spikes)

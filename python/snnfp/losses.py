@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import plain
+from snnfp._arrays import plain, real_array
 from snnfp._numbers import real_number
 from snnfp.network import Network, Population
 from snnfp.record import Record
@@ -275,8 +275,8 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         if isinstance(labels, Spikes):
             return self._all(record, labels)
         p = self.readout(record)
-        target = np.asarray(labels, dtype=np.float64)
-        _check_targets(target, record.n_samples, p.size)
+        _check_targets(labels, record.n_samples, p.size)
+        target = real_array(labels, "targets", np.dtype(np.float64))
         first = np.asarray(record.first_spikes(p), dtype=np.float64)
         fires = np.isfinite(first)
         wanted = ~np.isnan(target)
@@ -314,7 +314,7 @@ def _check_targets(targets: Any, n_samples: int, size: int) -> None:
                 f"{n_samples} of {size}"
             )
         return
-    array = np.asarray(targets)
+    array = plain(targets, "targets")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"targets have dtype {array.dtype}, expected times (real numbers)")
     if array.shape != (n_samples, size):
@@ -356,7 +356,7 @@ class FirstSpikeFunction(FirstSpikeLoss):
         p = self.readout(record)
         first = record.first_spikes(p)
         value, derivative = value_and_derivative(self.function(first, labels), "the loss function")
-        dt = np.asarray(derivative, dtype=np.float64)
+        dt = real_array(derivative, "the derivative of the loss function", np.dtype(np.float64))
         _check_derivative(float(value), dt, first.shape)
         return float(value), {p.name: dt}
 
@@ -376,6 +376,6 @@ class SpikeTimeFunction(FirstSpikeLoss):
     def __call__(self, record: Record, labels: Any) -> tuple[float, Cotangents]:
         """The function's value and derivative, checked."""
         value, derivative = value_and_derivative(self.function(record, labels), "the loss function")
-        dt = np.asarray(derivative, dtype=np.float64)
+        dt = real_array(derivative, "the derivative of the loss function", np.dtype(np.float64))
         _check_derivative(float(value), dt, (record.n_spikes,))
         return float(value), dt

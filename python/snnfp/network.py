@@ -252,7 +252,7 @@ class Network:
         Raises:
             OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp.model_files import save_model
+        from snnfp._model_files import save_model
 
         save_model(self, path)
 
@@ -264,7 +264,7 @@ class Network:
                 stays as it was.
             FileNotFoundError: there is no such file.
         """
-        from snnfp.model_files import load_model
+        from snnfp._model_files import load_model
 
         load_model(self, path)
 
@@ -325,7 +325,7 @@ class Network:
             )
         if name in self.inputs or name in self.populations or name in self.projections:
             raise ValueError(f"the name {name!r} is taken, expected a new one (name=...)")
-        self._selected.clear()
+        self._selected = {}  # not cleared: records look names up in the one they know
 
     def _own(self, group: str | Input | Population) -> Input | Population:
         groups: dict[str, Input | Population] = {**self.inputs, **self.populations}

@@ -99,6 +99,8 @@ def is_initialiser(value: Any, name: str) -> bool:
     Raises:
         TypeError: the class of an initialiser instead of an object.
     """
+    if isinstance(value, (np.ndarray, float, int)):  # a look at the protocol takes longer
+        return False
     if isinstance(value, type) and hasattr(value, "draw"):
         raise TypeError(
             f"{name} is the class {value.__name__}, expected an object of it: {value.__name__}(...)"

@@ -1,4 +1,4 @@
-"""Simulation, and records of spikes that came from elsewhere."""
+"""Simulation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from snnfp.network import Network, Population
 from snnfp.record import Record
 from snnfp.spikes import Spikes
 
-__all__ = ["InputSpikes", "record_from_spikes", "simulate"]
+__all__ = ["InputSpikes", "simulate"]
 
 InputSpikes = Spikes | Mapping[str, Spikes] | None
 InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
@@ -115,83 +115,6 @@ def simulate(
             )
         record.probe(population, wanted[1], units=wanted[0])
     return record
-
-
-def record_from_spikes(
-    net: Network,
-    spikes: InputSpikes,
-    recorded: Mapping[str | Population, Spikes],
-    *,
-    tolerance: float,
-    until: float | None = None,
-    initial: InitialState | None = None,
-    n_threads: int | None = None,
-    isa: str = "best",
-) -> Record:
-    """A record of spikes from another simulator or from hardware, differentiable like any other.
-
-    Args:
-        net: the network that is believed to have fired them.
-        spikes: its input, as for :func:`simulate`.
-        recorded: the spikes of each population, ``{population: Spikes}``; populations left out
-            are taken to be silent.
-        tolerance: largest ``|V - threshold|`` at a recorded spike, in units of voltage; ``inf``
-            accepts any. The residuals are in ``record.residuals``.
-        until: end of the recording; None: no end.
-        initial: state at time 0, as for :func:`simulate`.
-        n_threads: threads for the samples; None: all.
-        isa: as for :func:`simulate`.
-
-    Raises:
-        RecordedSpikeError: a spike that cannot be: in refractory time, where V does not rise
-            (before its cause), of a neuron that does not exist, or with too large a residual.
-    """
-    check_network(net)
-    groups = input_groups(net, spikes)
-    n_samples = len(groups[0] if groups else next(iter(recorded.values()), [0]))
-    times, neurons, samples = [], [], []
-    for key, batch in recorded.items():
-        population = population_of(net, key)
-        if not isinstance(batch, Spikes):
-            raise TypeError(
-                f"recorded[{population.name!r}] is a {type(batch).__name__}, expected snnfp.Spikes"
-            )
-        if batch.size != population.size:
-            raise ValueError(
-                f"recorded spikes of {population.name} are for {batch.size} neurons, "
-                f"expected {population.size}"
-            )
-        if len(batch) != n_samples:
-            raise ValueError(
-                f"recorded spikes of {population.name} have {len(batch)} samples, "
-                f"expected {n_samples} as in the input"
-            )
-        times.append(batch.times)
-        neurons.append(batch.units + population.offset)
-        samples.append(np.repeat(np.arange(n_samples), np.diff(batch.offsets)))
-    all_times = np.concatenate([*times, np.empty(0)]).astype(net.dtype)
-    all_neurons = np.concatenate([*neurons, np.empty(0, np.int32)]).astype(np.int32)
-    all_samples = np.concatenate([*samples, np.empty(0, np.int64)]).astype(np.int64)
-    order = np.lexsort((all_neurons, all_times, all_samples))
-    counts = np.bincount(all_samples, minlength=n_samples)
-    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    end = _until(until)
-    voltage, current = _initial_arrays(net, initial, n_samples)
-    core = _core.record_from_spikes(
-        net._core,
-        [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
-        (
-            np.ascontiguousarray(all_times[order]),
-            np.ascontiguousarray(all_neurons[order]),
-            offsets,
-        ),
-        float(tolerance),
-        end,
-        voltage,
-        current,
-        execution(n_threads, isa),
-    )
-    return Record(core, net, groups, end, n_threads, isa)
 
 
 def check_network(net: Network) -> None:

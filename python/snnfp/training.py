@@ -261,6 +261,7 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         mode=plan.mode,
         n_threads=plan.n_threads,
         return_record=True,
+        samples=chosen.size,
     )
     for remedy in plan.remedies:
         gradients, helped = remedy(net, record, labels, gradients)

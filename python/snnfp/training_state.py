@@ -16,7 +16,7 @@ from snnfp._settings import revive
 from snnfp.checkpoint import ArrayFile, save_arrays
 from snnfp.errors import FormatError
 from snnfp.history import EarlyStopping, History
-from snnfp.model_files import check_same_network, header, take_parameters
+from snnfp._model_files import check_same_network, header, take_parameters
 from snnfp.network import Network
 
 __all__ = ["Checkpoint", "Run", "read_checkpoint"]

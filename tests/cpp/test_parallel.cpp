@@ -73,3 +73,18 @@ TEST_CASE("a calling thread without work left still looks around") {
     CHECK(what == "meanwhile");
   }
 }
+
+TEST_CASE("threads that are there are kept for calls that need fewer") {
+  if (std::string(snnfp::detail::parallel_runtime()) == "none") return;
+  for (int count : {4, 2, 3, 1, 4, 64}) {
+    std::vector<std::atomic<int>> seen(count);
+    std::atomic<int> highest{0};
+    parallel_for(count, 4, [&](Size i, int worker) {
+      ++seen[i];
+      for (int h = highest; worker > h && !highest.compare_exchange_weak(h, worker);) {
+      }
+    });
+    CHECK(highest < 4);
+    for (const auto& s : seen) CHECK(s == 1);
+  }
+}

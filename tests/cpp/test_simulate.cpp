@@ -56,25 +56,6 @@ TEST_CASE("a recording of the record's own spikes gives the record back") {
   }
 }
 
-TEST_CASE("spikes that cannot be are named") {
-  Network<double> net;
-  const auto x = net.add_input("x", 1);
-  Lif<double> lif;
-  lif.t_refractory = 0.5;
-  const auto h = net.add_population("h", 1, lif);
-  net.connect_dense(x, h, {6.0});
-  const Input<double> input{single_sample<double>({{1.0, 0}})};
-  const auto given = [&](std::vector<double> times, double tolerance) {
-    const Size n = static_cast<Size>(times.size());
-    return record_from_spikes<double>(net, input, {times, std::vector<Id>(n, 0), {0, n}}, tolerance);
-  };
-  CHECK_THROWS_WITH_AS(given({0.5}, 1.0), doctest::Contains("not rising"), RecordedSpikeError);
-  CHECK_THROWS_WITH_AS(given({1.3}, 0.1), doctest::Contains("V - threshold"), RecordedSpikeError);
-  CHECK_THROWS_WITH_AS(given({1.2, 1.4}, INFINITY), doctest::Contains("refractory"),
-                       RecordedSpikeError);
-  CHECK(given({1.2, 1.8}, INFINITY).spikes() == 2);
-}
-
 TEST_CASE("runaway firing is an error that names the neuron") {
   Network<double> net;
   const auto x = net.add_input("x", 1);

@@ -235,7 +235,7 @@ def everywhere():
     """Calls of every place where an array enters, given that array: ``[2]``, or ``[2, 2]``."""
     net = snnfp.Network()
     x = net.input(2)
-    once = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, t_refractory=np.inf)
+    once = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, t_refractory=np.inf, bias=[0.0, 0.0])
     h = net.population(2, once, name="h")
     net.connect(x, h, snnfp.Dense(weight=4.0), name="w")
     spikes = snnfp.Spikes([0.0, 0.5], [0, 1], [0, 2], size=2)
@@ -246,6 +246,13 @@ def everywhere():
         loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=1.0)
         two = snnfp.Spikes.concatenate([spikes, spikes])
         return snnfp.value_and_grad(net, two, labels, loss, until=1.0)
+
+    def trained(labels=(0, 1), **options):
+        net.parameters["w.weight"] = np.full((2, 2), 4.0)
+        loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=1.0)
+        data = (snnfp.Spikes.concatenate([spikes, spikes]), labels)
+        options = {"loss": loss, "epochs": 1, "until": 1.0, "progress": False, **options}
+        return snnfp.fit(net, data, optimiser=snnfp.SGD(lr=1e-3), **options)
 
     def structured(field, values):
         dtype = [("x", "i4"), ("y", "i4"), ("t", "f8"), ("p", "i4")]
@@ -294,8 +301,9 @@ def everywhere():
         "tangent of h.bias": lambda v: record.jvp({"h.bias": v}),
         "of": lambda v: record.jacobian(of=v),
         "labels": value_of_class,
+        "train: labels": trained,
         "low": lambda v: snnfp.encoding.scale_min_max(np.ones((3, 2)), low=v),
-        "high": lambda v: snnfp.encoding.scale_min_max(np.ones((3, 2)), high=v),
+        "high": lambda v: snnfp.encoding.scale_min_max(-np.ones((3, 2)), high=v),
         **{f"sample 0: {f}": lambda v, f=f: structured(f, v) for f in "xytp"},
     }
     two = {
@@ -303,6 +311,8 @@ def everywhere():
         "input_to_h.delay": lambda v: connect(snnfp.Dense(weight=1.0, delay=v)),
         "w.weight": lambda v: net.parameters.update({"w.weight": v}),
         "latencies": snnfp.Spikes.from_latencies,
+        "targets": lambda v: snnfp.losses.SpikeTimeSquaredError(horizon=2.0).check(net, v, 2),
+        "bounds: high of '*.weight'": lambda v: trained(bounds={"*.weight": (-9.0, v)}),
         "features": lambda v: snnfp.encoding.latency(v, t_min=0, t_max=1),
         "features ": snnfp.encoding.scale_min_max,
     }
@@ -313,14 +323,14 @@ def test_masked_entries_are_refused_everywhere():
     one, two = everywhere()
     for argument, call in one.items():
         with pytest.raises(
-            ValueError, match=rf"^{argument.strip()}\[1\] is masked, expected a value"
+            ValueError, match=rf"^{re.escape(argument.strip())}\[1\] is masked, expected"
         ):
             call(np.ma.array([0, 1], mask=[False, True]))
     rows = np.ma.array([[0, 1], [0, 1]], mask=[[False, False], [True, False]])
     for argument, call in two.items():
         for given_ in (rows, [rows[0], rows[1]], list(rows.data[:1]) + [rows[1]]):
             with pytest.raises(
-                ValueError, match=rf"^{argument.strip()}\[1, 0\] is masked, expected a value"
+                ValueError, match=rf"^{re.escape(argument.strip())}\[1, 0\] is masked, expected"
             ):
                 call(given_)
     with pytest.raises(ValueError, match="array\\[0, 0, 1\\] is masked"):

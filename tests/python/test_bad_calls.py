@@ -30,7 +30,7 @@ def layers(**neuron):
         ({"n_threads": 0}, ValueError, "n_threads is 0, expected at least 1, or None"),
         ({"n_threads": -2}, ValueError, "n_threads is -2"),
         ({"n_threads": 10**8}, ValueError, "n_threads is 100000000, expected at most 4096"),
-        ({"n_threads": 1.5}, TypeError, "n_threads is 1.5, expected an integer, or None for all"),
+        ({"n_threads": 1.5}, TypeError, "n_threads is 1.5, expected an integer or None for all"),
         (
             {"spike_limit": 2**70},
             ValueError,

@@ -30,7 +30,7 @@ MISTAKES = {
     "validation: labels": ({"validation": lambda d: (d[0], d[1] + 5)}, ValueError, r"labels\[0\] is \d"),
     "labels: none": ({"train": lambda d: (d[0], None)}, TypeError, "train: labels is None, expected labels, one a"),
     "labels: a number": ({"train": lambda d: (d[0], 3)}, TypeError, "train: labels is 3"),
-    "labels: ragged": ({"train": lambda d: (d[0], [[0], [1, 2]] * 30)}, ValueError, "the labels are no array"),
+    "labels: ragged": ({"train": lambda d: (d[0], [[0], [1, 2]] * 30)}, ValueError, "train: labels is a list whose parts have different lengths"),
     "labels: texts": ({"train": lambda d: (d[0], ["a", "b"] * 30)}, TypeError, r"dtype <U1, expected integers: classes, labels = np.unique\(labels, return_inverse=True\)"),
     "labels: objects": ({"train": lambda d: (d[0], np.array(["a", 1] * 30, object))}, TypeError, "np.unique"),
     "labels: booleans": ({"train": lambda d: (d[0], d[1] > 0)}, TypeError, r"labels.astype\(int\) makes them 0 and 1"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import snnfp
 from networks import GOLDEN, quiet
+from snnfp._model_files import take_parameters
 from snnfp.check import load_case
 from snnfp.checkpoint import ArrayFile, load_arrays, parse_json, save_arrays
 from snnfp.errors import FormatError
@@ -101,6 +102,10 @@ HOSTILE = {
     "structure long": (
         lambda f: f.text(structure=json.dumps({"dtype": "x" * 9999}), **OTHER),
         "dtype there: x{300} ..., here: float64$",
+    ),
+    "long header": (
+        lambda f: f.write(json.dumps(f.header).encode().ljust(2**24 + 8)),
+        "its header has 16777224 bytes, expected at most 16777216",
     ),
     "deep header": (lambda f: f.write(b"[" * 50_000), "not a whole safetensors file"),
     "training text": (lambda f: f.text(training="x"), "'training' in the header is not JSON"),
@@ -239,6 +244,24 @@ def test_cut_and_flipped(tmp_path, kind):
         else:
             assert np.all(np.isfinite(net.flatten("*.weight")))
     assert refused > 100
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"h.bias": np.array(1.0, "f4")}, "h.bias has dtype float32, expected float64"),
+        ({WEIGHT: np.ones((3, 4), "i8")}, "weight has dtype int64, expected float64"),
+        ({WEIGHT: np.ones((4, 3))}, r"weight has shape \(4, 3\), expected \(3, 4\)"),
+        ({"h.bias": None}, "the file lacks parameter h.bias"),
+    ],
+)
+def test_arrays_of_a_file(change, message):
+    net = network()
+    before = state(net)
+    arrays = {k: v for k, v in (dict(network(2.0).parameters) | change).items() if v is not None}
+    with pytest.raises(FormatError, match=f"^file: .*{message}"):
+        take_parameters(net, arrays, "file")
+    assert state(net) == before
 
 
 def test_an_interrupt_leaves_nothing_half_loaded(tmp_path, monkeypatch):

@@ -93,6 +93,55 @@ def test_a_stormy_sample_changes_no_other(engine, recurrent):
         assert all(np.array_equal(left[name], right[name]) for name in right)
 
 
+COLD = """
+import os, resource
+from digests import network_digest
+expected = network_digest(n_threads=1)
+{warm}
+before = len(os.listdir("/proc/self/task"))
+soft, hard = resource.getrlimit({limit})
+{prepare}
+try:
+    print("same" if network_digest(n_threads=8) == expected else "other bits")
+except MemoryError:
+    print("no memory")
+resource.setrlimit({limit}, (soft, hard))
+print(before, len(os.listdir("/proc/self/task")), network_digest(n_threads=2) == expected)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system has no /proc")
+@pytest.mark.parametrize("warm", ["", "[network_digest(n_threads=n) for n in (8, 2)]"])
+@pytest.mark.parametrize("room", [1, 5, 12, 20, 60, 300])
+def test_no_memory_for_threads(room, warm):
+    """The work goes on with the threads there are; the process does not end."""
+    prepare = f"""
+with open("/proc/self/statm") as f:
+    used = int(f.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + ({room} << 20), hard))
+"""
+    text = COLD.format(warm=warm, limit="resource.RLIMIT_AS", prepare=prepare)
+    result, threads = run_script(text).split("\n")
+    assert result == "same" or (result == "no memory" and room < 20)
+    assert threads.endswith("True")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the system has no /proc")
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_no_threads_left(most):
+    """A user who may have no more: the work goes on with those there are."""
+    prepare = f"""
+if os.geteuid() == 0:  # whom the limit does not hold
+    os.setgroups([]), os.setgid(60001), os.setuid(60001)
+resource.setrlimit(resource.RLIMIT_NPROC, ({most}, hard))
+"""
+    text = COLD.format(warm="", limit="resource.RLIMIT_NPROC", prepare=prepare)
+    result, threads = run_script(text).split("\n")
+    assert result == "same"
+    before, after, right = threads.split()
+    assert int(after) <= max(int(before), most) and right == "True"
+
+
 def runaway(gain):
     net = snnfp.Network()
     x = net.input(1)
@@ -128,6 +177,64 @@ for _ in range(5):
 print(min(took) <= 2.0, peak() - before <= 512)
 """
     assert run_script(text) == "True True"
+
+
+def piling_up(n, gain, isa="best"):
+    """A loop whose synapses have their own delays, at a gain a little above 1: the error it gives."""
+    delay = np.random.default_rng(0).uniform(0, 0.5, (n, n))
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(n, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=5.0))
+    net.connect(h, h, snnfp.Dense(weight=gain / n, delay=delay))
+    spikes = snnfp.Spikes([0.5], [0], [0, 1], size=1)
+    with pytest.raises(snnfp.errors.EventLimitError) as caught:
+        quiet(net, spikes, until=100.0, isa=isa, n_threads=1)
+    return caught.value
+
+
+@pytest.mark.parametrize("n, gain", [(50, 20.0), (100, 200.0), (200, 20.0)])
+def test_runaway_firing_with_own_delays_stops_soon(n, gain):
+    """Each spike puts an arrival a synapse on its way: there would be billions at the spike limit."""
+    text = f"""
+import resource, time
+from test_limits import piling_up
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, took = peak(), []
+for _ in range(5):
+    start = time.process_time()
+    e = piling_up({n}, {gain})
+    took.append(time.process_time() - start)
+    if min(took) <= 2.0:
+        break
+assert e.population == "h" and e.sample == 0 and 40 < e.count <= 10001, e
+assert "arrivals are on their way" in str(e), e
+print(min(took) <= 2.0, peak() - before <= 512, took, peak() - before)
+"""
+    assert run_script(text).startswith("True True")
+
+
+def test_runaway_firing_with_own_delays_is_the_same_error_everywhere():
+    errors = [piling_up(100, 20.0, isa=isa) for isa in ("portable", "avx2", "avx512")]
+    assert len({(str(e), e.neuron, e.time, e.count) for e in errors}) == 1
+
+
+def test_a_higher_spike_limit_lets_more_arrivals_be_on_their_way():
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(150, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=40.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=0.0))
+    # Regular firing, of which each spike is heard 2 later.
+    delay = np.full((150, 150), 2.0)
+    net.connect(h, h, snnfp.Dense(weight=1e-9, delay=delay))
+    spikes = snnfp.Spikes([], [], [0, 0], size=1)
+    with pytest.raises(snnfp.errors.EventLimitError, match=r"more than 1125000 \(see spike"):
+        quiet(net, spikes, until=4.0, n_threads=1)
+    record = quiet(net, spikes, until=4.0, n_threads=1, spike_limit=20_000)
+    assert record.n_spikes > 50 * 150
+    net.parameters["h_to_h.delay"] = 2.0  # one for all: an arrival a spike
+    assert quiet(net, spikes, until=4.0, n_threads=1).n_spikes == record.n_spikes
 
 
 @pytest.mark.parametrize("engine", ["automatic", "queue"])

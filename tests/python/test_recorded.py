@@ -1,4 +1,5 @@
-"""Spikes recorded elsewhere: derivatives, residuals, and what cannot be."""
+"""Spikes recorded elsewhere: derivatives, residuals, and what cannot be. Faulty recordings that are
+used all the same: test_faulty_recordings.py."""
 
 import numpy as np
 import pytest
@@ -61,6 +62,8 @@ def test_with_an_initial_state():
     assert np.array_equal(a.times, b.times)
     with pytest.raises(RecordedSpikeError, match="V - threshold"):
         snnfp.record_from_spikes(net, spikes, recorded(a), tolerance=1e-12)
+    with pytest.raises(RecordedSpikeError, match="0 impossible spikes, 2 crossings without a spike"):
+        snnfp.record_from_spikes(net, spikes, {}, tolerance=1e-12, initial={"h": (0.0, [0.0, 9.0])})
 
 
 def test_threads_give_the_same_bits():
@@ -116,8 +119,12 @@ def test_every_spike_moved():
 def test_populations_left_out_are_silent():
     net, spikes = random_network(np.random.default_rng(4), recurrent=False)
     a = quiet(net, spikes, until=UNTIL)
+    assert a.indices("output").size
     only = {"hidden": a.spikes("hidden")}
-    b = snnfp.record_from_spikes(net, spikes, only, tolerance=1e-10, until=UNTIL)
+    with pytest.raises(RecordedSpikeError, match=r"of population output, .*V crosses"):
+        snnfp.record_from_spikes(net, spikes, only, tolerance=1e-10, until=UNTIL)
+    b = snnfp.record_from_spikes(net, spikes, only, tolerance=np.inf, until=UNTIL)
+    assert set(b.missing.population) == {"output"}
     assert b.silent_fraction("output") == 1.0
     u = np.cos(np.arange(b.n_spikes))
     full = np.zeros(a.n_spikes)
@@ -128,13 +135,13 @@ def test_populations_left_out_are_silent():
 @pytest.mark.parametrize(
     "times, units, message",
     [
-        ([0.9], [1], r"spike 0 of sample 0, neuron 1 of population h, time 0.9.*V - threshold"),
-        ([0.4], [0], r"neuron 0 of population h, time 0.4.*not rising.*before its cause"),
+        ([0.9], [1], r"neuron 1 of population h, sample 0, time 0.9: V - threshold = -0.9"),
+        ([0.4], [0], r"neuron 0 of population h, sample 0, time 0.4: .*not rising.*its cause"),
         ([0.5], [0], r"time 0.5.*not rising.*before its cause"),
         ([0.9], [0], r"V - threshold = -?\d.*expected at most 0.001"),
         ([6.0], [0], r"time 6: V is not rising there \(V' = -"),
-        ([11.0], [0], r"time 11.0+, expected a finite time > 0 and <= until"),
-        ([0.0], [0], r"time 0.0+, expected a finite time > 0"),
+        ([11.0], [0], r"time 11: expected 0 < time <= until = 10"),
+        ([0.0], [0], r"time 0: expected 0 < time <= until = 10"),
     ],
 )
 def test_spikes_that_cannot_be(times, units, message):
@@ -149,7 +156,7 @@ def test_spikes_in_refractory_time():
     f = snnfp.simulate(net, spikes).times[0]
     given = {"h": snnfp.Spikes([f, f + 0.25], [0, 0], [0, 2], size=2)}
     with pytest.raises(
-        RecordedSpikeError, match=r"spike 1 of sample 0.*refractory until .*expected a later"
+        RecordedSpikeError, match=r"sample 0, time .*refractory until .*expected a later"
     ):
         snnfp.record_from_spikes(net, spikes, given, tolerance=np.inf)
 
@@ -159,7 +166,7 @@ def test_the_sample_is_named():
     two = snnfp.Spikes.concatenate([spikes, spikes])
     (f,) = snnfp.simulate(net, spikes).times
     given = {"h": snnfp.Spikes([f, f + 0.1], [0, 0], [0, 1, 2], size=2)}
-    with pytest.raises(RecordedSpikeError, match="recorded spike 0 of sample 1"):
+    with pytest.raises(RecordedSpikeError, match=r"population h, sample 1, time .*V - thr"):
         snnfp.record_from_spikes(net, two, given, tolerance=1e-6)
 
 
@@ -177,6 +184,13 @@ def test_bad_arguments():
             ValueError, match=f"tolerance is {tolerance:g}, expected a voltage >= 0"
         ):
             snnfp.record_from_spikes(net, spikes, {"h": h}, tolerance=tolerance)
+    with pytest.raises(ValueError, match="on_fault is 'ignore', expected 'raise', 'drop' or"):
+        snnfp.record_from_spikes(net, spikes, {"h": h}, tolerance=0.0, on_fault="ignore")
+    with pytest.raises(ValueError, match="recorded has h twice"):
+        both = {"h": h, net.populations["h"]: h}
+        snnfp.record_from_spikes(net, spikes, both, tolerance=0.0)
+    with pytest.raises(TypeError, match="recorded is a Spikes, expected a mapping"):
+        snnfp.record_from_spikes(net, spikes, h, tolerance=0.0)
     with pytest.raises(KeyError, match="'g' is not a population"):
         snnfp.record_from_spikes(net, spikes, {"g": h}, tolerance=0.0)
     with pytest.raises(TypeError, match=r"recorded\['h'\] is a list, expected snnfp.Spikes"):

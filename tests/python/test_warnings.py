@@ -16,7 +16,7 @@ def layers(weight=0.01, **neuron):
     net = Network()
     net.input(2)
     net.population(3, LIF(**{"tau_mem": 2.0, "tau_syn": 1.0, **neuron}), name="h")
-    net.connect("input", "h", Dense(weight=weight))
+    net.connect(net.inputs["input"], net.populations["h"], Dense(weight=weight))
     return net
 
 

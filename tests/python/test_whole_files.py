@@ -158,15 +158,18 @@ def test_a_private_file_is_never_open_to_others(tmp_path, monkeypatch):
     write_atomically(path, b"secret")
     path.chmod(0o600)
     seen = []
-    sync = os.fsync
 
-    def look(handle):
-        seen.extend(e.stat().st_mode & 0o077 for e in tmp_path.iterdir())
-        sync(handle)
+    def look(real):
+        def looking(*arguments):
+            seen.extend(e.stat().st_mode & 0o077 for e in tmp_path.iterdir())
+            return real(*arguments)
 
-    monkeypatch.setattr(os, "fsync", look)
+        return looking
+
+    for step in ("fdopen", "fsync"):  # before and after it is written
+        monkeypatch.setattr(os, step, look(getattr(os, step)))
     write_atomically(path, b"secret too")
-    assert len(seen) > 2 and not any(seen)
+    assert len(seen) >= 4 and not any(seen)
 
 
 def test_links_stay(tmp_path):

@@ -1,5 +1,7 @@
 """Networks without input groups, which a bias or an initial state drives."""
 
+import warnings
+
 import numpy as np
 import pytest
 import snnfp
@@ -9,14 +11,14 @@ from snnfp import LIF, Dense, Network, Spikes
 def driven(dtype=np.float64):
     net = Network(dtype)
     net.population(3, LIF(tau_mem=2.0, tau_syn=1.0, bias=[0.8, 0.9, 0.2]), name="h")
-    net.connect("h", "h", Dense(weight=0.3, delay=0.5))
+    net.connect(net.populations["h"], net.populations["h"], Dense(weight=0.3, delay=0.5))
     return net
 
 
 def with_silent_input(dtype=np.float64):
     net = driven(dtype)
     net.input(1)
-    net.connect("input", "h", Dense(weight=1.0))
+    net.connect(net.inputs["input"], net.populations["h"], Dense(weight=1.0))
     return net
 
 
@@ -67,3 +69,17 @@ def test_value_and_grad():
     silent = Spikes([], [], [0, 0, 0, 0], size=1)
     same, other = snnfp.value_and_grad(with_silent_input(), silent, [0, 1, 2], loss, **options)
     assert value == same and np.array_equal(gradient["h.bias"], other["h.bias"])
+
+
+def test_training():
+    """One parameter set for all samples, so that only the first neuron can come first."""
+    loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=8.0)
+    net = driven()
+    options = {"loss": loss, "optimiser": snnfp.Adam(lr=0.02), "wrt": "h.bias", "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = snnfp.fit(net, (None, [0] * 5), epochs=30, batch_size=2, until=8.0, **options)
+        result = snnfp.evaluate(net, None, [0, 0, 0], loss, until=8.0)
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert result.accuracy == 1.0 and result.prediction.labels.tolist() == [0, 0, 0]
+    assert snnfp.predict(net, None, loss, until=8.0).labels.tolist() == [0]

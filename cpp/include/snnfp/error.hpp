@@ -4,7 +4,9 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
+#include "snnfp/recording.hpp"
 #include "snnfp/types.hpp"
 
 namespace snnfp {
@@ -18,7 +20,13 @@ struct InvalidArgument : Error {
   using Error::Error;
 };
 
-// More spikes of one neuron in one sample than the caller allowed.
+inline void check_index(const char* what, Size index, Size count) {
+  if (index < 0 || index >= count)
+    throw InvalidArgument(std::string(what) + " is " + std::to_string(index) +
+                          ", expected 0 <= " + what + " < " + std::to_string(count));
+}
+
+// More spikes of one neuron in one sample than the caller allowed, or more on their way around loops.
 struct EventLimitError : Error {
   EventLimitError(const std::string& message, Size sample, std::string population, Id neuron,
                   double time, Size count)
@@ -35,9 +43,16 @@ struct EventLimitError : Error {
   Size count;
 };
 
-// A recorded spike that the network cannot have fired.
-struct RecordedSpikeError : InvalidArgument {
+// Times so large that the next one is further away than a neuron's time constants allow.
+struct ClockError : InvalidArgument {
   using InvalidArgument::InvalidArgument;
+};
+
+// A recording that the network cannot have fired, with all that speaks against it.
+struct RecordedSpikeError : InvalidArgument {
+  explicit RecordedSpikeError(const std::string& message, RecordingFaults found = {})
+      : InvalidArgument(message), faults(std::move(found)) {}
+  RecordingFaults faults;
 };
 
 }  // namespace snnfp

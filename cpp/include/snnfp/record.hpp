@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "snnfp/error.hpp"
 #include "snnfp/network.hpp"
+#include "snnfp/recording.hpp"
 #include "snnfp/spikes.hpp"
 
 namespace snnfp {
@@ -30,15 +32,17 @@ struct Record {
   std::vector<Size> offsets;  // [samples + 1]
   std::vector<Real> times;
   std::vector<Id> neurons;
-  std::vector<Real> slopes;            // V'(f-)
+  std::vector<Real> slopes;            // V'(f-); infinite: the spike has no derivative (OnFault)
   std::vector<Real> release_currents;  // I at the end of the refractory time (0 past the horizon)
   std::vector<Real> residuals;         // V(f-) - threshold; only for spikes recorded elsewhere
+  RecordingFaults faults;  // of the recording; with OnFault::drop these spikes are not here
 
   // What was simulated.
   Network<Real> network;
   Input<Real> input;
   InitialState<Real> initial;
   Real until = std::numeric_limits<Real>::infinity();
+  std::vector<Id> first_spikes_of;     // populations; see SimulateOptions
   std::vector<Id> stop_after;          // populations; see end()
   std::vector<Id> population_offsets;  // [populations + 1]
   std::shared_ptr<const detail::Plan<Real>> plan;
@@ -48,6 +52,7 @@ struct Record {
 
   // Index of each neuron's first spike in each sample, [samples, neurons of the population]; -1: none.
   std::vector<Size> first_spikes(Id population) const {
+    check_index("population", population, Size(population_offsets.size()) - 1);
     const Id first = population_offsets[population];
     const Id n = population_offsets[population + 1] - first;
     std::vector<Size> result(static_cast<std::size_t>(samples() * n), -1);
@@ -61,6 +66,7 @@ struct Record {
   // How far a sample was simulated: to `until`, or to the last of the first spikes of the neurons of
   // `stop_after` where all of them fire.
   Real end(Size sample) const {
+    check_index("sample", sample, samples());
     if (stop_after.empty()) return until;
     std::vector<unsigned char> fired(static_cast<std::size_t>(population_offsets.back()), 0);
     for (Size k = offsets[sample]; k < offsets[sample + 1]; ++k) fired[neurons[k]] = 1;
@@ -71,6 +77,7 @@ struct Record {
   }
   // Whether a population fires no spike in any sample.
   bool silent(Id population) const {
+    check_index("population", population, Size(population_offsets.size()) - 1);
     for (const Id j : neurons)
       if (j >= population_offsets[population] && j < population_offsets[population + 1]) return false;
     return true;

@@ -19,7 +19,7 @@ Isa resolve_isa(Isa wanted);
 enum class Engine { automatic, queue };
 
 struct ExecutionOptions {
-  int n_threads = 0;  // 0: all that the machine offers
+  int n_threads = 0;  // 0: all that the machine offers; at most 4096
   Isa isa = Isa::best;
   // Called now and then from the calling thread; may throw to stop the work.
   std::function<void()> poll;
@@ -29,7 +29,10 @@ template <class Real>
 struct SimulateOptions : ExecutionOptions {
   Real until = std::numeric_limits<Real>::infinity();
   Size samples = 0;  // of a network without input groups; otherwise the input says how many
-  Size spike_limit = 10000;  // of one neuron in one sample; more is an EventLimitError
+  // Of one neuron in one sample; more is an EventLimitError. So are, in loops whose synapses have
+  // their own delays, more arrivals on their way than a million and max(50, spike_limit / 200) a
+  // synapse.
+  Size spike_limit = 10000;
   Engine engine = Engine::automatic;
   InitialState<Real> initial;
   // Populations whose neurons are not followed beyond their first spikes: as if their refractory
@@ -44,22 +47,30 @@ template <class Real>
 Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options = {});
 
-// Spikes of the network's neurons that another simulator or a chip recorded. Neurons are numbered
-// through the populations.
-template <class Real>
-struct RecordedSpikes {
-  Array<Real> times;
-  Array<Id> neurons;
-  Array<Size> offsets;
-};
-
-// The record that these spikes would have left, with residuals V(f-) - threshold. Throws
-// RecordedSpikeError where a spike cannot be: during the refractory time, V falling, or a residual
-// beyond `tolerance` (a voltage).
+// The record that these spikes would have left, with residuals V(f-) - threshold, and what does not fit
+// in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (a voltage) without a
+// spike. Where it is infinite no residual is a fault and no crossing is, but crossings from which V
+// comes down again, or is above at the end, without a spike are told.
 template <class Real>
 Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
                                 const RecordedSpikes<Real>& spikes, Real tolerance,
-                                const SimulateOptions<Real>& options = {});
+                                const SimulateOptions<Real>& options = {},
+                                OnFault on_fault = OnFault::raise);
+
+// What a record holds beside its network and input, to keep it in a file or send it elsewhere.
+template <class Real>
+struct RecordParts {
+  std::vector<Size> offsets;
+  std::vector<Real> times;
+  std::vector<Id> neurons;
+  std::vector<Real> slopes, release_currents, residuals;
+  RecordingFaults faults;
+};
+
+// The record that had these parts; `options`: initial, until, first_spikes_of and stop_after are read.
+template <class Real>
+Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
+                     RecordParts<Real> parts, const SimulateOptions<Real>& options);
 
 // V and I of chosen neurons at chosen times, exact. `times` ascend; results [samples, neurons, times].
 template <class Real>
@@ -83,7 +94,9 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                         const SimulateOptions<Real>&);                           \
   EXTERN template Record<Real> record_from_spikes(const Network<Real>&, const Input<Real>&,      \
                                                   const RecordedSpikes<Real>&, Real,             \
-                                                  const SimulateOptions<Real>&);                 \
+                                                  const SimulateOptions<Real>&, OnFault);        \
+  EXTERN template Record<Real> restore(const Network<Real>&, const Input<Real>&,                 \
+                                       RecordParts<Real>, const SimulateOptions<Real>&);         \
   EXTERN template ProbeResult<Real> probe(const Record<Real>&, const Probe<Real>&,               \
                                           const ExecutionOptions&);
 SNNFP_SIMULATE_TEMPLATES(extern, float)

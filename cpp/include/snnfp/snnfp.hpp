@@ -5,6 +5,7 @@
 #include "snnfp/gradient.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/record.hpp"
+#include "snnfp/recording.hpp"
 #include "snnfp/simulate.hpp"
 #include "snnfp/spikes.hpp"
 #include "snnfp/types.hpp"

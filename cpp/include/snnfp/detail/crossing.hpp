@@ -1,6 +1,7 @@
 #pragma once
 // The next threshold crossing of a free membrane: certified, first, bounded. MATH.md E4-E6.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -72,6 +73,19 @@ SNNFP_INLINE auto near_top(const Step<T>& s, T v1, T d) {
   return v1 < -s.v2 * (part * d);
 }
 
+// Slopes between these have squares that are ordinary numbers.
+template <class Real>
+constexpr Real low_slope = sizeof(Real) == 8 ? Real(0x1p-300) : Real(0x1p-36);
+template <class Real>
+constexpr Real high_slope = sizeof(Real) == 8 ? Real(0x1p300) : Real(0x1p40);
+
+// What rounding can do to V a time d after state s, near the threshold.
+template <class T>
+SNNFP_INLINE T noise(Membrane<T> s, T d, const Neuron<T>& n) {
+  const T size = fma(d, size_of(n.drive), size_of(s.v) + size_of(n.threshold));
+  return T(64 * std::numeric_limits<Scalar<T>>::epsilon()) * size;
+}
+
 // From a V below threshold that rises with I > 0: where its ceiling reaches the threshold, which is
 // not past the crossing and, where one time constant is twice the other, almost there. Infinite
 // where the ceiling stays below threshold.
@@ -80,14 +94,20 @@ SNNFP_INLINE T foothold(Membrane<T> s, const Neuron<T>& n) {
   using Real = Scalar<T>;
   const T gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
   const Ceiling<T> c = ceiling(v1, current, n);
-  const T noise = T(64 * std::numeric_limits<Real>::epsilon()) *
-                  (size_of(s.v) + size_of(n.threshold));
-  const auto never_there = tops_out(c, s.v, v1, current, gap - noise, n);
+  const auto never_there = tops_out(c, s.v, v1, current, gap - noise(s, T(0), n), n);
   const T square = fma(v1, v1, T(2) * c.bend * gap);
   const T y = T(2) * gap * c.rate / (v1 + sqrt_of(larger(square, T(0))));
   // Kept short by more than the logarithm's error.
   const T way = T(Real(1 - 0x1p-17)) * rough_log_of_rest(smaller(y, T(Real(63.0 / 64.0)))) / c.rate;
-  return select(never_there, T(never<Real>), select(is_ceiling(c, v1, current, n), way, T(0)));
+  return select(never_there, T(never<Real>), select(is_ceiling(c, s.v, v1, n), way, T(0)));
+}
+
+// Whether squares of V' and of the rates are ordinary numbers, as the climb needs them.
+template <class T>
+SNNFP_INLINE auto can_climb(T v1, const Neuron<T>& n) {
+  const T low(low_slope<Scalar<T>>), high(high_slope<Scalar<T>>);
+  const T fast = larger(n.alpha, n.beta);
+  return (v1 > low) & (v1 < high) & (fast < high) & ((fast > low) | (fast == T(0)));
 }
 
 // Climbs from where V rises with I > 0. False: undecided, V comes too close to tangency.
@@ -132,11 +152,13 @@ inline Real solve(Membrane<Real> s, const Neuron<Real>& n, Real low, Real high, 
     } else {
       high = d;
     }
-    const Real v1 = slope(at, n);
-    const Real v2 = -fma(n.beta, v1, n.alpha * n.inv_c * at.i);
-    const Real square = fma(v1, v1, Real(2) * v2 * gap);
+    const Real v1 = slope_after(s, d, at, n);
+    // In their own scale where V moves with a rate far below the fast one.
+    const Real up = v1 < low_slope<Real> ? high_slope<Real> : Real(1);
+    const Real w1 = v1 * up, w2 = bend_after(s, d, at, v1, n) * up, rest = gap * up;
+    const Real square = fma(w1, w1, Real(2) * w2 * rest);
     const Real root = sqrt_of(square > Real(0) ? square : Real(0));
-    Real next = d + Real(2) * gap / (v1 + root);
+    Real next = d + Real(2) * rest / (w1 + root);
     if (!(v1 > Real(0)) || !(next > low) || !(next < high)) {
       // Rounding holds the iterate at the root, or the parabola left the bracket: halve it.
       const Real middle = low + (high - low) / Real(2);
@@ -153,39 +175,67 @@ inline Real solve(Membrane<Real> s, const Neuron<Real>& n, Real low, Real high, 
   return d;
 }
 
-}  // namespace crossing
-
-// The next crossing by cases, with logarithms: near tangency, V driven by a bias, inhibition.
+// When V, whose slope v1 has the sign of the current i, has its extremum; infinity if it has none.
+// MATH.md E4.
 template <class Real>
-inline Real crossing_by_cases(Membrane<Real> s, const Neuron<Real>& n) {
+inline Real extremum(Membrane<Real> s, Real v1, Real i, const Neuron<Real>& n) {
+  constexpr Real far = std::numeric_limits<Real>::max() / 4;
+  const Real difference = n.alpha - n.beta;  // signed, unlike n.difference
+  const Real rho = smaller(v1 / (n.alpha * i), far);
+  if (difference == Real(0)) return rho;
+  const Real reach = difference * rho;
+  if (reach < Real(1 - 0x1p-8)) return -std::log1p(-reach) / difference;
+  // 1 - reach, where a fast synapse makes it small, without the difference.
+  const Real rest = fma(n.alpha, fma(n.beta, s.v, -n.drive), n.beta * v1) / (n.alpha * i);
+  return rest > Real(0) ? -std::log(smaller(rest, Real(1))) / difference : never<Real>;
+}
+
+// Counts time and voltage in powers of two near the neuron's own rate and forces: no square over-
+// or underflows then, and results keep their bits. Returns the unit of time.
+template <class Real>
+inline Real to_own_units(Membrane<Real>& s, Neuron<Real>& n) {
+  constexpr int most = std::numeric_limits<Real>::max_exponent - 8;
+  const auto power_in = [&](Real x) {
+    return x > Real(0) ? std::min(std::max(std::ilogb(x), -most), most) : 0;
+  };
+  const int rate = power_in(larger(n.alpha, n.beta));
+  const Real time = std::ldexp(Real(1), -rate), per_time = std::ldexp(Real(1), rate);
+  for (Real* x : {&n.alpha, &n.beta, &n.difference, &n.inv_c, &n.drive}) *x = *x * time;
+  for (Real* x : {&n.inv_difference, &n.kappa_max}) *x = *x * per_time;
+  const Real forces =
+      larger(size_of(n.inv_c * s.i), larger(size_of(n.drive), size_of(n.beta * s.v)));
+  const Real voltage = std::ldexp(Real(1), -power_in(forces));
+  for (Real* x : {&s.v, &s.i, &n.drive, &n.threshold}) *x = *x * voltage;
+  return time;
+}
+
+// By cases, with logarithms, in the neuron's own units.
+template <class Real>
+inline Real by_cases(Membrane<Real> s, const Neuron<Real>& n) {
   const Real i = s.i * n.inv_c;
   const Real v1 = slope(s, n);
   const Real gap = n.threshold - s.v;
 
   // One exponential or none: closed form.
-  if (i == Real(0) || n.alpha == Real(0)) {
+  if (n.alpha * i == Real(0)) {
     if (!(v1 > Real(0))) return never<Real>;
     if (n.beta == Real(0)) return gap / v1;
     const Real ratio = n.beta * gap / v1;
     return ratio < Real(1) ? -std::log1p(-ratio) / n.beta : never<Real>;
   }
 
-  const Real difference = n.alpha - n.beta;  // signed, unlike n.difference
   if (i > Real(0)) {
     // V rises to one maximum and falls for ever, or (driven) rises without end. Concave throughout.
     if (!(v1 > Real(0))) return never<Real>;
-    const Real rho = v1 / (n.alpha * i);
-    const Real reach = difference * rho;
-    if (reach < Real(1)) {
-      const Real top =
-          difference == Real(0) ? rho : -std::log1p(-reach) / difference;
+    const Real top = extremum(s, v1, i, n);
+    if (top < never<Real>) {
       const Membrane<Real> peak = propagate(s, top, n);
       const Real above = peak.v - n.threshold;
       if (!(above > Real(0))) return never<Real>;
       const Real curvature = n.alpha * i * (peak.i / s.i);
       // Near tangency the parabola at the maximum is the better start, far from it the one here.
       const Real from_top = top - sqrt_of(Real(2) * above / curvature);
-      return crossing::solve(s, n, Real(0), top, from_top > Real(0) ? from_top : Real(0));
+      return solve(s, n, Real(0), top, from_top > Real(0) ? from_top : Real(0));
     }
     const bool rises_past =
         n.beta > Real(0) ? n.drive > n.beta * n.threshold
@@ -198,11 +248,7 @@ inline Real crossing_by_cases(Membrane<Real> s, const Neuron<Real>& n) {
   }
 
   // V dips first where it falls now; after the dip it rises to the crossing.
-  Real low = Real(0);
-  if (v1 < Real(0)) {
-    const Real reach = difference * (v1 / (n.alpha * i));
-    low = difference == Real(0) ? v1 / (n.alpha * i) : -std::log1p(-reach) / difference;
-  }
+  Real low = v1 < Real(0) ? extremum(s, v1, i, n) : Real(0);
   Real span = n.alpha > n.beta ? Real(1) / n.alpha : Real(1) / n.beta;
   Real high = low + span;
   while (propagate(s, high, n).v < n.threshold) {
@@ -211,7 +257,28 @@ inline Real crossing_by_cases(Membrane<Real> s, const Neuron<Real>& n) {
     high = low + span;
     if (!(high < std::numeric_limits<Real>::max() / 4)) return never<Real>;
   }
-  return crossing::solve(s, n, low, high, low);
+  return solve(s, n, low, high, low);
+}
+
+}  // namespace crossing
+
+// The next crossing near tangency, under a bias or inhibition, and at scales where squares are no
+// ordinary numbers.
+template <class Real>
+inline Real crossing_by_cases(Membrane<Real> s, Neuron<Real> n) {
+  const Real unit = crossing::to_own_units(s, n);
+  return unit * crossing::by_cases(s, n);
+}
+
+// Whether V, which no longer rises where a crossing was rounded to, went above threshold by more
+// than rounding: the clock is too coarse for the spike.
+template <class Real>
+inline bool clock_hides_spike(Membrane<Real> s, Neuron<Real> n) {
+  crossing::to_own_units(s, n);
+  const Real v1 = slope(s, n), i = n.inv_c * s.i;
+  if (!(v1 > Real(0)) || !(i > Real(0))) return false;
+  const Real top = crossing::extremum(s, v1, i, n);
+  return top < never<Real> && propagate(s, top, n).v - n.threshold > crossing::noise(s, top, n);
 }
 
 // The smallest d > 0 with V(d) = threshold from below, or infinity. Touching is not a crossing.
@@ -222,7 +289,7 @@ inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
   // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
   if (!(s.v < n.threshold)) return v1 > Real(0) ? Real(0) : never<Real>;
   Real d;
-  if (s.i > Real(0) && v1 > Real(0) && crossing::climb(s, n, d)) return d;
+  if (s.i > Real(0) && crossing::can_climb(v1, n) && crossing::climb(s, n, d)) return d;
   return crossing_by_cases(s, n);
 }
 

@@ -97,21 +97,26 @@ class CrossingBatch {
   }
 
   // Calls spike(k) for the entries that cross by their horizon. Where V does not rise it only
-  // touches, as far as rounding can tell.
-  template <class Call>
-  void each_spike(Call spike) const {
+  // touches, as far as rounding can tell: touch(k).
+  template <class Touch, class Spike>
+  void each_spike(Touch touch, Spike spike) const {
     for (Size b = 0; b < size_; b += P::width) {
       const P at = P::load(&crossing_[b]);
-      const auto spikes = (at <= P::load(&horizon_[b])) & (at < P(never<Real>)) &
-                          (P::load(&v1_[b]) > P(Real(0)));
-      for (unsigned m = bits_of(spikes); m != 0; m &= m - 1) {
+      const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
+      for (unsigned m = bits_of(crosses); m != 0; m &= m - 1) {
         const Size k = b + __builtin_ctz(m);
-        if (k < size_) spike(k);
+        if (k >= size_) break;
+        if (v1_[k] > Real(0)) {
+          spike(k);
+        } else {
+          touch(k);
+        }
       }
     }
   }
 
   Id tag(Size k) const { return tag_[k]; }
+  Membrane<Real> start(Size k) const { return {v_[k], i_[k]}; }
   Real horizon(Size k) const { return horizon_[k]; }
   Real crossing(Size k) const { return crossing_[k]; }
   Real current(Size k) const { return current_[k]; }
@@ -166,7 +171,7 @@ class CrossingBatch {
   SNNFP_INLINE bool begin(Size b, const Neuron<P>& n, bool filter) {
     const Membrane<P> s = state(b);
     const P zero(Real(0)), d = crossing::foothold(s, n);
-    const auto climbs = (s.i > zero) & (slope(s, n) > zero) & (s.v < n.threshold);
+    const auto climbs = (s.i > zero) & crossing::can_climb(slope(s, n), n) & (s.v < n.threshold);
     P now = select(climbs, select(d < P(never<Real>), P(running), P(none)), P(lost));
     if (filter) now = select(look(b, n, s, P::load(&time_[b])), P(none), now);
     const auto runs = now == P(running);
@@ -191,11 +196,13 @@ class CrossingBatch {
   SNNFP_INLINE bool climb(Size b, const Neuron<P>& n) {
     const P zero(Real(0)), before = P::load(&state_[b]), d = P::load(&d_[b]);
     const auto runs = before == P(running);
-    const Membrane<P> at = propagate(state(b), d, n);
+    const Membrane<P> from = state(b), at = propagate(from, d, n);
     const P gap = n.threshold - at.v, v1 = slope(at, n);
     const auto below = gap > zero, rises = v1 > zero;
-    // Past the horizon by more than rounding, with V below threshold all the way.
-    const auto beyond = below & (P::load(&time_[b]) + P(Real(0.999)) * d > P::load(&horizon_[b]));
+    // Past the horizon, with V below threshold all the way, both by more than rounding.
+    const P noise = crossing::noise(from, d, n);
+    const auto beyond =
+        (gap > noise) & (P::load(&time_[b]) + P(Real(0.999)) * d > P::load(&horizon_[b]));
     const crossing::Step<P> s = crossing::step(gap, v1, n.inv_c * at.i, n.alpha, n.beta);
     const P next = d + s.length;
     const P stepped = select(crossing::near_top(s, v1, d), P(lost),
@@ -226,9 +233,10 @@ class CrossingBatch {
     }
     const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
     if (!any(crosses)) return;
-    const Membrane<P> s = propagate(state(b), select(crosses, at - time, P(Real(0))), n);
-    s.i.store(&current_[b]);
-    slope(s, n).store(&v1_[b]);
+    const P d = select(crosses, at - time, P(Real(0)));
+    const Membrane<P> from = state(b), there = propagate(from, d, n);
+    there.i.store(&current_[b]);
+    slope_after(from, d, there, n).store(&v1_[b]);
   }
 
   const NeuronConstants<Real>& constants_;

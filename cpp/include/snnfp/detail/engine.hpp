@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "snnfp/detail/plan.hpp"
+#include "snnfp/recording.hpp"
 #include "snnfp/simulate.hpp"
 
 namespace snnfp::detail {
@@ -108,12 +109,22 @@ struct Simulator {
 struct RunLimits {
   double until;
   Size spike_limit;
-  double tolerance;  // replay only: largest |V(f-) - threshold|
   bool queue_only;
   int worker;
   // Populations; a sample ends as soon as all their neurons have fired. None: at `until`.
   const Id* stop_after = nullptr;
   Size n_stop_after = 0;
+};
+
+// How recorded spikes are judged; takes what cannot be, in order of time.
+struct ReplayJudge {
+  double tolerance;  // largest |V(f-) - threshold|
+  bool drop;         // impossible spikes are taken out; else they are kept
+
+  virtual ~ReplayJudge() = default;
+  virtual void missing(Id neuron, double time, double excess) = 0;
+  // `spike`: which of the sample's.
+  virtual void impossible(Size spike, ImpossibleSpike::Reason reason, double value) = 0;
 };
 
 template <class Real>
@@ -179,8 +190,10 @@ template <class Real>
 struct EngineTable {
   Simulator<Real>* (*simulator)(const Plan<Real>&, const RunLimits&, Interrupt&);
   // Drives the neurons with given spikes; fills slopes, release currents, residuals and probes.
+  // Without a judge all spikes are kept.
   void (*replay)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
-                 const RunLimits&, Interrupt&, SpikeSink<Real>*, const ProbePoints<Real>*);
+                 const RunLimits&, Interrupt&, ReplayJudge*, SpikeSink<Real>*,
+                 const ProbePoints<Real>*);
   // For `reverse` and `reverse_weights` with this plan and these columns.
   Workspace* (*workspace)(const Plan<Real>&, const Columns&);
   // Adds the share of a few samples, in order, to `gradient`; input times are written to
@@ -215,12 +228,14 @@ struct EngineTable {
 template <class Real>
 const EngineTable<Real>& engine_table(Isa isa);
 
-// Errors are made outside the inner loops.
+// Made outside the inner loops.
 template <class Real>
 [[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time, Size count);
-enum class ReplayFault { refractory, not_rising, residual };
+// Of `pending` arrivals on their way, more than `most`.
 template <class Real>
-[[noreturn]] void throw_replay_fault(const Plan<Real>&, ReplayFault fault, Size sample, Size spike,
-                                     Id neuron, Real time, Real value, double tolerance);
+[[noreturn]] void throw_runaway(const Plan<Real>&, Size sample, Id neuron, Real time, Size count,
+                                Size pending, Size most);
+template <class Real>
+[[noreturn]] void throw_clock(const Plan<Real>&, Size sample, Id neuron, Real time);
 
 }  // namespace snnfp::detail

@@ -46,6 +46,8 @@ class ArrivalQueue {
     std::push_heap(heap_.begin(), heap_.end(), later);
   }
   bool empty() const { return next_ == known_.size() && heap_.empty(); }
+  // Those that spikes have added.
+  Size on_the_way() const { return static_cast<Size>(heap_.size()); }
   const Arrival<Real>& top() const { return known_first() ? known_[next_] : heap_.front(); }
   void pop() {
     if (known_first()) {

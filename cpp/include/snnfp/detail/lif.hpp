@@ -99,6 +99,35 @@ SNNFP_INLINE T slope(Membrane<T> s, const Neuron<T>& n) {
   return fma(-n.beta, s.v, fma(n.inv_c, s.i, n.drive));
 }
 
+// Whether V is to follow an inhibition that a slow synapse takes back. The terms of V' and V''
+// cancel there, and what they were at the start of the flight says more: MATH.md E5.
+template <class T>
+SNNFP_INLINE auto follows_inhibition(Membrane<T> s, const Neuron<T>& n) {
+  return (s.i < T(0)) & (T(1024) * n.alpha < n.beta);
+}
+
+// V' where a flight of length d that began in state s ends. An inhibited V that a bias barely
+// brings to the threshold rises so slowly there that it is taken from the start too.
+template <class T>
+SNNFP_INLINE T slope_after(Membrane<T> s, T d, Membrane<T> end, const Neuron<T>& n) {
+  const T part(sizeof(Scalar<T>) == 8 ? Scalar<T>(0x1p-30) : Scalar<T>(0x1p-12));
+  const T v1 = slope(end, n);
+  const auto cancels =
+      follows_inhibition(s, n) | ((s.i < T(0)) & (v1 <= part * (n.beta * size_of(end.v))));
+  if (!any(cancels)) return v1;
+  const Decay<T> e = decay(d, n);
+  return select(cancels, fma(e.mem, slope(s, n), -(n.alpha * (n.inv_c * s.i)) * e.kappa), v1);
+}
+// V'' there, where V' is v1.
+template <class Real>
+inline Real bend_after(Membrane<Real> s, Real d, Membrane<Real> end, Real v1,
+                       const Neuron<Real>& n) {
+  if (!follows_inhibition(s, n)) return -fma(n.beta, v1, n.alpha * n.inv_c * end.i);
+  const Decay<Real> e = decay(d, n);
+  const Real pull = n.alpha * (n.inv_c * s.i);
+  return fma(n.alpha * pull, e.kappa, -fma(n.beta, slope(s, n), pull) * e.mem);
+}
+
 // A curve that V stays below from here on, where I > 0 and V rises: the parabola in
 // 1 - e^(-rate d) with V's value, slope and curvature at d = 0. Where one time constant is twice the
 // other it is V itself. MATH.md E5.
@@ -113,17 +142,20 @@ SNNFP_INLINE Ceiling<T> ceiling(T v1, T current, const Neuron<T>& n) {
   const T rate = larger(smaller(n.alpha, n.beta), T(0.5) * larger(n.alpha, n.beta));
   return {rate, fma(rate - n.beta, v1, -(n.alpha * current))};
 }
-// Whether it is one.
+// Whether it is one. Said without a difference of large numbers, which a fast synapse would make
+// equal.
 template <class T>
-SNNFP_INLINE auto is_ceiling(const Ceiling<T>& c, T v1, T current, const Neuron<T>& n) {
-  return (c.rate > T(0)) & (v1 * (n.alpha - n.beta) <= n.alpha * current);
+SNNFP_INLINE auto is_ceiling(const Ceiling<T>& c, T v, T v1, const Neuron<T>& n) {
+  return (c.rate > T(0)) & (fma(n.alpha, fma(n.beta, v, -n.drive), n.beta * v1) >= T(0));
 }
 // Whether its top lies less than `room` above V. The slope is taken larger by its own rounding.
+// Where the bend overflows it says nothing.
 template <class T>
 SNNFP_INLINE auto tops_out(const Ceiling<T>& c, T v, T v1, T current, T room, const Neuron<T>& n) {
   const T blur = T(8 * std::numeric_limits<Scalar<T>>::epsilon());
   const T rise = fma(blur, fma(n.beta, size_of(v), current + size_of(n.drive)), v1);
-  return (rise * rise < T(-2) * c.bend * room) & is_ceiling(c, v1, current, n);
+  return (rise * rise < T(-2) * c.bend * room) & is_ceiling(c, v, v1, n) &
+         (c.bend >= T(std::numeric_limits<Scalar<T>>::lowest()));
 }
 
 // phi2(x) = (e^x - 1 - x) / x^2 times e^(-m), where m >= max(x, 0): no overflow, no cancellation.

@@ -33,6 +33,11 @@ class SpikeIndex {
       last_held_[place] = refractory > Real(0)
                               ? releases_[place]
                               : std::nextafter(spikes.times[k], -never<Real>);
+      // A spike kept in a refractory time (OnFault) ends it: it is a release as well.
+      if (place > offsets_[j] && !(releases_[place - 1] < spikes.times[k])) {
+        releases_[place - 1] = spikes.times[k];
+        last_held_[place - 1] = std::nextafter(spikes.times[k], -never<Real>);
+      }
     }
   }
 

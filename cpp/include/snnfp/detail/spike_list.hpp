@@ -17,6 +17,28 @@ struct InOrder {
   }
 };
 
+// Of the spikes beyond the limit that are found side by side, the first in time, which the queue
+// would come to.
+template <class Real>
+class FirstExcess {
+ public:
+  void see(Size sample, Id neuron, Real time, Size count) {
+    if (time > time_ || (time == time_ && neuron > neuron_)) return;
+    sample_ = sample;
+    neuron_ = neuron;
+    time_ = time;
+    count_ = count;
+  }
+  void raise(const Plan<Real>& plan) const {
+    if (time_ < never<Real>) throw_spike_limit(plan, sample_, neuron_, time_, count_);
+  }
+
+ private:
+  Size sample_ = 0, count_ = 0;
+  Id neuron_ = 0;
+  Real time_ = never<Real>;
+};
+
 // Scratch memory for putting spikes in order.
 template <class Real>
 struct SpikeSorter {

@@ -32,6 +32,9 @@ class Strands {
   // weight (that of the infinite one is read, and may be anything).
   void set_arrivals(Size k, Id at) { at_[k] = at; }
 
+  // Whether a lane went over the limit, and stays there: to be asked when all have come as far.
+  void check_limit() const { excess_.raise(plan_); }
+
   // Follows spikes that were put in order from `from` on.
   void follow(const SpikeList<Real>& list, Size from, const Id* lane_of_neuron) {
     for (Size k = from; k < list.size(); ++k) last_spike_[lane_of_neuron[list[k].neuron]] = k;
@@ -199,10 +202,18 @@ class Strands {
     const Size k = batch_.tag(m);
     const Real arrival = pairs_[at_[k]], horizon = std::min(arrival, limit_);
     const Real time = batch_.crossing(m);
+    const Id j = neuron_[k];
+    const bool crosses = time < never<Real> && time <= horizon;
     // Where V does not rise it only touches, as far as rounding can tell.
-    if (time < never<Real> && time <= horizon && batch_.slope_at(m) > Real(0)) {
-      const Id j = neuron_[k];
-      if (++count_[k] > spike_limit_) throw_spike_limit(plan_, sample_[k], j, time, count_[k]);
+    const bool rises = crosses && batch_.slope_at(m) > Real(0);
+    if (crosses && !rises && clock_hides_spike(batch_.start(m), Neuron<Real>(plan_.neurons, j)))
+      throw_clock(plan_, sample_[k], j, time);
+    if (rises) {
+      if (++count_[k] > spike_limit_) {
+        excess_.see(sample_[k], j, time, count_[k]);
+        phase_[k] = parked;
+        return;
+      }
       SpikeList<Real>& out = *out_[k];
       last_spike_[k] = out.size();
       out.push_back(time, j, batch_.slope_at(m));
@@ -229,6 +240,7 @@ class Strands {
 
   const Plan<Real>& plan_;
   const Size spike_limit_;
+  FirstExcess<Real> excess_;
   CrossingBatch<Real> batch_;
   const Real* pairs_ = nullptr;
   Real limit_ = Real(0);

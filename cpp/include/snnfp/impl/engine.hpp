@@ -24,14 +24,23 @@ class AnySimulator final : public Simulator<Real> {
   }
 
   void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) override {
-    if (limits_.n_stop_after == 0) return run_fast(inputs, samples, sink);
+    if (limits_.n_stop_after == 0) {
+      try {
+        return run_fast(inputs, samples, sink);
+      } catch (const ClockError&) {
+        // The queue comes to the first of them in time, and says so.
+        for (Size s = 0; s < samples; ++s)
+          QueueSimulator<Real, false>(plan_, inputs[s], limits_, interrupt_).run(nullptr);
+        throw;
+      }
+    }
     // The queue stops at the end of a sample; the others look beyond, where a neuron may run away
     // that never does in the sample. What they have begun is dropped.
     for (Size s = 0; s < samples;) {
       const Size n = sweep_ ? samples : 1;
       try {
         run_fast(inputs + s, n, sink);
-      } catch (const EventLimitError&) {
+      } catch (const Error&) {
         if (sweep_) sweep_ = std::make_unique<SweepSimulator<Real>>(plan_, limits_, interrupt_);
         windows_.reset();
         run_queue(inputs + s, n, sink);
@@ -79,10 +88,10 @@ struct EngineFunctions {
 
   static void replay(const Plan<Real>& plan, const SampleInput<Real>& input,
                      const SampleSpikes<Real>& spikes, const RunLimits& limits,
-                     Interrupt& interrupt, SpikeSink<Real>* sink,
+                     Interrupt& interrupt, ReplayJudge* judge, SpikeSink<Real>* sink,
                      const ProbePoints<Real>* probe) {
     QueueSimulator<Real, true> simulator(plan, input, limits, interrupt);
-    simulator.give(spikes);
+    simulator.give(spikes, judge);
     simulator.run(probe);
     if (sink)
       sink->write(simulator.spikes().data(), simulator.spikes().size(), simulator.residuals());

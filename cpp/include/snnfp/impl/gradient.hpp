@@ -3,6 +3,7 @@
 // added.
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 
@@ -52,6 +53,10 @@ class ColumnMap {
 
  private:
   bool sweeps(const Record<Real>& record) const {
+    // Spikes kept in a refractory time (OnFault) end it early, which the sweep knows nothing of.
+    if (!record.residuals.empty() && std::any_of(record.slopes.begin(), record.slopes.end(),
+                                                 [](Real v) { return std::isinf(v); }))
+      return false;
     for (const ProjectionPlan<Real>& p : record.plan->projections)
       if (p.connectivity != Connectivity::dense || !p.shared_delay) return false;
     for (std::size_t at = 0; at < neuron_.size(); ++at) {
@@ -122,7 +127,7 @@ class Workspaces {
       : plan_(*record.plan),
         columns_(columns),
         engine_(engine_table<Real>(options.isa)),
-        of_worker_(options.n_threads > 0 ? options.n_threads : default_threads()) {}
+        of_worker_(thread_count(options.n_threads)) {}
   Workspace& get(int worker) {
     auto& own = of_worker_[worker];
     if (!own) own.reset(engine_.workspace(plan_, columns_));
@@ -198,7 +203,7 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
     Id population, begin, end;
   };
   std::vector<Piece> pieces;
-  const Id threads = options.n_threads > 0 ? options.n_threads : default_threads();
+  const Id threads = thread_count(options.n_threads);
   for (std::size_t p = 0; p + 1 < record.population_offsets.size(); ++p) {
     const auto& into = record.plan->into_population[p];
     if (std::none_of(into.begin(), into.end(), [&](Id q) { return later[q]; })) continue;
@@ -238,6 +243,7 @@ Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
     switch (p.kind) {
       case Parameter::Kind::neuron:
         require(Size(record.network.populations().size()), "population");
+        check_index("neuron parameter", Size(p.neuron), n_neuron_parameters);
         size = record.network.populations()[p.index].parameters[p.neuron].size();
         break;
       case Parameter::Kind::weight:
@@ -248,9 +254,13 @@ Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
         require(Size(record.network.projections().size()), "projection");
         size = record.network.projections()[p.index].delay.size();
         break;
-      default:
+      case Parameter::Kind::input_times:
         require(Size(record.input.size()), "input group");
         size = record.input[p.index].times.size();
+        break;
+      default:
+        detail::invalid("the kind of parameter ", k, " of wrt is ", Size(p.kind),
+                        ", expected a neuron's, a weight, a delay or input times");
     }
     result.offsets.push_back(result.offsets.back() + size);
   }

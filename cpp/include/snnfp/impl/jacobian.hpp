@@ -14,7 +14,7 @@ namespace detail {
 template <class Real>
 class Scratch {
  public:
-  explicit Scratch(int n_threads) : of_worker_(n_threads > 0 ? n_threads : default_threads()) {}
+  explicit Scratch(int n_threads) : of_worker_(thread_count(n_threads)) {}
   Real* get(int worker, const Program& program) {
     Vector<Real>& v = of_worker_[worker];
     if (Size(v.size()) < program.scratch_size) v.resize(program.scratch_size);

@@ -494,7 +494,16 @@ class LayerSimulator {
     climbers_->solve(lanes_->identical, false);
     climbers_->look_on(lanes_->identical);
     again_->clear();
-    climbers_->each_spike([&](Size m) {
+    const auto touch = [&](Size m) {
+      const Id tag = climbers_->tag(m);
+      const Item& item = items_[tag / width];
+      const int l = static_cast<int>(tag % width);
+      const Id j = neuron_of<ByNeuron>(item, l);
+      if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
+        throw_clock(plan_, inputs_[ByNeuron ? item.sample : item.sample + l].sample, j,
+                    climbers_->crossing(m));
+    };
+    climbers_->each_spike(touch, [&](Size m) {
       const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
       const Id tag = climbers_->tag(m);
       Item& item = items_[tag / width];

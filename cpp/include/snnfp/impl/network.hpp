@@ -27,11 +27,37 @@ void check_size(const Array<Real>& values, Size count, const std::string& name, 
     invalid(name, " has ", values.size(), " values, expected 1 or ", count, " (one ", each, ")");
 }
 
+// Of what size neurons may be; see scales.hpp.
 template <class Real>
-void check_finite(const Array<Real>& values, const std::string& name) {
-  for (Size k = 0; k < values.size(); ++k)
-    if (!std::isfinite(values[k]))
-      invalid(name, "[", k, "] is ", values[k], ", expected a finite number");
+struct Limits {
+  static constexpr bool is_double = sizeof(Real) == 8;
+  // Of a neuron's own scales and their inverses.
+  static constexpr Real scale = is_double ? Real(0x1p340) : Real(0x1p40f);
+  // Of weights and other currents against these scales, and of themselves.
+  static constexpr Real ratio = is_double ? Real(0x1p500) : Real(0x1p60f);
+  static constexpr Real current = is_double ? Real(0x1p900) : Real(0x1p90f);
+};
+
+// All finite; the largest in size.
+template <class Real>
+Real check_finite(const Array<Real>& values, const std::string& name) {
+  // Several at a time, and what is not finite is told from a sum of zeros.
+  constexpr Size width = 16;
+  Real largest[width] = {}, zero[width] = {};
+  const Size n = values.size(), whole = n - n % width;
+  const Real* const x = values.data();
+  const auto take = [&](Real value, Size to) {
+    const Real size = std::abs(value);
+    largest[to] = largest[to] < size ? size : largest[to];
+    zero[to] += value * Real(0);
+  };
+  for (Size k = 0; k < whole; k += width)
+    for (Size l = 0; l < width; ++l) take(x[k + l], l);
+  for (Size k = whole; k < n; ++k) take(x[k], k - whole);
+  for (const Real sum : zero)
+    for (Size k = 0; sum != Real(0) && k < n; ++k)
+      if (!std::isfinite(x[k])) invalid(name, "[", k, "] is ", x[k], ", expected a finite number");
+  return *std::max_element(largest, largest + width);
 }
 
 template <class Real>
@@ -47,12 +73,18 @@ void check_neuron_parameter(const Array<Real>& values, Size count, const std::st
       case NeuronParameter::tau_mem:
       case NeuronParameter::tau_syn:
         if (!(x > Real(0))) fail("a time > 0 (infinity allowed)");
+        if (x < 1 / Limits<Real>::scale)
+          invalid(name, "[", k, "] is ", x, ", expected at least ", 1 / Limits<Real>::scale,
+                  ": choose another unit of time");
         break;
       case NeuronParameter::t_refractory:
         if (!(x >= Real(0))) fail("a time >= 0 (infinity allowed)");
         break;
       case NeuronParameter::capacitance:
         if (!(x > Real(0)) || !std::isfinite(x)) fail("a finite number > 0");
+        if (x < 1 / Limits<Real>::scale || x > Limits<Real>::scale)
+          invalid(name, "[", k, "] is ", x, ", expected a number between ", 1 / Limits<Real>::scale,
+                  " and ", Limits<Real>::scale, ": choose another unit of charge");
         break;
       default:
         if (!std::isfinite(x)) fail("a finite number");
@@ -133,18 +165,21 @@ void Network<Real>::check_source(Source source, const char* role) const {
 
 template <class Real>
 Id Network<Real>::source_size(Source source) const {
+  check_source(source, "source");
   return source.kind == Source::Kind::input ? inputs_[source.index].size
                                             : populations_[source.index].size;
 }
 
 template <class Real>
 const std::string& Network<Real>::source_name(Source source) const {
+  check_source(source, "source");
   return source.kind == Source::Kind::input ? inputs_[source.index].name
                                             : populations_[source.index].name;
 }
 
 template <class Real>
 Size Network<Real>::synapse_count(Id projection) const {
+  check_index("projection", projection, Size(projections_.size()));
   const Projection<Real>& p = projections_[projection];
   const Size n = source_size(p.source);
   switch (p.connectivity) {
@@ -165,7 +200,7 @@ Id Network<Real>::connect(Projection<Real> projection) {
   try {
     const Size synapses = synapse_count(index);
     detail::check_size(p.weight, synapses, name + ".weight", "synapse");
-    detail::check_finite(p.weight, name + ".weight");
+    p.largest_weight = detail::check_finite(p.weight, name + ".weight");
     detail::check_delay(p.delay, synapses, name + ".delay");
     p.weight = detail::expand(std::move(p.weight), synapses);
   } catch (...) {
@@ -240,7 +275,8 @@ Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_o
 
 template <class Real>
 void Network<Real>::set_parameter(Id population, NeuronParameter parameter, Array<Real> values) {
-  check_source({Source::Kind::population, population}, "population");
+  check_index("population", population, Size(populations_.size()));
+  check_index("neuron parameter", Size(parameter), n_neuron_parameters);
   Population<Real>& p = populations_[population];
   detail::check_neuron_parameter(values, p.size,
                                  p.name + "." + neuron_parameter_names[int(parameter)], parameter);
@@ -255,17 +291,18 @@ void Network<Real>::set_parameter(Id population, NeuronParameter parameter, Arra
 
 template <class Real>
 void Network<Real>::set_weight(Id projection, Array<Real> values) {
-  Projection<Real>& p = projections_.at(projection);
   const Size synapses = synapse_count(projection);
+  Projection<Real>& p = projections_[projection];
   detail::check_size(values, synapses, p.name + ".weight", "synapse");
-  detail::check_finite(values, p.name + ".weight");
+  p.largest_weight = detail::check_finite(values, p.name + ".weight");
   p.weight = detail::expand(std::move(values), synapses);
 }
 
 template <class Real>
 void Network<Real>::set_delay(Id projection, Array<Real> values) {
-  Projection<Real>& p = projections_.at(projection);
-  detail::check_delay(values, synapse_count(projection), p.name + ".delay");
+  const Size synapses = synapse_count(projection);
+  Projection<Real>& p = projections_[projection];
+  detail::check_delay(values, synapses, p.name + ".delay");
   p.delay = std::move(values);
 }
 

@@ -3,10 +3,12 @@
 // find their own crossings (simulate) or their spikes are given (replay).
 
 #include <cmath>
+#include <optional>
 
 #include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/excursion.hpp"
 #include "snnfp/detail/faint.hpp"
 #include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/spike_list.hpp"
@@ -35,11 +37,23 @@ class QueueSimulator {
       if (input.current) state_[j].i = input.current[j];
     }
     if (end_.wanted()) end_.reset();
+    for (const ProjectionPlan<Real>& p : plan.projections)
+      if (piles_up(p)) most_pending_ += p.synapses();
+    most_pending_ = std::max(most_pending_ * most_on_their_way(limits.spike_limit), Size(1) << 20);
   }
 
-  // Replay only: the spikes to fire.
-  void give(const SampleSpikes<Real>& spikes) {
+  // How many spikes may be on their way through each synapse, on average, where each has its own
+  // delay: an arrival each in memory. Runaway firing comes here long before a neuron has fired
+  // spike_limit spikes, and takes seconds and gigabytes from then on.
+  static Size most_on_their_way(Size spike_limit) {
+    return std::clamp<Size>(spike_limit / 200, 50, Size(1) << 30);
+  }
+
+  // Replay only: the spikes to fire, and who judges them, if anybody.
+  void give(const SampleSpikes<Real>& spikes, ReplayJudge* judge) {
     given_ = spikes;
+    judge_ = judge;
+    if (judge) excursions_.emplace(plan_.n_neurons, *judge);
     after_.assign(static_cast<std::size_t>(spikes.count), Size(-1));
     Vector<Size> next(plan_.n_neurons, Size(-1));
     for (Size k = spikes.count; k-- > 0;) {
@@ -75,6 +89,8 @@ class QueueSimulator {
     }
     if (probe)
       for (; probed < probe->n_times; ++probed) sample_state(*probe, probed);
+    if (excursions_)
+      for (Id j = 0; j < plan_.n_neurons; ++j) end_excursion(j);
   }
 
   const SpikeList<Real>& spikes() const { return spikes_; }
@@ -85,6 +101,11 @@ class QueueSimulator {
   // Held: refractory, V waits at v_reset for its release. Faint: free, its state is raised
   // (faint.hpp) and cannot cross until something arrives.
   enum class Mode : unsigned char { free, held, faint };
+
+  // Whether each spike puts an arrival a synapse on its way around a loop.
+  static bool piles_up(const ProjectionPlan<Real>& p) {
+    return p.within_component && !p.shared_delay;
+  }
 
   bool own_first() const {
     if (arrivals_.empty()) return true;
@@ -121,8 +142,10 @@ class QueueSimulator {
       if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
       if (begin < end) add({time + p.delay[0], sender, projection, begin, end});
     } else {
+      const Size before = arrivals_.on_the_way();
       for (Size k = begin; k < end; ++k)
         if (p.weight[k] != Real(0)) add({time + p.delay[k], sender, projection, k, k + 1});
+      if (piles_up(p)) pending_ += arrivals_.on_the_way() - before;
     }
   }
 
@@ -130,6 +153,7 @@ class QueueSimulator {
     const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
     const Id unit = a.sender - p.source_first;
     const bool whole_row = p.connectivity == Connectivity::dense && p.shared_delay;
+    if (piles_up(p)) --pending_;
     watch_.did(a.end - a.begin);
     for (Size k = a.begin; k < a.end; ++k) {
       const Real w = p.weight[k];
@@ -143,12 +167,14 @@ class QueueSimulator {
   }
 
   void advance(Id j, Real time) {
-    const Real d = time - time_[j];
+    const Real from = time_[j], d = time - from;
     if (d > Real(0)) {
       time_[j] = time;
       if (mode_[j] == Mode::faint) return advance_faint(j, d);
       const Neuron<Real> n(plan_.neurons, j);
       const Membrane<Real> moved = propagate(state_[j], d, n);
+      if (Replay && excursions_ && mode_[j] == Mode::free)
+        excursions_->pass(j, n, state_[j], from, moved, time);
       state_[j].i = moved.i;
       if (mode_[j] == Mode::held) return;
       state_[j].v = moved.v;
@@ -171,39 +197,53 @@ class QueueSimulator {
     mode_[j] = Mode::free;
   }
 
-  // The neuron's next crossing from its present state, or its next given spike.
+  // What neuron j does next by itself: its next crossing from its present state or its next given
+  // spike; where it is held, its release.
   void schedule(Id j) {
+    const bool held = mode_[j] == Mode::held;
+    const Real released = held ? release_time(j) : never<Real>;
+    Real time = never<Real>;
     if constexpr (Replay) {
-      const Size k = next_given_[j];
-      if (k < 0) {
-        own_.remove(j);
-      } else {
-        own_.set(j, given_.times[k], Kind::crossing);
-      }
-    } else {
-      const Real time = crossing_time(plan_.neurons, j, state_[j], time_[j]);
-      if (time < never<Real> && time <= until_) {
-        own_.set(j, time, Kind::crossing);
-      } else {
-        own_.remove(j);
-      }
+      if (next_given_[j] >= 0) time = given_.times[next_given_[j]];
+    } else if (!held) {
+      time = crossing_time(plan_.neurons, j, state_[j], time_[j]);
     }
+    if (held && !(time <= released)) {
+      own_.set(j, released, Kind::release);
+    } else if (time < never<Real> && time <= until_) {
+      own_.set(j, time, Kind::crossing);
+    } else {
+      own_.remove(j);
+    }
+  }
+  // Of the neuron's last spike.
+  Real release_time(Id j) const {
+    return spikes_[last_spike_[j]].time + plan_.neurons.t_refractory.data()[j];
   }
 
   void spike(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
     if (mode_[j] == Mode::faint) wake(j);
-    const Membrane<Real> before = propagate(state_[j], time - time_[j], n);
-    const Real v1 = slope(before, n);
+    const Membrane<Real> last = state_[j];
+    const Real d = time - time_[j];
+    Membrane<Real> before = propagate(last, d, n);
+    Real v1 = slope_after(last, d, before, n);
     if constexpr (Replay) {
+      if (mode_[j] == Mode::held) {
+        before.v = last.v;
+        v1 = Real(0);
+      }
       const Size k = next_given_[j];
-      check_given(j, k, time, before, v1, n);
+      next_given_[j] = after_[k];
+      if (!accept(j, k, before, v1, n)) return schedule(j);
+      if (excursions_ && mode_[j] != Mode::held) {
+        excursions_->pass(j, n, last, time_[j], before, time);
+        excursions_->end(j, true);
+      }
       residuals_.push_back(before.v - n.threshold);
-      const Size next = next_given_[j] = after_[k];
-      if (next >= 0 && given_.times[next] < time + n.t_refractory)
-        throw_replay_fault(plan_, ReplayFault::refractory, input_.sample, next, j,
-                           given_.times[next], time + n.t_refractory, limits_.tolerance);
+      if (mode_[j] == Mode::held) spikes_.set_release_current(last_spike_[j], before.i);
     } else if (!(v1 > Real(0))) {
+      if (clock_hides_spike(state_[j], n)) throw_clock(plan_, input_.sample, j, time);
       own_.remove(j);  // touching, as far as rounding can tell
       return;
     } else if (++count_[j] > limits_.spike_limit) {
@@ -219,24 +259,39 @@ class QueueSimulator {
     time_[j] = time;
     if (n.t_refractory > Real(0)) {
       mode_[j] = Mode::held;
-      own_.set(j, time + n.t_refractory, Kind::release);
+      schedule(j);
     } else {
       release(j, time);
     }
     const Id population = plan_.population_of.data()[j];
     for (const Id p : plan_.from_population.data()[population])
       send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);
+    if (!Replay && pending_ > most_pending_)
+      throw_runaway(plan_, input_.sample, j, time, count_[j], pending_, most_pending_);
   }
 
-  void check_given(Id j, Size k, Real time, Membrane<Real> before, Real v1,
-                   const Neuron<Real>& n) const {
-    const double tolerance = limits_.tolerance;
-    if (!(v1 > Real(0)))
-      throw_replay_fault(plan_, ReplayFault::not_rising, input_.sample, k, j, time, v1, tolerance);
+  // Judges given spike k of neuron j; false where it is to be dropped. One that has no derivative
+  // gets an infinite slope.
+  bool accept(Id j, Size k, Membrane<Real> before, Real& v1, const Neuron<Real>& n) const {
+    using Reason = ImpossibleSpike::Reason;
     const Real residual = before.v - n.threshold;
-    if (!(std::abs(residual) <= tolerance))
-      throw_replay_fault(plan_, ReplayFault::residual, input_.sample, k, j, time, residual,
-                         tolerance);
+    Reason reason;
+    Real value;
+    if (last_spike_[j] >= 0 && !(given_.times[k] > release_time(j))) {
+      reason = Reason::refractory;
+      value = release_time(j);
+    } else if (!(v1 > Real(0))) {
+      reason = Reason::falling;
+      value = v1;
+    } else if (judge_ && !(std::abs(residual) <= judge_->tolerance)) {
+      reason = Reason::residual;
+      value = residual;
+    } else {
+      return true;
+    }
+    if (reason != Reason::residual) v1 = never<Real>;
+    if (judge_) judge_->impossible(k, reason, value);
+    return !judge_ || !judge_->drop;
   }
 
   void release(Id j, Real time) {
@@ -245,6 +300,17 @@ class QueueSimulator {
     mode_[j] = Mode::free;
     spikes_.set_release_current(last_spike_[j], state_[j].i);
     schedule(j);
+  }
+
+  // The rest of the recording, or for ever.
+  void end_excursion(Id j) {
+    if (mode_[j] != Mode::free) return;
+    const Neuron<Real> n(plan_.neurons, j);
+    const Membrane<Real> last = state_[j];
+    const Membrane<Real> end =
+        until_ < never<Real> ? propagate(last, until_ - time_[j], n) : at_rest(last, n);
+    excursions_->pass(j, n, last, time_[j], end, until_);
+    excursions_->end(j, false);
   }
 
   void sample_state(const ProbePoints<Real>& probe, Size at) {
@@ -275,9 +341,12 @@ class QueueSimulator {
   Vector<Mode> mode_;
   Vector<Size> last_spike_;
   Vector<Size> count_;
+  Size pending_ = 0, most_pending_ = 0;  // arrivals that pile up
   SpikeList<Real> spikes_;
 
   SampleSpikes<Real> given_;
+  ReplayJudge* judge_ = nullptr;
+  std::optional<Excursions<Real>> excursions_;
   Vector<Size> after_, next_given_;
   Vector<Real> residuals_;
 };

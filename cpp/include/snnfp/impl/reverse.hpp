@@ -152,7 +152,9 @@ class Reverse {
   void look(Ahead<Real>& ahead, Size t, Id j, Size place, Real time) const {
     const Size k = index_.spike(place);
     const bool held = time >= spikes_.times[k];
-    const Real refractory = plan_.neurons.t_refractory.data()[j];
+    Real refractory = plan_.neurons.t_refractory.data()[j];
+    if (index_.release(place) < spikes_.times[k] + refractory)
+      refractory = index_.release(place) - spikes_.times[k];
     ahead.place[t] = place;
     ahead.held[t] = held;
     if (held) {

@@ -1,15 +1,17 @@
 #pragma once
-// Bodies of simulate, record_from_spikes and probe: checks, samples in parallel, one record.
+// Bodies of simulate and probe: checks, samples in parallel, one record.
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/parallel.hpp"
 #include "snnfp/error.hpp"
 #include "snnfp/impl/network.hpp"
+#include "snnfp/impl/scales.hpp"
 #include "snnfp/simulate.hpp"
 
 namespace snnfp {
@@ -96,6 +98,7 @@ void check_initial(const Network<Real>& network, const Plan<Real>& plan,
     for (Size k = 0; k < a.size(); ++k)
       if (!std::isfinite(a[k]))
         invalid("initial ", name, "[", k, "] is ", a[k], ", expected a finite number");
+    check_initial_scale(network, plan, a, name);
   };
   check(initial.voltage, "voltage");
   check(initial.current, "current");
@@ -237,12 +240,14 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   };
   check(options.first_spikes_of, "first_spikes_of");
   check(options.stop_after, "stop_after");
+  record.first_spikes_of = options.first_spikes_of;
   record.stop_after = options.stop_after;
   std::sort(record.stop_after.begin(), record.stop_after.end());
   record.stop_after.erase(std::unique(record.stop_after.begin(), record.stop_after.end()),
                           record.stop_after.end());
   auto plan =
       std::make_shared<Plan<Real>>(make_plan(record.network, options.first_spikes_of));
+  check_scales(network, *plan);
   check_initial(network, *plan, options.initial, samples);
   record.population_offsets = plan->population_offsets;
   record.plan = std::move(plan);
@@ -258,18 +263,19 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   detail::check_until(network, options.until);
   if (options.spike_limit < 1)
     detail::invalid("spike_limit is ", options.spike_limit, ", expected at least 1");
+  check_index("engine", Size(options.engine), 2);
   Record<Real> record = detail::begin_record(network, input, options, options.samples);
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
   // Samples go in groups that share scratch memory and vector lanes.
-  const Size threads = options.n_threads > 0 ? options.n_threads : detail::default_threads();
+  const Size threads = detail::thread_count(options.n_threads);
   const Size group = std::clamp<Size>(samples / (4 * threads), 1, 32);
   const Size groups = (samples + group - 1) / group;
   detail::Collector<Real> collector(groups, group);
   detail::Interrupt interrupt(options.poll);
   std::vector<std::unique_ptr<detail::Simulator<Real>>> simulators(
       static_cast<std::size_t>(threads));
-  const auto run = [&](Size g, Size begin, Size end, int worker) {
+  const auto run = [&](Size g, Size begin, Size end, int worker, Real until) {
     std::vector<detail::SampleView<Real>> views;
     std::vector<detail::SampleInput<Real>> inputs;
     for (Size s = begin; s < end; ++s) {
@@ -279,86 +285,45 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     auto& simulator = simulators[worker];
     if (!simulator)
       simulator.reset(engine.simulator(*record.plan,
-                                       {double(options.until), options.spike_limit, 0.0,
+                                       {double(until), options.spike_limit,
                                         options.engine == Engine::queue, worker,
                                         record.stop_after.data(), Size(record.stop_after.size())},
                                        interrupt));
     simulator->run(inputs.data(), end - begin, collector.part(g));
   };
+  // Components of the graph run one after the other: a later one may go over the limit before the
+  // one that was found to.
+  const auto raise_first = [&](Size g, Size sample, int worker) {
+    std::optional<EventLimitError> first;
+    for (Real until = options.until;;) {
+      simulators[worker].reset();
+      try {
+        run(g, sample, sample + 1, worker, until);
+        break;
+      } catch (const EventLimitError& error) {
+        first = error;
+      }
+      until = std::nextafter(static_cast<Real>(first->time), Real(0));
+    }
+    if (first) throw *first;
+  };
   detail::parallel_for(groups, options.n_threads, interrupt, [&](Size g, int worker) {
     const Size begin = g * group, end = std::min(samples, begin + group);
     try {
-      run(g, begin, end, worker);
+      run(g, begin, end, worker, options.until);
     } catch (const EventLimitError&) {
-      simulators[worker].reset();
-      // The error that is reported is that of the first sample that has one.
-      for (Size s = begin; s < end; ++s) run(g, s, s + 1, worker);
+      const bool one = record.plan->component_offsets.size() == 2 && end - begin == 1;
+      if (one || options.engine == Engine::queue) throw;
+      // The error that is reported is the first one of the first sample that has one.
+      for (Size s = begin; s < end; ++s) raise_first(g, s, worker);
+      throw;
+    } catch (const ClockError&) {
+      for (Size s = begin; s < end; ++s) raise_first(g, s, worker);
       throw;
     }
   });
   collector.finish(record, options.n_threads);
-  return record;
-}
-
-template <class Real>
-Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
-                                const RecordedSpikes<Real>& spikes, Real tolerance,
-                                const SimulateOptions<Real>& options) {
-  using detail::invalid;
-  if (!options.stop_after.empty())
-    invalid("stop_after has ", options.stop_after.size(),
-            " populations, expected none: recorded spikes are taken as they are");
-  if (!(tolerance >= Real(0)))
-    invalid("tolerance is ", tolerance, ", expected a voltage >= 0 (infinity allowed)");
-  Record<Real> record =
-      detail::begin_record(network, input, options, spikes.offsets.size() - 1);
-  const Size samples = record.samples();
-  if (spikes.offsets.size() != samples + 1)
-    invalid("recorded spikes have ", spikes.offsets.size() - 1, " samples, expected ", samples,
-            " as in the input");
-  if (spikes.offsets[0] != 0) invalid("recorded offsets[0] is ", spikes.offsets[0], ", expected 0");
-  if (spikes.times.size() != spikes.neurons.size() ||
-      spikes.offsets[samples] != spikes.times.size())
-    invalid("recorded spikes have ", spikes.times.size(), " times, ", spikes.neurons.size(),
-            " neurons and last offset ", spikes.offsets[samples], ", expected the same number");
-  const Id n_neurons = record.population_offsets.back();
-  for (Size s = 0; s < samples; ++s) {
-    if (spikes.offsets[s + 1] < spikes.offsets[s])
-      invalid("recorded offsets[", s + 1, "] is ", spikes.offsets[s + 1], ", expected at least ",
-              spikes.offsets[s]);
-    for (Size k = spikes.offsets[s]; k < spikes.offsets[s + 1]; ++k) {
-      const auto where = [&] {
-        return "recorded spike " + std::to_string(k - spikes.offsets[s]) + " of sample " +
-               std::to_string(s) + ": ";
-      };
-      const Real t = spikes.times[k];
-      if (!(t > Real(0)) || !std::isfinite(t) || t > options.until)
-        throw RecordedSpikeError(where() + "time " + std::to_string(t) +
-                                 ", expected a finite time > 0 and <= until");
-      if (spikes.neurons[k] < 0 || spikes.neurons[k] >= n_neurons)
-        throw RecordedSpikeError(where() + "neuron " + std::to_string(spikes.neurons[k]) +
-                                 ", expected 0 <= neuron < " + std::to_string(n_neurons));
-      if (k > spikes.offsets[s] &&
-          std::make_pair(t, spikes.neurons[k]) <
-              std::make_pair(spikes.times[k - 1], spikes.neurons[k - 1]))
-        throw RecordedSpikeError(where() + "before its predecessor, expected order by (time, neuron)");
-    }
-  }
-  const auto& engine = detail::engine_table<Real>(options.isa);
-  detail::Collector<Real> collector(samples, 1);
-  detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(samples, options.n_threads, interrupt, [&](Size s, int worker) {
-    const detail::SampleView<Real> view(record, s);
-    const Size begin = spikes.offsets[s];
-    detail::SampleSpikes<Real> given;
-    given.count = spikes.offsets[s + 1] - begin;
-    given.times = spikes.times.data() + begin;
-    given.neurons = spikes.neurons.data() + begin;
-    const detail::RunLimits limits{double(options.until), options.spike_limit, double(tolerance),
-                                   true, worker};
-    engine.replay(*record.plan, view.get(), given, limits, interrupt, &collector.part(s), nullptr);
-  });
-  collector.finish(record, options.n_threads);
+  detail::check_clock(record);
   return record;
 }
 
@@ -398,10 +363,9 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                            probe.times.data(),
                                            result.voltage.data() + s * n * m,
                                            result.current.data() + s * n * m};
-    const detail::RunLimits limits{double(record.until), 0,
-                                   std::numeric_limits<double>::infinity(), true, worker};
+    const detail::RunLimits limits{double(record.until), 0, true, worker};
     engine.replay(*record.plan, view.get(), detail::sample_spikes(record, s), limits, interrupt,
-                  nullptr, &points);
+                  nullptr, nullptr, &points);
   });
   return result;
 }

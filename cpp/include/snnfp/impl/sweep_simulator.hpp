@@ -294,6 +294,7 @@ class SweepSimulator {
       const bool final = last && cut == horizon;
       for (const Id* p = begin; p != end; ++p)
         if (populations_[*p].apart.count > 0) fire(*p, cut, final);
+      excess_.raise(plan_);
       if (end_.wanted() && end_.time() < cut) break;
       if (arrivals_.empty()) {
         if (final) break;
@@ -361,18 +362,22 @@ class SweepSimulator {
       if (!(at <= horizon) || !(at < never<Real>)) return;
       const Neuron<Real> n(plan_.neurons, a.neuron[k]);
       const Membrane<Real> there = propagate(last, at - last_from, n);
-      found(a, k, at, there.i, slope(there, n));
+      found(a, k, at, there.i, slope_after(last, at - last_from, there, n), last);
       return;
     }
     batch_.solve(p.lanes.identical, filter);
     for (Size m = 0; m < batch_.size(); ++m)
       if (batch_.crossing(m) < never<Real> && batch_.crossing(m) <= horizon)
-        found(a, batch_.tag(m), batch_.crossing(m), batch_.current(m), batch_.slope_at(m));
+        found(a, batch_.tag(m), batch_.crossing(m), batch_.current(m), batch_.slope_at(m),
+              batch_.start(m));
   }
 
-  // A crossing. Where V does not rise it only touches, as far as rounding can tell.
-  void found(Apart& a, Size k, Real time, Real i, Real v1) {
+  // A crossing, from state `start` on. Where V does not rise it only touches, as far as rounding
+  // can tell.
+  void found(Apart& a, Size k, Real time, Real i, Real v1, Membrane<Real> start) {
     if (!(v1 > Real(0))) {
+      if (clock_hides_spike(start, Neuron<Real>(plan_.neurons, a.neuron[k])))
+        throw_clock(plan_, inputs_[sample_].sample, a.neuron[k], time);
       a.known[k] = never<Real>;
       return;
     }
@@ -416,8 +421,12 @@ class SweepSimulator {
         if (a.release[k] > -never<Real>) release(a, k, spikes);
         const Id j = a.neuron[k];
         const Real time = a.next[k];
-        if (++count_[j] > limits_.spike_limit)
-          throw_spike_limit(plan_, inputs_[sample_].sample, j, time, count_[j]);
+        if (++count_[j] > limits_.spike_limit) {
+          excess_.see(inputs_[sample_].sample, j, time, count_[j]);
+          a.next[k] = never<Real>;
+          a.known[k] = never<Real>;
+          continue;
+        }
         last_spike_[j] = spikes.size();
         spikes.push_back(time, j, a.next_v1[k]);
         const Real refractory = plan_.neurons.t_refractory.data()[j];
@@ -543,6 +552,7 @@ class SweepSimulator {
   LayerSimulator<Real> layer_;
   const SampleInput<Real>* inputs_ = nullptr;
   Size sample_ = 0;  // of those given to run
+  FirstExcess<Real> excess_;
   Vector<Size> last_spike_, count_;
   Vector<unsigned char> apart_;
   Vector<PopulationState> populations_;

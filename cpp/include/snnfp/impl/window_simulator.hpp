@@ -116,6 +116,7 @@ class WindowSimulator {
       put_in_order(of_outside);
       for (const Id* p = begin; p != end; ++p) before_[*p - *begin] = spikes_[*p].size();
       advance_blocks(last ? until_ : std::nextafter(stop, -never<Real>), last);
+      strands_.check_limit();
       for (const Id* p = begin; p != end; ++p) {
         SpikeList<Real>& list = spikes_[*p];
         const Size from = before_[*p - *begin];

@@ -1,0 +1,95 @@
+#pragma once
+// Where V goes above threshold and no spike follows: what a recording lacks. MATH.md E4.
+
+#include <algorithm>
+#include <cmath>
+
+#include "snnfp/detail/crossing.hpp"
+#include "snnfp/detail/engine.hpp"
+#include "snnfp/detail/vector.hpp"
+
+SNNFP_ISA_BEGIN
+
+// A free membrane in the end, if nothing arrives any more.
+template <class Real>
+inline Membrane<Real> at_rest(Membrane<Real> s, const Neuron<Real>& n) {
+  const Real i = n.alpha > Real(0) ? Real(0) : s.i;
+  const Real drive = fma(n.inv_c, i, n.drive);
+  if (n.beta > Real(0)) return {drive / n.beta, i};
+  if (drive != Real(0)) return {std::copysign(never<Real>, drive), i};
+  return {s.v + (n.alpha > Real(0) ? n.inv_c * s.i / n.alpha : Real(0)), i};
+}
+
+// The highest V on the way from `s` to `e`, `d` later.
+template <class Real>
+inline Real highest(Membrane<Real> s, Membrane<Real> e, Real d, const Neuron<Real>& n) {
+  const Real ends = std::max(s.v, e.v);
+  const Real v1 = slope(s, n), current = n.alpha * n.inv_c * s.i;
+  // V has one extremum at most, where V'' = -alpha I/C.
+  if (!(v1 > Real(0)) || !(current > Real(0))) return ends;
+  const Real difference = n.alpha - n.beta, rho = v1 / current;
+  const Real reach = difference * rho;
+  if (!(reach < Real(1))) return ends;
+  const Real top = difference == Real(0) ? rho : -std::log1p(-reach) / difference;
+  return top < d ? std::max(ends, propagate(s, top, n).v) : ends;
+}
+
+// Follows every neuron of one sample. An excursion begins where V crosses the threshold and ends
+// where it comes down again, at a spike, or with the recording. It is told if it goes beyond
+// `tolerance`; where that is infinite, if it does not end in a spike.
+template <class Real>
+class Excursions {
+ public:
+  Excursions(Id n_neurons, ReplayJudge& judge)
+      : judge_(judge),
+        tolerance_(static_cast<Real>(judge.tolerance)),
+        since_(n_neurons, never<Real>),
+        excess_(n_neurons, Real(0)) {}
+
+  // Neuron j has gone freely from `s` at `from` to `e` at `to`, or for ever.
+  SNNFP_INLINE void pass(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from, Membrane<Real> e,
+                         Real to) {
+    if (!(since_[j] < never<Real>) && !(e.v > n.threshold)) {
+      // No tangent of a concave rise is below it.
+      const Real v1 = slope(s, n);
+      if (!(v1 > Real(0)) || !(s.i > Real(0)) || fma(v1, to - from, s.v) < n.threshold) return;
+    }
+    look(j, n, s, from, e, to);
+  }
+  // Neuron j spikes, or there is no more to come.
+  void end(Id j, bool in_spike) {
+    if (since_[j] < never<Real>) finish(j, in_spike);
+  }
+
+ private:
+  [[gnu::noinline]] void look(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from,
+                              Membrane<Real> e, Real to) {
+    const Real d = to - from;
+    const bool above = since_[j] < never<Real>;
+    const Real excess = highest(s, e, d, n) - n.threshold;
+    if (!above) {
+      // Touching is not crossing, as far as rounding can tell.
+      const Real noise =
+          Real(64) * std::numeric_limits<Real>::epsilon() * (size_of(s.v) + size_of(n.threshold));
+      if (!(excess > noise)) return;
+      const Real crossing = next_crossing(s, n);
+      since_[j] = std::min(crossing < never<Real> ? from + crossing : from, to);
+      excess_[j] = excess;
+    } else {
+      excess_[j] = std::max(excess_[j], excess);
+    }
+    if (!(e.v > n.threshold)) finish(j, false);
+  }
+
+  void finish(Id j, bool in_spike) {
+    if (excess_[j] > tolerance_ || (tolerance_ == never<Real> && !in_spike))
+      judge_.missing(j, since_[j], excess_[j]);
+    since_[j] = never<Real>;
+  }
+
+  ReplayJudge& judge_;
+  const Real tolerance_;
+  Vector<Real> since_, excess_;  // of the excursion each neuron is on; never: it is on none
+};
+
+SNNFP_ISA_END

@@ -1,0 +1,285 @@
+"""Derivatives of the spikes of a record: vector products, Jacobians."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp._arrays import freeze, integer_array, real_array, spot
+from snnfp._execution import execution
+from snnfp._memory import free_memory
+from snnfp.network import Population, Projection
+from snnfp.spike_record import SpikeRecord
+
+if TYPE_CHECKING:
+    from snnfp.network import Selection
+
+__all__ = ["DifferentiableRecord"]
+
+
+class DifferentiableRecord(SpikeRecord):
+    """The part of :class:`snnfp.Record` that is about derivatives."""
+
+    def vjp(
+        self,
+        cotangents: ArrayLike | Mapping[Any, ArrayLike],
+        *,
+        wrt: Selection = "*.weight",
+        mode: str = "reverse",
+    ) -> dict[str, NDArray[Any]]:
+        """Gradient of a loss, given its derivative by each spike time.
+
+        Args:
+            cotangents: dL/dt of every spike, ``[n_spikes]``, or ``{population: dL/dt}`` with
+                ``[samples, n]`` for first spikes (ignored where silent) or one a spike of it.
+            wrt: names or patterns; ``"*"`` for every parameter and the input times.
+            mode: ``"reverse"`` (the adjoint) or ``"forward"`` (forward propagation); the same
+                numbers to round-off.
+
+        Returns:
+            dL/dp by name, each of the shape of its parameter; ``"<input>.times"`` one a spike.
+        """
+        flat = self._cotangents(cotangents)
+        names = self._net.select(wrt)
+        codes = self._codes(names)
+        run = execution(*self._execution)
+        if mode == "reverse":
+            gradient = self._core.vjp(flat, codes, run)
+        elif mode == "forward":
+            gradient = self._core.forward_gradient(flat, codes, run)
+        else:
+            raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
+        return self._named(names, gradient)
+
+    def jvp(self, tangents: Mapping[str, ArrayLike]) -> NDArray[Any]:
+        """Derivative of every spike time along one direction of parameters, ``[n_spikes]``.
+
+        Args:
+            tangents: by name, each of the shape of its parameter; zero for the others.
+        """
+        names = self._net.select(tuple(tangents))
+        parts = []
+        for name in names:
+            value = real_array(
+                tangents[name], f"tangent of {name}", self.times.dtype, underflow=True
+            )
+            if value.shape != self._shape(name):
+                raise ValueError(
+                    f"tangent of {name} has shape {value.shape}, expected {self._shape(name)}"
+                )
+            bad = np.argwhere(~np.isfinite(value))
+            if bad.size:
+                at = tuple(bad[0])
+                raise ValueError(
+                    f"{spot(f'tangent of {name}', at)} is {value[at]}, expected a finite number"
+                )
+            owner = self._projection(name)
+            parts.append(owner.to_core(value) if owner else value.reshape(-1))
+        flat = np.ascontiguousarray(np.concatenate(parts)) if parts else self.times[:0]
+        result: NDArray[Any] = self._core.jvp(self._codes(names), flat, execution(*self._execution))
+        return result
+
+    def jacobian(
+        self,
+        *,
+        of: str | Population | ArrayLike,
+        wrt: Selection = "*.weight",
+        out: NDArray[Any] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Derivatives of chosen spikes by chosen parameters, by forward propagation.
+
+        Args:
+            of: a population (all its spikes), or an integer array of indices into the record of
+                any shape (:meth:`indices`, :meth:`first_indices`); rows of index -1 are zero.
+            wrt: names or patterns.
+            out: where to work, ``[spikes, parameters]``, C-contiguous and of the record's dtype;
+                what is returned are views of it, or copies where the synapses of a sparse
+                projection were not given in order. Saves time where one Jacobian follows another.
+
+        Returns:
+            By name, arrays of shape ``of.shape + parameter.shape``.
+
+        Raises:
+            MemoryError: before the work starts, if the result does not fit; see
+                :meth:`jacobian_blocks`.
+        """
+        rows = self._rows(of)
+        names = self._net.select(wrt)
+        width = sum(math.prod(self._shape(n)) for n in names)
+        if out is None:
+            needed, free = rows.size * width * self.times.dtype.itemsize, free_memory()
+            if needed > free:
+                raise MemoryError(
+                    f"the Jacobian of {rows.size} spikes by {width} parameters needs "
+                    f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer "
+                    "spikes or parameters, or take it block by block with jacobian_blocks"
+                )
+            out = np.empty((rows.size, width), dtype=self.times.dtype)
+        else:
+            _check_out(out, (rows.size, width), self.times.dtype)
+        self._core.jacobian(rows.reshape(-1), self._codes(names), out, execution(*self._execution))
+        return {k: v.reshape(rows.shape + v.shape[1:]) for k, v in self._named(names, out).items()}
+
+    def jacobian_blocks(
+        self,
+        *,
+        of: str | Population | ArrayLike,
+        wrt: Selection = "*.weight",
+        columns: int = 4096,
+    ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
+        """The Jacobian in blocks of columns, one after the other.
+
+        The memory of a block that nobody holds any more serves a later one.
+
+        Args:
+            of: as for :meth:`jacobian`.
+            wrt: as for :meth:`jacobian`.
+            columns: at most this many parameters a block.
+
+        Yields:
+            ``(name, elements, block)``: ``block[..., k]`` is the derivative by element
+            ``elements[k]`` of the flattened parameter ``name``.
+        """
+        if columns < 1:
+            raise ValueError(f"columns is {columns}, expected at least 1")
+        rows = self._rows(of)
+        names = self._net.select(wrt)
+        core = self._core.jacobian_columns(
+            rows.reshape(-1), self._codes(names), execution(*self._execution)
+        )
+        blocks = _Blocks(self.times.dtype)
+        first = 0  # column of the parameter
+        for name in names:
+            width = math.prod(self._shape(name))
+            owner = self._projection(name)
+            elements = np.arange(width)
+            if owner and owner.sparse and owner.sparse.order is not None and width > 1:
+                elements = owner.sparse.order
+            begin = 0
+            while begin < width:
+                end = min(width, begin + columns)
+                if end < width and columns >= _SOLVED_TOGETHER:
+                    end -= (first + end) % _SOLVED_TOGETHER
+                block = blocks.get(rows.size * (end - begin))
+                core.solve(first + begin, first + end, block)
+                yield name, elements[begin:end], block.reshape(*rows.shape, end - begin)
+                del block
+                begin = end
+            first += width
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _projection(self, name: str) -> Projection | None:
+        slot = self._net._slots.get(name)
+        return slot.owner if slot and isinstance(slot.owner, Projection) else None
+
+    def _codes(self, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
+        inputs, slots = list(self._net.inputs), self._net._slots
+        return [
+            slots[n].code if n in slots else (3, inputs.index(n[: -len(".times")]), 0)
+            for n in names
+        ]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        value = self._net._values.get(name)
+        if value is not None:
+            return value.shape
+        group = list(self._net.inputs).index(name[: -len(".times")])
+        return self._groups[group].times.shape
+
+    def _named(self, names: tuple[str, ...], flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Columns (the last axis) cut up by name, in the user's order and shape."""
+        out = {}
+        begin = 0
+        for name in names:
+            shape = self._shape(name)
+            end = begin + math.prod(shape)
+            part = flat[..., begin:end]
+            owner = self._projection(name)
+            if owner:
+                part = owner.from_core(part)
+            out[name] = part.reshape(flat.shape[:-1] + shape)
+            begin = end
+        return out
+
+    def _rows(self, of: str | Population | ArrayLike) -> NDArray[np.int64]:
+        if isinstance(of, (str, Population)):
+            return self.indices(of)
+        rows = integer_array(of, "of")
+        bad = np.flatnonzero((rows < -1) | (rows >= self.n_spikes))
+        if bad.size:
+            raise ValueError(
+                f"of: spike {bad[0]} is {rows.reshape(-1)[bad[0]]}, expected -1 or "
+                f"0 <= spike < {self.n_spikes}"
+            )
+        return rows
+
+    def _cotangents(self, given: ArrayLike | Mapping[Any, ArrayLike]) -> NDArray[Any]:
+        dtype = self.times.dtype
+        if isinstance(given, Mapping):
+            flat = np.zeros(self.n_spikes, dtype=dtype)
+            for key, value in given.items():
+                p = self._population(key)
+                array = real_array(value, f"cotangents of {p.name}", dtype, underflow=True)
+                if array.shape == (self.n_samples, p.size):
+                    at = self.first_indices(p)
+                    fires = np.flatnonzero(at >= 0)
+                    flat[at.take(fires)] += array.take(fires)
+                elif array.shape == self.indices(p).shape:
+                    flat[self.indices(p)] += array
+                else:
+                    raise ValueError(
+                        f"cotangents of {p.name} have shape {array.shape}, expected "
+                        f"{(self.n_samples, p.size)} (first spikes) or "
+                        f"{self.indices(p).shape} (all its spikes)"
+                    )
+        else:
+            flat = real_array(given, "cotangents", dtype, underflow=True)
+            if flat.shape != (self.n_spikes,):
+                raise ValueError(
+                    f"cotangents have shape {flat.shape}, expected ({self.n_spikes},), "
+                    "one a spike of the record"
+                )
+        finite = np.isfinite(flat)
+        if not finite.all():
+            bad = np.argmin(finite)
+            raise ValueError(f"cotangents[{bad}] is {flat[bad]}, expected a finite number")
+        return freeze(flat)
+
+
+# Columns that the core solves in one go, in single precision; in double half as many.
+_SOLVED_TOGETHER = 64
+
+
+class _Blocks:
+    """Memory for blocks, lent again when no array refers to it any more."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
+        # Two: the caller mostly still holds the last block when it asks for the next.
+        self._lent: list[tuple[NDArray[Any], Callable[[], Any]]] = []
+
+    def get(self, size: int) -> NDArray[Any]:
+        """A flat array of this size with any content."""
+        free = (m for m, lent in self._lent if lent() is None and m.size >= size)
+        memory = next(free, None)
+        if memory is None:
+            memory = np.empty(max(size, 1), dtype=self._dtype)
+        # Through a memoryview: arrays made from the block then refer to the block, not to `memory`.
+        block = np.frombuffer(memory.data, dtype=self._dtype, count=size)
+        others = [(m, lent) for m, lent in self._lent if m is not memory]
+        self._lent = [*others[-1:], (memory, weakref.ref(block))]
+        return block
+
+
+def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
+        given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out is {given}, expected an array of {dtype} {shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out is not C-contiguous and writeable")

@@ -1,0 +1,192 @@
+"""The spikes of a record and what can be read off them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp._arrays import freeze
+from snnfp.network import Network
+from snnfp.spikes import Spikes
+
+if TYPE_CHECKING:
+    from snnfp.network import Population
+
+__all__ = ["SpikeRecord"]
+
+_NEAR_TANGENT = 1e-3
+
+
+class SpikeRecord:
+    """The part of :class:`snnfp.Record` that is about spikes."""
+
+    times: NDArray[Any]
+    neurons: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    slopes: NDArray[Any]
+    residuals: NDArray[Any]
+    n_samples: int
+    n_spikes: int
+
+    def __init__(
+        self,
+        core: Any,
+        net: Network,
+        groups: tuple[Spikes, ...],
+        until: float,
+        n_threads: int | None,
+        isa: str,
+    ) -> None:
+        self._net = snapshot(net)
+        self._groups = groups
+        self._execution = (n_threads, isa)
+        self._first: dict[str, NDArray[np.int64]] = {}
+        self.until = until
+        self._take(core)
+
+    def _take(self, core: Any) -> None:
+        self._core = core
+        self.times = core.times
+        self.neurons = core.neurons
+        self.offsets = core.offsets
+        self.slopes = core.slopes
+        self.residuals = core.residuals
+        self.n_samples = self.offsets.size - 1
+        self.n_spikes = self.times.size
+
+    def __repr__(self) -> str:
+        return f"Record({self.n_samples} samples, {self.n_spikes} spikes, until {self.until})"
+
+    @property
+    def ends(self) -> NDArray[Any]:
+        """Up to when each sample was simulated, ``[samples]``: see ``stop_after``."""
+        ends: NDArray[Any] = self._core.ends()
+        return ends
+
+    # -- spikes ----------------------------------------------------------------------------------
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """Sample of each spike, ``[n_spikes]``."""
+        return np.repeat(np.arange(self.n_samples), np.diff(self.offsets))
+
+    def indices(self, population: str | Population) -> NDArray[np.int64]:
+        """Where the spikes of a population are in the record's arrays."""
+        return np.flatnonzero(self._among(self._population(population), self.neurons))
+
+    def spikes(self, population: str | Population) -> Spikes:
+        """The spikes of a population, as a batch (to analyse, or to feed to another network)."""
+        p = self._population(population)
+        at = self.indices(p)
+        offsets = np.searchsorted(at, self.offsets).astype(np.int64)
+        times = np.asarray(self.times[at], dtype=np.float64)
+        return Spikes(times, self.neurons[at] - np.int32(p.offset), offsets, size=p.size)
+
+    def first_indices(self, population: str | Population) -> NDArray[np.int64]:
+        """Index of each neuron's first spike in each sample, ``[samples, n]``; -1 where silent."""
+        p = self._population(population)
+        if p.name not in self._first:
+            first = self._core.first_spikes(p.index)
+            self._first[p.name] = freeze(first.reshape(self.n_samples, p.size))
+        return self._first[p.name]
+
+    def first_spikes(self, population: str | Population) -> NDArray[Any]:
+        """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
+        at = self.first_indices(population)
+        if not self.n_spikes:
+            return np.full(at.shape, np.inf, dtype=self.times.dtype)
+        return np.where(at >= 0, self.times.take(at), self.times.dtype.type(np.inf))
+
+    def counts(self, population: str | Population) -> NDArray[np.int64]:
+        """Number of spikes of each neuron in each sample, ``[samples, n]``."""
+        p = self._population(population)
+        at = self.indices(p)
+        rows = np.searchsorted(self.offsets, at, side="right") - 1
+        flat = rows * p.size + (self.neurons[at] - p.offset)
+        return np.bincount(flat, minlength=self.n_samples * p.size).reshape(-1, p.size)
+
+    def sent(self, group: str | Population) -> NDArray[np.int64]:
+        """Number of spikes of each unit of a population or input, ``[samples, n]``."""
+        name = getattr(group, "name", group)
+        if name not in self._net.inputs:
+            return self.counts(name)
+        batch = self._groups[self._net.inputs[name].index]
+        flat = np.repeat(np.arange(len(batch)), np.diff(batch.offsets)) * batch.size + batch.units
+        return np.bincount(flat, minlength=len(batch) * batch.size).reshape(-1, batch.size)
+
+    def fires(self, population: str | Population) -> NDArray[np.bool_]:
+        """Whether each neuron fires in any sample, ``[n]``."""
+        p = self._population(population)
+        fires: NDArray[np.bool_] = self._counts[p.offset : p.offset + p.size] > 0
+        return fires
+
+    def is_silent(self, population: str | Population) -> bool:
+        """Whether the population fires no spike in the whole batch."""
+        silent: bool = self._core.silent(self._population(population).index)
+        return silent
+
+    def silent_fraction(self, population: str | Population | None = None) -> Any:
+        """Fraction of a population's neurons that fire in no sample; of all, as a dict, if None."""
+        if population is None:
+            return {name: self.silent_fraction(name) for name in self._net.populations}
+        return float(np.mean(~self.fires(population)))
+
+    @property
+    def min_slope(self) -> float:
+        """The smallest V'(f-); derivatives grow like its inverse. inf without spikes."""
+        return float(self.slopes.min(initial=np.inf))
+
+    @property
+    def near_tangent(self) -> int:
+        """Spikes whose crossing is nearly tangent: V'(f-) tau < 0.001 (threshold - v_reset).
+
+        tau is the smaller of the neuron's two time constants.
+        """
+        bounds = np.empty(sum(p.size for p in self._net.populations.values()))
+        for p in self._net.populations.values():
+            tau_mem, tau_syn, threshold, v_reset = (
+                np.asarray(self._net._values[f"{p.name}.{q}"])
+                for q in ("tau_mem", "tau_syn", "threshold", "v_reset")
+            )
+            tau = np.minimum(tau_mem, tau_syn)
+            span = threshold - v_reset
+            bounds[p.offset : p.offset + p.size] = _NEAR_TANGENT * span / tau
+        if self.min_slope >= bounds.max(initial=0.0):
+            return 0
+        return int(np.count_nonzero(self.slopes < bounds[self.neurons]))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """Spikes of each neuron in the whole batch."""
+        n = sum(p.size for p in self._net.populations.values())
+        return np.bincount(self.neurons, minlength=n)
+
+    def _among(self, p: Population, neurons: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of these are neurons of the population."""
+        # As unsigned numbers, those below the offset are large.
+        among: NDArray[np.bool_] = (neurons - np.int32(p.offset)).view(np.uint32) < p.size
+        return among
+
+    def _population(self, key: str | Population) -> Population:
+        from snnfp.simulate import population_of
+
+        return population_of(self._net, key)
+
+
+def snapshot(net: Network) -> Network:
+    """The network's names and arrays as they are now, whatever is added or set later.
+
+    It has no core of its own: the record's core has the network it was made with.
+    """
+    state = vars(net).copy()
+    del state["_core"]
+    for name in ("inputs", "populations", "projections", "_values", "_slots"):
+        state[name] = state[name].copy()
+    kept: Network = object.__new__(Network)
+    kept.__dict__ = state
+    return kept

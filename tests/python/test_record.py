@@ -1,0 +1,186 @@
+"""A record keeps what it was made with, whatever becomes of the network; it is copied and pickled."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import snnfp
+from networks import quiet, random_network, same_bits
+from snnfp._execution import execution
+
+
+def everything(record):
+    """What a record answers, as bytes."""
+    u = np.cos(np.arange(record.n_spikes))
+    answers = [record.near_tangent, record.silent_fraction(), record.min_slope, repr(record)]
+    for wrt in ("*", "*.weight"):
+        for mode in ("reverse", "forward"):
+            gradient = record.vjp(u, wrt=wrt, mode=mode)
+            answers += [(k, v.tobytes()) for k, v in gradient.items()]
+    for name in record.silent_fraction():
+        answers += [record.first_spikes(name).tobytes(), record.counts(name).tobytes()]
+        answers += [record.is_silent(name), record.fires(name).tobytes()]
+        answers += [record.sent(name).tobytes(), record.spikes(name).times.tobytes()]
+        answers += [record.probe(name, [0.5, 2.0]).voltage.tobytes()]
+    answers += [record.sent("input").tobytes(), record.ends.tobytes(), record.residuals.tobytes()]
+    answers += [v.tobytes() for v in record.jacobian(of="output", wrt="*").values()]
+    return answers
+
+
+def test_what_is_added_or_set_later_changes_nothing():
+    net, spikes = random_network(np.random.default_rng(0))
+    record = quiet(net, spikes, until=8.0)
+    before = everything(record)
+    late = net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="late")
+    net.connect(net.populations["hidden"], late, snnfp.Dense(weight=1.0))
+    net.input(2, name="more")
+    for name, value in net.parameters.items():
+        if not name.endswith("v_reset"):
+            net.parameters[name] = value * 1.5 + 0.5
+    assert everything(record) == before
+    assert "late.tau_mem" in net.select("*")
+    for call in (record.counts, record.first_spikes, record.is_silent, record.indices):
+        with pytest.raises(KeyError, match=r"'late' is not a population.*one of: hidden, output"):
+            call("late")
+    with pytest.raises(KeyError, match=r"'late.weight' matches no parameter"):
+        record.vjp(np.zeros(record.n_spikes), wrt="late.weight")
+
+
+def test_a_name_looked_up_before_and_after_the_structure_changes():
+    """Names found for patterns are kept for the next record, but not across structures."""
+    net, spikes = random_network(np.random.default_rng(0))
+    record = quiet(net, spikes, until=8.0)
+    u = np.zeros(record.n_spikes)
+    names = list(record.vjp(u, wrt="*"))
+    net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="late")
+    assert len(net.select("*")) == len(names) + 7
+    assert list(record.vjp(u, wrt="*")) == names
+    again = quiet(net, spikes, until=8.0)
+    assert list(again.vjp(u, wrt="*")) == list(net.select("*"))
+    assert list(record.vjp(u, wrt="*")) == names
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "copied",
+    [lambda r: pickle.loads(pickle.dumps(r)), copy.deepcopy, copy.copy],
+    ids=["pickle", "deepcopy", "copy"],
+)
+def test_copies_have_the_same_bits(copied, dtype):
+    for seed, options in enumerate(
+        (
+            {},
+            {"stop_after": ["output"]},
+            {"first_spikes_of": ["output"]},
+            {"initial": {"hidden": (0.3, np.linspace(0, 1, 6)), "output": (0.1, 0.0)}},
+            {"n_threads": 1, "isa": "portable"},
+        )
+    ):
+        net, spikes = random_network(np.random.default_rng(seed), dtype=dtype, samples=3)
+        record = quiet(net, spikes, until=8.0, **options)
+        twin = copied(record)
+        assert same_bits(twin, record)
+        assert twin.times.dtype == dtype
+        if not options.get("stop_after"):
+            assert everything(twin) == everything(record)
+        u = np.cos(np.arange(record.n_spikes))
+        for name, g in record.vjp(u, wrt="*").items():
+            assert np.array_equal(twin.vjp(u, wrt="*")[name], g)
+        assert np.array_equal(twin.ends, record.ends)
+        again = copied(twin)
+        assert same_bits(again, record)
+
+
+def test_a_copy_outlives_the_network_and_keeps_its_probes():
+    net, spikes = random_network(np.random.default_rng(3))
+    record = quiet(net, spikes, until=8.0)
+    wanted = record.probe("hidden", [1.0, 2.0]).voltage
+    sent = pickle.dumps(record)
+    before = everything(record)
+    del record
+    net.parameters["hidden.bias"] = 0.7
+    net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="late")
+    twin = pickle.loads(sent)
+    assert np.array_equal(twin.voltage("hidden"), wanted)
+    assert everything(twin) == before
+
+
+@pytest.mark.parametrize("on_fault", ["drop", "keep"])
+def test_copies_of_recordings_keep_their_reports(on_fault):
+    net, spikes = random_network(np.random.default_rng(5), samples=3)
+    a = quiet(net, spikes, until=8.0)
+    given = {}
+    for name in net.populations:
+        s = a.spikes(name)
+        t, u = np.append(s.times, s.times), np.append(s.units, s.units)
+        sample = np.repeat(np.arange(3), np.diff(s.offsets))
+        sample = np.append(sample, sample)
+        lists = [(t[sample == k] * 1.01, u[sample == k]) for k in range(3)]
+        given[name] = snnfp.Spikes.from_pairs(lists, size=s.size)
+    record = snnfp.record_from_spikes(
+        net, spikes, given, tolerance=0.01, until=8.0, on_fault=on_fault
+    )
+    assert len(record.missing) and len(record.impossible)
+    for twin in (pickle.loads(pickle.dumps(record)), copy.deepcopy(record)):
+        assert everything(twin) == everything(record)
+        for table in ("missing", "impossible", "dropped"):
+            assert repr(getattr(twin, table)) == repr(getattr(record, table))
+        assert np.array_equal(twin.impossible.index, record.impossible.index)
+
+
+@pytest.mark.parametrize("bad", [-1, 2, 10**8])
+def test_indices_of_populations_that_cross_into_the_core(bad):
+    net, spikes = random_network(np.random.default_rng(0))
+    record = quiet(net, spikes, until=8.0)
+    u, run, zeros = np.zeros(record.n_spikes), execution(1), np.zeros(2)
+    for method, *arguments in (
+        (record._core.first_spikes, bad),
+        (record._core.silent, bad),
+        (record._core.vjp, u, [(0, bad, 0)], run),
+        (net._core.set_parameter, bad, 0, zeros),
+        (net._core.connect_dense, False, bad, 0, zeros, zeros[:1], "a"),
+        (net._core.connect_dense, False, 0, bad, zeros, zeros[:1], "a"),
+        (net._core.connect_one_to_one, True, bad, 0, zeros, zeros[:1], "a"),
+    ):
+        with pytest.raises(ValueError, match=rf"(population|input)( is| is population|) {bad}\b"):
+            method(*arguments)
+            pytest.fail(f"{method.__name__}{arguments}")
+
+
+@pytest.mark.parametrize("bad", [-1, 9, 10**8])
+def test_other_indices_that_cross_into_the_core(bad):
+    net, spikes = random_network(np.random.default_rng(0))
+    record = quiet(net, spikes, until=8.0)
+    u, run, zeros = np.zeros(record.n_spikes), execution(1), np.zeros(2)
+    for method, *arguments in (
+        (net._core.set_weight, bad, zeros),
+        (net._core.set_delay, bad, zeros),
+        (net._core.set_parameter, 0, bad, zeros[:1]),
+        (record._core.vjp, u, [(0, 0, bad)], run),
+        (record._core.vjp, u, [(1, bad, 0)], run),
+        (record._core.vjp, u, [(2, bad, 0)], run),
+        (record._core.vjp, u, [(3, bad, 0)], run),
+        (record._core.vjp, u, [(bad, 0, 0)], run),
+        (record._core.probe, [bad], [1.0], run),
+        (record._core.vjp, u, [], snnfp._core.Execution(1, bad, False)),
+        (snnfp._core.resolve_isa, bad),
+    ):
+        with pytest.raises(ValueError, match=rf" {bad}\b.*expected"):
+            method(*arguments)
+            pytest.fail(f"{method.__name__}{arguments}")
+
+
+def test_other_counts_that_cross_into_the_core():
+    net, spikes = random_network(np.random.default_rng(0))
+    record = quiet(net, spikes, until=8.0)
+    run, one = execution(1), np.zeros(1)
+    with pytest.raises(ValueError, match="2 parameters of h, expected 7"):
+        net._core.add_population("h", 1, [one, one])
+    for row in (record.n_spikes, -2):
+        with pytest.raises(ValueError, match=f"of the rows is {row}, expected -1 or 0 <= spike"):
+            record._core.jacobian(np.array([row]), [(1, 0, 0)], np.empty((1, 24)), run)
+    with pytest.raises(ValueError, match="n_threads is -2"):
+        record._core.vjp(
+            np.zeros(record.n_spikes), [(1, 0, 0)], snnfp._core.Execution(-2, 0, False)
+        )
