@@ -92,7 +92,17 @@ def test_cpp_as_a_folder(tmp_path):
 
 # -- what is public is mentioned -----------------------------------------------------------------
 
-SUBMODULES = ("data", "encoding", "errors", "init", "losses", "plots", "remedies", "schedules")
+SUBMODULES = (
+    "data",
+    "encoding",
+    "errors",
+    "init",
+    "losses",
+    "plots",
+    "remedies",
+    "schedules",
+    "testing",
+)
 # Of these names the reference says enough: what only those who extend the library meet.
 REFERENCE_ONLY = {
     "init.Initialiser",
@@ -105,7 +115,6 @@ REFERENCE_ONLY = {
     "errors.require",
     "data.MNIST",
     "__version__",
-    "Network.take_file",
     "Network.fingerprint",
     "History.append",
 }
