@@ -203,7 +203,9 @@ def test_spikes_outside_the_recording_are_dropped_and_named():
 def test_nothing_recorded_at_all(dtype):
     net, spikes = network(dtype)
     a = quiet(net, spikes, until=UNTIL)
-    with pytest.raises(RecordedSpikeError, match=r"0 impossible spikes, \d+ crossings without a sp"):
+    with pytest.raises(
+        RecordedSpikeError, match=r"0 impossible spikes, \d+ crossings without a sp"
+    ):
         snnfp.record_from_spikes(net, spikes, {}, tolerance=1e-3, until=UNTIL)
     b = snnfp.record_from_spikes(net, spikes, {}, tolerance=1e-3, until=UNTIL, on_fault="drop")
     assert b.n_spikes == 0

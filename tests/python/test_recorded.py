@@ -62,7 +62,9 @@ def test_with_an_initial_state():
     assert np.array_equal(a.times, b.times)
     with pytest.raises(RecordedSpikeError, match="V - threshold"):
         snnfp.record_from_spikes(net, spikes, recorded(a), tolerance=1e-12)
-    with pytest.raises(RecordedSpikeError, match="0 impossible spikes, 2 crossings without a spike"):
+    with pytest.raises(
+        RecordedSpikeError, match="0 impossible spikes, 2 crossings without a spike"
+    ):
         snnfp.record_from_spikes(net, spikes, {}, tolerance=1e-12, initial={"h": (0.0, [0.0, 9.0])})
 
 
