@@ -144,8 +144,10 @@ class LabelBump:
         _check_amount(self.amount)
 
     def check(self, net: Network, names: tuple[str, ...]) -> None:
-        """Raises unless the readout exists and has incoming weights among ``names``."""
-        _check_helps(net, readout_of(net, self.population).name, names, self)
+        """Raises unless the readout exists and, if named, has incoming weights among ``names``."""
+        readout = readout_of(net, self.population).name
+        if self.population is not None:
+            _check_helps(net, readout, names, self)
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
