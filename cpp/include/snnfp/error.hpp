@@ -18,7 +18,8 @@ struct InvalidArgument : Error {
   using Error::Error;
 };
 
-// More spikes of one neuron in one sample than the caller allowed, or more on their way around loops.
+// More spikes of one neuron in one sample than the caller allowed, or more on their way around
+// loops.
 struct EventLimitError : Error {
   EventLimitError(const std::string& message, Size sample, std::string population, Id neuron,
                   double time, Size count)
