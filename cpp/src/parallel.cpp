@@ -155,12 +155,13 @@ int thread_count(int n_threads) {
 
 void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work,
                   const std::function<void()>& meanwhile) {
-  const int most = thread_count(n_threads);
+  int threads = thread_count(n_threads);
 #ifdef _OPENMP
-  const int wanted = static_cast<int>(std::min<Size>(most, count));
-  const int threads = wanted > 1 ? team_for(wanted, most) : 1;
+  const int wanted = static_cast<int>(std::min<Size>(threads, count));
+  threads = wanted > 1 ? team_for(wanted, threads) : 1;
 #else
-  const int threads = 1;
+  threads = 1;
+  (void)meanwhile;
 #endif
   if (threads <= 1) {
     for (Size i = 0; i < count; ++i) work(i, 0);
@@ -193,8 +194,6 @@ void parallel_for(Size count, int n_threads, const std::function<void(Size, int)
     }
   }
   failure.rethrow();
-#else
-  (void)meanwhile;
 #endif
 }
 
