@@ -107,6 +107,7 @@ int startable(int wanted) noexcept {
   try {
     // What the runtime needs beside their stacks.
     const std::unique_ptr<char[]> room(new char[std::size_t(1) << 20]);
+    static_cast<volatile char*>(room.get())[0] = 0;  // or the compiler leaves it out
     std::vector<Gone> gone(static_cast<std::size_t>(wanted));
     std::vector<std::thread> threads;
     threads.reserve(gone.size());
