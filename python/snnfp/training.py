@@ -397,6 +397,8 @@ class _Run:
     def load(self, path: Path) -> None:
         file = ArrayFile(path)
         check_same_network(self.net, file, "is a checkpoint")
+        if "training" not in file.metadata:
+            raise FormatError(f"{path} is not a training checkpoint: it may be a model file")
         arrays = {name: file.read(name) for name in file.names}
         try:
             figures = file.json("training")
