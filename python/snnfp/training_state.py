@@ -69,6 +69,8 @@ def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
     """
     file = ArrayFile(path)
     check_same_network(net, file, "is a checkpoint")
+    if "training" not in file.metadata and sorted(file.names) == sorted(net.parameters):
+        raise FormatError(f"{path} is a model file, expected a training checkpoint")
     try:
         figures = file.json("training")
         _check_figures(figures)
