@@ -102,6 +102,7 @@ def describe(cursor: Any) -> Iterator[str]:
             yield _directive("function", _without_body(text), child)
         elif kind == "FIELD_DECL":
             text = re.sub(r"^enum class (\w+) \{.*\} ", r"\1 ", text)
+            text = re.sub(r"^(.*?[>\w&*]) (?:\w+, )+(\w+.*)$", r"\1 \2", text)  # one of several
             yield _directive("member", text, child)
         elif kind == "VAR_DECL":
             yield _directive("var", text.split(" = ")[0], child)
