@@ -103,7 +103,8 @@ void throw_runaway(const Plan<Real>& plan, Size sample, Id neuron, Real time, Si
   throw_limit(plan, sample, neuron, time, count,
               "and " + std::to_string(pending) +
                   " arrivals are on their way in loops whose synapses have their own delays, more "
-                  "than " + std::to_string(most) + " (see spike_limit)");
+                  "than " +
+                  std::to_string(most) + " (see spike_limit)");
 }
 template void throw_runaway(const Plan<float>&, Size, Id, float, Size, Size, Size);
 template void throw_runaway(const Plan<double>&, Size, Id, double, Size, Size, Size);

@@ -107,6 +107,7 @@ int startable(int wanted) noexcept {
   try {
     // What the runtime needs beside their stacks.
     const std::unique_ptr<char[]> room(new char[std::size_t(1) << 20]);
+    static_cast<volatile char*>(room.get())[0] = 0;  // or the compiler leaves it out
     std::vector<Gone> gone(static_cast<std::size_t>(wanted));
     std::vector<std::thread> threads;
     threads.reserve(gone.size());
@@ -155,12 +156,13 @@ int thread_count(int n_threads) {
 
 void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work,
                   const std::function<void()>& meanwhile) {
-  const int most = thread_count(n_threads);
+  int threads = thread_count(n_threads);
 #ifdef _OPENMP
-  const int wanted = static_cast<int>(std::min<Size>(most, count));
-  const int threads = wanted > 1 ? team_for(wanted, most) : 1;
+  const int wanted = static_cast<int>(std::min<Size>(threads, count));
+  threads = wanted > 1 ? team_for(wanted, threads) : 1;
 #else
-  const int threads = 1;
+  threads = 1;
+  (void)meanwhile;
 #endif
   if (threads <= 1) {
     for (Size i = 0; i < count; ++i) work(i, 0);
@@ -193,8 +195,6 @@ void parallel_for(Size count, int n_threads, const std::function<void(Size, int)
     }
   }
   failure.rethrow();
-#else
-  (void)meanwhile;
 #endif
 }
 

@@ -216,13 +216,13 @@ void check_bounds(int trials, int span) {
 }  // namespace
 
 TEST_CASE("no bound hides a crossing, at any ratio of time constants") {
-  check_bounds<double>(6000, 0);
-  check_bounds<float>(6000, 0);
+  check_bounds<double>(3000, 0);
+  check_bounds<float>(3000, 0);
 }
 
 TEST_CASE("no bound hides a crossing, at any scale") {
-  check_bounds<double>(4000, 300);
-  check_bounds<float>(4000, 36);
+  check_bounds<double>(2000, 300);
+  check_bounds<float>(2000, 36);
 }
 
 namespace {
@@ -246,7 +246,7 @@ struct Crowd {
       tau_mem.push_back(ratio < 1 ? 1 / factor : 1);
       tau_syn.push_back(ratio < 1 ? 1 : factor);
       // Inhibited, and brought to threshold by a bias where the synapse is not too slow to see it.
-      const bool inhibited = !alike && j % 5 == 0 && factor < 1000;
+      const bool inhibited = !alike && j % 5 == 0 && factor < 1000 && factor > 0.01;
       bias.push_back(Real(inhibited ? std::exp(sign(random)) / tau_mem[j] : 0));
       const double part = (j % 2 == 0 ? 1 : -1) * apart * std::exp(sign(random));
       Trace trace{1 / Long(tau_syn[j]), 1 / Long(tau_mem[j]), 1, bias[j], 0, 1};
@@ -296,7 +296,7 @@ template <class Real>
 void check_engines(double closest) {
   std::mt19937_64 random(5);
   std::uniform_real_distribution<double> unit(0, 1);
-  for (int k = 0; k < 60; ++k) {
+  for (int k = 0; k < 24; ++k) {
     const double ratio = std::pow(10.0, k % 3 == 0 ? 2 * unit(random) : 40 * unit(random) - 20);
     const double apart = closest * std::pow(10.0, 3 * unit(random));
     for (const Graph graph : {Graph::layer, Graph::loop, Graph::sparse}) {

@@ -179,6 +179,44 @@ print(min(took) <= 2.0, peak() - before <= 512)
     assert run_script(text) == "True True"
 
 
+@pytest.mark.parametrize("connectivity", ["dense", "sparse"])
+@pytest.mark.parametrize("graph", ["loop", "chain"])
+@pytest.mark.parametrize("spike_limit", [5, 9, 14])
+def test_the_first_spike_beyond_the_limit(graph, connectivity, spike_limit):
+    """Of many neurons that go over it, the first in time, whatever a simulator looks at first."""
+    n = 10
+
+    def connect(net, source, target):
+        weight = np.full(source.size * n, 0.01)
+        sources, targets = np.divmod(np.arange(source.size * n), n)
+        if connectivity == "dense":
+            net.connect(source, target, snnfp.Dense(weight=weight.reshape(-1, n), delay=5.0))
+        else:
+            pairs = {"sources": sources, "targets": targets}
+            net.connect(source, target, snnfp.Sparse(**pairs, weight=weight, delay=5.0))
+
+    net = snnfp.Network()
+    x = net.input(1)
+    slow = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=np.linspace(1.0, 2.0, n))
+    fast = snnfp.LIF(tau_mem=2.0, tau_syn=1.0, bias=np.linspace(2.0, 3.0, n))
+    a = net.population(n, slow, name="a")
+    b = net.population(n, fast, name="b")
+    connect(net, x, a)
+    connect(net, a, b)
+    if graph == "loop":
+        connect(net, b, a)
+    spikes = snnfp.Spikes([], [], [0, 0], size=1)
+    whole = quiet(net, spikes, until=20.0)
+    beyond = [np.flatnonzero(whole.neurons == j)[spike_limit:] for j in range(2 * n)]
+    k = min(of_neuron[0] for of_neuron in beyond if of_neuron.size > 0)
+    for engine in ("automatic", "queue"):
+        with pytest.raises(snnfp.errors.EventLimitError) as caught:
+            quiet(net, spikes, until=20.0, engine=engine, spike_limit=spike_limit)
+        e = caught.value
+        assert (e.population, e.neuron, e.time) == ("b", whole.neurons[k] - n, whole.times[k])
+        assert e.count == spike_limit + 1
+
+
 def piling_up(n, gain, isa="best"):
     """A loop whose synapses have their own delays, at a gain a little above 1: the error it gives."""
     delay = np.random.default_rng(0).uniform(0, 0.5, (n, n))

@@ -71,7 +71,10 @@ def test_inhibited_and_driven_just_over_threshold(dtype, over, weight, tau_syn):
 
 @pytest.mark.parametrize(
     ("dtype", "scales"),
-    [(np.float64, (1e-100, 1e-50, 1.0, 1e50, 1e100)), (np.float32, (1e-11, 1e-6, 1.0, 1e6, 1e11))],
+    [
+        (np.float64, (1e-200, 1e-160, 1e-50, 1.0, 1e50, 1e155, 1e200)),
+        (np.float32, (1e-25, 1e-22, 1e-18, 1e-6, 1.0, 1e6, 1e18, 1e20, 1e29)),
+    ],
 )
 def test_any_unit_of_voltage(dtype, scales):
     for scale in scales:
@@ -103,14 +106,14 @@ def test_a_huge_weight_fires_at_once_and_has_a_gradient(dtype, weights):
 @pytest.mark.parametrize(
     ("dtype", "neuron", "weight", "words"),
     [
-        (np.float64, {"threshold": 1e155}, 3e155, ["h.threshold[0]", "e+155", "unit of voltage"]),
-        (np.float64, {"threshold": 1e-160}, 3e-160, ["h.threshold[0]", "e-160"]),
-        (np.float32, {"threshold": 1e20}, 3e20, ["h.threshold[0]", "e+20"]),
-        (np.float32, {"threshold": 1e-22}, 3e-22, ["h.threshold[0]", "e-2"]),
-        (np.float32, {}, 1e20, ["x_to_h.weight[0]", "e+20", "out of proportion"]),
-        (np.float64, {}, 1e200, ["x_to_h.weight[0]", "e+200", "out of proportion"]),
-        (np.float64, {"tau_mem": 1e-310}, 3.0, ["h.tau_mem[0]", "e-310", "unit of time"]),
-        (np.float64, {"capacitance": 1e-320}, 3.0, ["h.capacitance[0]", "e-321", "unit of charge"]),
+        (np.float64, {"threshold": 3e280}, 9e280, ["h.threshold[0]", "e+280", "unit of voltage"]),
+        (np.float64, {"threshold": 3e-280}, 9e-280, ["h.threshold[0]", "e-280", "unit of voltage"]),
+        (np.float32, {"threshold": 3e35}, 9e35, ["h.threshold[0]", "e+35", "unit of voltage"]),
+        (np.float32, {"threshold": 3e-35}, 9e-35, ["h.threshold[0]", "e-35", "unit of voltage"]),
+        (np.float32, {}, 3e20, ["x_to_h.weight[0]", "e+20", "out of proportion"]),
+        (np.float64, {}, 3e200, ["x_to_h.weight[0]", "e+200", "out of proportion"]),
+        (np.float64, {"tau_mem": 3e-310}, 3.0, ["h.tau_mem[0]", "e-310", "unit of time"]),
+        (np.float64, {"capacitance": 3e-320}, 3.0, ["h.capacitance[0]", "e-320", "unit of charge"]),
     ],
 )
 def test_what_is_out_of_range_is_refused_by_name(dtype, neuron, weight, words):

@@ -26,7 +26,8 @@ inline void check_index(const char* what, Size index, Size count) {
                           ", expected 0 <= " + what + " < " + std::to_string(count));
 }
 
-// More spikes of one neuron in one sample than the caller allowed, or more on their way around loops.
+// More spikes of one neuron in one sample than the caller allowed, or more on their way around
+// loops.
 struct EventLimitError : Error {
   EventLimitError(const std::string& message, Size sample, std::string population, Id neuron,
                   double time, Size count)

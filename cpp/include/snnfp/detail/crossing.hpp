@@ -289,7 +289,15 @@ inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
   // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
   if (!(s.v < n.threshold)) return v1 > Real(0) ? Real(0) : never<Real>;
   Real d;
-  if (s.i > Real(0) && crossing::can_climb(v1, n) && crossing::climb(s, n, d)) return d;
+  if (s.i > Real(0) && v1 > Real(0)) {
+    if (!crossing::can_climb(v1, n)) {
+      // The same steps, and the same bits, in other units.
+      Neuron<Real> own = n;
+      const Real unit = crossing::to_own_units(s, own);
+      return unit * (crossing::climb(s, own, d) ? d : crossing::by_cases(s, own));
+    }
+    if (crossing::climb(s, n, d)) return d;
+  }
   return crossing_by_cases(s, n);
 }
 

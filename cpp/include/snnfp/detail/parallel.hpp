@@ -8,10 +8,10 @@
 namespace snnfp::detail {
 
 // Calls work(index, worker) for every index in [0, count); worker < n_threads, and worker 0 is the
-// calling thread. Where the system gives fewer threads, these do the work. If calls throw, the exception of the lowest index comes out, whatever the number
-// of threads; calls of higher indices may then be left out. While the calling thread has no work
-// left and waits for others, it calls `meanwhile` at once and every few milliseconds; what that
-// throws comes out before all else.
+// calling thread. Where the system gives fewer threads, these do the work. If calls throw, the
+// exception of the lowest index comes out, whatever the number of threads; calls of higher indices
+// may then be left out. While the calling thread has no work left and waits for others, it calls
+// `meanwhile` at once and every few milliseconds; what that throws comes out before all else.
 void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work,
                   const std::function<void()>& meanwhile = {});
 

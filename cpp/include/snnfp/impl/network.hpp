@@ -31,11 +31,12 @@ void check_size(const Array<Real>& values, Size count, const std::string& name, 
 template <class Real>
 struct Limits {
   static constexpr bool is_double = sizeof(Real) == 8;
-  // Of a neuron's own scales and their inverses.
-  static constexpr Real scale = is_double ? Real(0x1p340) : Real(0x1p40f);
+  // Powers of two of a neuron's own scales, added up.
+  static constexpr int powers = is_double ? 900 : 100;
+  static constexpr Real scale = is_double ? Real(0x1p900) : Real(0x1p100f);
   // Of weights and other currents against these scales, and of themselves.
   static constexpr Real ratio = is_double ? Real(0x1p500) : Real(0x1p60f);
-  static constexpr Real current = is_double ? Real(0x1p900) : Real(0x1p90f);
+  static constexpr Real current = is_double ? Real(0x1p1000) : Real(0x1p104f);
 };
 
 // All finite; the largest in size.

@@ -1,8 +1,8 @@
 #pragma once
 // Numbers too large or too small to calculate with, and times too coarse: refused by name. A
-// neuron's own scales are its shorter time constant, its capacitance and the slope of a V that
-// reaches the threshold within that time. Products of all three are ordinary numbers within these
-// limits, and so are spike times and gradients.
+// neuron's own scales are its faster rate, its capacitance and the slope of a V that reaches the
+// threshold at that rate. Within these limits products of all three are ordinary numbers, and so
+// are spike times and gradients: MATH.md E15.
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +26,9 @@ Real own_slope(const NeuronConstants<Real>& c, Id j) {
 // The largest current, or weight, of a neuron.
 template <class Real>
 Real largest_current(const NeuronConstants<Real>& c, Id j) {
-  return std::min(Limits<Real>::current, Limits<Real>::ratio * own_slope(c, j) / c.inv_c[j]);
+  using L = Limits<Real>;
+  const Real fast = std::max({c.alpha[j], c.beta[j], Real(1)});
+  return std::min(L::current / fast, L::ratio * own_slope(c, j) / c.inv_c[j]);
 }
 
 template <class Real>
@@ -51,23 +53,40 @@ void check_weight_scale(const ProjectionPlan<Real>& p, const Projection<Real>& p
     }
 }
 
-// Sums of weights have room for a billion of them.
+// Names the parameter that takes a neuron furthest out of range.
+template <class Real>
+[[noreturn]] void refuse_scales(const Plan<Real>& plan, Id j, int rate, int slope, int capacity) {
+  const NeuronConstants<Real>& c = plan.neurons;
+  const Real tau = 1 / std::max(c.alpha[j], c.beta[j]), capacitance = 1 / c.inv_c[j];
+  const bool by_reset = std::abs(c.v_reset[j]) > std::abs(c.threshold[j]);
+  const Real voltage = by_reset ? c.v_reset[j] : c.threshold[j];
+  const auto fail = [&](const char* parameter, Real value, const char* unit) {
+    invalid(name_of(plan, j, parameter), " is ", value, ": the shorter time constant ", tau,
+            ", the voltage ", voltage, " over it and the capacitance ", capacitance,
+            " are together ", (rate + slope + capacity) * 3 / 10,
+            " orders of magnitude away from 1, expected at most ", Limits<Real>::powers * 3 / 10,
+            "; choose another unit of ", unit);
+  };
+  if (rate >= std::max(slope, capacity))
+    fail(c.alpha[j] > c.beta[j] ? "tau_syn" : "tau_mem", tau, "time");
+  if (slope >= capacity) fail(by_reset ? "v_reset" : "threshold", voltage, "voltage");
+  fail("capacitance", capacitance, "charge");
+  throw InvalidArgument("");  // not reached
+}
+
 template <class Real>
 void check_scales(const Network<Real>& network, const Plan<Real>& plan) {
   using L = Limits<Real>;
   const NeuronConstants<Real>& c = plan.neurons;
   std::vector<Real> most(network.populations().size(), std::numeric_limits<Real>::infinity());
+  const auto power = [](Real x) {
+    return x > Real(0) && std::isfinite(x) ? std::abs(std::ilogb(x)) : 9999;
+  };
   for (Id j = 0; j < plan.n_neurons; ++j) {
     const Real fast = std::max(c.alpha[j], c.beta[j]), slope = own_slope(c, j);
-    if (fast > Real(0) && fast < 1 / L::scale)
-      invalid(name_of(plan, j, c.alpha[j] < c.beta[j] ? "tau_mem" : "tau_syn"), " is ", 1 / fast,
-              ", the shorter of the neuron's time constants, expected at most ", L::scale,
-              ": choose another unit of time");
-    if (!(slope >= 1 / L::scale && slope <= L::scale))
-      invalid(name_of(plan, j, "threshold"), " is ", c.threshold[j], " and v_reset ", c.v_reset[j],
-              ", expected the larger in size, ",
-              fast > Real(0) ? "divided by the shorter time constant, " : "", "between ",
-              1 / L::scale, " and ", L::scale, ": choose another unit of voltage or time");
+    const int rate = fast > Real(0) ? power(fast) : 0;
+    if (rate + power(slope) + power(c.inv_c[j]) > L::powers)
+      refuse_scales(plan, j, rate, power(slope), power(c.inv_c[j]));
     if (!(std::abs(c.drive[j]) <= L::ratio * slope))
       invalid(name_of(plan, j, "bias"), " is ", c.drive[j] / c.inv_c[j], ", expected at most ",
               L::ratio * slope / c.inv_c[j],

@@ -284,11 +284,11 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     }
     auto& simulator = simulators[worker];
     if (!simulator)
-      simulator.reset(engine.simulator(*record.plan,
-                                       {double(until), options.spike_limit,
-                                        options.engine == Engine::queue, worker,
-                                        record.stop_after.data(), Size(record.stop_after.size())},
-                                       interrupt));
+      simulator.reset(engine.simulator(
+          *record.plan,
+          {double(until), options.spike_limit, options.engine == Engine::queue, worker,
+           record.stop_after.data(), Size(record.stop_after.size())},
+          interrupt));
     simulator->run(inputs.data(), end - begin, collector.part(g));
   };
   // Components of the graph run one after the other: a later one may go over the limit before the
