@@ -102,6 +102,7 @@ def describe(cursor: Any) -> Iterator[str]:
             yield _directive("function", _without_body(text), child)
         elif kind == "FIELD_DECL":
             text = re.sub(r"^enum class (\w+) \{.*\} ", r"\1 ", text)
+            text = re.sub(r"^(.*?[>\w&*]) (?:\w+, )+(\w+.*)$", r"\1 \2", text)  # one of several
             yield _directive("member", text, child)
         elif kind == "VAR_DECL":
             yield _directive("var", text.split(" = ")[0], child)
@@ -109,11 +110,14 @@ def describe(cursor: Any) -> Iterator[str]:
             yield _directive("type", text.replace("using ", "", 1), child)
 
 
-def public_headers() -> list[str]:
-    """Those that ``snnfp.hpp`` includes, in its order; the version is made by CMake."""
-    text = (INCLUDE / "snnfp" / "snnfp.hpp").read_text(encoding="utf-8")
-    included = re.findall(r'#include "(snnfp/[^"]+)"', text)
-    return [header for header in included if header != "snnfp/version.hpp"]
+def public_headers(header: str = "snnfp/snnfp.hpp") -> list[str]:
+    """Those that a header brings, what it needs before it; the version is made by CMake."""
+    text = (INCLUDE / header).read_text(encoding="utf-8")
+    found: list[str] = []
+    for included in re.findall(r'#include "(snnfp/\w+\.hpp)"', text):
+        if included != "snnfp/version.hpp":
+            found += [h for h in (*public_headers(included), included) if h not in found]
+    return found
 
 
 def section(header: str) -> str:

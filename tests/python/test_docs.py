@@ -196,7 +196,7 @@ def test_files_named_by_the_library_exist(name):
 def test_equations_cited_are_written_down():
     math = (ROOT / "cpp" / "MATH.md").read_text(encoding="utf-8")
     written = [int(n) for n in re.findall(r"^\*\*E(\d+)\.", math, re.MULTILINE)]
-    assert written == list(range(1, 15))
+    assert written == list(range(1, len(written) + 1)) and len(written) >= 15
     cited = set()
     for file in (ROOT / "cpp").rglob("*.hpp"):
         for first, last in re.findall(r"\bE(\d+)(?:-E(\d+))?\b", file.read_text(encoding="utf-8")):
