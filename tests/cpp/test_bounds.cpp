@@ -221,8 +221,8 @@ TEST_CASE("no bound hides a crossing, at any ratio of time constants") {
 }
 
 TEST_CASE("no bound hides a crossing, at any scale") {
-  check_bounds<double>(2000, 300);
-  check_bounds<float>(2000, 36);
+  check_bounds<double>(2000, 290);
+  check_bounds<float>(2000, 24);
 }
 
 namespace {

@@ -110,7 +110,7 @@ TEST_CASE("the ceiling lies above V, and is V where one time constant is twice t
     t.i = s.i;
     const double v1 = detail::slope(s, n), d = detail::next_crossing(s, n);
     const auto curve = detail::ceiling(v1, s.i, n);
-    if (!(v1 > 0) || !detail::is_ceiling(curve, s.v, v1, n)) continue;
+    if (!(v1 > 0) || !detail::is_ceiling(curve, v1, s.i, n)) continue;
     ++ceilings;
     const long double r = curve.rate, rise = v1 / r, bend = curve.bend / (2 * r * r);
     CAPTURE(k);

@@ -81,7 +81,7 @@ def test_any_unit_of_voltage(dtype, scales):
         record = simulate(dtype, 3 * scale, time=0.1, tau_mem=2.0, tau_syn=1.0, threshold=scale)
         # V = 2 w (y - y^2) with y = e^(-d / 2).
         expected = 0.1 - 2 * np.log((1 + np.sqrt(1 - 2 / 3)) / 2)
-        assert record.times[0] == pytest.approx(expected, rel=8 * np.finfo(dtype).eps)
+        assert record.times[0] == pytest.approx(expected, rel=float(8 * np.finfo(dtype).eps))
         y = (1 + np.sqrt(1 / 3)) / 2
         slope = 3 * y * (2 * y - 1)
         by_weight = -2 * (y - y * y) / slope

@@ -82,8 +82,8 @@ constexpr Real high_slope = sizeof(Real) == 8 ? Real(0x1p300) : Real(0x1p40);
 // What rounding can do to V a time d after state s, near the threshold.
 template <class T>
 SNNFP_INLINE T noise(Membrane<T> s, T d, const Neuron<T>& n) {
-  const T size = fma(d, size_of(n.drive), size_of(s.v) + size_of(n.threshold));
-  return T(64 * std::numeric_limits<Scalar<T>>::epsilon()) * size;
+  const T part(64 * std::numeric_limits<Scalar<T>>::epsilon());
+  return fma(d, part * size_of(n.drive), fma(part, size_of(s.v), part * size_of(n.threshold)));
 }
 
 // From a V below threshold that rises with I > 0: where its ceiling reaches the threshold, which is
@@ -94,12 +94,14 @@ SNNFP_INLINE T foothold(Membrane<T> s, const Neuron<T>& n) {
   using Real = Scalar<T>;
   const T gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
   const Ceiling<T> c = ceiling(v1, current, n);
-  const auto never_there = tops_out(c, s.v, v1, current, gap - noise(s, T(0), n), n);
+  const T noise = T(64 * std::numeric_limits<Real>::epsilon()) *
+                  (size_of(s.v) + size_of(n.threshold));
+  const auto never_there = tops_out(c, s.v, v1, current, gap - noise, n);
   const T square = fma(v1, v1, T(2) * c.bend * gap);
   const T y = T(2) * gap * c.rate / (v1 + sqrt_of(larger(square, T(0))));
   // Kept short by more than the logarithm's error.
   const T way = T(Real(1 - 0x1p-17)) * rough_log_of_rest(smaller(y, T(Real(63.0 / 64.0)))) / c.rate;
-  return select(never_there, T(never<Real>), select(is_ceiling(c, s.v, v1, n), way, T(0)));
+  return select(never_there, T(never<Real>), select(is_ceiling(c, v1, current, n), way, T(0)));
 }
 
 // Whether squares of V' and of the rates are ordinary numbers, as the climb needs them.
@@ -190,10 +192,15 @@ inline Real extremum(Membrane<Real> s, Real v1, Real i, const Neuron<Real>& n) {
   return rest > Real(0) ? -std::log(smaller(rest, Real(1))) / difference : never<Real>;
 }
 
-// Counts time and voltage in powers of two near the neuron's own rate and forces: no square over-
-// or underflows then, and results keep their bits. Returns the unit of time.
+// Counts time and voltage in powers of two near the neuron's own rate and forces, where these are
+// not moderate: no square over- or underflows then, and results keep their bits. Returns the unit
+// of time.
 template <class Real>
 inline Real to_own_units(Membrane<Real>& s, Neuron<Real>& n) {
+  const auto forces = [&] {
+    return larger(size_of(n.inv_c * s.i), larger(size_of(n.drive), size_of(n.beta * s.v)));
+  };
+  if (can_climb(forces(), n)) return Real(1);
   constexpr int most = std::numeric_limits<Real>::max_exponent - 8;
   const auto power_in = [&](Real x) {
     return x > Real(0) ? std::min(std::max(std::ilogb(x), -most), most) : 0;
@@ -202,9 +209,7 @@ inline Real to_own_units(Membrane<Real>& s, Neuron<Real>& n) {
   const Real time = std::ldexp(Real(1), -rate), per_time = std::ldexp(Real(1), rate);
   for (Real* x : {&n.alpha, &n.beta, &n.difference, &n.inv_c, &n.drive}) *x = *x * time;
   for (Real* x : {&n.inv_difference, &n.kappa_max}) *x = *x * per_time;
-  const Real forces =
-      larger(size_of(n.inv_c * s.i), larger(size_of(n.drive), size_of(n.beta * s.v)));
-  const Real voltage = std::ldexp(Real(1), -power_in(forces));
+  const Real voltage = std::ldexp(Real(1), -power_in(forces()));
   for (Real* x : {&s.v, &s.i, &n.drive, &n.threshold}) *x = *x * voltage;
   return time;
 }
@@ -263,17 +268,18 @@ inline Real by_cases(Membrane<Real> s, const Neuron<Real>& n) {
 }  // namespace crossing
 
 // The next crossing near tangency, under a bias or inhibition, and at scales where squares are no
-// ordinary numbers.
+// ordinary numbers. `climbs`: it is to be climbed to first, which gives the same bits in any units.
 template <class Real>
-inline Real crossing_by_cases(Membrane<Real> s, Neuron<Real> n) {
+[[gnu::noinline]] Real crossing_by_cases(Membrane<Real> s, Neuron<Real> n, bool climbs = false) {
   const Real unit = crossing::to_own_units(s, n);
-  return unit * crossing::by_cases(s, n);
+  Real d;
+  return unit * (climbs && crossing::climb(s, n, d) ? d : crossing::by_cases(s, n));
 }
 
 // Whether V, which no longer rises where a crossing was rounded to, went above threshold by more
 // than rounding: the clock is too coarse for the spike.
 template <class Real>
-inline bool clock_hides_spike(Membrane<Real> s, Neuron<Real> n) {
+[[gnu::noinline]] bool clock_hides_spike(Membrane<Real> s, Neuron<Real> n) {
   crossing::to_own_units(s, n);
   const Real v1 = slope(s, n), i = n.inv_c * s.i;
   if (!(v1 > Real(0)) || !(i > Real(0))) return false;
@@ -288,17 +294,10 @@ inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
   const Real v1 = slope(s, n);
   // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
   if (!(s.v < n.threshold)) return v1 > Real(0) ? Real(0) : never<Real>;
+  const bool climbs = s.i > Real(0) && v1 > Real(0), at_once = crossing::can_climb(v1, n);
   Real d;
-  if (s.i > Real(0) && v1 > Real(0)) {
-    if (!crossing::can_climb(v1, n)) {
-      // The same steps, and the same bits, in other units.
-      Neuron<Real> own = n;
-      const Real unit = crossing::to_own_units(s, own);
-      return unit * (crossing::climb(s, own, d) ? d : crossing::by_cases(s, own));
-    }
-    if (crossing::climb(s, n, d)) return d;
-  }
-  return crossing_by_cases(s, n);
+  if (climbs && at_once && crossing::climb(s, n, d)) return d;
+  return crossing_by_cases(s, n, climbs && !at_once);
 }
 
 // When neuron j, free and in state `s` at `time`, spikes next if nothing arrives; infinity if never.

@@ -106,6 +106,13 @@ SNNFP_INLINE auto follows_inhibition(Membrane<T> s, const Neuron<T>& n) {
   return (s.i < T(0)) & (T(1024) * n.alpha < n.beta);
 }
 
+// V' a time d after state s. Rare, and out of the way of the others.
+template <class T>
+[[gnu::noinline]] T slope_from_start(const Membrane<T>& s, const T& d, const Neuron<T>& n) {
+  const Decay<T> e = decay(d, n);
+  return fma(e.mem, slope(s, n), -(n.alpha * (n.inv_c * s.i)) * e.kappa);
+}
+
 // V' where a flight of length d that began in state s ends. An inhibited V that a bias barely
 // brings to the threshold rises so slowly there that it is taken from the start too.
 template <class T>
@@ -114,9 +121,7 @@ SNNFP_INLINE T slope_after(Membrane<T> s, T d, Membrane<T> end, const Neuron<T>&
   const T v1 = slope(end, n);
   const auto cancels =
       follows_inhibition(s, n) | ((s.i < T(0)) & (v1 <= part * (n.beta * size_of(end.v))));
-  if (!any(cancels)) return v1;
-  const Decay<T> e = decay(d, n);
-  return select(cancels, fma(e.mem, slope(s, n), -(n.alpha * (n.inv_c * s.i)) * e.kappa), v1);
+  return any(cancels) ? select(cancels, slope_from_start(s, d, n), v1) : v1;
 }
 // V'' there, where V' is v1.
 template <class Real>
@@ -142,20 +147,19 @@ SNNFP_INLINE Ceiling<T> ceiling(T v1, T current, const Neuron<T>& n) {
   const T rate = larger(smaller(n.alpha, n.beta), T(0.5) * larger(n.alpha, n.beta));
   return {rate, fma(rate - n.beta, v1, -(n.alpha * current))};
 }
-// Whether it is one. Said without a difference of large numbers, which a fast synapse would make
-// equal.
+// Whether it is one, and rounding has no part in that: with a synapse so fast that the two sides
+// differ by rounding only it is none.
 template <class T>
-SNNFP_INLINE auto is_ceiling(const Ceiling<T>& c, T v, T v1, const Neuron<T>& n) {
-  return (c.rate > T(0)) & (fma(n.alpha, fma(n.beta, v, -n.drive), n.beta * v1) >= T(0));
+SNNFP_INLINE auto is_ceiling(const Ceiling<T>& c, T v1, T current, const Neuron<T>& n) {
+  const T more(1 + 4 * std::numeric_limits<Scalar<T>>::epsilon());
+  return (c.rate > T(0)) & (v1 * (more * (n.alpha - n.beta)) <= n.alpha * current);
 }
 // Whether its top lies less than `room` above V. The slope is taken larger by its own rounding.
-// Where the bend overflows it says nothing.
 template <class T>
 SNNFP_INLINE auto tops_out(const Ceiling<T>& c, T v, T v1, T current, T room, const Neuron<T>& n) {
   const T blur = T(8 * std::numeric_limits<Scalar<T>>::epsilon());
   const T rise = fma(blur, fma(n.beta, size_of(v), current + size_of(n.drive)), v1);
-  return (rise * rise < T(-2) * c.bend * room) & is_ceiling(c, v, v1, n) &
-         (c.bend >= T(std::numeric_limits<Scalar<T>>::lowest()));
+  return (rise * rise < T(-2) * c.bend * room) & is_ceiling(c, v1, current, n);
 }
 
 // phi2(x) = (e^x - 1 - x) / x^2 times e^(-m), where m >= max(x, 0): no overflow, no cancellation.

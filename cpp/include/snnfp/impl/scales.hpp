@@ -23,12 +23,14 @@ Real own_slope(const NeuronConstants<Real>& c, Id j) {
   return std::max(std::abs(c.threshold[j]), std::abs(c.v_reset[j])) * (fast > Real(0) ? fast : 1);
 }
 
-// The largest current, or weight, of a neuron.
+// The largest current, or weight, of a neuron: in proportion to its threshold, and so that V'' and
+// derivatives by times do not overflow.
 template <class Real>
 Real largest_current(const NeuronConstants<Real>& c, Id j) {
   using L = Limits<Real>;
   const Real fast = std::max({c.alpha[j], c.beta[j], Real(1)});
-  return std::min(L::current / fast, L::ratio * own_slope(c, j) / c.inv_c[j]);
+  const Real most = L::current / fast * std::min(Real(1), 1 / c.inv_c[j]);
+  return std::min(most, L::ratio * own_slope(c, j) / c.inv_c[j]);
 }
 
 template <class Real>
@@ -82,7 +84,7 @@ void check_scales(const Network<Real>& network, const Plan<Real>& plan) {
   const auto power = [](Real x) {
     return x > Real(0) && std::isfinite(x) ? std::abs(std::ilogb(x)) : 9999;
   };
-  for (Id j = 0; j < plan.n_neurons; ++j) {
+  const auto check = [&](Id j, Real& m) {
     const Real fast = std::max(c.alpha[j], c.beta[j]), slope = own_slope(c, j);
     const int rate = fast > Real(0) ? power(fast) : 0;
     if (rate + power(slope) + power(c.inv_c[j]) > L::powers)
@@ -91,8 +93,14 @@ void check_scales(const Network<Real>& network, const Plan<Real>& plan) {
       invalid(name_of(plan, j, "bias"), " is ", c.drive[j] / c.inv_c[j], ", expected at most ",
               L::ratio * slope / c.inv_c[j],
               " in size: more is out of proportion to the threshold");
-    Real& m = most[plan.population_of[j]];
     m = std::min(m, largest_current(c, j));
+  };
+  for (std::size_t p = 0; p < most.size(); ++p) {
+    bool shared = true;
+    for (int q = 0; q < n_neuron_parameters; ++q)
+      shared &= network.populations()[p].parameters[NeuronParameter(q)].size() == 1;
+    const Id first = plan.population_offsets[p], end = plan.population_offsets[p + 1];
+    for (Id j = first; j < (shared ? first + 1 : end); ++j) check(j, most[p]);
   }
   for (const ProjectionPlan<Real>& p : plan.projections) {
     const Projection<Real>& q = network.projections()[p.index];
@@ -125,9 +133,15 @@ void check_clock(const Record<Real>& record) {
   const NeuronConstants<Real>& c = record.plan->neurons;
   constexpr Real eps = std::numeric_limits<Real>::epsilon();
   const Id n = record.population_offsets.back();
-  Real fastest = Real(0), latest = Real(0);
+  Real fastest = Real(0), latest = record.until;
   for (Id j = 0; j < n; ++j) fastest = std::max({fastest, c.alpha[j], c.beta[j]});
-  for (const Real t : record.times) latest = std::max(latest, t);
+  if (!(latest < std::numeric_limits<Real>::infinity())) {
+    // The last spike of each sample is its latest.
+    latest = Real(0);
+    for (Size s = 0; s < record.samples(); ++s)
+      if (record.offsets[s + 1] > record.offsets[s])
+        latest = std::max(latest, record.times[record.offsets[s + 1] - 1]);
+  }
   if (!(latest * eps * fastest > Real(0.5))) return;
   for (Size s = 0; s < record.samples(); ++s)
     for (Size k = record.offsets[s]; k < record.offsets[s + 1]; ++k) {
