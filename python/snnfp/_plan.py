@@ -169,6 +169,7 @@ def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:
 
 
 def check_callbacks(given: Any) -> None:
+    """Raises TypeError unless it is a list of functions that take a history and a network."""
     if callable(given) or not isinstance(given, (list, tuple)):
         raise TypeError(f"callbacks is {given!r}, expected a list of functions (history, net)")
     for k, callback in enumerate(given):

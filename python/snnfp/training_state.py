@@ -69,13 +69,15 @@ def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
     """
     file = ArrayFile(path)
     check_same_network(net, file, "is a checkpoint")
-    if "training" not in file.metadata and sorted(file.names) == sorted(net.parameters):
-        raise FormatError(f"{path} is a model file, expected a training checkpoint")
+    if "training" not in file.metadata:
+        raise FormatError(
+            f"{path} is not a training checkpoint: it lacks 'training', as a model file does"
+        )
     try:
         figures = file.json("training")
         _check_figures(figures)
-    except FormatError:
-        raise
+    except FormatError as error:
+        raise FormatError(f"{path} is not a training checkpoint: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path} is not a training checkpoint: {_text(error)}") from error
     groups: dict[str, Arrays] = {"parameter": {}, "optimiser": {}, "best": {}}
