@@ -23,14 +23,13 @@ SNNFP_DECLARE_TABLE(avx512)
 
 template <class Real>
 const EngineTable<Real>& engine_table(Isa isa) {
-#ifdef SNNFP_HAVE_X86_VARIANTS
   switch (resolve_isa(isa)) {
+#ifdef SNNFP_HAVE_X86_VARIANTS
     case Isa::avx2: return avx2_table(Real());
     case Isa::avx512: return avx512_table(Real());
+#endif
     default: break;
   }
-#endif
-  (void)isa;
   return portable_table(Real());
 }
 template const EngineTable<float>& engine_table(Isa);
