@@ -172,7 +172,8 @@ void bind_record(py::module_& m, const char* name) {
           return simulate(network, shared, options);
         }, py::arg("network"), py::arg("input"), py::arg("samples"), py::arg("until"),
         py::arg("spike_limit"), py::arg("engine"), py::arg("voltage").noconvert(),
-        py::arg("current").noconvert(), py::arg("first_spikes_of"), py::arg("stop_after"), py::arg("execution"));
+        py::arg("current").noconvert(), py::arg("first_spikes_of"), py::arg("stop_after"),
+        py::arg("execution"));
   m.def("record_from_spikes", [](const Network<Real>& network,
                                  const std::vector<InputTuple<Real>>& input,
                                  const InputTuple<Real>& spikes, Real tolerance, Real until,

@@ -132,12 +132,19 @@ def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:
         error.sample = int(chosen[error.sample])
         message = (
             f"neuron {error.neuron} of population {error.population} fired {error.count} spikes "
-            f"by time {error.time:g} in sample {error.sample}: look for runaway feedback, weights "
-            "in another unit or a bias far above the threshold; t_refractory bounds the rate"
+            f"by time {error.time:g} in sample {error.sample}{_arrivals(message)}: look for "
+            "runaway feedback, weights in another unit or a bias far above the threshold; t_refractory "
+            "bounds the rate"
         )
     else:
         message = _SAMPLE.sub(lambda m: m[1] + str(_of(chosen, int(m[2]))), message)
     error.args = (f"{where}: {message}",)
+
+
+def _arrivals(message: str) -> str:
+    """What the core said of arrivals that pile up, if that was the reason."""
+    found = re.search(r", and \d+ arrivals are on their way[^,;(]*", message)
+    return found[0] if found else ""
 
 
 # "sample 3", "labels[3]", "targets[3, 0]" and "first spikes of sample 3" alike.

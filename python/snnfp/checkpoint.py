@@ -86,7 +86,14 @@ class ArrayFile:
                 f"{path}: not a whole safetensors file: its header has {size} bytes, "
                 f"expected at most {MOST_TEXT_BYTES}"
             )
-        self._errors = (safetensors.SafetensorError, ValueError, TypeError, OverflowError)
+        # AttributeError: types of numbers that NumPy lacks.
+        self._errors = (
+            safetensors.SafetensorError,
+            ValueError,
+            TypeError,
+            OverflowError,
+            AttributeError,
+        )
         try:
             self._file = safetensors.safe_open(str(path), framework="numpy")
             self.names: list[str] = sorted(self._file.keys())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from snnfp import _core
 from snnfp._execution import execution
+from snnfp._numbers import real_number
 from snnfp.errors import RecordedSpikeError
 from snnfp.network import Network, Population
 from snnfp.record import Record, Recording
@@ -92,8 +93,10 @@ def record_from_spikes(
     check_network(net)
     if on_fault not in _POLICIES:
         raise ValueError(f"on_fault is {on_fault!r}, expected 'raise', 'drop' or 'keep'")
+    tolerance = real_number(tolerance, "tolerance")
     groups = input_groups(net, spikes)
-    n_samples = len(groups[0] if groups else next(iter(recorded.values()), [0]))
+    first = next(iter(recorded.values()), None) if isinstance(recorded, Mapping) else None
+    n_samples = len(groups[0]) if groups else len(first) if isinstance(first, Spikes) else 1
     merged = _merge(net, recorded, n_samples)
     end = _until(until, net.dtype)
     voltage, current = _initial_arrays(net, initial, n_samples)
@@ -102,7 +105,7 @@ def record_from_spikes(
             net._core,
             [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
             (merged.times, merged.neurons, merged.offsets),
-            float(tolerance),
+            tolerance,
             end,
             voltage,
             current,

@@ -82,6 +82,19 @@ HOSTILE = {
     "stored as bytes": (lambda f: f.entry(WEIGHT, dtype="U8", shape=[96]), r"\(96,\), expected"),
     "stored as F32": (lambda f: f.entry(WEIGHT, dtype="F32", shape=[3, 8]), r"\(3, 8\), expected"),
     "stored as BF16": (lambda f: f.entry(WEIGHT, dtype="BF16", shape=[3, 16]), "expected"),
+    "stored as F8_E4M3": (
+        lambda f: f.entry(WEIGHT, dtype="F8_E4M3", shape=[96]),
+        "expected|float8",
+    ),
+    "stored as F8_E5M2": (
+        lambda f: f.entry(WEIGHT, dtype="F8_E5M2", shape=[96]),
+        "expected|float8",
+    ),
+    "stored as F8_E8M0": (
+        lambda f: f.entry(WEIGHT, dtype="F8_E8M0", shape=[96]),
+        "expected|float8",
+    ),
+    "stored as F4": (lambda f: f.entry(WEIGHT, dtype="F4", shape=[192]), "expected|float4"),
     "turned": (lambda f: f.entry(WEIGHT, shape=[4, 3]), r"has shape \(4, 3\), expected \(3, 4\)"),
     "nan": (lambda f: f.values(WEIGHT, np.nan), r"input_to_h.weight\[2, 3\] is nan"),
     "nan of one for all": (lambda f: f.values("h.tau_syn", np.nan), "h.tau_syn is nan"),

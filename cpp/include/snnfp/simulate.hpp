@@ -47,8 +47,8 @@ template <class Real>
 Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options = {});
 
-// The record that these spikes would have left, with residuals V(f-) - threshold, and what does not fit
-// in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (a voltage) without a
+// The record that these spikes would have left, with residuals V(f-) - threshold, and what does not
+// fit in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (voltage) without a
 // spike. Where it is infinite no residual is a fault and no crossing is, but crossings from which V
 // comes down again, or is above at the end, without a spike are told.
 template <class Real>
@@ -67,12 +67,13 @@ struct RecordParts {
   RecordingFaults faults;
 };
 
-// The record that had these parts; `options`: initial, until, first_spikes_of and stop_after are read.
+// The record that had these parts. Of `options` initial, until, first_spikes_of, stop_after are read.
 template <class Real>
 Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
                      RecordParts<Real> parts, const SimulateOptions<Real>& options);
 
-// V and I of chosen neurons at chosen times, exact. `times` ascend; results [samples, neurons, times].
+// V and I of chosen neurons at chosen times, exact. `times` ascend.
+// Results are [samples, neurons, times].
 template <class Real>
 struct Probe {
   std::vector<Id> neurons;  // numbered through the populations
