@@ -133,8 +133,8 @@ def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:
         message = (
             f"neuron {error.neuron} of population {error.population} fired {error.count} spikes "
             f"by time {error.time:g} in sample {error.sample}{_arrivals(message)}: look for "
-            "runaway feedback, weights in another unit or a bias far above the threshold; t_refractory "
-            "bounds the rate"
+            "runaway feedback, weights in another unit or a bias far above the threshold; "
+            "t_refractory bounds the rate"
         )
     else:
         message = _SAMPLE.sub(lambda m: m[1] + str(_of(chosen, int(m[2]))), message)

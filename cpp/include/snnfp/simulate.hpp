@@ -48,9 +48,9 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options = {});
 
 // The record that these spikes would have left, with residuals V(f-) - threshold, and what does not
-// fit in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (voltage) without a
-// spike. Where it is infinite no residual is a fault and no crossing is, but crossings from which V
-// comes down again, or is above at the end, without a spike are told.
+// fit in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (a voltage)
+// without a spike. Where it is infinite no residual is a fault and no crossing is, but crossings from
+// which V comes down again, or is above at the end, without a spike are told.
 template <class Real>
 Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
                                 const RecordedSpikes<Real>& spikes, Real tolerance,
