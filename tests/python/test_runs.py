@@ -226,10 +226,10 @@ def test_a_run_that_fit_refuses_leaves_nothing(capsys, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_names_the_file(tmp_path):
-    """Writes beyond a limit fail as on a full disk; the model is larger than all before it."""
+    """Writes beyond a limit fail as on a full disk; the checkpoint is what is too large."""
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000));"
         "from snnfp.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = [
@@ -252,6 +252,7 @@ def test_a_full_disk_names_the_file(tmp_path):
     )
     assert run.returncode == 2
     assert run.stderr.count("\n") == 1 and "run/checkpoint.safetensors" in run.stderr
+    assert run.stdout.splitlines()[-1] == "ended by an error; the model of epoch 1 is in run"
     assert not list(tmp_path.rglob("*.tmp"))
 
 
