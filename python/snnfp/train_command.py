@@ -164,8 +164,7 @@ class _SoFar:
         if self._written:
             _say(f"{stopped} after the training; its files are in {self._folder.path}")
         elif epochs:
-            for name, value in self._parameters.items():
-                net.parameters[name] = value
+            net._replace(self._parameters)  # together: one may be legal only with another
             self.write(net, self._history)
             _say(f"{stopped}; the model of epoch {epochs} is in {self._folder.path}")
             self._go_on()

@@ -172,6 +172,26 @@ def test_ctrl_c_leaves_a_model_and_the_command_that_goes_on(capsys, tmp_path, mo
     assert all(np.array_equal(a[k], b[k]) for k in a)
 
 
+def test_parameters_are_put_back_together(tmp_path):
+    """A threshold and a reset voltage that have both moved past where the other was."""
+    from snnfp.runs import RunFolder
+    from snnfp.tasks import TASKS, build_network
+    from snnfp.train_command import _SoFar
+
+    net = build_network(TASKS["xor"].settings, 2, 2)
+    threshold, reset = (
+        next(n for n in net.parameters if n.endswith(e)) for e in (".threshold", ".v_reset")
+    )
+    for shift in (5.0, -5.0):
+        so_far = _SoFar(TASKS["xor"], RunFolder(tmp_path), None, None, True)
+        before = dict(net.parameters)
+        so_far.look(snnfp.History({"loss": [1.0]}), net)
+        with pytest.raises(KeyboardInterrupt), so_far.kept(net):
+            net._replace({n: net.parameters[n] + shift for n in (threshold, reset)})
+            raise KeyboardInterrupt
+        assert all(np.array_equal(net.parameters[n], v) for n, v in before.items())
+
+
 def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypatch):
     from snnfp import task_pictures, train_command
 
