@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnfp.checkpoint import load_arrays, write_atomically
+from snnfp.checkpoint import ArrayFile, parse_json, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
 from snnfp.task_settings import SettingError, Settings, option
+from snnfp.training_state import read_figures
 
 if TYPE_CHECKING:
-    from snnfp import History
     from snnfp.tasks import Task
 
 __all__ = ["CHECKPOINT", "Run", "RunFolder", "new_run_folder", "write_config", "write_history"]
@@ -132,13 +132,9 @@ class Run:
             FormatError: a file is damaged, or the run is one of another task.
         """
         checkpoint = path / CHECKPOINT if path.is_dir() else path
-        _, metadata = load_arrays(checkpoint)
-        try:
-            training = json.loads(metadata["training"])
-            epochs, figures = int(training["epoch"]), dict(training["history"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{checkpoint} is not a training checkpoint: {error!r}") from error
-        return cls(checkpoint, _read_config(checkpoint.parent / _CONFIG, task), epochs, figures)
+        figures = read_figures(ArrayFile(checkpoint))
+        settings = _read_config(checkpoint.parent / _CONFIG, task)
+        return cls(checkpoint, settings, figures["epoch"], figures["history"])
 
     def changed(self, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         """The run's settings with those asked for, and a line for each that differs.
@@ -192,11 +188,12 @@ def _read_config(path: Path, task: Task) -> Settings:
             f"or copy {_CONFIG} beside the checkpoint"
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("no table of settings")
+        text = path.read_text(encoding="utf-8")
     except ValueError as error:
         raise FormatError(f"{path}: {error}, expected the settings of a run") from error
+    config = parse_json(text, str(path))
+    if not isinstance(config, dict):
+        raise FormatError(f"{path}: no table of settings, expected the settings of a run")
     there = config.pop("task", None)
     if there != task.name:
         raise FormatError(f"{path} is of a run of {there}, expected {task.name}")
@@ -204,8 +201,12 @@ def _read_config(path: Path, task: Task) -> Settings:
     unknown = sorted(set(config) - {f.name for f in fields(Settings)})
     if unknown:
         raise FormatError(f"{path} has {unknown[0]!r}, which is no setting of this version")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    values: dict[str, Any] = {k: tuple(v) if _is_numbers(v) else v for k, v in config.items()}
     try:
         return replace(task.settings, **values)
-    except SettingError as error:
+    except (SettingError, OverflowError) as error:
         raise FormatError(f"{path}: {error}") from error
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)

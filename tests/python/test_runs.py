@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import snnfp
-from snnfp.checkpoint import load_arrays
+from snnfp.checkpoint import load_arrays, save_arrays
 from snnfp.cli import main
 from test_command import LAST_LINE, train
 
@@ -107,11 +107,16 @@ def test_a_run_that_its_target_ended_goes_on_to_a_higher_one(capsys):
     "config, message",
     [
         (None, "config.json: no such file, expected the settings of the run: go on from its run folder"),
-        ("{", "config.json: Expecting property name"),
+        ("{", "config.json is not JSON: Expecting property name"),
+        ("[" * 200_000, "config.json is not JSON: maximum recursion depth"),
+        ('{"lr": 1, "lr": 2}', "config.json is not JSON: the key 'lr' is there twice"),
         ("[]", "config.json: no table of settings, expected the settings of a run"),
         ({"task": "iris"}, "config.json is of a run of iris, expected xor"),
         ({"beauty": 3}, "config.json has 'beauty', which is no setting of this version"),
         ({"lr": "fast"}, "config.json: lr is 'fast', expected a finite number > 0"),
+        ({"epochs": float("inf")}, "config.json: epochs is inf"),
+        ({"hidden": [[]]}, "config.json: hidden is [[]], expected whole numbers"),
+        ({"lr": 10**400}, "config.json: int too large"),
         ({"hidden": 4}, "config.json: hidden is 4, expected whole numbers"),
     ],
 )  # fmt: skip
@@ -126,6 +131,28 @@ def test_a_run_without_good_settings(capsys, tmp_path, config, message):
     status, _, errors = train(capsys, "xor", "--epochs", "4", "--resume", "a")
     assert status == 2 and message in errors and errors.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "training, message",
+    [
+        ("[" * 200_000, "is not JSON: maximum recursion depth"),
+        ('{"epoch": 1e999, "history": {}}', "epoch is inf, expected an integer >= 0"),
+        ({"epoch": float("nan")}, "epoch is nan, expected an integer >= 0"),
+        ({"history": {"accuracy": 3}}, "history: accuracy has not one entry for each"),
+        ({"history": {"accuracy": ["a", "b"]}}, "history: accuracy holds what is no number"),
+    ],
+)
+def test_a_run_with_a_damaged_checkpoint(capsys, tmp_path, training, message):
+    train(capsys, "xor", "--epochs", "2", "--no-plots", "--out", "a")
+    path = tmp_path / "a" / "checkpoint.safetensors"
+    arrays, metadata = load_arrays(path)
+    if isinstance(training, dict):
+        training = json.dumps(json.loads(metadata["training"]) | training)
+    save_arrays(path, arrays, {**metadata, "training": training})
+    status, _, errors = train(capsys, "xor", "--epochs", "4", "--target", "1", "--resume", "a")
+    assert status == 2 and message in errors and errors.count("\n") == 1
+    assert "checkpoint.safetensors is not a training checkpoint" in errors
 
 
 def test_a_model_is_no_checkpoint(capsys):
