@@ -130,6 +130,8 @@ def _check_figures(figures: Any) -> None:
             raise ValueError(f"history: {key} holds what is no number")
     if not figures["history"] and figures["epoch"]:
         raise ValueError("the history is empty")
+    if metric is not None and metric not in figures["history"]:
+        raise ValueError(f"metric is {metric!r}, which is not in the history")
     for key, floor in figures["floors"].items():
         if not (_is_number(floor) and floor > 0):
             raise ValueError(f"the floor of {key} is {floor!r}, expected a number > 0")
