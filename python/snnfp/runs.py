@@ -37,6 +37,12 @@ _FIXED = {
     "seed": "the samples go on in the order of that run",
 }
 
+# What snnfp.fit compares with the checkpoint, and prints where it differs.
+_TOLD_BY_FIT = (
+    *("batch_size", "until", "mode", "clip_norm", "lr", "lr_decay", "bump", "label_bump"),
+    *("tau0", "tau1", "gamma"),
+)
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -137,7 +143,8 @@ class Run:
         return cls(checkpoint, settings, figures["epoch"], figures["history"])
 
     def changed(self, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-        """The run's settings with those asked for, and a line for each that differs.
+        """The run's settings with those asked for, and a line for each that differs and is not
+        told by :func:`snnfp.fit`.
 
         Args:
             given: settings by name, None where none is asked for.
@@ -170,7 +177,9 @@ class Run:
                 f"epoch {self.epochs}: ask for more"
             )
         lines = [
-            f"{option(k)}: {_text(getattr(self.settings, k))} -> {_text(v)}" for k, v in new.items()
+            f"{option(k)}: {_text(getattr(self.settings, k))} -> {_text(v)}"
+            for k, v in new.items()
+            if k not in _TOLD_BY_FIT
         ]
         return settings, lines
 

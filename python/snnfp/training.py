@@ -175,7 +175,7 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
         return run
     run.restore(saved, plan.optimiser)
     for line in differences(saved.settings, plan.settings):
-        print(f"resume: {line} in {saved.path}")
+        print(f"resume: {line}, changed since {saved.path}")
     if rule is None or rule.metric != run.metric:
         run.forget_best()
     elif run.waited >= rule.patience or rule.reached(run.history.last(rule.metric)):

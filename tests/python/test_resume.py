@@ -74,11 +74,11 @@ def test_what_is_the_same_is_not_printed_and_what_differs_is(tmp_path, capsys):
            "schedule": schedules.ExponentialDecay(0.5), "clip_norm": 2.0},
     )  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
-        f"resume: batch_size is 30, was 20 in {path}",
-        f"resume: schedule is ExponentialDecay(factor=0.5), was Cosine(epochs=4, final=0.0) in {path}",
-        f"resume: seed is 3, was 0 in {path}",
-        f"resume: clip_norm is 2.0, was None in {path}",
-        f"resume: optimiser.lr is 0.007, was 0.05 in {path}",
+        f"resume: batch_size: 20 -> 30, changed since {path}",
+        f"resume: schedule: Cosine(epochs=4, final=0.0) -> ExponentialDecay(factor=0.5), changed since {path}",
+        f"resume: seed: 0 -> 3, changed since {path}",
+        f"resume: clip_norm: None -> 2.0, changed since {path}",
+        f"resume: optimiser.lr: 0.05 -> 0.007, changed since {path}",
     ]
     assert history["lr"][2:] == [pytest.approx(0.007 * 0.25), pytest.approx(0.007 * 0.125)]
     # Who goes on from there has these settings.

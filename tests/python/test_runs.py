@@ -55,15 +55,16 @@ def test_what_is_asked_for_on_the_way_is_applied_and_said(capsys, tmp_path):
                "--batch-size", "2", "--target", "1", "--threads", "1", "--hidden", "4", "--seed", "0"]  # fmt: skip
     status, lines, _ = train(capsys, "xor", "--no-plots", "--resume", "a", "--out", "b", *changes)
     assert status == 0
-    assert sorted(line for line in lines if line.startswith("changed")) == [
-        "changed: --batch-size: 4 -> 2",
-        "changed: --clip-norm: none -> 3",
+    since = "changed since a/checkpoint.safetensors"
+    assert sorted(line for line in lines if line.startswith(("changed", "resume"))) == [
         "changed: --epochs: 2 -> 5",
-        "changed: --lr-decay: 1 -> 0.5",
-        "changed: --lr: 0.1 -> 0.02",
         "changed: --target: 0.99 -> 1",
-        "changed: --tau0: 0.1 -> 0.2",
         "changed: --threads: none -> 1",
+        f"resume: batch_size: 4 -> 2, {since}",
+        f"resume: clip_norm: None -> 3.0, {since}",
+        f"resume: loss.tau0: 0.1 -> 0.2, {since}",
+        f"resume: optimiser.lr: 0.1 -> 0.02, {since}",
+        f"resume: schedule.factor: 1.0 -> 0.5, {since}",
     ]
     lr = json.loads((tmp_path / "b" / "history.json").read_text())["lr"]
     assert lr == pytest.approx([0.1, 0.1, 0.02 * 0.25, 0.02 * 0.125, 0.02 * 0.0625])
