@@ -57,10 +57,11 @@ class RunFolder:
     made: list[Path] = field(default_factory=list)
 
     def abandon(self) -> None:
-        """Takes away what was made and written."""
+        """Takes away what a run made and wrote before its first epoch; nothing else."""
         with contextlib.suppress(OSError):
-            for file in self.path.iterdir():
-                file.unlink()
+            for name in (_CONFIG, CHECKPOINT):
+                for file in (self.path / name, *self.path.glob(f".{name}.snnfp-*.tmp")):
+                    file.unlink(missing_ok=True)
             for folder in reversed(self.made):
                 folder.rmdir()
 

@@ -273,6 +273,19 @@ def test_a_run_that_fit_refuses_leaves_nothing(capsys, tmp_path, monkeypatch):
         assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
 
 
+def test_a_run_that_is_refused_leaves_the_files_of_others(capsys, tmp_path, monkeypatch):
+    from snnfp import train_command
+
+    def refuse(*arguments, **options):
+        (tmp_path / "new" / "notes.txt").write_text("mine")
+        (tmp_path / "new" / ".config.json.snnfp-0123456789abcdef.tmp").write_text("")
+        raise ValueError("no")
+
+    monkeypatch.setattr(train_command, "fit", refuse)
+    status, _, _ = train(capsys, "xor", "--out", "new")
+    assert status == 2 and [p.name for p in (tmp_path / "new").iterdir()] == ["notes.txt"]
+
+
 def test_a_full_disk_names_the_file(tmp_path):
     """Writes beyond a limit fail as on a full disk; the checkpoint is what is too large."""
     code = (
