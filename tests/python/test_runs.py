@@ -237,7 +237,12 @@ def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypa
 
 def test_a_process_that_is_interrupted(tmp_path):
     """A real signal, and what a log shows: every line at once, in order."""
-    command = [sys.executable, "-m", "snnfp", "train", "xor", "--epochs", "1000000", "--no-plots"]
+    # A job in the background inherits that SIGINT is ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from snnfp.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "train", "xor", "--epochs", "1000000", "--no-plots"]
     process = subprocess.Popen(
         [*command, "--no-progress", "--out", "run", "--threads", "1"],
         stdout=subprocess.PIPE,
@@ -245,14 +250,20 @@ def test_a_process_that_is_interrupted(tmp_path):
         text=True,
         cwd=tmp_path,
     )
-    # Comes though the process goes on: nothing waits in a buffer.
-    first = process.stdout.readline()
-    assert first.startswith("xor: Network")
-    while not (tmp_path / "run" / "checkpoint.safetensors").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=60)
+    try:
+        # Comes though the process goes on: nothing waits in a buffer.
+        first = process.stdout.readline()
+        assert first.startswith("xor: Network")
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run" / "checkpoint.safetensors").exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline, "no checkpoint in a minute"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 130 and "Traceback" not in errors
     assert rest.splitlines()[-1] == "go on with: snnfp train xor --resume run"
     snnfp_model, _ = load_arrays(tmp_path / "run" / "model.safetensors")
