@@ -80,7 +80,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if same_kind:
             lines += differences(was, now, f"{prefix}{key}.")
         else:
-            lines.append(f"{prefix}{key} is {_short(now)}, was {_short(was)}")
+            lines.append(f"{prefix}{key}: {_short(was)} -> {_short(now)}")
     return lines
 
 

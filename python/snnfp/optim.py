@@ -233,8 +233,8 @@ class Adam:
 
     def check_state(self, state: Arrays) -> None:
         """Raises unless a state, say of a file, is one that steps can lead to."""
-        if state["step"] < 0:
-            raise ValueError(f"step is {state['step']}, expected at least 0")
+        if not 0 <= state["step"] < 2**62:
+            raise ValueError(f"step is {state['step']}, expected 0 <= step < 2**62")
         for k, values in state.items():
             if k.startswith("square/") and values.min(initial=0) < 0:
                 raise ValueError(f"{k} holds {values.min()}, expected squares >= 0")

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnfp.checkpoint import load_arrays, write_atomically
+from snnfp.checkpoint import ArrayFile, parse_json, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
 from snnfp.task_settings import SettingError, Settings, option
+from snnfp.training_state import read_figures
 
 if TYPE_CHECKING:
-    from snnfp import History
     from snnfp.tasks import Task
 
 __all__ = ["CHECKPOINT", "Run", "RunFolder", "new_run_folder", "write_config", "write_history"]
@@ -37,6 +37,12 @@ _FIXED = {
     "seed": "the samples go on in the order of that run",
 }
 
+# What snnfp.fit compares with the checkpoint, and prints where it differs.
+_TOLD_BY_FIT = (
+    *("batch_size", "until", "mode", "clip_norm", "lr", "lr_decay", "bump", "label_bump"),
+    *("tau0", "tau1", "gamma"),
+)
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -51,10 +57,11 @@ class RunFolder:
     made: list[Path] = field(default_factory=list)
 
     def abandon(self) -> None:
-        """Takes away what was made and written."""
+        """Takes away what a run made and wrote before its first epoch; nothing else."""
         with contextlib.suppress(OSError):
-            for file in self.path.iterdir():
-                file.unlink()
+            for name in (_CONFIG, CHECKPOINT):
+                for file in (self.path / name, *self.path.glob(f".{name}.snnfp-*.tmp")):
+                    file.unlink(missing_ok=True)
             for folder in reversed(self.made):
                 folder.rmdir()
 
@@ -132,16 +139,13 @@ class Run:
             FormatError: a file is damaged, or the run is one of another task.
         """
         checkpoint = path / CHECKPOINT if path.is_dir() else path
-        _, metadata = load_arrays(checkpoint)
-        try:
-            training = json.loads(metadata["training"])
-            epochs, figures = int(training["epoch"]), dict(training["history"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{checkpoint} is not a training checkpoint: {error!r}") from error
-        return cls(checkpoint, _read_config(checkpoint.parent / _CONFIG, task), epochs, figures)
+        figures = read_figures(ArrayFile(checkpoint))
+        settings = _read_config(checkpoint.parent / _CONFIG, task)
+        return cls(checkpoint, settings, figures["epoch"], figures["history"])
 
     def changed(self, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-        """The run's settings with those asked for, and a line for each that differs.
+        """The run's settings with those asked for, and a line for each that differs and is not
+        told by :func:`snnfp.fit`.
 
         Args:
             given: settings by name, None where none is asked for.
@@ -174,7 +178,9 @@ class Run:
                 f"epoch {self.epochs}: ask for more"
             )
         lines = [
-            f"{option(k)}: {_text(getattr(self.settings, k))} -> {_text(v)}" for k, v in new.items()
+            f"{option(k)}: {_text(getattr(self.settings, k))} -> {_text(v)}"
+            for k, v in new.items()
+            if k not in _TOLD_BY_FIT
         ]
         return settings, lines
 
@@ -192,11 +198,12 @@ def _read_config(path: Path, task: Task) -> Settings:
             f"or copy {_CONFIG} beside the checkpoint"
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("no table of settings")
+        text = path.read_text(encoding="utf-8")
     except ValueError as error:
         raise FormatError(f"{path}: {error}, expected the settings of a run") from error
+    config = parse_json(text, str(path))
+    if not isinstance(config, dict):
+        raise FormatError(f"{path}: no table of settings, expected the settings of a run")
     there = config.pop("task", None)
     if there != task.name:
         raise FormatError(f"{path} is of a run of {there}, expected {task.name}")
@@ -204,8 +211,12 @@ def _read_config(path: Path, task: Task) -> Settings:
     unknown = sorted(set(config) - {f.name for f in fields(Settings)})
     if unknown:
         raise FormatError(f"{path} has {unknown[0]!r}, which is no setting of this version")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    values: dict[str, Any] = {k: tuple(v) if _is_numbers(v) else v for k, v in config.items()}
     try:
         return replace(task.settings, **values)
-    except SettingError as error:
+    except (SettingError, OverflowError) as error:
         raise FormatError(f"{path}: {error}") from error
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)

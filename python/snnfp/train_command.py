@@ -164,22 +164,22 @@ class _SoFar:
         if self._written:
             _say(f"{stopped} after the training; its files are in {self._folder.path}")
         elif epochs:
-            for name, value in self._parameters.items():
-                net.parameters[name] = value
+            net._replace(self._parameters)  # together: one may be legal only with another
             self.write(net, self._history)
             _say(f"{stopped}; the model of epoch {epochs} is in {self._folder.path}")
-            if self._saves:
-                self._go_on(self._folder.path)
+            self._go_on()
         elif interrupted and self._saves:
             self.write(net, self._history)
             _say(f"{stopped} in the first epoch; the model is in {self._folder.path}")
-            if self._resume is not None:
-                self._go_on(self._resume)
+            self._go_on()
         else:
             self._folder.abandon()
 
-    def _go_on(self, run: Path) -> None:
-        _say(f"go on with: {shlex.join([*self._command, '--resume', str(run)])}")
+    def _go_on(self) -> None:
+        written = (self._folder.path / CHECKPOINT).is_file()
+        run = self._folder.path if written else self._resume
+        if run is not None:
+            _say(f"go on with: {shlex.join([*self._command, '--resume', str(run)])}")
 
 
 def make_schedule(settings: Settings) -> Schedule:

@@ -134,6 +134,7 @@ def fit(
         require("safetensors", extra="train")  # rather now than after the first epoch
         check_writable(checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
+    kept = resume if checkpoint is not None else None  # what goes on from here
     idle = False
     warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
     told = set(net._warned)
@@ -149,13 +150,14 @@ def fit(
                     run.stopped = True
                 if checkpoint is not None:
                     run.save(checkpoint)
+                    kept = checkpoint
                 plan.silence.tell(run.epoch)
                 if figures["lr"] == 0 and not idle:
                     idle = True
                     _warn_idle(plan, run)
                 report(run.epoch, figures)
     except BaseException as error:
-        _say_how_far(error, plan, run, checkpoint)
+        _say_how_far(error, run, kept)
         raise
     finally:
         net._warned = (net._warned - set(net.populations)) | told
@@ -173,7 +175,7 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
         return run
     run.restore(saved, plan.optimiser)
     for line in differences(saved.settings, plan.settings):
-        print(f"resume: {line} in {saved.path}")
+        print(f"resume: {line}, changed since {saved.path}")
     if rule is None or rule.metric != run.metric:
         run.forget_best()
     elif run.waited >= rule.patience or rule.reached(run.history.last(rule.metric)):
@@ -302,11 +304,11 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
     tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
 
 
-def _say_how_far(error: BaseException, plan: Plan, run: Run, checkpoint: str | Path | None) -> None:
+def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> None:
     """What was reached, on an exception that ends the training."""
     error.history = run.history  # type: ignore[attr-defined]
-    kept = "" if checkpoint is None or not run.epoch else f"; resume={str(checkpoint)!r} goes on"
+    goes_on = "" if kept is None else f"; resume={str(kept)!r} goes on"
     error.add_note(
         f"fit had done {run.step} steps and {run.epoch} whole epochs: the network is that of the "
-        f"last step, the history is the exception's .history{kept}"
+        f"last step, the history is the exception's .history{goes_on}"
     )

@@ -19,7 +19,7 @@ from snnfp.errors import FormatError
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 
-__all__ = ["Checkpoint", "Run", "read_checkpoint"]
+__all__ = ["Checkpoint", "Run", "read_checkpoint", "read_figures"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -69,17 +69,7 @@ def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
     """
     file = ArrayFile(path)
     check_same_network(net, file, "is a checkpoint")
-    if "training" not in file.metadata:
-        raise FormatError(
-            f"{path} is not a training checkpoint: it lacks 'training', as a model file does"
-        )
-    try:
-        figures = file.json("training")
-        _check_figures(figures)
-    except FormatError as error:
-        raise FormatError(f"{path} is not a training checkpoint: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path} is not a training checkpoint: {_text(error)}") from error
+    figures = read_figures(file)
     groups: dict[str, Arrays] = {"parameter": {}, "optimiser": {}, "best": {}}
     for key in file.names:
         group, _, name = key.partition("/")
@@ -87,6 +77,26 @@ def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
             raise FormatError(f"{path} holds {key!r}, expected parameter/, optimiser/ or best/")
         groups[group][name] = file.read(key)
     return Checkpoint(str(path), groups, figures, figures["settings"])
+
+
+def read_figures(file: ArrayFile) -> dict[str, Any]:
+    """Epoch, history and the like of a training checkpoint, without its arrays.
+
+    Raises:
+        FormatError: damaged, or no training checkpoint.
+    """
+    if "training" not in file.metadata:
+        raise FormatError(
+            f"{file.path} is not a training checkpoint: it lacks 'training', as a model file does"
+        )
+    try:
+        figures: dict[str, Any] = file.json("training")
+        _check_figures(figures)
+    except FormatError as error:
+        raise FormatError(f"{file.path} is not a training checkpoint: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{file.path} is not a training checkpoint: {_text(error)}") from error
+    return figures
 
 
 def _text(error: BaseException) -> str:
@@ -120,6 +130,8 @@ def _check_figures(figures: Any) -> None:
             raise ValueError(f"history: {key} holds what is no number")
     if not figures["history"] and figures["epoch"]:
         raise ValueError("the history is empty")
+    if metric is not None and metric not in figures["history"]:
+        raise ValueError(f"metric is {metric!r}, which is not in the history")
     for key, floor in figures["floors"].items():
         if not (_is_number(floor) and floor > 0):
             raise ValueError(f"the floor of {key} is {floor!r}, expected a number > 0")

@@ -74,11 +74,11 @@ def test_what_is_the_same_is_not_printed_and_what_differs_is(tmp_path, capsys):
            "schedule": schedules.ExponentialDecay(0.5), "clip_norm": 2.0},
     )  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
-        f"resume: batch_size is 30, was 20 in {path}",
-        f"resume: schedule is ExponentialDecay(factor=0.5), was Cosine(epochs=4, final=0.0) in {path}",
-        f"resume: seed is 3, was 0 in {path}",
-        f"resume: clip_norm is 2.0, was None in {path}",
-        f"resume: optimiser.lr is 0.007, was 0.05 in {path}",
+        f"resume: batch_size: 20 -> 30, changed since {path}",
+        f"resume: schedule: Cosine(epochs=4, final=0.0) -> ExponentialDecay(factor=0.5), changed since {path}",
+        f"resume: seed: 0 -> 3, changed since {path}",
+        f"resume: clip_norm: None -> 2.0, changed since {path}",
+        f"resume: optimiser.lr: 0.05 -> 0.007, changed since {path}",
     ]
     assert history["lr"][2:] == [pytest.approx(0.007 * 0.25), pytest.approx(0.007 * 0.125)]
     # Who goes on from there has these settings.
@@ -234,7 +234,8 @@ HOSTILE = {
     "inf in the mean": (spoilt_array(f"optimiser/mean/{W}", np.inf), "mean/.* not finite"),
     "a negative square": (spoilt_array(f"optimiser/square/{W}", -1.0), "expected squares >= 0"),
     "nan in the square": (spoilt_array(f"optimiser/square/{W}", np.nan), "square/.* is nan"),
-    "a negative step": (spoilt_array("optimiser/step", -1), "step is -1, expected at least 0"),
+    "a negative step": (spoilt_array("optimiser/step", -1), "step is -1, expected 0 <= step"),
+    "a far step": (spoilt_array("optimiser/step", 2**63 - 1), r"expected 0 <= step < 2\*\*62"),
     "a step that is no integer": (spoilt_array("optimiser/step", 3, np.float64), "step is float64"),
     "another dtype": (spoilt_array(f"optimiser/mean/{W}", 0, np.float32), "is float32 of shape"),
     "integers": (spoilt_array(f"parameter/{W}", 0, np.int64), "is int64 of shape"),
@@ -263,6 +264,7 @@ HOSTILE = {
     "best_value as text": (spoilt_figure(best_value="x"), "best_value is 'x'"),
     "best_value nan": (spoilt_figure(best_value=float("nan")), "best_value is nan"),
     "no metric": (spoilt_figure(metric=None), "of None, expected a number and its name"),
+    "another metric": (spoilt_figure(metric="beauty"), "'beauty', which is not in the history"),
     "names of nothing": (spoilt_figure(names=[["x"]]), "names is"),
     "a floor of 0": (spoilt_figure(floors={"hidden": 0.0}), "the floor of hidden is 0.0"),
     "floors of nothing": (spoilt_figure(floors={"x": 1.0}), r"floors of \['x'\]"),

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import snnfp
-from snnfp.checkpoint import load_arrays
+from snnfp.checkpoint import load_arrays, save_arrays
 from snnfp.cli import main
 from test_command import LAST_LINE, train
 
@@ -55,15 +55,16 @@ def test_what_is_asked_for_on_the_way_is_applied_and_said(capsys, tmp_path):
                "--batch-size", "2", "--target", "1", "--threads", "1", "--hidden", "4", "--seed", "0"]  # fmt: skip
     status, lines, _ = train(capsys, "xor", "--no-plots", "--resume", "a", "--out", "b", *changes)
     assert status == 0
-    assert sorted(line for line in lines if line.startswith("changed")) == [
-        "changed: --batch-size: 4 -> 2",
-        "changed: --clip-norm: none -> 3",
+    since = "changed since a/checkpoint.safetensors"
+    assert sorted(line for line in lines if line.startswith(("changed", "resume"))) == [
         "changed: --epochs: 2 -> 5",
-        "changed: --lr-decay: 1 -> 0.5",
-        "changed: --lr: 0.1 -> 0.02",
         "changed: --target: 0.99 -> 1",
-        "changed: --tau0: 0.1 -> 0.2",
         "changed: --threads: none -> 1",
+        f"resume: batch_size: 4 -> 2, {since}",
+        f"resume: clip_norm: None -> 3.0, {since}",
+        f"resume: loss.tau0: 0.1 -> 0.2, {since}",
+        f"resume: optimiser.lr: 0.1 -> 0.02, {since}",
+        f"resume: schedule.factor: 1.0 -> 0.5, {since}",
     ]
     lr = json.loads((tmp_path / "b" / "history.json").read_text())["lr"]
     assert lr == pytest.approx([0.1, 0.1, 0.02 * 0.25, 0.02 * 0.125, 0.02 * 0.0625])
@@ -107,11 +108,16 @@ def test_a_run_that_its_target_ended_goes_on_to_a_higher_one(capsys):
     "config, message",
     [
         (None, "config.json: no such file, expected the settings of the run: go on from its run folder"),
-        ("{", "config.json: Expecting property name"),
+        ("{", "config.json is not JSON: Expecting property name"),
+        ("[" * 200_000, "config.json is not JSON: maximum recursion depth"),
+        ('{"lr": 1, "lr": 2}', "config.json is not JSON: the key 'lr' is there twice"),
         ("[]", "config.json: no table of settings, expected the settings of a run"),
         ({"task": "iris"}, "config.json is of a run of iris, expected xor"),
         ({"beauty": 3}, "config.json has 'beauty', which is no setting of this version"),
         ({"lr": "fast"}, "config.json: lr is 'fast', expected a finite number > 0"),
+        ({"epochs": float("inf")}, "config.json: epochs is inf"),
+        ({"hidden": [[]]}, "config.json: hidden is [[]], expected whole numbers"),
+        ({"lr": 10**400}, "config.json: int too large"),
         ({"hidden": 4}, "config.json: hidden is 4, expected whole numbers"),
     ],
 )  # fmt: skip
@@ -126,6 +132,28 @@ def test_a_run_without_good_settings(capsys, tmp_path, config, message):
     status, _, errors = train(capsys, "xor", "--epochs", "4", "--resume", "a")
     assert status == 2 and message in errors and errors.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "training, message",
+    [
+        ("[" * 200_000, "is not JSON: maximum recursion depth"),
+        ('{"epoch": 1e999, "history": {}}', "epoch is inf, expected an integer >= 0"),
+        ({"epoch": float("nan")}, "epoch is nan, expected an integer >= 0"),
+        ({"history": {"accuracy": 3}}, "history: accuracy has not one entry for each"),
+        ({"history": {"accuracy": ["a", "b"]}}, "history: accuracy holds what is no number"),
+    ],
+)
+def test_a_run_with_a_damaged_checkpoint(capsys, tmp_path, training, message):
+    train(capsys, "xor", "--epochs", "2", "--no-plots", "--out", "a")
+    path = tmp_path / "a" / "checkpoint.safetensors"
+    arrays, metadata = load_arrays(path)
+    if isinstance(training, dict):
+        training = json.dumps(json.loads(metadata["training"]) | training)
+    save_arrays(path, arrays, {**metadata, "training": training})
+    status, _, errors = train(capsys, "xor", "--epochs", "4", "--target", "1", "--resume", "a")
+    assert status == 2 and message in errors and errors.count("\n") == 1
+    assert "checkpoint.safetensors is not a training checkpoint" in errors
 
 
 def test_a_model_is_no_checkpoint(capsys):
@@ -172,6 +200,26 @@ def test_ctrl_c_leaves_a_model_and_the_command_that_goes_on(capsys, tmp_path, mo
     assert all(np.array_equal(a[k], b[k]) for k in a)
 
 
+def test_parameters_are_put_back_together(tmp_path):
+    """A threshold and a reset voltage that have both moved past where the other was."""
+    from snnfp.runs import RunFolder
+    from snnfp.tasks import TASKS, build_network
+    from snnfp.train_command import _SoFar
+
+    net = build_network(TASKS["xor"].settings, 2, 2)
+    threshold, reset = (
+        next(n for n in net.parameters if n.endswith(e)) for e in (".threshold", ".v_reset")
+    )
+    for shift in (5.0, -5.0):
+        so_far = _SoFar(TASKS["xor"], RunFolder(tmp_path), None, None, True)
+        before = dict(net.parameters)
+        so_far.look(snnfp.History({"loss": [1.0]}), net)
+        with pytest.raises(KeyboardInterrupt), so_far.kept(net):
+            net._replace({n: net.parameters[n] + shift for n in (threshold, reset)})
+            raise KeyboardInterrupt
+        assert all(np.array_equal(net.parameters[n], v) for n, v in before.items())
+
+
 def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypatch):
     from snnfp import task_pictures, train_command
 
@@ -189,7 +237,12 @@ def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypa
 
 def test_a_process_that_is_interrupted(tmp_path):
     """A real signal, and what a log shows: every line at once, in order."""
-    command = [sys.executable, "-m", "snnfp", "train", "xor", "--epochs", "1000000", "--no-plots"]
+    # A job in the background inherits that SIGINT is ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from snnfp.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "train", "xor", "--epochs", "1000000", "--no-plots"]
     process = subprocess.Popen(
         [*command, "--no-progress", "--out", "run", "--threads", "1"],
         stdout=subprocess.PIPE,
@@ -197,14 +250,20 @@ def test_a_process_that_is_interrupted(tmp_path):
         text=True,
         cwd=tmp_path,
     )
-    # Comes though the process goes on: nothing waits in a buffer.
-    first = process.stdout.readline()
-    assert first.startswith("xor: Network")
-    while not (tmp_path / "run" / "checkpoint.safetensors").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=60)
+    try:
+        # Comes though the process goes on: nothing waits in a buffer.
+        first = process.stdout.readline()
+        assert first.startswith("xor: Network")
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run" / "checkpoint.safetensors").exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline, "no checkpoint in a minute"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 130 and "Traceback" not in errors
     assert rest.splitlines()[-1] == "go on with: snnfp train xor --resume run"
     snnfp_model, _ = load_arrays(tmp_path / "run" / "model.safetensors")
@@ -225,11 +284,24 @@ def test_a_run_that_fit_refuses_leaves_nothing(capsys, tmp_path, monkeypatch):
         assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
 
 
+def test_a_run_that_is_refused_leaves_the_files_of_others(capsys, tmp_path, monkeypatch):
+    from snnfp import train_command
+
+    def refuse(*arguments, **options):
+        (tmp_path / "new" / "notes.txt").write_text("mine")
+        (tmp_path / "new" / ".config.json.snnfp-0123456789abcdef.tmp").write_text("")
+        raise ValueError("no")
+
+    monkeypatch.setattr(train_command, "fit", refuse)
+    status, _, _ = train(capsys, "xor", "--out", "new")
+    assert status == 2 and [p.name for p in (tmp_path / "new").iterdir()] == ["notes.txt"]
+
+
 def test_a_full_disk_names_the_file(tmp_path):
-    """Writes beyond a limit fail as on a full disk; the model is larger than all before it."""
+    """Writes beyond a limit fail as on a full disk; the checkpoint is what is too large."""
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000));"
         "from snnfp.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = [
@@ -252,6 +324,7 @@ def test_a_full_disk_names_the_file(tmp_path):
     )
     assert run.returncode == 2
     assert run.stderr.count("\n") == 1 and "run/checkpoint.safetensors" in run.stderr
+    assert run.stdout.splitlines()[-1] == "ended by an error; the model of epoch 1 is in run"
     assert not list(tmp_path.rglob("*.tmp"))
 
 

@@ -343,6 +343,32 @@ def test_an_interrupt_loses_nothing(tmp_path):
     assert np.array_equal(resumed.flatten(), other.flatten()) and len(history) == 3
 
 
+def test_an_interrupt_names_no_checkpoint_that_is_not_there(tmp_path, monkeypatch):
+    pytest.importorskip("safetensors")
+    net, data = problem()
+    options = {**OPTIONS, "optimiser": Adam(lr=0.02)}
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def fail(*arguments):
+        raise OSError("no")
+
+    def note(**changes):
+        with pytest.raises((KeyboardInterrupt, OSError)) as caught:
+            fit(net, data, epochs=3, **{**options, **changes})
+        return caught.value.__notes__[0]
+
+    assert "goes on" not in note(checkpoint=first, callbacks=[fail])
+    with monkeypatch.context() as patched:
+        patched.setattr(snnfp.training_state, "save_arrays", fail)
+        assert "goes on" not in note(checkpoint=first)
+    fit(net, data, epochs=1, checkpoint=first, **options)
+    begun = note(resume=first, checkpoint=second, loss=stops(2))
+    assert begun.endswith(f"; resume={str(first)!r} goes on") and not second.exists()
+    assert note(resume=first, checkpoint=second, loss=stops(5)).endswith(
+        f"; resume={str(second)!r} goes on"
+    )
+
+
 def test_a_step_is_taken_whole_or_not_at_all():
     net, data = problem()
     before = dict(net.parameters)
