@@ -189,3 +189,22 @@ def test_bounds_that_leave_no_room_for_a_threshold():
             net, spikes, 0.1, ["h.threshold", "h.v_reset"],
             bounds={"h.threshold": (None, 0.5), "h.v_reset": (0.495, None)},
         )  # fmt: skip
+
+
+def test_a_threshold_just_above_v_reset_is_raised_to_the_margin():
+    """Not only one that fell below it."""
+    net = snnfp.Network()
+    net.input(1, name="x")
+    net.population(3, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.parameters["h.threshold"] = np.ones(3)
+    for names, moved in (
+        (("h.threshold",), {"h.threshold": np.array([0.005, -1.0, 0.5])}),
+        (
+            ("h.threshold", "h.v_reset"),
+            {"h.threshold": np.array([0.005, -1.0, 0.5]), "h.v_reset": 0.0},
+        ),
+    ):
+        domain = domain_of(net, names, {"*.v_reset": (0.0, None)} if len(names) > 1 else {})
+        given = {k: np.asarray(v, dtype=np.float64) for k, v in moved.items()}
+        inside = domain.put_back(net, given)
+        np.testing.assert_allclose(inside["h.threshold"], [0.01, 0.01, 0.5], rtol=1e-12)

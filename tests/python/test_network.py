@@ -346,7 +346,7 @@ def test_networks_with_drawn_neurons_are_copied():
 def test_a_drawn_parameter_may_be_given_instead():
     net = drawn()
     for name in DRAWN:
-        given = {"h.tau_mem": 2.0, "h.threshold": 1.0, "h.v_reset": 0.0}
+        given = {"h.tau_mem": 2.0, "h.threshold": 1.0, "h.v_reset": -1e6}
         net.parameters[name] = given.get(name, net._legal(name))
     net.parameters["input_to_h.weight"] = 9.0
     assert snnfp.simulate(net, SPIKES).n_spikes == 40

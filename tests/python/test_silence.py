@@ -209,6 +209,32 @@ def test_bumps_of_other_projections(kind):
     assert (bumped["w.weight"] - gradient["w.weight"]).tolist() == expected
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse", "one_to_one"])
+def test_a_label_bump_is_averaged_over_samples(kind):
+    net = snnfp.Network()
+    x, h = net.input(2), net.population(2, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    layout = {
+        "dense": snnfp.Dense(weight=[[0.1, 0.1], [0.1, 9.0]]),
+        "sparse": snnfp.Sparse(sources=[0, 1, 1], targets=[0, 0, 1], weight=[0.1, 0.1, 9.0]),
+        "one_to_one": snnfp.OneToOne(weight=[0.1, 9.0]),
+    }[kind]
+    net.connect(x, h, layout, name="w")
+    spikes = Spikes.from_latencies([[0.1, np.inf], [0.2, 0.3], [0.2, 0.1], [np.inf, 0.1]])
+    labels = [0, 0, 1, 1]  # the label of the first two samples is silent
+    _, gradient, record = snnfp.value_and_grad(
+        net, spikes, labels, LOSS, until=4.0, return_record=True, wrt="w.weight"
+    )
+    bumped, helped = LabelBump(amount=1.0)(net, record, labels, gradient)
+    # Unit 0 fired in both of the four samples, unit 1 in one.
+    expected = {
+        "dense": [[-0.5, 0.0], [-0.25, 0.0]],
+        "sparse": [-0.5, -0.25, 0.0],
+        "one_to_one": [-0.5, 0.0],
+    }[kind]
+    assert helped == 2
+    np.testing.assert_allclose(bumped["w.weight"] - gradient["w.weight"], expected, atol=1e-15)
+
+
 @pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
 def test_weights_that_are_not_trained_or_held_by_bounds_stay_to_the_bit():
     remedies = [WeightBump(amount=0.1, keep_zero=False), LabelBump(amount=1.0, keep_zero=False)]

@@ -10,6 +10,7 @@ from snnfp import Adam, EarlyStopping, Spikes, fit
 from snnfp.errors import SilentPopulationWarning
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.remedies import LabelBump, WeightBump
+from snnfp.training_state import Run
 
 LOSS = FirstSpikeCrossEntropy(tau0=0.3, tau1=2.0, gamma=0.01, horizon=4.0)
 OPTIONS = {"loss": LOSS, "until": 4.0, "progress": False, "batch_size": 20, "n_threads": 1}
@@ -469,3 +470,26 @@ def test_runaway_firing_names_the_sample_and_no_option_that_is_not_there():
         snnfp.errors.EventLimitError, match=r"validation after epoch 1: .*sample 23"
     ):
         fit(net, (good, labels[:3]), validation=(spikes, labels), **options)
+
+
+def test_loss_and_accuracy_are_means_over_samples_not_batches():
+    """The last batch is smaller than the others."""
+    net, (spikes, labels) = problem(n=25)
+    seen = snnfp.evaluate(net, spikes, labels, LOSS, until=4.0, n_threads=1)
+    history = fit(net, (spikes, labels), optimiser=snnfp.SGD(lr=1e-12), epochs=1, **OPTIONS)
+    assert history["loss"][0] == pytest.approx(seen.loss, rel=1e-9)
+    assert history["accuracy"][0] == pytest.approx(seen.accuracy, rel=1e-9)
+
+
+def test_patience_counts_from_the_best_epoch():
+    """Epochs without improvement before the best one are no part of it."""
+    net, _ = problem()
+    run = Run(net, ("hidden.tau_mem",), {}, 0, {}, {})
+    rule = EarlyStopping(patience=3, metric="accuracy")
+    stopped = []
+    for accuracy in (0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.5):
+        run.history.append({"loss": 1.0, "accuracy": accuracy})
+        run.look(rule)
+        stopped.append(run.stopped)
+    assert stopped == [False] * 6 + [True]
+    assert run.best_value == 0.6
