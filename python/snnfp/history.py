@@ -117,6 +117,17 @@ class History:
         for key in self.epochs.keys() - figures.keys():
             self.epochs[key].append(math.nan)
 
+    def __iter__(self) -> Iterator[str]:
+        """The names of the figures; ``len`` is the number of epochs."""
+        return iter(self.epochs)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.epochs
+
+    def keys(self) -> KeysView[str]:
+        """The names of the figures, so that ``dict(history)`` is the lists by name."""
+        return self.epochs.keys()
+
     def __getitem__(self, key: str) -> list[float]:
         if key not in self.epochs:
             raise KeyError(

@@ -116,6 +116,12 @@ def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) ->
         )
 
 
+def _number(value: Any) -> float:
+    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
+        raise TypeError(f"the loss function returned the value {value!r}, expected one number")
+    return float(value)
+
+
 def value_and_derivative(returned: Any, what: str) -> tuple[Any, Any]:
     """The two parts of what a loss returned, or an error that says what was expected."""
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
@@ -357,8 +363,9 @@ class FirstSpikeFunction(FirstSpikeLoss):
         first = record.first_spikes(p)
         value, derivative = value_and_derivative(self.function(first, labels), "the loss function")
         dt = real_array(derivative, "the derivative of the loss function", np.dtype(np.float64))
-        _check_derivative(float(value), dt, first.shape)
-        return float(value), {p.name: dt}
+        value = _number(value)
+        _check_derivative(value, dt, first.shape)
+        return value, {p.name: dt}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,5 +384,6 @@ class SpikeTimeFunction(FirstSpikeLoss):
         """The function's value and derivative, checked."""
         value, derivative = value_and_derivative(self.function(record, labels), "the loss function")
         dt = real_array(derivative, "the derivative of the loss function", np.dtype(np.float64))
-        _check_derivative(float(value), dt, (record.n_spikes,))
-        return float(value), dt
+        value = _number(value)
+        _check_derivative(value, dt, (record.n_spikes,))
+        return value, dt

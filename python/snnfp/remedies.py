@@ -154,7 +154,10 @@ class LabelBump:
     ) -> tuple[Gradients, int]:
         """The changed gradients and the number of samples with a silent label."""
         name = readout_of(net, self.population).name
-        chosen = check_labels(labels, record.n_samples, net.populations[name].size)
+        try:
+            chosen = check_labels(labels, record.n_samples, net.populations[name].size)
+        except TypeError as error:
+            raise TypeError(f"LabelBump needs the labels of classes: {error}") from None
         rows = np.arange(record.n_samples)
         missing = record.first_indices(name)[rows, chosen] < 0
         if not missing.any():

@@ -493,3 +493,34 @@ def test_patience_counts_from_the_best_epoch():
         stopped.append(run.stopped)
     assert stopped == [False] * 6 + [True]
     assert run.best_value == 0.6
+
+
+def test_a_history_reads_like_a_mapping():
+    net, data = problem()
+    history = fit(net, data, optimiser=Adam(lr=0.01), epochs=2, **OPTIONS)
+    assert "loss" in history and "validation_loss" not in history
+    assert list(history) == list(history.keys()) == list(history.epochs)
+    assert dict(history) == history.epochs and len(history) == 2
+
+
+def test_a_label_bump_without_classes_says_what_it_needs():
+    net, (spikes, labels) = problem()
+    targets = np.full((len(labels), 3), 2.0)
+    loss = snnfp.losses.SpikeTimeSquaredError(horizon=4.0)
+    with pytest.raises(TypeError, match="LabelBump needs the labels of classes: labels have"):
+        fit(
+            net,
+            (spikes, targets),
+            optimiser=Adam(lr=0.01),
+            epochs=1,
+            remedies=[LabelBump(amount=1.0)],
+            **{**OPTIONS, "loss": loss},
+        )
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), "a", None])
+def test_a_value_of_a_loss_function_that_is_no_number(value):
+    net, (spikes, labels) = problem()
+    loss = snnfp.losses.FirstSpikeFunction(function=lambda t, _: (value, np.zeros(t.shape)))
+    with pytest.raises(TypeError, match="the loss function returned the value .* one number"):
+        snnfp.value_and_grad(net, spikes, labels, loss, until=4.0, n_threads=1)
