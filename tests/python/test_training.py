@@ -522,5 +522,5 @@ def test_a_label_bump_without_classes_says_what_it_needs():
 def test_a_value_of_a_loss_function_that_is_no_number(value):
     net, (spikes, labels) = problem()
     loss = snnfp.losses.FirstSpikeFunction(function=lambda t, _: (value, np.zeros(t.shape)))
-    with pytest.raises(TypeError, match="the loss function returned the value .* one number"):
+    with pytest.raises(TypeError, match=r"the loss function returned the value .* one number"):
         snnfp.value_and_grad(net, spikes, labels, loss, until=4.0, n_threads=1)
