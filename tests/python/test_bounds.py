@@ -191,20 +191,13 @@ def test_bounds_that_leave_no_room_for_a_threshold():
         )  # fmt: skip
 
 
-def test_a_threshold_just_above_v_reset_is_raised_to_the_margin():
+def test_a_threshold_just_above_a_v_reset_that_cannot_move_is_raised_to_the_margin():
     """Not only one that fell below it."""
     net = snnfp.Network()
     net.input(1, name="x")
-    net.population(3, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
-    net.parameters["h.threshold"] = np.ones(3)
-    for names, moved in (
-        (("h.threshold",), {"h.threshold": np.array([0.005, -1.0, 0.5])}),
-        (
-            ("h.threshold", "h.v_reset"),
-            {"h.threshold": np.array([0.005, -1.0, 0.5]), "h.v_reset": 0.0},
-        ),
-    ):
-        domain = domain_of(net, names, {"*.v_reset": (0.0, None)} if len(names) > 1 else {})
-        given = {k: np.asarray(v, dtype=np.float64) for k, v in moved.items()}
-        inside = domain.put_back(net, given)
-        np.testing.assert_allclose(inside["h.threshold"], [0.01, 0.01, 0.5], rtol=1e-12)
+    net.population(3, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, threshold=2.5, v_reset=0.5), name="h")
+    domain = domain_of(net, ("h.threshold", "h.v_reset"), {"*.v_reset": (0.5, None)})
+    given = {"h.threshold": np.array([0.505, 0.2, 1.5]), "h.v_reset": np.full(3, 0.5)}
+    inside = domain.put_back(net, given)
+    np.testing.assert_allclose(inside["h.threshold"], [0.52, 0.52, 1.5], rtol=1e-12)
+    np.testing.assert_array_equal(inside["h.v_reset"], given["h.v_reset"])
