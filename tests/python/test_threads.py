@@ -431,7 +431,7 @@ before = others()
 wide_digest(n_threads=1)
 print(others() - before)
 """
-    # A tick more or less is what a thread takes to start; spinning takes some in every run.
+    # One run in many counts two ticks, why is not known; threads that spin count more in each.
     assert any(int(run_script(text)) <= 1 for _ in range(4))
 
 
