@@ -31,7 +31,8 @@ PYBIND11_MODULE(_core, m) {
         py::arg("wanted"));
   m.def("default_threads", &detail::default_threads);
   m.def("parallel_runtime", &detail::parallel_runtime);
-  m.def("release_threads", &detail::release_threads);
+  m.def("wake_always", &detail::wake_always, py::arg("always"));
+  m.def("pieces_by_others", &detail::pieces_by_others);
   m.attr("version") = version;
   m.attr("compiler") = SNNFP_COMPILER;
   m.attr("build_type") = SNNFP_BUILD_TYPE;

@@ -1,7 +1,6 @@
 // Which inner loops run here, and the errors and interrupts they raise.
 
 #include "snnfp/detail/engine.hpp"
-#include "snnfp/detail/parallel.hpp"
 
 #include <cmath>
 #include <limits>
@@ -46,14 +45,6 @@ bool Interrupt::check(int worker) {
     }
   }
   return false;
-}
-
-void parallel_for(Size count, int n_threads, Interrupt& interrupt,
-                  const std::function<void(Size, int)>& work) {
-  const auto unless_stopped = [&](Size i, int worker) {
-    if (!interrupt.check(worker)) work(i, worker);
-  };
-  parallel_for(count, n_threads, unless_stopped, [&] { interrupt.check(0); });
 }
 
 void Watch::look() const {

@@ -1,32 +1,49 @@
-// The only file that knows OpenMP.
+// The only file that starts threads, and the only one that knows OpenMP.
 
 #include "snnfp/detail/parallel.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <string>
-#include <system_error>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include "snnfp/error.hpp"
+#include "system_threads.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define SNNFP_HAS_FORK
 #endif
 
 namespace snnfp::detail {
 namespace {
+
+// What waking others costs, and what is left to do where it pays.
+constexpr Nanoseconds wake_cost = 15'000, worth_waking = 50'000;
+// A thread that waits no longer than this is not worth putting to sleep.
+constexpr Nanoseconds short_wait = 50'000;
+// Others that cost a call some time are not woken again for so many times that time.
+constexpr Nanoseconds caution = 50, most_caution = 1'000'000'000;
+
+std::atomic<bool> always{false};
+std::atomic<Size> by_others{0};
+
+// Threads that a call from here may have, by the settings of OpenMP: the user may have limited them,
+// or be inside a parallel region.
+int allowed_threads() {
+#ifdef _OPENMP
+  return omp_get_active_level() < omp_get_max_active_levels() ? omp_get_thread_limit() : 1;
+#else
+  return most_threads;
+#endif
+}
 
 // The exception of the lowest index, and the index from which on work is not worth starting.
 class FirstFailure {
@@ -39,8 +56,9 @@ class FirstFailure {
       error_ = std::current_exception();
     }
   }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
+  // Keeps nothing of it: a worker that comes late may be the last to hold this.
+  void rethrow() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
@@ -49,101 +67,211 @@ class FirstFailure {
   std::exception_ptr error_;
 };
 
-// Workers still at it, for the calling thread to wait for.
-class Busy {
+// Whether this thread is at a piece of some job.
+thread_local bool at_work = false;
+
+// The pieces of one call, taken one by one by the caller and those who help it. `finished_` counts
+// those that were taken and done; at `count_` the caller may leave. The job itself lasts until the
+// last helper lets go of it: one that comes late finds no piece and touches nothing of the caller's.
+class Job {
  public:
-  void leave() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    left_.fetch_add(1, std::memory_order_relaxed);
-    changed_.notify_one();
+  Job(Size count, const std::function<void(Size, int)>& work) : count_(count), work_(work) {}
+
+  // Does one piece; false: all were taken.
+  bool step() {
+    const Size i = take();
+    if (i >= count_) return false;
+    attempt(i, 0);
+    finish();
+    return true;
   }
-  // Until `count` have left.
-  void wait(int count, const std::function<void()>& meanwhile) {
-    using Clock = std::chrono::steady_clock;
-    meanwhile();  // once even where the others were quick and left nothing to the calling thread
-    // A short wait is not worth going to sleep.
-    const auto awake = Clock::now() + std::chrono::milliseconds(1);
-    while (left_.load(std::memory_order_relaxed) < count) {
-      if (Clock::now() < awake) {
-        std::this_thread::yield();
-        continue;
-      }
-      meanwhile();
-      std::unique_lock<std::mutex> lock(mutex_);
-      changed_.wait_for(lock, std::chrono::milliseconds(10),
-                        [&] { return left_.load(std::memory_order_relaxed) >= count; });
+
+  void help(int worker) {
+    const Nanoseconds start = processor_time();
+    Nanoseconds counted = 0;
+    const auto count_time = [&] {
+      const Nanoseconds spent = processor_time() - start;
+      saved_.fetch_add(spent - std::exchange(counted, spent), std::memory_order_relaxed);
+    };
+    Size done = 0;
+    for (Size i; (i = take()) < count_; ++done) {
+      attempt(i, worker);
+      // The caller may leave after this one.
+      if (finished_.load(std::memory_order_relaxed) + 1 == count_) count_time();
+      finish();
+    }
+    count_time();
+    by_others.fetch_add(done, std::memory_order_relaxed);
+  }
+
+  // Until all pieces that were taken are finished.
+  void wait(const std::function<void()>& meanwhile, bool poll_once) {
+    bool poll = bool(meanwhile);
+    if (poll && poll_once) poll = guarded(-1, meanwhile);
+    for (const Nanoseconds sleep = now() + short_wait; !over() && now() < sleep;) {
+    }
+    while (!over()) {
+      if (poll) poll = guarded(-1, meanwhile);
+      finished_all_.take_soon();
     }
   }
 
+  void rethrow() { failure_.rethrow(); }
+  // Processor time that the helpers have spent on it.
+  Nanoseconds saved() const { return saved_.load(std::memory_order_relaxed); }
+
+  // All pieces are taken: nothing is left for helpers.
+  bool closed() const { return next_.load(std::memory_order_relaxed) >= count_; }
+
+  // Helpers that are wanted, were woken, have come. The pool's lock guards them.
+  int seats = 0, woken = 0, seated = 0;
+
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::atomic<int> left_{0};
+  Size take() { return next_.fetch_add(1, std::memory_order_relaxed); }
+  bool over() const { return finished_.load(std::memory_order_acquire) == count_; }
+
+  void attempt(Size i, int worker) {
+    if (failure_.before(i)) return;
+    at_work = true;
+    guarded(i, [&] { work_(i, worker); });
+    at_work = false;
+  }
+
+  template <class F>
+  bool guarded(Size i, const F& f) {
+    try {
+      f();
+      return true;
+    } catch (const Stopped&) {
+    } catch (...) {
+      failure_.take(i);
+    }
+    return false;
+  }
+
+  void finish() {
+    if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) finished_all_.give();
+  }
+
+  const Size count_;
+  const std::function<void(Size, int)>& work_;
+  FirstFailure failure_;
+  Tokens finished_all_;
+  // On cache lines of their own: all threads write them.
+  alignas(64) std::atomic<Size> next_{0};
+  alignas(64) std::atomic<Size> finished_{0};
+  std::atomic<Nanoseconds> saved_{0};
 };
 
-#ifdef _OPENMP
-// The system counts a thread for a moment after it was joined: until its number is gone.
-class Gone {
+// Threads that wait, asleep, for jobs to help with. There are as many as were ever wanted at once,
+// and they end with the process: none is joined, so the pool must last as long. No caller waits for
+// the lock, which a thread may hold that has no processor.
+class Pool {
  public:
-#ifdef __linux__
-  void begin() { thread_ = syscall(SYS_gettid); }
-  void wait() const {
-    for (int k = 0; k < 10000 && syscall(SYS_tgkill, getpid(), thread_, 0) == 0; ++k)
+  // Wakes helpers; false where the lock is taken.
+  bool offer(const std::shared_ptr<Job>& job, int helpers, bool patient) {
+    std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    for (int k = 0; patient && !lock && k < 10'000; ++k) {
       std::this_thread::yield();
+      static_cast<void>(lock.try_lock());
+    }
+    if (!lock) return false;
+    drop_closed();
+    int wanted = helpers;
+    for (const auto& other : open_) wanted += other->seats - other->seated;
+    while (free_ < wanted && start()) ++free_;
+    job->seats = helpers;
+    open_.push_back(job);
+    const int more = next_to_wake(*job);
+    lock.unlock();
+    wake(more);
+    return true;
   }
 
  private:
-  long thread_ = 0;
-#else
-  void begin() {}
-  void wait() const {}
-#endif
+  // The caller wakes two, and each of those that come two more: waking many takes the caller no
+  // time, and ends where the work does.
+  static int next_to_wake(Job& job) {
+    const int more = std::min(job.seats - job.woken, 2);
+    job.woken += more;
+    return more;
+  }
+  void wake(int more) {
+    for (; more > 0; --more) wakes_.give();
+  }
+  void drop_closed() {
+    const auto closed = [](const std::shared_ptr<Job>& job) { return job->closed(); };
+    open_.erase(std::remove_if(open_.begin(), open_.end(), closed), open_.end());
+  }
+
+  bool start() noexcept {
+    try {
+      // The C++ library ends the process where a thread cannot have a few bytes for its exceptions:
+      // kept for it until it asks for them.
+      std::unique_ptr<char[]> room(new char[std::size_t(1) << 20]);
+      static_cast<volatile char*>(room.get())[0] = 0;  // or the compiler leaves it out
+      std::thread([this, room = std::move(room)]() mutable {
+        room.reset();
+        static_cast<void>(std::current_exception());
+        static_cast<volatile bool&>(at_work) = false;
+        serve();
+      }).detach();
+      return true;
+    } catch (...) {
+      return false;
+    }
+  }
+
+  void serve() {
+    for (;;) {
+      wakes_.take();
+      std::unique_lock<std::mutex> lock(mutex_);
+      drop_closed();
+      if (open_.empty()) continue;
+      const std::shared_ptr<Job> job = open_.front();
+      const int worker = ++job->seated, more = next_to_wake(*job);
+      if (worker == job->seats) open_.pop_front();
+      --free_;
+      lock.unlock();
+      wake(more);
+      job->help(worker);
+      lock.lock();
+      ++free_;
+    }
+  }
+
+  std::mutex mutex_;
+  Tokens wakes_;
+  std::deque<std::shared_ptr<Job>> open_;  // with seats that are not taken
+  int free_ = 0;                           // threads that help nobody
 };
 
-// How many of so many threads the system gives at present. The runtime ends the process where it
-// asks for one in vain.
-int startable(int wanted) noexcept {
-  int started = 0;
-  try {
-    // What the runtime needs beside their stacks.
-    const std::unique_ptr<char[]> room(new char[std::size_t(1) << 20]);
-    static_cast<volatile char*>(room.get())[0] = 0;  // or the compiler leaves it out
-    std::vector<Gone> gone(static_cast<std::size_t>(wanted));
-    std::vector<std::thread> threads;
-    threads.reserve(gone.size());
-    std::mutex all_at_once;
-    {
-      const std::lock_guard<std::mutex> wait(all_at_once);
-      try {
-        for (; started < wanted; ++started)
-          threads.emplace_back([&all_at_once, &own = gone[started]] {
-            own.begin();
-            const std::lock_guard<std::mutex> wait_too(all_at_once);
-          });
-      } catch (const std::system_error&) {
-      } catch (const std::bad_alloc&) {
-      }
-    }
-    for (std::thread& t : threads) t.join();
-    for (int k = 0; k < started; ++k) gone[k].wait();
-  } catch (...) {  // not even room to ask
-  }
-  return started;
-}
+std::atomic<Pool*> pool_of_process{nullptr};
 
-// Threads that the runtime keeps for the calling one, itself included: as many as it last had.
-thread_local int team = 1;
-
-// How many threads to ask for where `wanted` have something to do. Those that are there are kept up
-// to `most`: the runtime would end them, and start them anew for the next one.
-int team_for(int wanted, int most) {
-  if (omp_get_active_level() >= omp_get_max_active_levels()) return 1;
-  most = std::min(most, omp_get_thread_limit());
-  wanted = std::min(wanted, most);
-  if (wanted > team) team += startable(wanted - team);
-  return team = std::min(team, most);
-}
+// A child of fork has none of its parent's threads, and makes a pool of its own.
+#ifdef SNNFP_HAS_FORK
+void forget_pool() { pool_of_process.store(nullptr, std::memory_order_relaxed); }
 #endif
+
+Pool& pool() {
+#ifdef SNNFP_HAS_FORK
+  static const int watched = pthread_atfork(nullptr, nullptr, forget_pool);
+  static_cast<void>(watched);
+#endif
+  Pool* there = pool_of_process.load(std::memory_order_acquire);
+  if (there) return *there;
+  auto fresh = std::make_unique<Pool>();
+  return pool_of_process.compare_exchange_strong(there, fresh.get()) ? *fresh.release() : *there;
+}
+
+// False where nobody was woken: then the caller may try again later.
+bool wake_helpers(const std::shared_ptr<Job>& job, int helpers, bool patient) noexcept {
+  try {
+    return pool().offer(job, helpers, patient);
+  } catch (...) {  // no memory
+    return false;
+  }
+}
 
 }  // namespace
 
@@ -154,55 +282,50 @@ int thread_count(int n_threads) {
   return n_threads > 0 ? n_threads : default_threads();
 }
 
-void parallel_for(Size count, int n_threads, const std::function<void(Size, int)>& work,
-                  const std::function<void()>& meanwhile) {
-  int threads = thread_count(n_threads);
-#ifdef _OPENMP
-  const int wanted = static_cast<int>(std::min<Size>(threads, count));
-  threads = wanted > 1 ? team_for(wanted, threads) : 1;
-#else
-  threads = 1;
-  (void)meanwhile;
-#endif
-  if (threads <= 1) {
+void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>& work,
+                const std::function<void()>& meanwhile, Experience& experience) {
+  const bool must_wake = always.load(std::memory_order_relaxed);
+  Size threads = std::min<Size>(thread_count(n_threads), count);
+  if (threads > 1) threads = std::min<Size>(threads, allowed_threads());
+  if (threads > 1 && !must_wake) threads = std::min<Size>(threads, processors());
+  if (threads <= 1 || at_work) {
     for (Size i = 0; i < count; ++i) work(i, 0);
     return;
   }
-#ifdef _OPENMP
-  FirstFailure failure;
-  Busy busy;
-  std::atomic<Size> next{0};
-#pragma omp parallel num_threads(threads)
-  {
-    const int worker = omp_get_thread_num();
-    const auto try_to = [&](Size i, const auto& what) {
-      try {
-        what();
-      } catch (const Stopped&) {
-      } catch (...) {
-        failure.take(i);
+  const auto job = std::make_shared<Job>(count, work);
+  const Nanoseconds alone_until = experience.alone_until.load(std::memory_order_relaxed);
+  Nanoseconds piece = experience.piece.load(std::memory_order_relaxed), begin = now();
+  Size own = 0;
+  bool woken = false;
+  for (;; ++own) {
+    if (const Size left = count - own; !woken && left > 1) {
+      const Nanoseconds t = now();
+      if (own > 0) piece = (t - begin) / own;
+      const bool is_long = piece < 0 || piece >= worth_waking / left;
+      if (must_wake || (is_long && t >= alone_until)) {
+        woken = wake_helpers(job, static_cast<int>(threads) - 1, must_wake);
+        if (own == 0) begin = now();
       }
-    };
-    for (;;) {
-      const Size i = next.fetch_add(1, std::memory_order_relaxed);
-      if (i >= count || failure.before(i)) break;
-      try_to(i, [&] { work(i, worker); });
     }
-    if (worker > 0) {
-      busy.leave();
-    } else if (meanwhile) {
-      try_to(-1, [&] { busy.wait(omp_get_num_threads() - 1, meanwhile); });
-    }
+    if (!job->step()) break;
   }
-  failure.rethrow();
-#endif
+  const Nanoseconds end = now();
+  if (own > 0) experience.piece.store((end - begin) / own, std::memory_order_relaxed);
+  job->wait(meanwhile, own == 0);
+  if (woken) {
+    const Nanoseconds back = now(), lost = back - end + wake_cost - job->saved();
+    if (lost > 0)
+      experience.alone_until.store(back + std::min(caution * lost, most_caution),
+                                   std::memory_order_relaxed);
+  }
+  job->rethrow();
 }
 
 int default_threads() {
 #ifdef _OPENMP
-  return std::min(omp_get_max_threads(), most_threads);
+  return std::clamp(std::min(omp_get_max_threads(), omp_get_thread_limit()), 1, most_threads);
 #else
-  return 1;
+  return std::min(processors(), most_threads);
 #endif
 }
 
@@ -210,21 +333,14 @@ const char* parallel_runtime() {
 #ifdef _OPENMP
 #define SNNFP_TEXT(x) #x
 #define SNNFP_VALUE(x) SNNFP_TEXT(x)
-  return "OpenMP " SNNFP_VALUE(_OPENMP);
+  return "own threads, as many as OpenMP " SNNFP_VALUE(_OPENMP) " says";
 #else
-  return "none";
+  return "own threads";
 #endif
 }
 
-void release_threads() {
-#ifdef _OPENMP
-  team = 1;
-#endif
-#if defined(_OPENMP) && _OPENMP >= 201811
-  omp_pause_resource_all(omp_pause_hard);
-#elif defined(_OPENMP) && defined(__GNUC__)
-  omp_pause_resource_all(omp_pause_hard);
-#endif
-}
+void wake_always(bool on) { always.store(on, std::memory_order_relaxed); }
+
+Size pieces_by_others() { return by_others.load(std::memory_order_relaxed); }
 
 }  // namespace snnfp::detail

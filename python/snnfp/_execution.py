@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 from snnfp import _core
@@ -11,7 +10,7 @@ from snnfp._arrays import count
 __all__ = ["ISAS", "default_threads", "execution"]
 
 ISAS = ("best", "portable", "avx2", "avx512")
-MOST_THREADS = 4096  # each costs memory, and the system refuses too many by ending the process
+MOST_THREADS = 4096  # each costs memory
 
 
 def default_threads() -> int:
@@ -27,8 +26,3 @@ def execution(n_threads: int | None, isa: str = "best") -> _core.Execution:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(ISAS)}")
     main = threading.current_thread() is threading.main_thread()
     return _core.Execution(n_threads or 0, ISAS.index(isa), main)
-
-
-# A child of fork would wait for ever for the threads its parent had (GNU OpenMP).
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_core.release_threads)

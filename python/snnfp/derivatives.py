@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp import _core
 from snnfp._arrays import freeze, integer_array, real_array, spot
 from snnfp._execution import execution
 from snnfp._memory import free_memory
@@ -31,6 +32,7 @@ class DifferentiableRecord(SpikeRecord):
         *,
         wrt: Selection = "*.weight",
         mode: str = "reverse",
+        n_threads: int | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Gradient of a loss, given its derivative by each spike time.
 
@@ -40,6 +42,7 @@ class DifferentiableRecord(SpikeRecord):
             wrt: names or patterns; ``"*"`` for every parameter and the input times.
             mode: ``"reverse"`` (the adjoint) or ``"forward"`` (forward propagation); the same
                 numbers to round-off.
+            n_threads: None: as many as the record was made with.
 
         Returns:
             dL/dp by name, each of the shape of its parameter; ``"<input>.times"`` one a spike.
@@ -47,7 +50,7 @@ class DifferentiableRecord(SpikeRecord):
         flat = self._cotangents(cotangents)
         names = self._net.select(wrt)
         codes = self._codes(names)
-        run = execution(*self._execution)
+        run = self._run(n_threads)
         if mode == "reverse":
             gradient = self._core.vjp(flat, codes, run)
         elif mode == "forward":
@@ -90,6 +93,7 @@ class DifferentiableRecord(SpikeRecord):
         of: str | Population | ArrayLike,
         wrt: Selection = "*.weight",
         out: NDArray[Any] | None = None,
+        n_threads: int | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Derivatives of chosen spikes by chosen parameters, by forward propagation.
 
@@ -100,6 +104,7 @@ class DifferentiableRecord(SpikeRecord):
             out: where to work, ``[spikes, parameters]``, C-contiguous and of the record's dtype;
                 what is returned are views of it, or copies where the synapses of a sparse
                 projection were not given in order. Saves time where one Jacobian follows another.
+            n_threads: as for :meth:`vjp`.
 
         Returns:
             By name, arrays of shape ``of.shape + parameter.shape``.
@@ -108,6 +113,7 @@ class DifferentiableRecord(SpikeRecord):
             MemoryError: before the work starts, if the result does not fit; see
                 :meth:`jacobian_blocks`.
         """
+        run = self._run(n_threads)
         rows = self._rows(of)
         names = self._net.select(wrt)
         width = sum(math.prod(self._shape(n)) for n in names)
@@ -122,7 +128,7 @@ class DifferentiableRecord(SpikeRecord):
             out = np.empty((rows.size, width), dtype=self.times.dtype)
         else:
             _check_out(out, (rows.size, width), self.times.dtype)
-        self._core.jacobian(rows.reshape(-1), self._codes(names), out, execution(*self._execution))
+        self._core.jacobian(rows.reshape(-1), self._codes(names), out, run)
         return {k: v.reshape(rows.shape + v.shape[1:]) for k, v in self._named(names, out).items()}
 
     def jacobian_blocks(
@@ -177,6 +183,10 @@ class DifferentiableRecord(SpikeRecord):
     def _projection(self, name: str) -> Projection | None:
         slot = self._net._slots.get(name)
         return slot.owner if slot and isinstance(slot.owner, Projection) else None
+
+    def _run(self, n_threads: int | None) -> _core.Execution:
+        own, isa = self._execution
+        return execution(own if n_threads is None else n_threads, isa)
 
     def _codes(self, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
         inputs, slots = list(self._net.inputs), self._net._slots

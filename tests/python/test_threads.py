@@ -32,6 +32,8 @@ import sys; sys.path.insert(0, {HERE!r})
 import resource, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+from snnfp import _core
+_core.wake_always(True)
 """
     result = subprocess.run(
         [sys.executable, "-c", start + text],
@@ -44,6 +46,14 @@ resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
     return result.stdout.strip()
 
 
+@pytest.fixture(autouse=True)
+def others_are_woken():
+    """As many as are asked for, also on a busy machine and for short calls."""
+    _core.wake_always(True)
+    yield
+    _core.wake_always(False)
+
+
 @pytest.fixture(scope="module")
 def expected():
     return {r: network_digest(recurrent=r, n_threads=1) for r in (False, True)}
@@ -52,7 +62,13 @@ def expected():
 @pytest.mark.parametrize("n_threads", [2, 3, 4, 7, 8, 16, 64, None])
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_threads_give_the_same_bits(expected, recurrent, n_threads):
-    assert network_digest(recurrent=recurrent, n_threads=n_threads) == expected[recurrent]
+    before = _core.pieces_by_others()
+    for _ in range(500):
+        assert network_digest(recurrent=recurrent, n_threads=n_threads) == expected[recurrent]
+        if n_threads is None or _core.pieces_by_others() > before:
+            break
+    else:
+        pytest.fail("no other thread came to help in 500 calls")
 
 
 @pytest.mark.parametrize("isa", ISAS[1:])
@@ -407,6 +423,45 @@ print(one - before, count() - before)
     if not os.path.isdir("/proc/self/task"):
         pytest.skip("the system has no /proc/self/task")
     assert run_script(text) == "0 2"
+
+
+def test_no_more_threads_than_processors():
+    text = """
+import os
+from digests import network_digest
+_core.wake_always(False)
+before = len(os.listdir("/proc/self/task"))
+network_digest(n_threads=64)
+print(len(os.listdir("/proc/self/task")) - before - len(os.sched_getaffinity(0)))
+"""
+    if not (os.path.isdir("/proc/self/task") and hasattr(os, "sched_getaffinity")):
+        pytest.skip("the system does not say which threads and processors a process has")
+    assert run_script(text) == "-1"
+
+
+def test_threads_of_a_call_of_a_record(expected):
+    """`vjp` and `jacobian` take a number of their own, and give the same bits."""
+    net, spikes = random_network(np.random.default_rng(3), samples=64)
+    record = quiet(net, spikes, until=8.0, n_threads=1)
+    of = np.arange(0, record.n_spikes, 7)
+    calls = {
+        "reverse": lambda **n: record.vjp(ones(record), wrt="*", **n),
+        "forward": lambda **n: record.vjp(ones(record), wrt="*", mode="forward", **n),
+        "jacobian": lambda **n: record.jacobian(of=of, wrt="*", **n),
+    }
+    for name, call in calls.items():
+        before = _core.pieces_by_others()
+        alone = call()
+        assert _core.pieces_by_others() == before, name
+        for _ in range(500):
+            together = call(n_threads=4)
+            assert all(np.array_equal(alone[k], together[k]) for k in alone), name
+            if _core.pieces_by_others() > before:
+                break
+        else:
+            pytest.fail(f"{name}: no other thread came to help in 500 calls")
+        with pytest.raises(ValueError, match="n_threads is 0, expected"):
+            call(n_threads=0)
 
 
 def test_threads_of_blas_give_the_same_trained_weights():

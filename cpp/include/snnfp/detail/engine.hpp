@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "snnfp/detail/parallel.hpp"
 #include "snnfp/detail/plan.hpp"
 #include "snnfp/recording.hpp"
 #include "snnfp/simulate.hpp"
@@ -26,8 +27,13 @@ class Interrupt {
 
 // Does the work that no interrupt has stopped; the calling thread looks for one also while it waits
 // for the others.
-void parallel_for(Size count, int n_threads, Interrupt& interrupt,
-                  const std::function<void(Size, int)>& work);
+template <class Work>
+void parallel_for(Size count, int n_threads, Interrupt& interrupt, const Work& work) {
+  const auto unless_stopped = [&](Size i, int worker) {
+    if (!interrupt.check(worker)) work(i, worker);
+  };
+  parallel_for(count, n_threads, unless_stopped, [&] { interrupt.check(0); });
+}
 
 // For loops deep inside: leaves by an exception where the work is to stop.
 struct Watch {
