@@ -25,8 +25,9 @@
 namespace snnfp::detail {
 namespace {
 
-// What waking others costs, and what is left to do where it pays.
-constexpr Nanoseconds wake_cost = 15'000, worth_waking = 50'000;
+// What waking others costs, and what must be left to do where it pays: each thread has some 100 us of
+// its own to do before it is as fast as the one that was at it, for its scratch memory and its caches.
+constexpr Nanoseconds wake_cost = 15'000, worth_waking = 200'000;
 // A thread that waits no longer than this is not worth putting to sleep.
 constexpr Nanoseconds short_wait = 50'000;
 // Others that cost a call some time are not woken again for so many times that time.
@@ -206,12 +207,11 @@ class Pool {
 
   bool start() noexcept {
     try {
-      // The C++ library ends the process where a thread cannot have a few bytes for its exceptions:
-      // kept for it until it asks for them.
-      std::unique_ptr<char[]> room(new char[std::size_t(1) << 20]);
+      // Memory that is left for the work, and for what a thread needs beside its stack: the C++
+      // library ends the process where it cannot have a few bytes for its exceptions.
+      const std::unique_ptr<char[]> room(new char[std::size_t(16) << 20]);
       static_cast<volatile char*>(room.get())[0] = 0;  // or the compiler leaves it out
-      std::thread([this, room = std::move(room)]() mutable {
-        room.reset();
+      std::thread([this] {
         static_cast<void>(std::current_exception());
         static_cast<volatile bool&>(at_work) = false;
         serve();

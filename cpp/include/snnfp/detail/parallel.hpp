@@ -20,7 +20,7 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
                 const std::function<void()>& meanwhile, Experience& experience);
 
 // Calls work(index, worker) for every index in [0, count); worker < n_threads, and worker 0 is the
-// calling thread. Other threads are woken where that pays: not for work of some microseconds, and
+// calling thread. Other threads are woken where that pays: not for work of some 100 us, and
 // not for a while after it cost more time than it saved, as where the processors are busy. They take
 // pieces as they come, so that a thread without a processor delays nobody. Where the system gives
 // fewer threads, these do the work; a call from within `work` runs on the thread that makes it.
