@@ -25,9 +25,11 @@
 namespace snnfp::detail {
 namespace {
 
-// What waking others costs, and what must be left to do where it pays: each thread has some 100 us of
-// its own to do before it is as fast as the one that was at it, for its scratch memory and its caches.
-constexpr Nanoseconds wake_cost = 15'000, worth_waking = 200'000;
+// What must be left to do where waking others pays.
+constexpr Nanoseconds worth_waking = 200'000;
+// The first piece of each thread takes up to so much longer than its others: scratch memory and
+// caches are new. One thread instead of two would have that once.
+constexpr Nanoseconds most_warm_up = 200'000;
 // A thread that waits no longer than this is not worth putting to sleep.
 constexpr Nanoseconds short_wait = 50'000;
 // Others that cost a call some time are not woken again for so many times that time.
@@ -36,8 +38,8 @@ constexpr Nanoseconds caution = 50, most_caution = 1'000'000'000;
 std::atomic<bool> always{false};
 std::atomic<Size> by_others{0};
 
-// Threads that a call from here may have, by the settings of OpenMP: the user may have limited them,
-// or be inside a parallel region.
+// Threads that a call from here may have, by the settings of OpenMP: the user may have limited
+// them, or be inside a parallel region.
 int allowed_threads() {
 #ifdef _OPENMP
   return omp_get_active_level() < omp_get_max_active_levels() ? omp_get_thread_limit() : 1;
@@ -73,7 +75,8 @@ thread_local bool at_work = false;
 
 // The pieces of one call, taken one by one by the caller and those who help it. `finished_` counts
 // those that were taken and done; at `count_` the caller may leave. The job itself lasts until the
-// last helper lets go of it: one that comes late finds no piece and touches nothing of the caller's.
+// last helper lets go of it: one that comes late finds no piece and touches nothing of the
+// caller's.
 class Job {
  public:
   Job(Size count, const std::function<void(Size, int)>& work) : count_(count), work_(work) {}
@@ -89,14 +92,19 @@ class Job {
 
   void help(int worker) {
     const Nanoseconds start = processor_time();
-    Nanoseconds counted = 0;
+    Nanoseconds first = 0, counted = 0;
+    Size done = 0;
     const auto count_time = [&] {
-      const Nanoseconds spent = processor_time() - start;
+      Nanoseconds spent = processor_time() - start;
+      if (done > 1) {
+        const Nanoseconds other = (spent - first) / (done - 1);
+        spent -= std::clamp<Nanoseconds>(first - other, 0, most_warm_up);
+      }
       saved_.fetch_add(spent - std::exchange(counted, spent), std::memory_order_relaxed);
     };
-    Size done = 0;
-    for (Size i; (i = take()) < count_; ++done) {
+    for (Size i; (i = take()) < count_;) {
       attempt(i, worker);
+      if (++done == 1) first = processor_time() - start;
       // The caller may leave after this one.
       if (finished_.load(std::memory_order_relaxed) + 1 == count_) count_time();
       finish();
@@ -118,7 +126,7 @@ class Job {
   }
 
   void rethrow() { failure_.rethrow(); }
-  // Processor time that the helpers have spent on it.
+  // Processor time that the caller would have needed for the pieces of its helpers.
   Nanoseconds saved() const { return saved_.load(std::memory_order_relaxed); }
 
   // All pieces are taken: nothing is left for helpers.
@@ -294,26 +302,40 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
   }
   const auto job = std::make_shared<Job>(count, work);
   const Nanoseconds alone_until = experience.alone_until.load(std::memory_order_relaxed);
-  Nanoseconds piece = experience.piece.load(std::memory_order_relaxed), begin = now();
+  Nanoseconds piece = experience.piece.load(std::memory_order_relaxed);
   Size own = 0;
+  // Times of the caller's pieces, on the clock and of the processor: without the first, where there
+  // are others.
+  struct Span {
+    Nanoseconds begin, warm;
+    Nanoseconds each(Nanoseconds t, Size n) const {
+      return n > 1 ? (t - warm) / (n - 1) : t - begin;
+    }
+  };
+  Span clock{now(), 0}, cpu{processor_time(), 0};
+  Nanoseconds offered = 0, cpu_offered = 0;
   bool woken = false;
-  for (;; ++own) {
+  for (;;) {
     if (const Size left = count - own; !woken && left > 1) {
       const Nanoseconds t = now();
-      if (own > 0) piece = (t - begin) / own;
+      if (own > 0) piece = clock.each(t, own);
       const bool is_long = piece < 0 || piece >= worth_waking / left;
       if (must_wake || (is_long && t >= alone_until)) {
         woken = wake_helpers(job, static_cast<int>(threads) - 1, must_wake);
-        if (own == 0) begin = now();
+        offered = t;
+        cpu_offered = processor_time();
+        if (own == 0) clock.begin = now(), cpu.begin = cpu_offered;
       }
     }
     if (!job->step()) break;
+    if (++own == 1) clock.warm = now(), cpu.warm = processor_time();
   }
-  const Nanoseconds end = now();
-  if (own > 0) experience.piece.store((end - begin) / own, std::memory_order_relaxed);
+  const Nanoseconds cpu_end = processor_time();
+  if (own > 0) experience.piece.store(cpu.each(cpu_end, own), std::memory_order_relaxed);
   job->wait(meanwhile, own == 0);
   if (woken) {
-    const Nanoseconds back = now(), lost = back - end + wake_cost - job->saved();
+    // Against what the caller would have needed alone, had it had a processor all the time.
+    const Nanoseconds back = now(), lost = back - offered - (cpu_end - cpu_offered) - job->saved();
     if (lost > 0)
       experience.alone_until.store(back + std::min(caution * lost, most_caution),
                                    std::memory_order_relaxed);

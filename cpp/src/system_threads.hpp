@@ -38,8 +38,7 @@ inline Nanoseconds processor_time() {
 inline int processors() {
 #ifdef __linux__
   cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
-    return std::max(CPU_COUNT(&allowed), 1);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(CPU_COUNT(&allowed), 1);
 #endif
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
 }

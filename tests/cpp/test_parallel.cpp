@@ -73,7 +73,7 @@ TEST_CASE("as many threads work at once as are asked for") {
       CHECK(wait_for([&] { return here == n_threads; }));
     });
     for (const auto& pieces : pieces_of) CHECK(pieces == 1);
-    CHECK(wait_for([&] { return pieces_by_others() == before + n_threads - 1; }));
+    CHECK(wait_for([&] { return pieces_by_others() >= before + n_threads - 1; }));
   }
 }
 
@@ -165,8 +165,8 @@ TEST_CASE("callers in several threads") {
 
 namespace {
 
-// As a machine does whose processors are busy: the others get a piece, and then none for 20 ms. Gives
-// the number of pieces that they did.
+// As a machine does whose processors are busy: the others get a piece, and then none for 20 ms.
+// Gives the number of pieces that they did.
 Size held_up() {
   std::atomic<int> by_others{0};
   parallel_for(2, 2, [&](Size, int worker) {

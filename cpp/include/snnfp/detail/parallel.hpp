@@ -21,13 +21,13 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
 
 // Calls work(index, worker) for every index in [0, count); worker < n_threads, and worker 0 is the
 // calling thread. Other threads are woken where that pays: not for work of some 100 us, and
-// not for a while after it cost more time than it saved, as where the processors are busy. They take
-// pieces as they come, so that a thread without a processor delays nobody. Where the system gives
-// fewer threads, these do the work; a call from within `work` runs on the thread that makes it.
-// If calls throw, the exception of the lowest index comes out, whatever the number of threads; calls
-// of higher indices may then be left out. While the calling thread has no work left and waits for
-// others, it calls `meanwhile` at once and every few milliseconds; what that throws comes out before
-// all else.
+// not for a while after it cost more time than it saved, as where the processors are busy. They
+// take pieces as they come, so that a thread without a processor delays nobody. Where the system
+// gives fewer threads, these do the work; a call from within `work` runs on the thread that makes
+// it. If calls throw, the exception of the lowest index comes out, whatever the number of threads;
+// calls of higher indices may then be left out. While the calling thread has no work left and waits
+// for others, it calls `meanwhile` at once and every few milliseconds; what that throws comes out
+// before all else.
 template <class Work>
 void parallel_for(Size count, int n_threads, const Work& work,
                   const std::function<void()>& meanwhile = {}) {
