@@ -186,16 +186,19 @@ class Pool {
     }
     if (!lock) return false;
     drop_closed();
-    int wanted = helpers;
-    for (const auto& other : open_) wanted += other->seats - other->seated;
-    while (free_ < wanted && start()) ++free_;
-    job->seats = helpers;
-    open_.push_back(job);
+    while (threads_ < wanted_.load(std::memory_order_relaxed) + helpers && start()) ++threads_;
+    if (threads_ > 0) {
+      open_.push_back(job);
+      job->seats = helpers;
+    }
+    wanted_.fetch_add(helpers, std::memory_order_relaxed);
     const int more = next_to_wake(*job);
     lock.unlock();
     wake(more);
     return true;
   }
+  // The caller has what it wanted; helpers may still be on their way back.
+  void leave(int helpers) { wanted_.fetch_sub(helpers, std::memory_order_relaxed); }
 
  private:
   // The caller wakes two, and each of those that come two more: waking many takes the caller no
@@ -239,19 +242,17 @@ class Pool {
       const std::shared_ptr<Job> job = open_.front();
       const int worker = ++job->seated, more = next_to_wake(*job);
       if (worker == job->seats) open_.pop_front();
-      --free_;
       lock.unlock();
       wake(more);
       job->help(worker);
-      lock.lock();
-      ++free_;
     }
   }
 
   std::mutex mutex_;
   Tokens wakes_;
   std::deque<std::shared_ptr<Job>> open_;  // with seats that are not taken
-  int free_ = 0;                           // threads that help nobody
+  int threads_ = 0;
+  std::atomic<int> wanted_{0};  // by the calls that are going on
 };
 
 std::atomic<Pool*> pool_of_process{nullptr};
@@ -300,6 +301,7 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
     for (Size i = 0; i < count; ++i) work(i, 0);
     return;
   }
+  const int helpers = static_cast<int>(threads) - 1;
   const auto job = std::make_shared<Job>(count, work);
   const Nanoseconds alone_until = experience.alone_until.load(std::memory_order_relaxed);
   Nanoseconds piece = experience.piece.load(std::memory_order_relaxed);
@@ -321,7 +323,7 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
       if (own > 0) piece = clock.each(t, own);
       const bool is_long = piece < 0 || piece >= worth_waking / left;
       if (must_wake || (is_long && t >= alone_until)) {
-        woken = wake_helpers(job, static_cast<int>(threads) - 1, must_wake);
+        woken = wake_helpers(job, helpers, must_wake);
         offered = t;
         cpu_offered = processor_time();
         if (own == 0) clock.begin = now(), cpu.begin = cpu_offered;
@@ -334,6 +336,7 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
   if (own > 0) experience.piece.store(cpu.each(cpu_end, own), std::memory_order_relaxed);
   job->wait(meanwhile, own == 0);
   if (woken) {
+    pool().leave(helpers);
     // Against what the caller would have needed alone, had it had a processor all the time.
     const Nanoseconds back = now(), lost = back - offered - (cpu_end - cpu_offered) - job->saved();
     if (lost > 0)
