@@ -72,19 +72,24 @@ class FirstFailure {
 
 // Whether this thread is at a piece of some job.
 thread_local bool at_work = false;
+struct AtWork {
+  AtWork() { at_work = true; }
+  ~AtWork() { at_work = false; }
+};
 
-// The pieces of one call, taken one by one by the caller and those who help it. `finished_` counts
-// those that were taken and done; at `count_` the caller may leave. The job itself lasts until the
+// The pieces of one call, taken one by one by the caller and those who help it. `finished_` goes up
+// with each that was taken and done; at `end_` the caller may leave. The job itself lasts until the
 // last helper lets go of it: one that comes late finds no piece and touches nothing of the
 // caller's.
 class Job {
  public:
-  Job(Size count, const std::function<void(Size, int)>& work) : count_(count), work_(work) {}
+  Job(Size begin, Size end, const std::function<void(Size, int)>& work)
+      : end_(end), work_(work), next_(begin), finished_(begin) {}
 
   // Does one piece; false: all were taken.
   bool step() {
     const Size i = take();
-    if (i >= count_) return false;
+    if (i >= end_) return false;
     attempt(i, 0);
     finish();
     return true;
@@ -102,11 +107,11 @@ class Job {
       }
       saved_.fetch_add(spent - std::exchange(counted, spent), std::memory_order_relaxed);
     };
-    for (Size i; (i = take()) < count_;) {
+    for (Size i; (i = take()) < end_;) {
       attempt(i, worker);
       if (++done == 1) first = processor_time() - start;
       // The caller may leave after this one.
-      if (finished_.load(std::memory_order_relaxed) + 1 == count_) count_time();
+      if (finished_.load(std::memory_order_relaxed) + 1 == end_) count_time();
       finish();
     }
     count_time();
@@ -130,20 +135,19 @@ class Job {
   Nanoseconds saved() const { return saved_.load(std::memory_order_relaxed); }
 
   // All pieces are taken: nothing is left for helpers.
-  bool closed() const { return next_.load(std::memory_order_relaxed) >= count_; }
+  bool closed() const { return next_.load(std::memory_order_relaxed) >= end_; }
 
   // Helpers that are wanted, were woken, have come. The pool's lock guards them.
   int seats = 0, woken = 0, seated = 0;
 
  private:
   Size take() { return next_.fetch_add(1, std::memory_order_relaxed); }
-  bool over() const { return finished_.load(std::memory_order_acquire) == count_; }
+  bool over() const { return finished_.load(std::memory_order_acquire) == end_; }
 
   void attempt(Size i, int worker) {
     if (failure_.before(i)) return;
-    at_work = true;
+    const AtWork here;
     guarded(i, [&] { work_(i, worker); });
-    at_work = false;
   }
 
   template <class F>
@@ -159,16 +163,16 @@ class Job {
   }
 
   void finish() {
-    if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) finished_all_.give();
+    if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == end_) finished_all_.give();
   }
 
-  const Size count_;
+  const Size end_;
   const std::function<void(Size, int)>& work_;
   FirstFailure failure_;
   Tokens finished_all_;
   // On cache lines of their own: all threads write them.
-  alignas(64) std::atomic<Size> next_{0};
-  alignas(64) std::atomic<Size> finished_{0};
+  alignas(64) std::atomic<Size> next_;
+  alignas(64) std::atomic<Size> finished_;
   std::atomic<Nanoseconds> saved_{0};
 };
 
@@ -291,6 +295,85 @@ int thread_count(int n_threads) {
   return n_threads > 0 ? n_threads : default_threads();
 }
 
+namespace {
+
+// The first part of a call: the caller alone, until waking others pays.
+class Alone {
+ public:
+  Alone(Size count, Experience& experience)
+      : count_(count),
+        experience_(experience),
+        known_(experience.piece.load(std::memory_order_relaxed)),
+        until_(experience.alone_until.load(std::memory_order_relaxed)),
+        begin_(now()),
+        warm_(begin_),
+        cpu_begin_(processor_time()) {}
+
+  // After `done` pieces.
+  bool ends(Size done) const {
+    const Size left = count_ - done;
+    if (left < 2) return false;
+    const Nanoseconds t = now();
+    if (t < until_) return false;
+    if (done == 0) return known_ < 0 || known_ >= worth_waking / left;
+    // It may only have been long because this thread had no processor.
+    return each(t, done) >= worth_waking / left && each_of_processor(done) >= worth_waking / left;
+  }
+  void first_done() { warm_ = now(); }
+  void finished() {
+    Nanoseconds piece = each(now(), count_);
+    if (piece >= worth_waking / count_) piece = each_of_processor(count_);
+    experience_.piece.store(piece, std::memory_order_relaxed);
+  }
+
+ private:
+  // Time of a piece, without what the first takes longer.
+  Nanoseconds each(Nanoseconds t, Size done) const {
+    return done > 1 ? (t - warm_) / (done - 1) : std::max(known_, t - begin_ - most_warm_up);
+  }
+  Nanoseconds each_of_processor(Size done) const {
+    const Nanoseconds spent = processor_time() - cpu_begin_;
+    return done > 1 ? (spent - (warm_ - begin_)) / (done - 1)
+                    : std::max(known_, spent - most_warm_up);
+  }
+
+  const Size count_;
+  Experience& experience_;
+  const Nanoseconds known_, until_, begin_;
+  Nanoseconds warm_;
+  const Nanoseconds cpu_begin_;
+};
+
+// The rest of the pieces, with helpers.
+void run_together(Size begin, Size count, int helpers, bool patient,
+                  const std::function<void(Size, int)>& work,
+                  const std::function<void()>& meanwhile, Experience& experience) {
+  const auto job = std::make_shared<Job>(begin, count, work);
+  const Nanoseconds offered = now();
+  const bool woken = wake_helpers(job, helpers, patient);
+  const Nanoseconds cpu_begin = processor_time();
+  Nanoseconds warm = cpu_begin;
+  Size own = 0;
+  while (job->step())
+    if (++own == 1) warm = processor_time();
+  const Nanoseconds cpu_end = processor_time();
+  job->wait(meanwhile, own == 0);
+  if (woken) {
+    pool().leave(helpers);
+    // Against what the caller would have needed alone, had it had a processor all the time.
+    const Nanoseconds back = now(), lost = back - offered - (cpu_end - cpu_begin) - job->saved();
+    if (lost > 0)
+      experience.alone_until.store(back + std::min(caution * lost, most_caution),
+                                   std::memory_order_relaxed);
+  }
+  if (own > 0)
+    experience.piece.store(own > 1 ? (cpu_end - warm) / (own - 1) : warm - cpu_begin,
+                           std::memory_order_relaxed);
+  job->rethrow();
+}
+
+}  // namespace
+
 void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>& work,
                 const std::function<void()>& meanwhile, Experience& experience) {
   const bool must_wake = always.load(std::memory_order_relaxed);
@@ -301,49 +384,17 @@ void run_pieces(Size count, int n_threads, const std::function<void(Size, int)>&
     for (Size i = 0; i < count; ++i) work(i, 0);
     return;
   }
-  const int helpers = static_cast<int>(threads) - 1;
-  const auto job = std::make_shared<Job>(count, work);
-  const Nanoseconds alone_until = experience.alone_until.load(std::memory_order_relaxed);
-  Nanoseconds piece = experience.piece.load(std::memory_order_relaxed);
-  Size own = 0;
-  // Times of the caller's pieces, on the clock and of the processor: without the first, where there
-  // are others.
-  struct Span {
-    Nanoseconds begin, warm;
-    Nanoseconds each(Nanoseconds t, Size n) const {
-      return n > 1 ? (t - warm) / (n - 1) : t - begin;
+  Size done = 0;
+  if (!must_wake) {
+    Alone alone(count, experience);
+    for (; done < count && !alone.ends(done); ++done) {
+      const AtWork here;
+      work(done, 0);
+      if (done == 0) alone.first_done();
     }
-  };
-  Span clock{now(), 0}, cpu{processor_time(), 0};
-  Nanoseconds offered = 0, cpu_offered = 0;
-  bool woken = false;
-  for (;;) {
-    if (const Size left = count - own; !woken && left > 1) {
-      const Nanoseconds t = now();
-      if (own > 0) piece = clock.each(t, own);
-      const bool is_long = piece < 0 || piece >= worth_waking / left;
-      if (must_wake || (is_long && t >= alone_until)) {
-        woken = wake_helpers(job, helpers, must_wake);
-        offered = t;
-        cpu_offered = processor_time();
-        if (own == 0) clock.begin = now(), cpu.begin = cpu_offered;
-      }
-    }
-    if (!job->step()) break;
-    if (++own == 1) clock.warm = now(), cpu.warm = processor_time();
+    if (done == count) return alone.finished();
   }
-  const Nanoseconds cpu_end = processor_time();
-  if (own > 0) experience.piece.store(cpu.each(cpu_end, own), std::memory_order_relaxed);
-  job->wait(meanwhile, own == 0);
-  if (woken) {
-    pool().leave(helpers);
-    // Against what the caller would have needed alone, had it had a processor all the time.
-    const Nanoseconds back = now(), lost = back - offered - (cpu_end - cpu_offered) - job->saved();
-    if (lost > 0)
-      experience.alone_until.store(back + std::min(caution * lost, most_caution),
-                                   std::memory_order_relaxed);
-  }
-  job->rethrow();
+  run_together(done, count, static_cast<int>(threads) - 1, must_wake, work, meanwhile, experience);
 }
 
 int default_threads() {
