@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from snnfp._dataset import Data, DataSet, check_setting
+from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count_of, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
 from snnfp.bounds import Domain, domain_of
 from snnfp.errors import FormatError
 from snnfp.gradients import check_mode
+from snnfp.losses import readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
 from snnfp.remedies import Remedy
@@ -75,7 +77,10 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is trained and how; all of it checked."""
+    """What is trained and how; all of it checked.
+
+    ``no_further`` are the options that end each sample where nothing that reads it needs more.
+    """
 
     net: Network
     train: DataSet
@@ -92,6 +97,7 @@ class Plan:
     domain: Domain
     remedies: tuple[Remedy, ...]
     silence: SilenceWatch
+    no_further: dict[str, Any]
     settings: dict[str, Any]
     n_threads: int | None
 
@@ -123,6 +129,7 @@ class Plan:
         settings["wrt"] = list(names)
         settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
         settings["training samples"] = len(data)
+        no_further = _no_further(net, loss, remedies, data.accuracy)
         return Plan(
             net=net,
             train=data,
@@ -144,7 +151,9 @@ class Plan:
                 labels=data.labels if data.accuracy else None,
                 remedies=remedies,
                 clip_norm=options["clip_norm"],
+                stop_after=no_further.get("stop_after", ()),
             ),
+            no_further=no_further,
             settings=settings,
             n_threads=n_threads,
         )
@@ -157,6 +166,21 @@ class Plan:
             known += ["validation_accuracy"] if self.validation.accuracy else []
         known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
         return known + [f"silent/{name}" for name in self.net.populations]
+
+
+def _no_further(
+    net: Network, loss: Any, remedies: tuple[Remedy, ...], accuracy: bool
+) -> dict[str, Any]:
+    """How far samples are simulated for a step: what loss, accuracy and remedies need of them.
+
+    Silent fractions, ``min_slope`` and ``near_tangent`` of the history are those of what was
+    simulated, and ask for nothing.
+    """
+    needed = [looked_at(loss, net, "__call__"), *(looked_at(r, net, "__call__") for r in remedies)]
+    if accuracy:
+        needed += [looked_at(loss, net, "accuracy", "predict")]
+        needed += [(readout_of(net, getattr(loss, "population", None)).name,)]
+    return no_further_than(net, needed)
 
 
 def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:

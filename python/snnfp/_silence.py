@@ -31,6 +31,7 @@ class SilenceWatch:
         labels: of the whole training set, if they are classes of the readout; else None.
         remedies: what is done already.
         clip_norm: what is done already.
+        stop_after: populations with whose first spikes samples end; none: they never do.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SilenceWatch:
         labels: NDArray[np.int64] | None,
         remedies: Sequence[Remedy],
         clip_norm: float | None,
+        stop_after: tuple[str, ...] = (),
     ) -> None:
         self._net = net
         self._readout = readout_of(net, getattr(loss, "population", None))
@@ -48,6 +50,7 @@ class SilenceWatch:
         self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
         self._remedies = remedies
         self._clipped = clip_norm is not None
+        self._stop_after = stop_after
         self._since: dict[str, int] = {}
         self._told: set[str] = set()
         self.begin()
@@ -72,7 +75,7 @@ class SilenceWatch:
                 self._missed += np.bincount(labels[silent], minlength=n)
 
     def figures(self) -> dict[str, float]:
-        """The silent fraction of each population in this epoch."""
+        """The silent fraction of each population in this epoch, as far as samples went."""
         return {
             f"silent/{p.name}": float(np.mean(~self._fired[p.offset : p.offset + p.size]))
             for p in self._net.populations.values()
@@ -90,8 +93,9 @@ class SilenceWatch:
             if p.name not in self._told:
                 self._told.add(p.name)
                 warn(
-                    f"population {p.name} fires no spike in any sample since epoch {since}, so no "
-                    f"gradient reaches it or what comes before it: {self._advice(p.name)}",
+                    f"population {p.name} fires no spike in any sample since epoch "
+                    f"{since}{self._up_to(p.name)}, so no gradient reaches it or what comes before "
+                    f"it: {self._advice(p.name)}",
                     SilentPopulationWarning,
                 )
         if self._own is None or self._readout.name in self._since or not self._missed.any():
@@ -107,6 +111,12 @@ class SilenceWatch:
                 f"gradient cannot bring it back: {self._advice(self._readout.name)}",
                 SilentOutputWarning,
             )
+
+    def _up_to(self, population: str) -> str:
+        """Where samples ended, if another population decided that."""
+        if not self._stop_after or population in self._stop_after:
+            return ""
+        return f" (samples end when all of {' and '.join(self._stop_after)} have fired)"
 
     def _advice(self, population: str) -> str:
         """What to add, with numbers that work where weights are of the order of 1."""

@@ -35,7 +35,12 @@ class Remedy(Protocol):
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
-        """The changed gradients (those given stay as they are) and how much was helped."""
+        """The changed gradients (those given stay as they are) and how much was helped.
+
+        A remedy may have ``looks_at(net)``, which names populations: samples are then simulated
+        until each of their neurons has fired, and to the end where one is silent. Without, it has
+        the whole record.
+        """
         ...
 
 
@@ -97,6 +102,10 @@ class WeightBump:
         for population in self.populations or ():
             _check_helps(net, population, names, self)
 
+    def looks_at(self, net: Network) -> list[str]:
+        """Its populations: no sample in which one of their neurons is silent ends early."""
+        return list(self.populations if self.populations is not None else net.populations)
+
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
@@ -148,6 +157,10 @@ class LabelBump:
         readout = readout_of(net, self.population).name
         if self.population is not None:
             _check_helps(net, readout, names, self)
+
+    def looks_at(self, net: Network) -> list[str]:
+        """The readout: a sample in which the label's output is silent does not end early."""
+        return [readout_of(net, self.population).name]
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients

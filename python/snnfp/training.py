@@ -281,6 +281,7 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         n_threads=plan.n_threads,
         return_record=True,
         samples=chosen.size,
+        **plan.no_further,
     )
     for remedy in plan.remedies:
         gradients, helped = remedy(net, record, labels, gradients)
