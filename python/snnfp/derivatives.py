@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp._arrays import freeze, integer_array, real_array, spot
 from snnfp._execution import execution
 from snnfp._memory import free_memory
-from snnfp.network import Population, Projection
+from snnfp.network import Population, Projection, Selection
 from snnfp.spike_record import SpikeRecord
-
-if TYPE_CHECKING:
-    from snnfp.network import Selection
 
 __all__ = ["DifferentiableRecord"]
 

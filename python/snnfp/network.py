@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from snnfp import _core
 from snnfp._arrays import count, freeze, real_array
 from snnfp._memory import need_memory
+from snnfp._model_files import load_model, save_model
 from snnfp._structure import add_population_core, connect_core, placeholder
 from snnfp.groups import DELAY, NEURON, WEIGHT, Input, Population, Projection, Slot
 from snnfp.init import Initialiser
@@ -28,7 +29,15 @@ from snnfp.parameters import (
 )
 from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
 
-__all__ = ["Input", "Network", "Parameters", "Population", "Projection", "Selection"]
+__all__ = [
+    "Input",
+    "Network",
+    "Parameters",
+    "Population",
+    "Projection",
+    "Selection",
+    "population_of",
+]
 
 Selection = str | list[str] | tuple[str, ...]
 
@@ -259,8 +268,6 @@ class Network:
         Raises:
             OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp._model_files import save_model
-
         save_model(self, path)
 
     def load(self, path: str | Path) -> None:
@@ -271,8 +278,6 @@ class Network:
                 stays as it was.
             FileNotFoundError: there is no such file.
         """
-        from snnfp._model_files import load_model
-
         load_model(self, path)
 
     def structure(self) -> dict[str, Any]:
@@ -427,3 +432,14 @@ def _digest(*arrays: NDArray[Any]) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def population_of(net: Network, key: str | Population) -> Population:
+    """A population by handle or name."""
+    name = key.name if isinstance(key, Population) else key
+    if name not in net.populations:
+        raise KeyError(
+            f"{name!r} is not a population of the network, expected one of: "
+            f"{', '.join(net.populations)}"
+        )
+    return net.populations[name]

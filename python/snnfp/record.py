@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,11 +14,9 @@ from snnfp._arrays import integer_array, real_array
 from snnfp._execution import execution
 from snnfp._memory import need_memory
 from snnfp.derivatives import DifferentiableRecord
+from snnfp.network import Network, Population
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
-
-if TYPE_CHECKING:
-    from snnfp.network import Network, Population
-    from snnfp.spikes import Spikes
+from snnfp.spikes import Spikes
 
 __all__ = ["Probed", "Record", "Recording"]
 

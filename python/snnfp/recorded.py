@@ -12,7 +12,7 @@ from snnfp import _core
 from snnfp._execution import execution
 from snnfp._numbers import real_number
 from snnfp.errors import RecordedSpikeError
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record, Recording
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
 from snnfp.simulate import (
@@ -23,7 +23,6 @@ from snnfp.simulate import (
     _until,
     check_network,
     input_groups,
-    population_of,
 )
 from snnfp.spikes import Spikes
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._arrays import freeze
-
-if TYPE_CHECKING:
-    from snnfp.network import Network
+from snnfp.network import Network
 
 __all__ = ["REASONS", "ImpossibleSpikes", "MissingSpikes"]
 

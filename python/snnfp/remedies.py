@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from snnfp._numbers import real_number
 from snnfp.losses import check_labels, readout_of
-from snnfp.network import Network, Projection
+from snnfp.network import Network, Projection, population_of
 from snnfp.record import Record
-from snnfp.simulate import population_of
 
 __all__ = ["LabelBump", "Remedy", "WeightBump"]
 

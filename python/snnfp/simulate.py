@@ -15,7 +15,7 @@ from snnfp._execution import default_threads, execution
 from snnfp._memory import need_memory
 from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record
 from snnfp.spikes import Spikes
 
@@ -126,17 +126,6 @@ def check_network(net: Network) -> None:
     for name, value in net._values.items():
         if value is None:
             net.parameters[name]  # raises, and says what to call
-
-
-def population_of(net: Network, key: str | Population) -> Population:
-    """A population by handle or name."""
-    name = key.name if isinstance(key, Population) else key
-    if name not in net.populations:
-        raise KeyError(
-            f"{name!r} is not a population of the network, expected one of: "
-            f"{', '.join(net.populations)}"
-        )
-    return net.populations[name]
 
 
 def _indices(net: Network, populations: Iterable[str | Population], what: str) -> list[int]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._arrays import freeze
-from snnfp.network import Network
+from snnfp.network import Network, Population, population_of
 from snnfp.spikes import Spikes
-
-if TYPE_CHECKING:
-    from snnfp.network import Population
 
 __all__ = ["SpikeRecord"]
 
@@ -173,8 +170,6 @@ class SpikeRecord:
         return among
 
     def _population(self, key: str | Population) -> Population:
-        from snnfp.simulate import population_of
-
         return population_of(self._net, key)
 
 

@@ -19,6 +19,7 @@ from snnfp.optim import Adam
 from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
 from snnfp.schedules import Cosine, ExponentialDecay, Schedule
+from snnfp.task_pictures import draw_pictures
 from snnfp.task_settings import Settings
 from snnfp.tasks import Task, build_network, hidden_names, make_loss
 from snnfp.training import fit
@@ -106,8 +107,6 @@ def train_task(
         so_far.write(net, history)
         test = evaluate(net, *loaded.test, loss, until=settings.until, n_threads=settings.threads)
         if plots:
-            from snnfp.task_pictures import draw_pictures
-
             draw_pictures(
                 folder.path, task, settings, loaded, net, history, kind=picture_format, dpi=dpi
             )

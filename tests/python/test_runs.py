@@ -221,12 +221,12 @@ def test_parameters_are_put_back_together(tmp_path):
 
 
 def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypatch):
-    from snnfp import task_pictures, train_command
+    from snnfp import train_command
 
     def fail(*arguments, **options):
         raise MemoryError("no memory for that")
 
-    for what in (train_command, "evaluate"), (task_pictures, "draw_pictures"):
+    for what in (train_command, "evaluate"), (train_command, "draw_pictures"):
         with monkeypatch.context() as patched:
             patched.setattr(*what, fail)
             status, lines, errors = train(capsys, "xor", "--epochs", "2", "--out", what[1])
