@@ -71,7 +71,6 @@ class Record(DifferentiableRecord):
         recording: Recording | None = None,
     ) -> None:
         super().__init__(core, net, groups, until, n_threads, isa)
-        self._probed: dict[str, Probed] = {}
         self._recording = recording or _SIMULATED
 
     # -- voltages --------------------------------------------------------------------------------
@@ -81,11 +80,20 @@ class Record(DifferentiableRecord):
     ) -> Probed:
         """Exact V and I of chosen neurons at chosen times.
 
+        A record holds spikes and no voltages: these come from a replay of its samples, driven by
+        the spikes that it has. Each call is one replay of the whole network, which takes about as
+        long as a simulation by ``engine="queue"``, and O(samples x units x times) on top: ask for
+        all times of a population at once.
+
         Args:
             population: of the neurons.
             times: ascending, within 0 ... ``until`` and no later than any sample's end; at a
                 spike's time V is already reset.
             units: neurons within the population; None: all.
+
+        Raises:
+            ValueError: a unit that is not there, times out of order or out of range.
+            MemoryError: so many voltages do not fit.
         """
         p = self._population(population)
         if units is None:
@@ -111,17 +119,7 @@ class Record(DifferentiableRecord):
             (chosen + p.offset).tolist(), at.tolist(), execution(*self._execution)
         )
         shape = (self.n_samples, chosen.size, at.size)
-        probed = Probed(voltage.reshape(shape), current.reshape(shape), chosen, at)
-        self._probed[p.name] = probed
-        return probed
-
-    def voltage(self, population: str | Population) -> NDArray[Any]:
-        """V of the last probe of a population, ``[samples, units, times]``."""
-        return self._last_probe(population).voltage
-
-    def current(self, population: str | Population) -> NDArray[Any]:
-        """I of the last probe of a population, ``[samples, units, times]``."""
-        return self._last_probe(population).current
+        return Probed(voltage.reshape(shape), current.reshape(shape), chosen, at)
 
     # -- spikes recorded elsewhere ---------------------------------------------------------------
 
@@ -146,12 +144,12 @@ class Record(DifferentiableRecord):
 
     def __copy__(self) -> Record:
         other: Record = object.__new__(type(self))
-        vars(other).update(vars(self), _probed=dict(self._probed), _first=dict(self._first))
+        vars(other).update(vars(self), _first=dict(self._first))
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         core = self._core
-        kept = ("_net", "_groups", "_execution", "_recording", "_probed", "until")
+        kept = ("_net", "_groups", "_execution", "_recording", "until")
         return {name: vars(self)[name] for name in kept} | {
             "core": (
                 (*(getattr(core, name) for name in _PARTS),),
@@ -172,14 +170,6 @@ class Record(DifferentiableRecord):
             for g in self._groups
         ]
         self._take(_core.restore(self._net._core, groups, *state["core"]))
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _last_probe(self, population: str | Population) -> Probed:
-        name = self._population(population).name
-        if name not in self._probed:
-            raise KeyError(f"{name} was not probed: call record.probe({name!r}, times)")
-        return self._probed[name]
 
 
 _PARTS = ("offsets", "times", "neurons", "slopes", "release_currents", "residuals")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ __all__ = ["InputSpikes", "simulate"]
 
 InputSpikes = Spikes | Mapping[str, Spikes] | None
 InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
-ProbeRequest = Mapping[str, tuple[Sequence[int] | None, ArrayLike]]
 
 # Bytes a neuron in double precision, at least: of the plan, and of the state of each thread.
 _PLAN_BYTES, _STATE_BYTES = 80, {"automatic": 240, "queue": 50}
@@ -37,7 +36,6 @@ def simulate(
     *,
     until: float | None = None,
     samples: int | None = None,
-    probe: ProbeRequest | None = None,
     initial: InitialState | None = None,
     n_threads: int | None = None,
     spike_limit: int = 10_000,
@@ -56,8 +54,6 @@ def simulate(
             happen.
         samples: number of samples of a network without input groups, 1 if not given; otherwise
             the input says it.
-        probe: voltages wanted, ``{population: (units or None for all, times)}``; more can be had
-            from the record afterwards.
         initial: state at time 0, ``{population: (voltage, current)}``, each one number, ``[n]`` or
             ``[samples, n]``; zero where not given.
         n_threads: threads for the samples; None: all. The result is the same for any number.
@@ -70,7 +66,8 @@ def simulate(
         isa: ``"best"``, ``"portable"``, ``"avx2"`` or ``"avx512"``.
 
     Returns:
-        The record of all spikes, from which derivatives are taken.
+        The record of all spikes, from which derivatives and voltages (:meth:`Record.probe`) are
+        taken.
 
     Raises:
         ValueError: bad input; names the group, sample, spike and value.
@@ -107,13 +104,6 @@ def simulate(
     )
     record = Record(core, net, groups, end, n_threads, isa)
     _warn(net, groups, end, record, bool(ends))
-    for population, wanted in (probe or {}).items():
-        if not isinstance(wanted, (tuple, list)) or len(wanted) != 2:
-            raise TypeError(
-                f"probe[{getattr(population, 'name', population)!r}] is {wanted!r}, expected "
-                "(units or None for all, times)"
-            )
-        record.probe(population, wanted[1], units=wanted[0])
     return record
 
 
