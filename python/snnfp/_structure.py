@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp.groups import Input, Population, Projection
 from snnfp.parameters import in_users_order
 
@@ -27,19 +28,21 @@ def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
 
-def add_population_core(core: Any, name: str, size: int, values: Mapping[str, NDArray[Any]]) -> int:
-    """Adds a population with its parameters in the core's order; returns its index there."""
+def add_population_core(
+    core: _core._Network[Any], name: str, size: int, values: Mapping[str, NDArray[Any]]
+) -> int:
+    """Adds a population with its parameters by name; returns its index in the core."""
+    given = {_core.NeuronParameter[key]: v.reshape(-1) for key, v in values.items()}
     try:
-        index: int = core.add_population(name, size, [v.reshape(-1) for v in values.values()])
+        return core.add_population(name, size, given)
     except ValueError as error:
         for key, value in values.items():
             error = in_users_order(error, f"{name}.{key}", value, None)
         raise error from None
-    return index
 
 
 def connect_core(
-    core: Any,
+    core: _core._Network[Any],
     projection: Projection,
     source: Input | Population,
     target: Population,

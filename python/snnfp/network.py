@@ -17,7 +17,7 @@ from snnfp._arrays import count, freeze, real_array
 from snnfp._memory import need_memory
 from snnfp._model_files import load_model, save_model
 from snnfp._structure import add_population_core, connect_core, placeholder
-from snnfp.groups import DELAY, NEURON, WEIGHT, Input, Population, Projection, Slot
+from snnfp.groups import Input, Population, Projection, Slot, neuron_slot, synapse_slot
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF, NEURON_PARAMETERS
 from snnfp.parameters import (
@@ -41,6 +41,7 @@ __all__ = [
 
 Selection = str | list[str] | tuple[str, ...]
 
+_WEIGHT = _core.ParameterKind.weight
 _NEURON_BYTES = 130  # at least, for each neuron that is simulated, in double precision
 
 
@@ -64,7 +65,9 @@ class Network:
         if self.dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"dtype is {self.dtype}, expected float64 or float32")
         double = self.dtype == np.dtype(np.float64)
-        self._core = _core.NetworkFloat64() if double else _core.NetworkFloat32()
+        self._core: _core._Network[Any] = (
+            _core.NetworkFloat64() if double else _core.NetworkFloat32()
+        )
         self.inputs: dict[str, Input] = {}
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
@@ -115,8 +118,8 @@ class Network:
         index = add_population_core(self._core, name, size, values)
         group = Population(name, size, index, offset)
         self.populations[name] = group
-        for k, (key, value) in enumerate(values.items()):
-            self._keep(f"{name}.{key}", Slot((NEURON, index, k), group), given[key], value)
+        for key, value in values.items():
+            self._keep(f"{name}.{key}", neuron_slot(group, key), given[key], value)
         return group
 
     def connect(
@@ -170,11 +173,11 @@ class Network:
         delay = self._initial(f"{name}.delay", connectivity.delay, ((), shape))
         connect_core(self._core, projection, source, target_group, weight, delay)
         self.projections[name] = projection
-        for key, code, initial, value in (
-            ("weight", WEIGHT, connectivity.weight, weight),
-            ("delay", DELAY, connectivity.delay, delay),
+        for key, initial, value in (
+            ("weight", connectivity.weight, weight),
+            ("delay", connectivity.delay, delay),
         ):
-            self._keep(f"{name}.{key}", Slot((code, index, 0), projection), initial, value)
+            self._keep(f"{name}.{key}", synapse_slot(projection, key), initial, value)
         return projection
 
     # -- parameters ------------------------------------------------------------------------------
@@ -246,7 +249,7 @@ class Network:
         """The shapes that a parameter may have."""
         slot = self._slots[self._known(name)]
         shape = slot.owner_shape
-        return (shape,) if slot.code[0] == WEIGHT else ((), shape)
+        return (shape,) if slot.parameter.kind is _WEIGHT else ((), shape)
 
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
@@ -406,22 +409,22 @@ class Network:
         lowest = np.full(1, -np.finfo(self.dtype).max, dtype=self.dtype)
         for name in names:
             if name.endswith(".v_reset"):
-                _, index, parameter = self._slots[name].code
-                self._core.set_parameter(index, parameter, lowest)
+                p = self._slots[name].parameter
+                self._core.set_parameter(p.index, p.neuron, lowest)
         for name, value in values:
             self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]
-        kind, index, parameter = slot.code
+        p = slot.parameter
         array = shaped(value, name, self._shapes_of(name), self.dtype)
         try:
             if isinstance(slot.owner, Population):
-                self._core.set_parameter(index, parameter, array.reshape(-1))
-            elif kind == WEIGHT:
-                self._core.set_weight(index, slot.owner.to_core(array))
+                self._core.set_parameter(p.index, p.neuron, array.reshape(-1))
+            elif p.kind is _WEIGHT:
+                self._core.set_weight(p.index, slot.owner.to_core(array))
             else:
-                self._core.set_delay(index, slot.owner.to_core(array))
+                self._core.set_delay(p.index, slot.owner.to_core(array))
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
 from snnfp._arrays import integer_array, real_array
-from snnfp._execution import execution
 from snnfp._memory import need_memory
 from snnfp.derivatives import DifferentiableRecord
 from snnfp.network import Network, Population
@@ -62,7 +61,7 @@ class Record(DifferentiableRecord):
 
     def __init__(
         self,
-        core: Any,
+        core: _core._Record[Any],
         net: Network,
         groups: tuple[Spikes, ...],
         until: float,
@@ -76,7 +75,12 @@ class Record(DifferentiableRecord):
     # -- voltages --------------------------------------------------------------------------------
 
     def probe(
-        self, population: str | Population, times: ArrayLike, *, units: ArrayLike | None = None
+        self,
+        population: str | Population,
+        times: ArrayLike,
+        *,
+        units: ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> Probed:
         """Exact V and I of chosen neurons at chosen times.
 
@@ -90,6 +94,7 @@ class Record(DifferentiableRecord):
             times: ascending, within 0 ... ``until`` and no later than any sample's end; at a
                 spike's time V is already reset.
             units: neurons within the population; None: all.
+            n_threads: as for :meth:`vjp`.
 
         Raises:
             ValueError: a unit that is not there, times out of order or out of range.
@@ -116,7 +121,7 @@ class Record(DifferentiableRecord):
             "probe fewer neurons or times at once",
         )
         voltage, current = self._core.probe(
-            (chosen + p.offset).tolist(), at.tolist(), execution(*self._execution)
+            (chosen + p.offset).tolist(), at.tolist(), self._run(n_threads)
         )
         shape = (self.n_samples, chosen.size, at.size)
         return Probed(voltage.reshape(shape), current.reshape(shape), chosen, at)

@@ -28,7 +28,7 @@ from snnfp.spikes import Spikes
 
 __all__ = ["record_from_spikes"]
 
-_POLICIES = ("raise", "drop", "keep")
+_POLICIES = _core.OnFault.__members__
 
 
 def record_from_spikes(
@@ -108,7 +108,7 @@ def record_from_spikes(
             end,
             voltage,
             current,
-            _POLICIES.index(on_fault),
+            _POLICIES[on_fault],
             execution(n_threads, isa),
         )
     except RecordedSpikeError as error:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp._arrays import freeze
 from snnfp.network import Network
 
 __all__ = ["REASONS", "ImpossibleSpikes", "MissingSpikes"]
 
-#: In the core's order.
-REASONS = ("outside", "refractory", "falling", "residual")
+REASONS = tuple(_core.ImpossibleReason.__members__)
+_NAMES = np.array([_core.ImpossibleReason(k).name for k in range(len(REASONS))])  # by number
 _SHOWN = 10
 
 
@@ -108,7 +109,7 @@ class ImpossibleSpikes(_Table):
     ) -> ImpossibleSpikes:
         """From the core's columns; ``net`` as it was for the recording."""
         _, sample, neuron, time, reason, value = columns
-        names = np.array(REASONS)[reason]
+        names = _NAMES[reason]
         return cls(*_named(neuron, net), sample, time, names, value, index)
 
     def those(self, which: NDArray[np.bool_]) -> ImpossibleSpikes:

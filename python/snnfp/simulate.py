@@ -83,7 +83,7 @@ def simulate(
     n_samples = sample_count(groups, samples)
     end = _until(until, net.dtype)
     limit = count(spike_limit, "spike_limit", most=2**63 - 1)
-    if engine not in ("automatic", "queue"):
+    if engine not in _core.Engine.__members__:
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     run = execution(n_threads, isa)
     _need_room(net, min(n_samples, n_threads or default_threads()), engine)
@@ -95,7 +95,7 @@ def simulate(
         n_samples if not groups else 0,
         end,
         limit,
-        ("automatic", "queue").index(engine),
+        _core.Engine[engine],
         voltage,
         current,
         _indices(net, first_spikes_of, "first_spikes_of"),

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp._arrays import freeze
+from snnfp._execution import execution
 from snnfp.network import Network, Population, population_of
 from snnfp.spikes import Spikes
 
@@ -30,7 +32,7 @@ class SpikeRecord:
 
     def __init__(
         self,
-        core: Any,
+        core: _core._Record[Any],
         net: Network,
         groups: tuple[Spikes, ...],
         until: float,
@@ -44,7 +46,7 @@ class SpikeRecord:
         self.until = until
         self._take(core)
 
-    def _take(self, core: Any) -> None:
+    def _take(self, core: _core._Record[Any]) -> None:
         self._core = core
         self.times = core.times
         self.neurons = core.neurons
@@ -60,8 +62,7 @@ class SpikeRecord:
     @property
     def ends(self) -> NDArray[Any]:
         """Up to when each sample was simulated, ``[samples]``: see ``stop_after``."""
-        ends: NDArray[Any] = self._core.ends()
-        return ends
+        return self._core.ends()
 
     # -- spikes ----------------------------------------------------------------------------------
 
@@ -122,8 +123,7 @@ class SpikeRecord:
 
     def is_silent(self, population: str | Population) -> bool:
         """Whether the population fires no spike in the whole batch."""
-        silent: bool = self._core.silent(self._population(population).index)
-        return silent
+        return self._core.silent(self._population(population).index)
 
     def silent_fraction(self, population: str | Population | None = None) -> Any:
         """Fraction of a population's neurons that fire in no sample; of all, as a dict, if None."""
@@ -156,6 +156,11 @@ class SpikeRecord:
         return int(np.count_nonzero(self.slopes < bounds[self.neurons]))
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _run(self, n_threads: int | None) -> _core.Execution:
+        """How a call to the core runs: on so many threads, or on those of the simulation."""
+        made, isa = self._execution
+        return execution(made if n_threads is None else n_threads, isa)
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
