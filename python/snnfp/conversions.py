@@ -15,6 +15,7 @@ from snnfp._numbers import real_number
 
 __all__ = [
     "Parts",
+    "check_some",
     "dense_of",
     "lists_of",
     "of_dense",
@@ -98,6 +99,7 @@ def of_dense(array: ArrayLike, dt: float, t0: float) -> tuple[Parts, int]:
         raise ValueError(
             f"array has shape {grid.shape}, expected [T, B, N] (steps, samples, channels)"
         )
+    check_some("array has", grid.shape, sample=1, channel=2)
     check_step(dt)
     real_number(t0, "t0")
     bad = np.argwhere((grid != 0) & (grid != 1))
@@ -114,6 +116,7 @@ def of_latencies(latencies: ArrayLike) -> tuple[Parts, int]:
     array = real_array(latencies, "latencies", _FLOAT)
     if array.ndim != 2:
         raise ValueError(f"latencies has shape {array.shape}, expected [samples, size]")
+    check_some("latencies has", array.shape, sample=0, channel=1)
     bad = np.argwhere(np.isnan(array) | (array < 0))
     if bad.size:
         s, u = bad[0]
@@ -199,6 +202,13 @@ def dense_of(parts: Parts, size: int, dt: float, steps: int, t0: float) -> NDArr
         )
     grid.reshape(-1)[flat] = 1
     return grid
+
+
+def check_some(start: str, shape: tuple[int, ...], **axes: int) -> None:
+    """Raises where there is none of what an axis holds; ``start``: say, "features have"."""
+    for what, axis in axes.items():
+        if not shape[axis]:
+            raise ValueError(f"{start} shape {shape}, expected at least one {what}")
 
 
 def check_step(dt: float) -> None:

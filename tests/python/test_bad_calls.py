@@ -313,6 +313,14 @@ def test_labels(labels, error, message):
             lambda: latency([0.5], t_min=0, t_max=1),
             r"features have shape \(1,\), expected \[samples, d\]",
         ),
+        (
+            lambda: latency(np.zeros((0, 4)), t_min=0, t_max=1),
+            r"^features have shape \(0, 4\), expected at least one sample$",
+        ),
+        (
+            lambda: latency(np.zeros((4, 0)), t_min=0, t_max=1),
+            r"^features have shape \(4, 0\), expected at least one feature$",
+        ),
         (lambda: latency([[0.5]], t_min=-1, t_max=1), "t_min is -1, expected a finite time >= 0"),
         (lambda: latency([[0.5]], t_min=0, t_max=NAN), "t_max is nan"),
         (lambda: latency([[0.5]], t_min=0, t_max=1, bias_time=INF), "bias_time is inf"),
