@@ -135,10 +135,17 @@ class Run:
             task: what it must have learnt.
 
         Raises:
-            FileNotFoundError: there is no checkpoint, or no ``config.json`` beside it.
+            FileNotFoundError: there is no such run, no checkpoint in it, or no ``config.json``.
             FormatError: a file is damaged, or the run is one of another task.
         """
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path}: there is no run of that name, expected a run folder or the checkpoint in "
+                "it"
+            )
         checkpoint = path / CHECKPOINT if path.is_dir() else path
+        if not checkpoint.exists():
+            raise FileNotFoundError(f"{path}: this folder is no run, it has no {CHECKPOINT}")
         figures = read_figures(ArrayFile(checkpoint))
         settings = _read_config(checkpoint.parent / _CONFIG, task)
         return cls(checkpoint, settings, figures["epoch"], figures["history"])
