@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnfp.checkpoint import ArrayFile, parse_json, write_atomically
+from snnfp.checkpoint import ArrayFile, read_json_table, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
 from snnfp.task_settings import SettingError, Settings, option
@@ -204,13 +204,7 @@ def _read_config(path: Path, task: Task) -> Settings:
             f"{path}: no such file, expected the settings of the run: go on from its run folder, "
             f"or copy {_CONFIG} beside the checkpoint"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise FormatError(f"{path}: {error}, expected the settings of a run") from error
-    config = parse_json(text, str(path))
-    if not isinstance(config, dict):
-        raise FormatError(f"{path}: no table of settings, expected the settings of a run")
+    config = read_json_table(path, "the settings of a run")
     there = config.pop("task", None)
     if there != task.name:
         raise FormatError(f"{path} is of a run of {there}, expected {task.name}")
