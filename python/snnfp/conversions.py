@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import count, integer_array, plain, real_array, spot
+from snnfp._arrays import integer_array, plain, real_array, spot
 from snnfp._memory import need_memory
-from snnfp._numbers import real_number
+from snnfp._numbers import MOST_UNITS, count, real_number
 
 __all__ = [
     "Parts",
@@ -133,7 +133,7 @@ def of_structured(
     batch: Sequence[NDArray[Any]], shape: tuple[int, int], polarities: int, time_scale: float
 ) -> tuple[Parts, int]:
     """From event-camera arrays with fields x, y, t, p; returns the number of channels too."""
-    height, width = (count(n, f"shape[{i}]") for i, n in enumerate(shape))
+    height, width = (count(n, f"shape[{i}]", most=MOST_UNITS) for i, n in enumerate(shape))
     if polarities not in (1, 2):
         raise ValueError(f"polarities is {polarities}, expected 1 or 2")
     pairs = []

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import count, real_array, spot
+from snnfp._arrays import real_array, spot
 from snnfp._execution import default_threads, execution
 from snnfp._memory import need_memory
+from snnfp._numbers import MOST_UNITS, count
 from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
@@ -85,7 +86,7 @@ def simulate(
     groups = input_groups(net, spikes)
     n_samples = sample_count(groups, samples)
     end = _until(until, net.dtype)
-    limit = count(spike_limit, "spike_limit", most=2**63 - 1)
+    limit = count(spike_limit, "spike_limit")
     if engine not in ("automatic", "queue"):
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     run = execution(n_threads, isa)
@@ -183,7 +184,7 @@ def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:
 
 def sample_count(groups: tuple[Spikes, ...], samples: int | None) -> int:
     """The number of samples: that of the input, or the one given where there is no input."""
-    given = None if samples is None else count(samples, "samples")
+    given = None if samples is None else count(samples, "samples", most=MOST_UNITS)
     if not groups:
         return given or 1
     if given is not None and given != len(groups[0]):

@@ -144,7 +144,7 @@ def test_evaluate_leaves_the_warning_to_a_simulation():
         ({"labels": np.r_[np.zeros(59, int), -1]}, ValueError, r"labels\[59\] is -1"),
         ({"loss": FirstSpikeCrossEntropy}, TypeError, "loss is the class FirstSpikeCrossEntropy"),
         ({"until": 4.5}, ValueError, r"horizon = 4.0, before until = 4.5: silence would count"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0, expected an integer of at least 1"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0, expected at least 1"),
         ({"loss": FirstSpikeCrossEntropy(tau0=1.0, horizon=4.0, population="x")}, KeyError, "'x' is not a pop"),
         ({"loss": FirstSpikeFunction(function=lambda t, y: (0.0, t), population="x")}, KeyError, "'x' is not"),
         ({"loss": SpikeTimeSquaredError(horizon=3.0)}, ValueError, "horizon = 3.0, before until = 4.0"),
