@@ -321,6 +321,47 @@ print("fine")
     assert run_script(text, timeout=300) == "fine"
 
 
+def test_a_large_recording_is_interrupted():
+    """Also while NumPy brings its spikes into order; in time of the processor, which is not shared.
+
+    Whatever was interrupted, the next call gives the same.
+    """
+    text = """
+import os, signal, threading, time
+import numpy as np
+from digests import digest
+from long_calls import large_recording, recording
+clock = time.pthread_getcpuclockid(threading.get_ident())
+used = lambda: time.clock_gettime(clock)
+small = recording(1, samples=1, until=5.0)
+def again():
+    record = small()
+    gradient = record.vjp(np.ones(record.n_spikes), wrt="*")
+    return digest(record.times, record.residuals, *gradient.values())
+first, worst = again(), 0.0
+call = large_recording(1)
+for after in (0.02, 0.1, 0.2, 0.3, 0.4, 0.5):
+    sent = []
+    begin = used()
+    def interrupt():
+        while used() < begin + after:
+            time.sleep(0.002)
+        sent.append(used())
+        os.kill(os.getpid(), signal.SIGINT)
+    sender = threading.Thread(target=interrupt)
+    try:
+        sender.start()
+        call()
+        raise SystemExit("the call ended on its own")
+    except KeyboardInterrupt:
+        worst = max(worst, used() - sent[0])
+    sender.join()
+    assert again() == first, after
+print(worst)
+"""
+    assert float(run_script(text)) < 0.1
+
+
 def test_one_long_sample_beside_short_ones_is_interrupted():
     """Also where the calling thread has done its samples and waits for another thread."""
     text = """
