@@ -10,7 +10,7 @@ import numpy as np
 
 from snnfp._dataset import Data, DataSet, check_setting
 from snnfp._first_spikes import looked_at, no_further_than
-from snnfp._numbers import count_of, real_number
+from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
 from snnfp.bounds import Domain, domain_of
@@ -54,7 +54,7 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     """Raises unless each is of use; returns the names of the trained parameters."""
     if options["until"] is not None:
         real_number(options["until"], "until")
-    count_of(options["batch_size"], "batch_size")
+    count(options["batch_size"], "batch_size")
     check_schedule(options["schedule"])
     check_mode(options["mode"])
     if options["clip_norm"] is not None:

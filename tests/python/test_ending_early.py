@@ -149,7 +149,7 @@ def test_silence_is_that_of_what_was_simulated():
     options = {**OPTIONS, "loss": FirstSpikeCrossEntropy(population="y", **VALUES)}
     with pytest.warns(
         SilentPopulationWarning,
-        match=r"after fires no spike .* epoch 1 \(samples end when all of y have fired\), so no",
+        match=r"after fires no spike .* epoch 1, whose samples end once all of y have fired, so no",
     ):
         history = fit(net, data, optimiser=Adam(), epochs=1, **options)
     assert history["silent/after"] == [1.0] and history["silent/y"] == [0.0]
