@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.spikes import Spikes
 
-__all__ = ["SilenceWatch"]
+__all__ = ["SilenceWatch", "silence_untold"]
 
 # Of the samples of its own class, in which an output may be silent; in the first epoch a network
 # is still finding its feet.
@@ -148,3 +149,14 @@ class SilenceWatch:
         into = [p.name for p in self._net.projections.values() if p.target == population]
         begin = f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
         return f"{first}, or begin with {begin}"
+
+
+@contextlib.contextmanager
+def silence_untold(net: Network) -> Iterator[None]:
+    """No warnings of silent populations by each simulation; a later call still warns."""
+    told = set(net._warned)
+    net._warned |= set(net.populations)
+    try:
+        yield
+    finally:
+        net._warned = (net._warned - set(net.populations)) | told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from snnfp._dataset import DataSet, check_setting, locate
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count
+from snnfp._silence import silence_untold
 from snnfp.losses import (
     FirstSpikeCrossEntropy,
     FirstSpikeLoss,
@@ -113,7 +113,7 @@ def evaluate_data(
     if seen.readout is not None:
         needed.append((seen.readout.name,))
     no_further = no_further_than(net, needed)
-    with _not_telling(net):
+    with silence_untold(net):
         for chosen in _batches(data.size, batch_size):
             spikes, labels = data.take(chosen)
             try:
@@ -170,7 +170,7 @@ def predict(
     groups = input_groups(net, spikes)
     needed = [(seen.readout.name,) if seen.readout and _reads_first_spikes(loss) else ()]
     no_further = no_further_than(net, needed)
-    with _not_telling(net):
+    with silence_untold(net):
         for chosen in _batches(sample_count(groups, None), batch_size):
             part = (
                 spikes.take(chosen)
@@ -231,14 +231,3 @@ def _batches(size: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
     step = count(batch_size, "batch_size")
     for begin in range(0, size, step):
         yield np.arange(begin, min(size, begin + step))
-
-
-@contextlib.contextmanager
-def _not_telling(net: Network) -> Iterator[None]:
-    """No warnings of silent populations, which are in the result; a later call still warns."""
-    told = set(net._warned)
-    net._warned |= set(net.populations)
-    try:
-        yield
-    finally:
-        net._warned = (net._warned - set(net.populations)) | told

@@ -17,10 +17,16 @@ from snnfp._arrays import freeze, real_array
 from snnfp._memory import need_memory
 from snnfp._model_files import load_model, save_model
 from snnfp._numbers import MOST_UNITS, count
-from snnfp._structure import add_population_core, connect_core, placeholder
+from snnfp._structure import (
+    add_population_core,
+    connect_core,
+    fill_core,
+    placeholder,
+    structure_of,
+)
 from snnfp.groups import Input, Population, Projection, Slot, neuron_slot, synapse_slot
 from snnfp.init import Initialiser
-from snnfp.neurons import LIF, NEURON_PARAMETERS
+from snnfp.neurons import LIF
 from snnfp.parameters import (
     Parameters,
     in_users_order,
@@ -290,16 +296,7 @@ class Network:
             "dtype": self.dtype.name,
             "inputs": {g.name: g.size for g in self.inputs.values()},
             "populations": {p.name: p.size for p in self.populations.values()},
-            "projections": {
-                p.name: {
-                    "source": p.source,
-                    "target": p.target,
-                    "kind": p.kind,
-                    "shape": list(p.shape),
-                    "synapses": _digest(p.sources, p.targets) if p.sparse else None,
-                }
-                for p in self.projections.values()
-            },
+            "projections": {p.name: structure_of(p) for p in self.projections.values()},
         }
 
     def fingerprint(self) -> str:
@@ -319,18 +316,8 @@ class Network:
         self.__dict__.update(state)
         # Read-only flags do not survive pickling and copying.
         self._values = {k: v if v is None else freeze(v) for k, v in self._values.items()}
-        rebuilt = Network(self.dtype)
-        core = self._core = rebuilt._core
-        for group in self.inputs.values():
-            core.add_input(group.name, group.size)
-        for p in self.populations.values():
-            values = {key: self._legal(f"{p.name}.{key}") for key in NEURON_PARAMETERS}
-            add_population_core(core, p.name, p.size, values)
-        for q in self.projections.values():
-            source = self.inputs.get(q.source) or self.populations[q.source]
-            target = self.populations[q.target]
-            weight, delay = (self._legal(f"{q.name}.{key}") for key in ("weight", "delay"))
-            connect_core(core, q, source, target, weight, delay)
+        self._core = Network(self.dtype)._core
+        fill_core(self._core, self.inputs, self.populations, self.projections, self._legal)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -429,13 +416,6 @@ class Network:
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array
-
-
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def population_of(net: Network, key: str | Population) -> Population:

@@ -184,5 +184,6 @@ def _merge_samples(given: list[tuple[int, Spikes]], merged: _Merged, first: int,
     parts = [np.concatenate(part) for part in (times, neurons, place)]
     order = np.lexsort((parts[1], parts[0], np.concatenate(samples)))
     block = slice(merged.offsets[first], merged.offsets[last])
-    for whole, part in zip((merged.times, merged.neurons, merged.place), parts, strict=True):
+    wholes: tuple[NDArray[Any], ...] = (merged.times, merged.neurons, merged.place)
+    for whole, part in zip(wholes, parts, strict=True):
         whole[block] = part[order]

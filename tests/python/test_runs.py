@@ -276,7 +276,7 @@ def test_a_run_that_fit_refuses_leaves_nothing(capsys, tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise ValueError("no")
 
-    monkeypatch.setattr(train_command, "fit", refuse)
+    monkeypatch.setattr(train_command, "fit_task", refuse)
     (tmp_path / "empty").mkdir()
     for out in (None, "new/deep", "empty"):
         status, _, errors = train(capsys, "xor", *(["--out", out] if out else []))
@@ -292,7 +292,7 @@ def test_a_run_that_is_refused_leaves_the_files_of_others(capsys, tmp_path, monk
         (tmp_path / "new" / ".config.json.snnfp-0123456789abcdef.tmp").write_text("")
         raise ValueError("no")
 
-    monkeypatch.setattr(train_command, "fit", refuse)
+    monkeypatch.setattr(train_command, "fit_task", refuse)
     status, _, _ = train(capsys, "xor", "--out", "new")
     assert status == 2 and [p.name for p in (tmp_path / "new").iterdir()] == ["notes.txt"]
 
