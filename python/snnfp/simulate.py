@@ -247,25 +247,33 @@ def _initial_arrays(
     return state[0].reshape(-1), state[1].reshape(-1)
 
 
+def _unused(groups: tuple[Spikes, ...], until: float) -> bool:
+    """Whether there are input spikes, all of them after the end."""
+    if not math.isfinite(until):
+        return False
+    given = [g.times for g in groups if g.times.size]
+    # The first spike of the first sample mostly tells at once.
+    return bool(given) and all(t[0] > until and t.min() > until for t in given)
+
+
 def _warn(
     net: Network, groups: tuple[Spikes, ...], until: float, record: Record, ends: list[int]
 ) -> None:
-    when = "in the whole batch"
-    if ends and bool(np.any(record.ends < until)):
-        names = list(net.populations)
-        when += f", whose samples end once all of {' and '.join(names[k] for k in ends)} have fired"
-    if math.isfinite(until) and "until" not in net._warned:
-        firsts = [g.times.min() for g in groups if g.times.size]
-        if firsts and min(firsts) > until:
-            net._warned.add("until")
-            warn(
-                f"all input spikes come after until = {until} (the first at {min(firsts)}): are "
-                "both in the same unit of time?",
-                UnusedInputWarning,
-            )
+    if "until" not in net._warned and _unused(groups, until):
+        net._warned.add("until")
+        first = min(g.times.min() for g in groups if g.times.size)
+        warn(
+            f"all input spikes come after until = {until} (the first at {first}): are both in the "
+            "same unit of time?",
+            UnusedInputWarning,
+        )
     for name, population in net.populations.items():
         if name not in net._warned and record.is_silent(population):
             net._warned.add(name)
+            when = "in the whole batch"
+            if ends and bool(np.any(record.ends < until)):
+                stop = " and ".join(list(net.populations)[k] for k in ends)
+                when += f", whose samples end once all of {stop} have fired"
             warn(
                 f"population {name} fires no spike {when}, so no gradient reaches it or what comes "
                 f"before it{unit_question(net, name, groups, until)}: try larger or more positive "
