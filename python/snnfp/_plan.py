@@ -1,4 +1,4 @@
-"""What is trained and how, settled and checked before the first step."""
+"""What is trained and how, resolved and checked before the first step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from snnfp.remedies import Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
 
-__all__ = ["Plan", "check_callbacks", "settle"]
+__all__ = ["Plan", "check_callbacks", "resolve_options"]
 
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
@@ -31,7 +31,9 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
+def resolve_options(
+    net: Network, asked: dict[str, Any], saved: Checkpoint | None
+) -> dict[str, Any]:
     """What is asked for; where nothing is, what the run to go on from had, or the default.
 
     Raises:

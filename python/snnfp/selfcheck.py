@@ -71,7 +71,7 @@ def run_selfcheck(print: Callable[[str], object] = print) -> int:
     cotangents = np.cos(np.arange(record.n_spikes))
     reverse = record.vjp(cotangents, wrt="*")
     forward = record.vjp(cotangents, wrt="*", mode="forward")
-    apart = max(
+    difference = max(
         float(np.max(np.abs(forward[k] - reverse[k])) / max(1e-300, np.max(np.abs(reverse[k]))))
         for k in reverse
     )
@@ -84,14 +84,14 @@ def run_selfcheck(print: Callable[[str], object] = print) -> int:
             for gradient in r.vjp(cotangents, wrt="*").values():
                 digest.update(gradient.tobytes())
             hashes.add(digest.hexdigest()[:16])
-    right = check.ok and apart <= 1e-12
+    right = check.ok and difference <= 1e-12
     same = len(hashes) == 1
     rows += [
         ("spikes", f"{record.n_spikes} in {record.n_samples} samples"),
         (
             "gradient error",
             f"{check.max_error:.1e} against differences ({check.checked} checked, "
-            f"{check.left_out} left out), {apart:.1e} forward against reverse",
+            f"{check.left_out} left out), {difference:.1e} forward against reverse",
         ),
         (
             "determinism",

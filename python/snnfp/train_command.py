@@ -83,7 +83,7 @@ def train_task(
             loaded.train,
             settings,
             validation=loaded.validation,
-            callbacks=[so_far.look],
+            callbacks=[so_far.after_epoch],
             early_stopping=stopping,
             checkpoint=folder.path / CHECKPOINT if saves else None,
             resume=resume,
@@ -122,7 +122,7 @@ class _SoFar:
         self._parameters: dict[str, Any] = {}
         self._written = False
 
-    def look(self, history: History, net: Network) -> None:
+    def after_epoch(self, history: History, net: Network) -> None:
         """After each epoch. A step replaces parameters and changes none, so that these stay."""
         self._history, self._parameters = history, dict(net.parameters)
 

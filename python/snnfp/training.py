@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from snnfp._alike import warn_if_alike
 from snnfp._dataset import Data, check_setting, locate
 from snnfp._numbers import count
-from snnfp._plan import Plan, check_callbacks, settle
+from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
 from snnfp._settings import differences
 from snnfp._silence import silence_untold
@@ -123,8 +123,8 @@ def fit(
     if resume is not None:
         check_setting(net, loss, None)
         saved = read_checkpoint(resume, net)
-    settled = settle(net, asked, saved)
-    plan = Plan.of(net, train, validation, loss, optimiser, settled, saved, n_threads)
+    options = resolve_options(net, asked, saved)
+    plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
     between = _Between(plan, callbacks, early_stopping, checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
     warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
@@ -174,7 +174,7 @@ class _Between:
         """Takes note of an epoch and decides whether another follows."""
         run.history.append(figures)
         run.epoch += 1
-        run.look(self._early_stopping)
+        run.apply(self._early_stopping)
         if any([callback(run.history, self._plan.net) for callback in self._callbacks]):
             run.stopped = True
         if self._checkpoint is not None:

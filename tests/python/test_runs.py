@@ -213,7 +213,7 @@ def test_parameters_are_put_back_together(tmp_path):
     for shift in (5.0, -5.0):
         so_far = _SoFar(TASKS["xor"], RunFolder(tmp_path), None, None, True)
         before = dict(net.parameters)
-        so_far.look(snnfp.History({"loss": [1.0]}), net)
+        so_far.after_epoch(snnfp.History({"loss": [1.0]}), net)
         with pytest.raises(KeyboardInterrupt), so_far.kept(net):
             net._replace({n: net.parameters[n] + shift for n in (threshold, reset)})
             raise KeyboardInterrupt

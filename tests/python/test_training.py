@@ -499,7 +499,7 @@ def test_patience_counts_from_the_best_epoch():
     stopped = []
     for accuracy in (0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.5):
         run.history.append({"loss": 1.0, "accuracy": accuracy})
-        run.look(rule)
+        run.apply(rule)
         stopped.append(run.stopped)
     assert stopped == [False] * 6 + [True]
     assert run.best_value == 0.6
