@@ -117,9 +117,9 @@ class History:
         for key in self.epochs.keys() - figures.keys():
             self.epochs[key].append(math.nan)
 
-    def __iter__(self) -> Iterator[str]:
-        """The names of the figures; ``len`` is the number of epochs."""
-        return iter(self.epochs)
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        """The figures of each epoch by name, one epoch after the other; ``len`` is their number."""
+        return ({k: v[i] for k, v in self.epochs.items()} for i in range(len(self)))
 
     def __contains__(self, key: object) -> bool:
         return key in self.epochs
@@ -129,7 +129,7 @@ class History:
         return self.epochs.keys()
 
     def __getitem__(self, key: str) -> list[float]:
-        if key not in self.epochs:
+        if not isinstance(key, str) or key not in self.epochs:
             raise KeyError(
                 f"{key!r} is not in the history, expected one of: {', '.join(self.epochs)}"
             )

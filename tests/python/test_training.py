@@ -495,12 +495,20 @@ def test_patience_counts_from_the_best_epoch():
     assert run.best_value == 0.6
 
 
-def test_a_history_reads_like_a_mapping():
+def test_a_history_reads_by_name_and_by_epoch():
     net, data = problem()
     history = fit(net, data, optimiser=Adam(lr=0.01), epochs=2, **OPTIONS)
     assert "loss" in history and "validation_loss" not in history
-    assert list(history) == list(history.keys()) == list(history.epochs)
-    assert dict(history) == history.epochs and len(history) == 2
+    assert dict(history) == history.epochs and list(history.keys()) == list(history.epochs)
+    epochs = list(history)
+    assert len(epochs) == len(history) == 2 and bool(history) and not snnfp.History()
+    assert all(epoch.keys() == history.keys() for epoch in epochs)
+    for name in history.keys():
+        assert [epoch[name] for epoch in epochs] == history[name]
+    assert list(snnfp.History()) == []
+    for wrong in ("los", 0, epochs[0]):
+        with pytest.raises(KeyError, match="is not in the history, expected one of: loss, "):
+            history[wrong]
 
 
 def test_a_label_bump_without_classes_says_what_it_needs():
