@@ -296,12 +296,23 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         run.state,
         factor=plan.schedule(run.step, run.epoch),
     )
-    net._replace(plan.domain.put_back(net, parameters))
-    run.state = state
-    run.step += 1
+    _take(run, plan.domain.put_back(net, parameters), state)
     accuracy = plan.loss.accuracy(record, labels) if plan.train.accuracy else 0.0
     plan.silence.add(record, labels)
     tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
+
+
+def _take(run: Run, parameters: Arrays, state: Arrays) -> None:
+    """Parameters, the optimiser's state and the count go together, also where Ctrl-C comes."""
+    before = {name: run.net.parameters[name] for name in parameters}, run.state, run.step
+    try:
+        run.net._replace(parameters)
+        run.state = state
+        run.step += 1
+    except BaseException:
+        run.net._replace(before[0])
+        run.state, run.step = before[1:]
+        raise
 
 
 def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> None:

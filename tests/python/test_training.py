@@ -1,12 +1,14 @@
 """fit: learns, resumes to the bit, stops, reports; remedies apart from the gradient."""
 
+import re
+import sys
 import warnings
 
 import numpy as np
 import pytest
 import snnfp
 from digests import digest
-from snnfp import Adam, EarlyStopping, Spikes, fit
+from snnfp import Adam, EarlyStopping, Spikes, fit, network, training
 from snnfp.errors import SilentPopulationWarning
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.remedies import LabelBump, WeightBump
@@ -409,6 +411,48 @@ def test_an_interrupt_between_two_parameters_takes_the_step_back(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fit(net, data, optimiser=Adam(), epochs=1, **OPTIONS)
     assert all(np.array_equal(net.parameters[k], v) for k, v in before.items())
+
+
+def test_a_step_is_whole_wherever_ctrl_c_comes():
+    """Before each line of a step in turn: the network is that of the steps it says it has done."""
+    net, data = problem(n=12)
+    after = []
+
+    def loss(record, labels):
+        after.append(net.flatten())
+        return LOSS(record, labels)
+
+    options = {**OPTIONS, "optimiser": Adam(lr=0.01), "epochs": 1, "batch_size": 6}
+    fit(net, data, **{**options, "loss": loss})
+    after.append(net.flatten())
+    files, interrupted = {training.__file__, network.__file__}, []
+    while True:
+        left = len(interrupted) + 1
+
+        def trace(frame, event, _):
+            nonlocal left
+            name = frame.f_code.co_name
+            if name not in ("_step", "_take", "_replace", "_replace_each", "_set_each"):
+                return None
+            if event == "line" and frame.f_code.co_filename in files:
+                left -= 1
+                if left == 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        net, data = problem(n=12)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            fit(net, data, **options)
+            break
+        except KeyboardInterrupt as error:
+            steps = int(re.search(r"had done (\d+) steps", error.__notes__[0])[1])
+            assert np.array_equal(net.flatten(), after[steps]), f"line event {len(interrupted)}"
+            interrupted.append(steps)
+        finally:
+            sys.settrace(before)
+    assert len(interrupted) > 60 and set(interrupted) == {0, 1, 2}
 
 
 def test_errors_name_the_sample_of_the_data_set_the_epoch_and_the_step():
