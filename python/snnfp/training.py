@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from snnfp.training_state import Checkpoint, Run, read_checkpoint
 __all__ = ["Data", "fit"]
 
 Callback = Callable[[History, Network], bool | None]
+Arrays = dict[str, NDArray[Any]]
 
 
 def fit(
@@ -88,7 +90,7 @@ def fit(
             without them (delays >= 0, time constants > 0, thresholds above v_reset).
         remedies: heuristics for silent neurons, whose terms are added to the exact gradient
             (before it is clipped); see :mod:`snnfp.remedies`.
-        callbacks: called with (history, net) after each epoch; True stops.
+        callbacks: called with (history, net) after each epoch; True stops, None and False do not.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
         resume: checkpoint to go on from; the result is bitwise that of an uninterrupted run.
@@ -104,8 +106,9 @@ def fit(
     Raises:
         FormatError: ``resume`` is damaged or belongs to another training.
         OSError: ``checkpoint`` cannot be written.
-        TypeError, ValueError, KeyError: bad arguments or data; an error of the data names the
-            sample, and one within the training the epoch and step.
+        TypeError, ValueError, KeyError: bad arguments or data, or a callback that returns something
+            else; an error of the data names the sample, and one within the training the epoch and
+            step.
 
     Warns:
         SilentPopulationWarning: once, if a population fires no spike in a whole epoch, or
@@ -146,7 +149,7 @@ def fit(
                 run.history.append(figures)
                 run.epoch += 1
                 run.look(early_stopping)
-                if any([callback(run.history, net) for callback in callbacks]):
+                if any([_stops(k, f(run.history, net)) for k, f in enumerate(callbacks)]):
                     run.stopped = True
                 if checkpoint is not None:
                     run.save(checkpoint)
@@ -199,6 +202,16 @@ def _warn_idle(plan: Plan, run: Run) -> None:
         f"the learning rate is 0 by the end of epoch {run.epoch} (schedule={plan.schedule!r}): "
         "nothing is learnt so",
         NothingToTrainWarning,
+    )
+
+
+def _stops(k: int, returned: Any) -> bool:
+    """Whether callback k asks to stop: what else it returns may be meant otherwise."""
+    if returned is None or isinstance(returned, (bool, np.bool_)):
+        return bool(returned)
+    raise TypeError(
+        f"callbacks[{k}] returned {reprlib.repr(returned)}, expected True to stop the training, "
+        "or None or False to go on"
     )
 
 

@@ -93,6 +93,20 @@ def test_callbacks_see_each_epoch_and_may_stop():
 
     fit(net, data, optimiser=Adam(), epochs=9, callbacks=[callback], **OPTIONS)
     assert lengths == [1, 2, 3]
+    lengths.clear()
+    stop = [callback, lambda history, _: np.bool_(len(history) == 2)]
+    fit(net, data, optimiser=Adam(), epochs=9, callbacks=stop, **OPTIONS)
+    assert lengths == [1, 2]
+
+
+@pytest.mark.parametrize("returned", [1, "no", [], np.array(False), 0.0, lambda: True])
+def test_a_callback_that_returns_something_else_is_told_so(returned):
+    """An epoch's figure or a history that it returns by the way is no wish to stop."""
+    net, data = problem()
+    callbacks = [lambda history, net: None, lambda history, net: returned]
+    with pytest.raises(TypeError, match=r"callbacks\[1\] returned .*expected True to stop") as e:
+        fit(net, data, optimiser=Adam(), epochs=2, callbacks=callbacks, **OPTIONS)
+    assert len(e.value.history) == 1
 
 
 def norms_of_steps(net, data, epochs):
