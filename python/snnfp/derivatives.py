@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp._arrays import freeze, integer_array, real_array, spot
 from snnfp._execution import execution
 from snnfp._memory import need_memory
+from snnfp._numbers import count
 from snnfp.network import Population, Projection
 from snnfp.spike_record import SpikeRecord
 
@@ -143,8 +144,7 @@ class DifferentiableRecord(SpikeRecord):
             ``(name, elements, block)``: ``block[..., k]`` is the derivative by element
             ``elements[k]`` of the flattened parameter ``name``.
         """
-        if columns < 1:
-            raise ValueError(f"columns is {columns}, expected at least 1")
+        columns = count(columns, "columns")
         rows = self._rows(of)
         names = self._net.select(wrt)
         core = self._core.jacobian_columns(
