@@ -333,6 +333,6 @@ def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> Non
     error.history = run.history  # type: ignore[attr-defined]
     goes_on = "" if kept is None else f"; resume={str(kept)!r} goes on"
     error.add_note(
-        f"fit had done {run.step} steps and {run.epoch} whole epochs: the network is that of the "
-        f"last step, the history is the exception's .history{goes_on}"
+        f"fit had done {run.step} steps and {len(run.history)} whole epochs: the network is that "
+        f"of the last step, the history is the exception's .history{goes_on}"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import snnfp
 from digests import digest
-from snnfp import Adam, EarlyStopping, Spikes, fit, network, training
+from snnfp import Adam, EarlyStopping, Spikes, fit, history, network, training
 from snnfp.errors import SilentPopulationWarning
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.remedies import LabelBump, WeightBump
@@ -428,7 +428,7 @@ def test_an_interrupt_between_two_parameters_takes_the_step_back(monkeypatch):
 
 
 def test_a_step_is_whole_wherever_ctrl_c_comes():
-    """Before each line of a step in turn: the network is that of the steps it says it has done."""
+    """Before each line of a step in turn: network and history are those of what it says was done."""
     net, data = problem(n=12)
     after = []
 
@@ -436,17 +436,17 @@ def test_a_step_is_whole_wherever_ctrl_c_comes():
         after.append(net.flatten())
         return LOSS(record, labels)
 
-    options = {**OPTIONS, "optimiser": Adam(lr=0.01), "epochs": 1, "batch_size": 6}
+    options = {**OPTIONS, "optimiser": Adam(lr=0.01), "epochs": 2, "batch_size": 6}
     fit(net, data, **{**options, "loss": loss})
     after.append(net.flatten())
-    files, interrupted = {training.__file__, network.__file__}, []
+    files, interrupted = {training.__file__, network.__file__, history.__file__}, []
     while True:
         left = len(interrupted) + 1
 
         def trace(frame, event, _):
             nonlocal left
             name = frame.f_code.co_name
-            if name not in ("_step", "_take", "_replace", "_replace_each", "_set_each"):
+            if name not in ("_step", "_take", "_replace", "_replace_each", "_set_each", "append"):
                 return None
             if event == "line" and frame.f_code.co_filename in files:
                 left -= 1
@@ -461,12 +461,15 @@ def test_a_step_is_whole_wherever_ctrl_c_comes():
             fit(net, data, **options)
             break
         except KeyboardInterrupt as error:
-            steps = int(re.search(r"had done (\d+) steps", error.__notes__[0])[1])
+            said = re.search(r"had done (\d+) steps and (\d+) whole epochs", error.__notes__[0])
+            steps, epochs = int(said[1]), int(said[2])
             assert np.array_equal(net.flatten(), after[steps]), f"line event {len(interrupted)}"
-            interrupted.append(steps)
+            assert all(len(figure) == epochs for figure in error.history.epochs.values())
+            interrupted.append((steps, epochs))
         finally:
             sys.settrace(before)
-    assert len(interrupted) > 60 and set(interrupted) == {0, 1, 2}
+    assert len(interrupted) > 150
+    assert set(interrupted) == {(0, 0), (1, 0), (2, 0), (2, 1), (3, 1), (4, 1)}
 
 
 def test_errors_name_the_sample_of_the_data_set_the_epoch_and_the_step():
