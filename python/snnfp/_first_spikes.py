@@ -26,15 +26,12 @@ def looked_at(what: Any, net: Network, *methods: str) -> tuple[str, ...]:
     Returns:
         Their names; none: it looks at all spikes, or does not say.
     """
-    kinds = type(what).__mro__
-
-    def depth(name: str) -> int:
-        return next((k for k, kind in enumerate(kinds) if name in vars(kind)), len(kinds))
-
-    says = depth("looks_at")
-    if says == len(kinds) or any(depth(m) < says for m in methods):
-        return ()
-    return tuple(what.looks_at(net))
+    for kind in type(what).__mro__:
+        if "looks_at" in vars(kind):
+            return tuple(what.looks_at(net))
+        if any(m in vars(kind) for m in methods):
+            break
+    return ()
 
 
 def no_further_than(net: Network, needed: Iterable[tuple[str, ...]]) -> dict[str, Any]:
