@@ -8,11 +8,13 @@
 // between arrivals; where it is narrow they are samples of one neuron, each with its own spans.
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
+#include "snnfp/detail/component.hpp"
 #include "snnfp/detail/crossing_batch.hpp"
+#include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lanes.hpp"
-#include "snnfp/detail/spike_list.hpp"
-#include "snnfp/impl/queue_simulator.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -22,35 +24,40 @@ class LayerSimulator {
   LayerSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
         limits_(limits),
-        interrupt_(interrupt),
+        watch_{interrupt, limits.worker},
         batches_{CrossingBatch<Real>(plan), CrossingBatch<Real>(plan)},
-        released_(plan) {}
+        released_(plan),
+        all_lanes_(plan.population_offsets.size() - 1) {}
 
   LayerSimulator(const LayerSimulator&) = delete;
 
-  // The arrivals of one sample after the other, each sample's in order and none after the horizon:
-  // when, and the weights onto the population.
+  // Forgets all samples.
   void clear() {
     arrival_time_.clear();
     arrival_row_.clear();
     sample_end_.clear();
   }
-  void add_arrival(Real time, const Real* row) {
-    arrival_time_.push_back(time);
-    arrival_row_.push_back(row);
+  // What arrives at the population in the next sample.
+  void add_sample(const ComponentSample<Real>& sample) {
+    const std::vector<Id>& into = plan_.into_population.data()[*sample.begin];
+    if (into.size() != 1 || !add_in_order(sample)) {
+      arrival_time_.resize(first_arrival(samples()));
+      arrival_row_.resize(arrival_time_.size());
+      add_sorted(sample);
+    }
+    sample_end_.push_back(static_cast<Size>(arrival_time_.size()));
   }
-  // Forgets what the sample has so far.
-  void drop_sample() {
-    arrival_time_.resize(first_arrival(samples()));
-    arrival_row_.resize(arrival_time_.size());
-  }
-  void end_sample() { sample_end_.push_back(static_cast<Size>(arrival_time_.size())); }
   Size arrivals() const { return static_cast<Size>(arrival_time_.size()); }
 
-  // Simulates the population `lanes` in the samples given up to `until`; the spikes of sample s go, in
-  // order, to out[s * stride]. False: to be stopped.
-  bool run(const Lanes<Real>& lanes, const SampleInput<Real>* inputs, Real until,
+  // Simulates the population in the samples given up to `until`; the spikes of sample s go, in order,
+  // to out[s * stride].
+  void run(Id population, const SampleInput<Real>* inputs, Real until,
            SpikeList<Real>* out, Size stride) {
+    if (!all_lanes_[population])
+      all_lanes_[population].emplace(plan_.neurons, plan_.population_offsets.data()[population],
+                                     plan_.population_offsets.data()[population + 1] -
+                                         plan_.population_offsets.data()[population]);
+    const Lanes<Real>& lanes = *all_lanes_[population];
     lanes_ = &lanes;
     until_ = until;
     inputs_ = inputs;
@@ -66,9 +73,14 @@ class LayerSimulator {
     }
     for (Size s = 0; s < samples(); ++s)
       out[s * stride].reserve(std::min<Size>(lanes.count, 256));
-    const bool done = by_neuron ? run_as<true>() : run_as<false>();
-    for (Size s = 0; done && s < samples(); ++s) out[s * stride].sort(sorter_);
-    return done;
+    excess_ = {};
+    if (by_neuron) {
+      run_as<true>();
+    } else {
+      run_as<false>();
+    }
+    excess_.raise(plan_);
+    for (Size s = 0; s < samples(); ++s) out[s * stride].sort(sorter_);
   }
 
  private:
@@ -102,6 +114,43 @@ class LayerSimulator {
 
   Size samples() const { return static_cast<Size>(sample_end_.size()); }
   Size first_arrival(Size sample) const { return sample == 0 ? 0 : sample_end_[sample - 1]; }
+
+  // The arrivals of one projection are those of its source, delayed; false where two meet.
+  bool add_in_order(const ComponentSample<Real>& sample) {
+    Real last = -Real(1);
+    bool in_order = true;
+    sample.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& q = *sent.projection;
+      for (Size k = 0; k < sent.count && in_order; ++k) {
+        const Real arrival = sent.time(k) + q.delay[0];
+        if (sent.silent(k) || !(arrival <= sample.until)) continue;
+        in_order = arrival > last;
+        last = arrival;
+        add_arrival(arrival, q.weight + q.row_begin(sent.unit(k)));
+      }
+    });
+    return in_order;
+  }
+  void add_sorted(const ComponentSample<Real>& sample) {
+    sorted_.clear();
+    sample.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& q = *sent.projection;
+      for (Size k = 0; k < sent.count; ++k) {
+        const Id unit = sent.unit(k);
+        const Real arrival = sent.time(k) + q.delay[0];
+        if (sent.silent(k) || !(arrival <= sample.until)) continue;
+        sorted_.push_back(
+            {arrival, q.source_first + unit, q.index, q.row_begin(unit), q.row_end(unit)});
+      }
+    });
+    if (!std::is_sorted(sorted_.begin(), sorted_.end())) std::sort(sorted_.begin(), sorted_.end());
+    for (const Arrival<Real>& a : sorted_)
+      add_arrival(a.time, plan_.projections.data()[a.projection].weight + a.begin);
+  }
+  void add_arrival(Real time, const Real* row) {
+    arrival_time_.push_back(time);
+    arrival_row_.push_back(row);
+  }
 
   // One interval after the other: the arrivals of a sample, then the horizon.
   void stage_neurons() {
@@ -202,14 +251,14 @@ class LayerSimulator {
   }
 
   template <bool ByNeuron>
-  bool run_as() {
+  void run_as() {
     if (lanes_->identical) return run_all<ByNeuron, true, true>();
     if (lanes_->uniform) return run_all<ByNeuron, false, true>();
     return run_all<ByNeuron, false, false>();
   }
 
   template <bool ByNeuron, bool Identical, bool Uniform>
-  bool run_all() {
+  void run_all() {
     const Size n_packs = ByNeuron ? packs(lanes_->count) : packs(samples());
     const Size items = n_packs * (ByNeuron ? samples() : lanes_->count);
     if (items_.empty()) items_.resize(slots);
@@ -228,7 +277,7 @@ class LayerSimulator {
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
-      if (round % 64 == 0 && interrupt_.check(limits_.worker)) return false;
+      if (round % 64 == 0) watch_.look();
       climbers_->clear();
       released_.clear();
       Size waiting = 0;
@@ -246,12 +295,11 @@ class LayerSimulator {
       ready_.resize(waiting);
       // Neurons that fire without hearing anything go on here.
       for (Size turn = 1; climbers_->size() > 0 || released_.size() > 0; ++turn) {
-        if (turn % 64 == 0) Watch{interrupt_, limits_.worker}.look();
+        if (turn % 64 == 0) watch_.look();
         look<ByNeuron>();
         settle<ByNeuron>();
       }
     }
-    return true;
   }
 
   // By neuron: all samples of a pack of neurons, whose weights stay in cache, then the next pack.
@@ -510,10 +558,9 @@ class LayerSimulator {
       const int l = static_cast<int>(tag % width);
       const Id j = neuron_of<ByNeuron>(item, l);
       if (++item.count[l] > limits_.spike_limit) {
-        const Size s = ByNeuron ? item.sample : item.sample + l;
-        // The queue comes to the first of them in time, and says so.
-        QueueSimulator<Real, false>(plan_, inputs_[s], limits_, interrupt_).run(nullptr);
-        throw_spike_limit(plan_, inputs_[s].sample, j, time, item.count[l]);
+        excess_.see(inputs_[ByNeuron ? item.sample : item.sample + l].sample, j, time, item.count[l]);
+        retire(item, l);
+        return;
       }
       const Real current = climbers_->current(m);
       SpikeList<Real>& out = out_of<ByNeuron>(item, l);
@@ -529,10 +576,7 @@ class LayerSimulator {
       }
       const Real released = time + refractory;
       if (released > until_) {
-        // Out of the way of the cheap bounds, whatever still arrives.
-        item.mask &= ~(1u << l);
-        item.v[l] = Real(0);
-        item.i[l] = Real(-1e30);
+        retire(item, l);
         return;
       }
       item.last_spike[l] = out.size() - 1;
@@ -550,15 +594,25 @@ class LayerSimulator {
     std::swap(climbers_, again_);
   }
 
+  // A lane that takes no part any more: out of the way of the cheap bounds, whatever still arrives.
+  static void retire(Item& item, int lane) {
+    item.mask &= ~(1u << lane);
+    item.v[lane] = Real(0);
+    item.i[lane] = Real(-1e30);
+  }
+
   const Plan<Real>& plan_;
   const RunLimits& limits_;
-  Interrupt& interrupt_;
+  const Watch watch_;
+  FirstExcess<Real> excess_;
   Real until_ = Real(0);
   const Lanes<Real>* lanes_ = nullptr;
   const SampleInput<Real>* inputs_ = nullptr;
   SpikeList<Real>* out_ = nullptr;
   Size stride_ = 0;
 
+  std::vector<std::optional<Lanes<Real>>> all_lanes_;  // of each population that has run
+  Vector<Arrival<Real>> sorted_;
   Vector<Real> arrival_time_;
   Vector<const Real*> arrival_row_;
   Vector<Size> sample_end_;
