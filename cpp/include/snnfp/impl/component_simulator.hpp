@@ -120,11 +120,12 @@ class ComponentSimulator final : public Simulator<Real> {
     constexpr Size most_arrivals = 8192;
     if (!layer_) layer_ = std::make_unique<LayerSimulator<Real>>(plan_, limits_, interrupt_);
     const Id* population = plan_.component_begin(component);
+    LayerArrivals<Real>& arrivals = layer_->arrivals();
     for (Size s = 0; s < samples;) {
       const Size begin = s;
-      layer_->clear();
-      for (; s < samples && (s == begin || layer_->arrivals() < most_arrivals); ++s)
-        layer_->add_sample(
+      arrivals.begin(*population);
+      for (; s < samples && (s == begin || arrivals.sent() < most_arrivals); ++s)
+        arrivals.add_sample(
             {plan_, population, population + 1, inputs[s], lists(s), until, sample_end_});
       layer_->run(*population, inputs + begin, until, lists(begin) + *population, n_populations_);
     }
