@@ -6,7 +6,7 @@ import os
 import threading
 
 from snnfp import _core
-from snnfp._arrays import count
+from snnfp._numbers import count
 
 __all__ = ["ISAS", "default_threads", "execution"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from snnfp._dataset import Data, DataSet, check_setting
-from snnfp._numbers import count_of, real_number
+from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
 from snnfp.bounds import Domain, domain_of
@@ -52,7 +52,7 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     """Raises unless each is of use; returns the names of the trained parameters."""
     if options["until"] is not None:
         real_number(options["until"], "until")
-    count_of(options["batch_size"], "batch_size")
+    count(options["batch_size"], "batch_size")
     check_schedule(options["schedule"])
     check_mode(options["mode"])
     if options["clip_norm"] is not None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
 from snnfp.losses import readout_of
 from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
+from snnfp.spikes import Spikes
 
 __all__ = ["SilenceWatch"]
 
@@ -50,6 +53,7 @@ class SilenceWatch:
         self._clipped = clip_norm is not None
         self._since: dict[str, int] = {}
         self._told: set[str] = set()
+        self._input: tuple[tuple[Spikes, ...], float] = ((), math.inf)
         self.begin()
 
     def begin(self) -> None:
@@ -60,6 +64,7 @@ class SilenceWatch:
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
+        self._input = (record._groups, record.until)
         if not self._all_fired:
             self._fired |= record._counts > 0
             self._all_fired = bool(self._fired.all())
@@ -91,7 +96,8 @@ class SilenceWatch:
                 self._told.add(p.name)
                 warn(
                     f"population {p.name} fires no spike in any sample since epoch {since}, so no "
-                    f"gradient reaches it or what comes before it: {self._advice(p.name)}",
+                    f"gradient reaches it or what comes before it{self._units(p.name)}: "
+                    f"{self._advice(p.name)}",
                     SilentPopulationWarning,
                 )
         if self._own is None or self._readout.name in self._since or not self._missed.any():
@@ -104,9 +110,14 @@ class SilenceWatch:
             warn(
                 f"neuron {worst} of population {self._readout.name} is silent in "
                 f"{share[worst]:.0%} of the samples of its own class in epoch {epoch}, where the "
-                f"gradient cannot bring it back: {self._advice(self._readout.name)}",
+                f"gradient cannot bring it back{self._units(self._readout.name)}: "
+                f"{self._advice(self._readout.name)}",
                 SilentOutputWarning,
             )
+
+    def _units(self, population: str) -> str:
+        """The question about units, asked of the last batch."""
+        return unit_question(self._net, population, *self._input)
 
     def _advice(self, population: str) -> str:
         """What to add, with numbers that work where weights are of the order of 1."""

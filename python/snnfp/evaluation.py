@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._dataset import DataSet, check_setting, locate
-from snnfp._numbers import count_of
+from snnfp._numbers import count
 from snnfp.gradients import unheard
 from snnfp.losses import (
     FirstSpikeCrossEntropy,
@@ -225,7 +225,7 @@ class _Seen:
 
 
 def _batches(size: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
-    step = count_of(batch_size, "batch_size")
+    step = count(batch_size, "batch_size")
     for begin in range(0, size, step):
         yield np.arange(begin, min(size, begin + step))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from snnfp._numbers import count
+
 __all__ = ["EarlyStopping", "History", "should_fall"]
 
 
@@ -37,10 +39,7 @@ class EarlyStopping:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.patience, bool) or not isinstance(self.patience, (int, np.integer)):
-            raise TypeError(f"patience is {self.patience!r}, expected an integer")
-        if self.patience < 1:
-            raise ValueError(f"patience is {self.patience}, expected at least 1")
+        count(self.patience, "patience")
         if not isinstance(self.metric, str):
             raise TypeError(f"metric is {self.metric!r}, expected the name of a figure")
         if self.target is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import plain, real_array
+from snnfp._arrays import plain, real_array, spot
 from snnfp._numbers import real_number
 from snnfp.network import Network, Population
 from snnfp.record import Record
@@ -270,7 +270,7 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     def check(self, net: Network, labels: Any, n_samples: int) -> None:
         """Raises unless labels are targets for the readout; asked before the first step."""
-        _check_targets(labels, n_samples, readout_of(net, self.population).size)
+        _check_targets(labels, n_samples, readout_of(net, self.population).size, self.horizon)
 
     def check_until(self, until: float) -> None:
         """Raises if spikes may come after the horizon, where silence would look better."""
@@ -281,7 +281,7 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         if isinstance(labels, Spikes):
             return self._all(record, labels)
         p = self.readout(record)
-        _check_targets(labels, record.n_samples, p.size)
+        _check_targets(labels, record.n_samples, p.size, self.horizon)
         target = real_array(labels, "targets", np.dtype(np.float64))
         first = np.asarray(record.first_spikes(p), dtype=np.float64)
         fires = np.isfinite(first)
@@ -292,7 +292,7 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     def _all(self, record: Record, target: Spikes) -> tuple[float, Cotangents]:
         p = self.readout(record)
-        _check_targets(target, record.n_samples, p.size)
+        _check_targets(target, record.n_samples, p.size, self.horizon)
         at = record.indices(p)
         times = np.asarray(record.times[at], dtype=np.float64)
         mine = _ordinals(record.samples[at] * p.size + (record.neurons[at] - p.offset))
@@ -312,12 +312,21 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         return 0.5 * total / record.n_samples, cotangents
 
 
-def _check_targets(targets: Any, n_samples: int, size: int) -> None:
+def _check_targets(targets: Any, n_samples: int, size: int, horizon: float) -> None:
     if isinstance(targets, Spikes):
         if targets.size != size or len(targets) != n_samples:
             raise ValueError(
                 f"targets are {len(targets)} samples of {targets.size} neurons, expected "
                 f"{n_samples} of {size}"
+            )
+        late = np.flatnonzero(targets.times > horizon)
+        if late.size:
+            k = int(late[0])
+            sample = int(np.searchsorted(targets.offsets, k, side="right")) - 1
+            raise ValueError(
+                f"targets of sample {sample}, spike {k - targets.offsets[sample]}: time "
+                f"{targets.times[k]}, expected at most horizon = {horizon}, the time of a spike "
+                "that is missing"
             )
         return
     array = plain(targets, "targets")
@@ -325,9 +334,13 @@ def _check_targets(targets: Any, n_samples: int, size: int) -> None:
         raise TypeError(f"targets have dtype {array.dtype}, expected times (real numbers)")
     if array.shape != (n_samples, size):
         raise ValueError(f"targets have shape {array.shape}, expected {(n_samples, size)}")
-    bad = np.argwhere(np.isinf(array))
+    bad = np.argwhere((array < 0) | (array > horizon))
     if bad.size:
-        raise ValueError(f"targets{bad[0].tolist()} is infinite, expected a time or NaN")
+        at = tuple(bad[0])
+        raise ValueError(
+            f"{spot('targets', at)} is {array[at]}, expected 0 <= time <= horizon = {horizon}, or "
+            "NaN for any time"
+        )
 
 
 def _ordinals(keys: NDArray[Any]) -> list[tuple[int, int]]:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import count, freeze, real_array
+from snnfp._arrays import freeze, real_array
 from snnfp._memory import need_memory
+from snnfp._numbers import MOST_UNITS, count
 from snnfp._structure import add_population_core, connect_core, placeholder
 from snnfp.groups import DELAY, NEURON, WEIGHT, Input, Population, Projection, Slot
 from snnfp.init import Initialiser
@@ -70,7 +71,7 @@ class Network:
     def input(self, size: int, *, name: str = "input") -> Input:
         """Adds a group of ``size`` input channels."""
         self._check_new(name)
-        size = count(size, f"size of input {name}")
+        size = count(size, f"size of input {name}", most=MOST_UNITS)
         group = Input(name, size, self._core.add_input(name, size))
         self.inputs[name] = group
         return group
@@ -90,7 +91,7 @@ class Network:
             MemoryError: so many neurons cannot be simulated here.
         """
         self._check_new(name)
-        size = count(size, f"size of population {name}")
+        size = count(size, f"size of population {name}", most=MOST_UNITS)
         if not isinstance(neuron, LIF):
             raise TypeError(
                 f"the neuron of population {name} is {neuron!r}, expected snnfp.LIF(...)"

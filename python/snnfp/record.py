@@ -15,6 +15,7 @@ from snnfp._execution import execution
 from snnfp._memory import need_memory
 from snnfp.derivatives import DifferentiableRecord
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
+from snnfp.spike_record import snapshot
 
 if TYPE_CHECKING:
     from snnfp.network import Network, Population
@@ -72,9 +73,14 @@ class Record(DifferentiableRecord):
         isa: str,
         recording: Recording | None = None,
     ) -> None:
-        super().__init__(core, net, groups, until, n_threads, isa)
+        self._net = snapshot(net)
+        self._groups = groups
+        self._execution = (n_threads, isa)
+        self._first = {}
         self._probed: dict[str, Probed] = {}
         self._recording = recording or _SIMULATED
+        self.until = until
+        self._take(core)
 
     # -- voltages --------------------------------------------------------------------------------
 

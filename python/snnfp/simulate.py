@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import count, real_array, spot
+from snnfp._arrays import real_array, spot
 from snnfp._execution import default_threads, execution
 from snnfp._memory import need_memory
+from snnfp._numbers import MOST_UNITS, count
+from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
 from snnfp.network import Network, Population
@@ -28,7 +30,6 @@ ProbeRequest = Mapping[str, tuple[Sequence[int] | None, ArrayLike]]
 # Bytes a neuron in double precision, at least: of the plan, and of the state of each thread.
 _PLAN_BYTES, _STATE_BYTES = 80, {"automatic": 240, "queue": 50}
 _FEW = 1 << 18  # neurons that fit anywhere
-_FAR = 10.0  # time constants between inputs
 
 
 def simulate(
@@ -85,7 +86,7 @@ def simulate(
     groups = input_groups(net, spikes)
     n_samples = sample_count(groups, samples)
     end = _until(until, net.dtype)
-    limit = count(spike_limit, "spike_limit", most=2**63 - 1)
+    limit = count(spike_limit, "spike_limit")
     if engine not in ("automatic", "queue"):
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     run = execution(n_threads, isa)
@@ -106,7 +107,7 @@ def simulate(
         run,
     )
     record = Record(core, net, groups, end, n_threads, isa)
-    _warn(net, groups, end, record, bool(ends))
+    _warn(net, groups, end, record, ends)
     for population, wanted in (probe or {}).items():
         if not isinstance(wanted, (tuple, list)) or len(wanted) != 2:
             raise TypeError(
@@ -183,7 +184,7 @@ def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:
 
 def sample_count(groups: tuple[Spikes, ...], samples: int | None) -> int:
     """The number of samples: that of the input, or the one given where there is no input."""
-    given = None if samples is None else count(samples, "samples")
+    given = None if samples is None else count(samples, "samples", most=MOST_UNITS)
     if not groups:
         return given or 1
     if given is not None and given != len(groups[0]):
@@ -268,9 +269,12 @@ def _initial_arrays(
 
 
 def _warn(
-    net: Network, groups: tuple[Spikes, ...], until: float, record: Record, early: bool
+    net: Network, groups: tuple[Spikes, ...], until: float, record: Record, ends: list[int]
 ) -> None:
-    when = "in the whole batch" + (", up to where its samples end (stop_after)" if early else "")
+    when = "in the whole batch"
+    if ends and bool(np.any(record.ends < until)):
+        names = list(net.populations)
+        when += f", whose samples end once all of {' and '.join(names[k] for k in ends)} have fired"
     if math.isfinite(until) and "until" not in net._warned:
         firsts = [g.times.min() for g in groups if g.times.size]
         if firsts and min(firsts) > until:
@@ -284,27 +288,8 @@ def _warn(
         if name not in net._warned and record.is_silent(population):
             net._warned.add(name)
             warn(
-                f"population {name} fires no spike {when}, so no gradient reaches it "
-                f"or what comes before it{_far_apart(net, name, groups)}: try larger or more "
-                "positive incoming weights, a lower threshold, a longer tau, or a remedy of "
-                "snnfp.remedies",
+                f"population {name} fires no spike {when}, so no gradient reaches it or what comes "
+                f"before it{unit_question(net, name, groups, until)}: try larger or more positive "
+                "incoming weights, a lower threshold, a longer tau, or a remedy of snnfp.remedies",
                 SilentPopulationWarning,
             )
-
-
-def _far_apart(net: Network, population: str, groups: tuple[Spikes, ...]) -> str:
-    """What to say where each input has long decayed when the next one comes."""
-    taus = [net.parameters[f"{population}.{key}"] for key in ("tau_mem", "tau_syn")]
-    tau = float(max(np.max(t) for t in taus))
-    span, gaps = 0.0, 0
-    for s in range(len(groups[0]) if groups else 0):
-        times = np.concatenate([g.times[g.offsets[s] : g.offsets[s + 1]] for g in groups])
-        if times.size:
-            span += float(times.max() - times.min())
-            gaps += times.size - 1
-    if not gaps or not span / gaps > _FAR * tau:
-        return ""
-    return (
-        f" (the gaps between inputs are {span / gaps / tau:.3g} tau: are both in the same unit of "
-        f"time? tau = {tau:.3g}, mean gap {span / gaps:.3g})"
-    )

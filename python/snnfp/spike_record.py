@@ -30,22 +30,12 @@ class SpikeRecord:
     residuals: NDArray[Any]
     n_samples: int
     n_spikes: int
+    until: float
 
-    def __init__(
-        self,
-        core: Any,
-        net: Network,
-        groups: tuple[Spikes, ...],
-        until: float,
-        n_threads: int | None,
-        isa: str,
-    ) -> None:
-        self._net = snapshot(net)
-        self._groups = groups
-        self._execution = (n_threads, isa)
-        self._first: dict[str, NDArray[np.int64]] = {}
-        self.until = until
-        self._take(core)
+    _net: Network
+    _groups: tuple[Spikes, ...]
+    _execution: tuple[int | None, str]
+    _first: dict[str, NDArray[np.int64]]
 
     def _take(self, core: Any) -> None:
         self._core = core

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import conversions
-from snnfp._arrays import count, freeze, plain
+from snnfp._arrays import freeze, plain
+from snnfp._numbers import MOST_UNITS, count
 from snnfp.conversions import vector
 
 __all__ = ["Spikes"]
@@ -43,7 +44,7 @@ class Spikes:
     def __init__(
         self, times: ArrayLike, units: ArrayLike, offsets: ArrayLike, *, size: int
     ) -> None:
-        size = count(size, "size")
+        size = count(size, "size", most=MOST_UNITS)
         t = vector(times, "times", "f")
         u = vector(units, "units", "i")
         o = vector(offsets, "offsets", "i")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from snnfp._alike import warn_if_alike
 from snnfp._dataset import Data, check_setting, locate
-from snnfp._numbers import count_of
+from snnfp._numbers import count
 from snnfp._plan import Plan, check_callbacks, settle
 from snnfp._progress import show_progress
 from snnfp._settings import differences
@@ -117,7 +117,7 @@ def fit(
         "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
         "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "remedies": remedies,
     }  # fmt: skip
-    count_of(epochs, "epochs")
+    count(epochs, "epochs")
     saved = None
     if resume is not None:
         check_setting(net, loss, None)

@@ -313,6 +313,14 @@ def test_labels(labels, error, message):
             lambda: latency([0.5], t_min=0, t_max=1),
             r"features have shape \(1,\), expected \[samples, d\]",
         ),
+        (
+            lambda: latency(np.zeros((0, 4)), t_min=0, t_max=1),
+            r"^features have shape \(0, 4\), expected at least one sample$",
+        ),
+        (
+            lambda: latency(np.zeros((4, 0)), t_min=0, t_max=1),
+            r"^features have shape \(4, 0\), expected at least one feature$",
+        ),
         (lambda: latency([[0.5]], t_min=-1, t_max=1), "t_min is -1, expected a finite time >= 0"),
         (lambda: latency([[0.5]], t_min=0, t_max=NAN), "t_max is nan"),
         (lambda: latency([[0.5]], t_min=0, t_max=1, bias_time=INF), "bias_time is inf"),
@@ -329,9 +337,9 @@ def test_settings(make, message):
     [
         ({"train": ([[1]], [0])}, TypeError, r"train\[0\] is a list, expected snnfp.Spikes"),
         ({"labels": [0]}, ValueError, "1 labels for 2 samples, expected one a sample"),
-        ({"epochs": 0}, ValueError, "epochs is 0, expected an integer of at least 1"),
+        ({"epochs": 0}, ValueError, "epochs is 0, expected at least 1"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
-        ({"batch_size": 2.0}, ValueError, "batch_size is 2.0"),
+        ({"batch_size": 2.0}, TypeError, "batch_size is 2.0"),
         ({"wrt": "*.times"}, ValueError, r"wrt = '\*.times' names no parameter"),
         ({"wrt": "nothing"}, KeyError, "'nothing' matches no parameter"),
         ({"mode": "back"}, ValueError, "mode is 'back', expected 'reverse' or 'forward'"),

@@ -57,7 +57,7 @@ MISTAKES = {
     "schedule: the class": ({"schedule": snnfp.schedules.Cosine}, TypeError, "expected one of snnfp.schedules"),
     "schedule: nothing": ({"schedule": lambda step, epoch: None}, TypeError, "factor at step 0 is None"),
     "schedule: below 0": ({"schedule": lambda step, epoch: -1}, ValueError, "factor at step 0 is -1"),
-    "epochs: text": ({"epochs": "3"}, ValueError, "epochs is '3', expected an integer of at least 1"),
+    "epochs: text": ({"epochs": "3"}, TypeError, "epochs is '3', expected an integer"),
     "seed": ({"seed": -1}, ValueError, "seed is -1, expected an integer of at least 0"),
     "wrt: input times": ({"wrt": ["*.weight", "input.times"]}, ValueError, "wrt = 'input.times' names no parameter"),
     "wrt: nothing": ({"wrt": []}, ValueError, "wrt is empty, expected names or patterns"),

@@ -116,8 +116,23 @@ def test_bad_targets():
     loss = SpikeTimeSquaredError(horizon=5.0)
     with pytest.raises(ValueError, match=r"targets have shape \(2,\), expected \(1, 2\)"):
         loss(first([[1.0, 2.0]]), [1.0, 2.0])
-    with pytest.raises(ValueError, match=r"targets\[0, 1\] is infinite, expected a time or NaN"):
-        loss(first([[1.0, 2.0]]), [[1.0, np.inf]])
+    for bad in (np.inf, -np.inf, -0.1, 5.1):
+        with pytest.raises(
+            ValueError,
+            match=rf"^targets\[0, 1\] is {bad}, expected 0 <= time <= horizon = 5.0, or NaN for any",
+        ):
+            loss(first([[1.0, 2.0]]), [[1.0, bad]])
+    assert loss(first([[1.0, 2.0]]), [[0.0, 5.0]])[0] == pytest.approx(0.5 * (1 + 9))
+
+
+def test_bad_targets_for_all_spikes():
+    loss = SpikeTimeSquaredError(horizon=5.0)
+    target = Spikes.from_lists([[[1.5], []], [[2.0], [1.0, 5.5]]])
+    with pytest.raises(
+        ValueError,
+        match=r"^targets of sample 1, spike 2: time 5.5, expected at most horizon = 5.0",
+    ):
+        loss(Given([[[1.0, 3.0], [2.0]], [[], [1.0]]]), target)
 
 
 def two_layers():
@@ -281,5 +296,7 @@ def test_a_population_silent_up_to_the_end_of_the_samples_is_said_to_be_so():
     net.connect(x, y, snnfp.Dense(weight=[[5.0]]))
     net.connect(x, late, snnfp.Dense(weight=[[5.0]], delay=3.0))
     spikes = snnfp.Spikes.from_latencies([[0.5]])
-    with pytest.warns(snnfp.errors.SilentPopulationWarning, match=r"late .*end \(stop_after\)"):
+    with pytest.warns(
+        snnfp.errors.SilentPopulationWarning, match="late .* end once all of y have fired"
+    ):
         snnfp.simulate(net, spikes, until=6.0, stop_after=["y"])

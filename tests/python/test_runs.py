@@ -111,7 +111,7 @@ def test_a_run_that_its_target_ended_goes_on_to_a_higher_one(capsys):
         ("{", "config.json is not JSON: Expecting property name"),
         ("[" * 200_000, "config.json is not JSON: maximum recursion depth"),
         ('{"lr": 1, "lr": 2}', "config.json is not JSON: the key 'lr' is there twice"),
-        ("[]", "config.json: no table of settings, expected the settings of a run"),
+        ("[]", "config.json holds a list, expected the keys of the settings of a run"),
         ({"task": "iris"}, "config.json is of a run of iris, expected xor"),
         ({"beauty": 3}, "config.json has 'beauty', which is no setting of this version"),
         ({"lr": "fast"}, "config.json: lr is 'fast', expected a finite number > 0"),

@@ -236,6 +236,29 @@ def test_a_label_bump_is_averaged_over_samples(kind):
 
 
 @pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
+@pytest.mark.parametrize("keep_zero", [True, False])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "one_to_one"])
+def test_what_no_bump_can_help_is_not_counted(kind, keep_zero):
+    """Neuron 1 has no weight but zeros; neuron 2 of a sparse projection has none at all."""
+    net = snnfp.Network()
+    x, h = net.input(3), net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    layout = {
+        "dense": snnfp.Dense(weight=[[0.1, 0.0, 0.1], [0.1, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        "sparse": snnfp.Sparse(sources=[0, 0, 1], targets=[0, 1, 1], weight=[0.1, 0.0, 0.0]),
+        "one_to_one": snnfp.OneToOne(weight=[0.1, 0.0, 0.1]),
+    }[kind]
+    net.connect(x, h, layout, name="w")
+    spikes = Spikes.from_latencies(np.full((3, 3), 0.1))
+    _, gradient, record = snnfp.value_and_grad(
+        net, spikes, [0, 1, 2], LOSS, until=4.0, return_record=True
+    )
+    expected = (3 if kind != "sparse" else 2) - keep_zero
+    for remedy in (WeightBump, LabelBump):
+        bump = remedy(amount=1.0, keep_zero=keep_zero)
+        assert bump(net, record, [0, 1, 2], gradient)[1] == expected
+
+
+@pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
 def test_weights_that_are_not_trained_or_held_by_bounds_stay_to_the_bit():
     remedies = [WeightBump(amount=0.1, keep_zero=False), LabelBump(amount=1.0, keep_zero=False)]
     net, data, _, _ = masked()
