@@ -7,12 +7,9 @@
 // time: each lane its arrivals, in the order of the queue.
 
 #include <algorithm>
-#include <limits>
-#include <string>
 
 #include "snnfp/detail/component.hpp"
 #include "snnfp/detail/lane_sort.hpp"
-#include "snnfp/error.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -35,6 +32,7 @@ class LayerArrivals {
     size_ = plan_.population_offsets.data()[population + 1] -
             plan_.population_offsets.data()[population];
     n_packs_ = (size_ + width - 1) / width;
+    longest_ = 0;
     sent_.clear();
     singles_.clear();
     samples_.clear();
@@ -54,6 +52,7 @@ class LayerArrivals {
       std::sort(first, sent_.end(), by_arrival);
     }
     s.end = static_cast<Size>(sent_.size());
+    longest_ = std::max(longest_, s.end - s.begin);
     if (s.singles) add_singles(s, sample.until);
     samples_.push_back(s);
   }
@@ -61,6 +60,9 @@ class LayerArrivals {
   Size samples() const { return static_cast<Size>(samples_.size()); }
   // What was sent in all samples: a measure of their memory.
   Size sent() const { return static_cast<Size>(sent_.size()); }
+
+  // In one sample: a measure of the tables of packs.
+  Size longest() const { return longest_; }
 
   // Whether a pack of neurons has arrivals of its own in a sample.
   bool own(Size sample, Size pack) const {
@@ -88,7 +90,9 @@ class LayerArrivals {
     Size longest = 0;
     std::fill_n(to.last, width, Id(0));
     if (sorts) {
-      sort(n, to);
+      make_room(to.time, n + 1);
+      make_room(to.weight, n + 1);
+      sorter_.sort(time_.data(), weight_.data(), n, to.time.data(), to.weight.data());
     } else if (s.rows) {
       close_gaps(n, to);
     }
@@ -287,31 +291,15 @@ class LayerArrivals {
       for (Size r = count[l]; r < n; ++r) nothing(to.time, to.weight, r, l);
   }
 
-  // Each lane of time_ and weight_ by its own times.
-  void sort(Size n, OwnArrivals<Real>& to) {
-    if (n > Size(1) << std::numeric_limits<Real>::digits)
-      throw Error("a population with delays a synapse receives " + std::to_string(n) +
-                  " arrivals a neuron in one sample, expected at most 2^" +
-                  std::to_string(std::numeric_limits<Real>::digits) +
-                  " in this precision");
-    make_room(order_, n);
-    for (Size r = 0; r < n; ++r) P(static_cast<Real>(r)).store(&order_[r * width]);
-    sort_lanes(time_.data(), order_.data(), n);
-    make_room(to.time, n + 1);
-    make_room(to.weight, n + 1);
-    std::copy_n(time_.data(), n * width, to.time.data());
-    for (Size at = 0; at < n * width; ++at)
-      to.weight[at] = weight_[static_cast<Size>(order_[at]) * width + at % width];
-  }
-
   const Plan<Real>& plan_;
-  Size size_ = 0, n_packs_ = 0;
+  Size size_ = 0, n_packs_ = 0, longest_ = 0;
   Vector<Sent> sent_;
   Vector<Single> singles_, scratch_;
   Vector<Sample> samples_;
   Vector<Size> first_single_;  // of each pack, of samples with single arrivals
   Vector<Size> place_;
-  Vector<Real> time_, weight_, order_;  // of a pack, before it is sorted
+  Vector<Real> time_, weight_;  // of a pack, before it is sorted
+  LaneSorter<Real> sorter_;
 };
 
 SNNFP_ISA_END

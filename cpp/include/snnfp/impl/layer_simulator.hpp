@@ -165,7 +165,7 @@ class LayerSimulator {
     if (items_.empty()) items_.resize(slots);
     if (own_.empty()) own_.resize(slots);
     ready_.clear();
-    for (Size k = 0; k < std::min(slots, items); ++k) ready_.push_back(Id(k));
+    for (Size k = 0; k < std::min(slots_for_tables(), items); ++k) ready_.push_back(Id(k));
     Size next = 0;
     for (const Id k : ready_) start(k, next++);
     const Neuron<P> all(plan_.neurons, lanes_->first);
@@ -201,6 +201,12 @@ class LayerSimulator {
         settle();
       }
     }
+  }
+
+  // Tables of their own are to stay in a second-level cache.
+  Size slots_for_tables() const {
+    constexpr Size room = (Size(1) << 19) / (2 * sizeof(Real) * width);
+    return std::clamp<Size>(room / (arrivals_.longest() + 1), 8, slots);
   }
 
   // All samples of a pack of neurons, whose weights stay in cache, then the next pack.
