@@ -42,10 +42,12 @@ Size check_input(const Network<Real>& network, const Input<Real>& input, Size sa
     if (b.times.size() != b.units.size() || b.offsets[b.samples()] != b.times.size())
       invalid(name, " has ", b.times.size(), " times, ", b.units.size(), " units and last offset ",
               b.offsets[b.samples()], ", expected the same number");
-    for (Size s = 0; s < b.samples(); ++s) {
+    // All of them before any time is read: one in the middle may be past the end.
+    for (Size s = 0; s < b.samples(); ++s)
       if (b.offsets[s + 1] < b.offsets[s])
         invalid(name, ".offsets[", s + 1, "] is ", b.offsets[s + 1], ", expected at least ",
                 b.offsets[s]);
+    for (Size s = 0; s < b.samples(); ++s) {
       Real last = 0;
       for (Size k = b.offsets[s]; k < b.offsets[s + 1]; ++k) {
         const Real t = b.times[k];
