@@ -31,10 +31,11 @@ class LayerArrivals {
   void begin(Id population) {
     size_ = plan_.population_offsets.data()[population + 1] -
             plan_.population_offsets.data()[population];
-    n_packs_ = (size_ + width - 1) / width;
     longest_ = 0;
     sent_.clear();
-    singles_.clear();
+    single_time_.clear();
+    single_weight_.clear();
+    single_sent_.clear();
     samples_.clear();
     first_single_.clear();
   }
@@ -68,7 +69,7 @@ class LayerArrivals {
   bool own(Size sample, Size pack) const {
     const Sample& s = samples_[sample];
     if (s.delays_differ) return true;
-    return s.singles && first_single_[s.packs + pack] < first_single_[s.packs + pack + 1];
+    return s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width);
   }
   // Whether all have.
   bool all_own(Size sample) const { return samples_[sample].delays_differ; }
@@ -86,16 +87,21 @@ class LayerArrivals {
     const bool sorts = s.delays_differ;
     Vector<Real>& time = sorts ? time_ : to.time;
     Vector<Real>& weight = sorts ? weight_ : to.weight;
-    const Size n = s.rows ? merge(s, pack, until, time, weight) : gather(s, pack, time, weight);
-    Size longest = 0;
-    std::fill_n(to.last, width, Id(0));
+    Size n;
+    if (!s.rows) {
+      n = gather(s, pack, time, weight);
+    } else if (s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width)) {
+      n = merge(s, pack, until, time, weight);
+    } else {
+      n = fill(s, pack, until, time, weight);
+    }
     if (sorts) {
       make_room(to.time, n + 1);
       make_room(to.weight, n + 1);
       sorter_.sort(time_.data(), weight_.data(), n, to.time.data(), to.weight.data());
-    } else if (s.rows) {
-      close_gaps(n, to);
     }
+    Size longest = 0;
+    std::fill_n(to.last, width, Id(0));
     for (Size r = 0; r < n; ++r) {
       const unsigned arrive = bits_of(P::load(&to.time[r * width]) < P(never<Real>));
       if (arrive == 0) break;
@@ -126,14 +132,9 @@ class LayerArrivals {
     const ProjectionPlan<Real>* projection;
     Id sender, unit;
   };
-  // One synapse of a spike sent, where it does not reach all neurons.
-  struct Single {
-    Real time, weight;
-    Id neuron, sent;
-  };
   struct Sample {
     Size begin = 0, end = 0;     // of sent_
-    Size packs = 0;              // of first_single_, where there are single arrivals
+    Size neurons = 0;            // of first_single_, where there are single arrivals
     bool rows = false, singles = false;
     bool delays_differ = false;  // of dense synapses: every pack has its own arrivals
   };
@@ -167,107 +168,140 @@ class LayerArrivals {
     }
   }
 
-  // The synapses of what is not dense, by pack and in the order of sent_.
-  void add_singles(Sample& s, Real until) {
-    const Size base = static_cast<Size>(singles_.size());
-    s.packs = static_cast<Size>(first_single_.size());
-    first_single_.resize(s.packs + n_packs_ + 1, Size(0));
-    Size* const first = &first_single_[s.packs];
-    scratch_.clear();
+  // Calls put(neuron, time, weight, e) for the synapses of what is not dense, e-th of sent_; those of
+  // each neuron in the order of the queue.
+  template <class Put>
+  void each_single(const Sample& s, Real until, const Put& put) const {
     for (Size e = s.begin, next; e < s.end; e = next) {
       const Sent& sent = sent_[e];
       next = e + 1;
       if (sent.row) continue;
       const ProjectionPlan<Real>& q = *sent.projection;
-      // Where each synapse has its own delay, all spikes of one synapse come before those of the next.
-      if (sent.delay)
-        while (next < s.end && !by_sender(sent, sent_[next])) ++next;
       const Size begin = q.row_begin(sent.unit), end = q.row_end(sent.unit);
-      const bool one = q.connectivity == Connectivity::one_to_one;
-      for (Size k = begin; k < end; ++k) {
-        if (q.weight[k] == Real(0)) continue;
-        const Id neuron = one ? sent.unit : q.targets[k];
-        for (Size g = e; g < next; ++g) {
-          const Real time = sent.delay ? sent_[g].time + sent.delay[k - begin] : sent.time;
-          if (!(time <= until)) continue;
-          scratch_.push_back({time, q.weight[k], neuron, static_cast<Id>(e)});
-          ++first[neuron / width + 1];
-        }
+      const Real* const weight = q.weight;
+      const Id* const targets = q.connectivity == Connectivity::one_to_one ? nullptr : q.targets;
+      if (!sent.delay) {
+        for (Size k = begin; k < end; ++k)
+          if (weight[k] != Real(0))
+            put(targets ? targets[k] : sent.unit, sent.time, weight[k], e);
+        continue;
       }
+      // All spikes of one synapse come before those of the next.
+      while (next < s.end && !by_sender(sent, sent_[next])) ++next;
+      for (Size k = begin; k < end; ++k)
+        for (Size g = e; g < next && weight[k] != Real(0); ++g) {
+          const Real time = sent_[g].time + sent.delay[k - begin];
+          if (time <= until) put(targets ? targets[k] : sent.unit, time, weight[k], e);
+        }
     }
+  }
+
+  void add_singles(Sample& s, Real until) {
+    const Size base = static_cast<Size>(single_time_.size());
+    s.neurons = static_cast<Size>(first_single_.size());
+    first_single_.resize(s.neurons + size_ + 1, Size(0));
+    Size* const first = &first_single_[s.neurons];
+    each_single(s, until, [=](Id neuron, Real, Real, Size) { ++first[neuron + 1]; });
     first[0] = base;
-    for (Size pack = 0; pack < n_packs_; ++pack) first[pack + 1] += first[pack];
-    singles_.resize(base + static_cast<Size>(scratch_.size()));
-    place_.assign(first, first + n_packs_);
-    for (const Single& one : scratch_) singles_[place_[one.neuron / width]++] = one;
+    for (Size j = 0; j < size_; ++j) first[j + 1] += first[j];
+    const Size n = first[size_];
+    single_time_.resize(n);
+    single_weight_.resize(n);
+    single_sent_.resize(n);
+    place_.assign(first, first + size_);
+    Size* const place = place_.data();
+    Real *const times = single_time_.data(), *const weights = single_weight_.data();
+    Id* const sents = single_sent_.data();
+    each_single(s, until, [=](Id neuron, Real time, Real weight, Size e) {
+      const Size at = place[neuron]++;
+      times[at] = time;
+      weights[at] = weight;
+      sents[at] = static_cast<Id>(e);
+    });
+  }
+  Size first_of(const Sample& s, Size neuron) const {
+    return first_single_[s.neurons + std::min(neuron, size_)];
   }
 
   static void make_room(Vector<Real>& v, Size rows) {
     if (static_cast<Size>(v.size()) < rows * width) v.resize(rows * width);
   }
 
-  // Lanes with single arrivals alone: each its own, one behind the other. Returns how many rows.
+  // Lanes with single arrivals alone. Each of these returns how many rows it filled.
   Size gather(const Sample& s, Size pack, Vector<Real>& time, Vector<Real>& weight) const {
-    const Size begin = first_single_[s.packs + pack], end = first_single_[s.packs + pack + 1];
-    const Id first = static_cast<Id>(pack * width);
-    Size count[width] = {};
-    for (Size k = begin; k < end; ++k) ++count[singles_[k].neuron - first];
-    const Size n = *std::max_element(count, count + width);
+    Size n = 0;
+    for (Size j = pack * width; j < (pack + 1) * width; ++j)
+      n = std::max(n, first_of(s, j + 1) - first_of(s, j));
     make_room(time, n + 1);
     make_room(weight, n + 1);
-    for (int l = 0; l < width; ++l)
-      for (Size r = count[l]; r < n; ++r) nothing(time, weight, r, l);
-    std::fill_n(count, width, Size(0));
-    for (Size k = begin; k < end; ++k) {
-      const Single& one = singles_[k];
-      const int l = static_cast<int>(one.neuron - first);
-      const Size at = count[l]++ * width + l;
-      time[at] = one.time;
-      weight[at] = one.weight;
+    for (int l = 0; l < width; ++l) {
+      const Size first = first_of(s, pack * width + l);
+      const Size count = first_of(s, pack * width + l + 1) - first;
+      for (Size r = 0; r < count; ++r) {
+        time[r * width + l] = single_time_[first + r];
+        weight[r * width + l] = single_weight_[first + r];
+      }
+      for (Size r = count; r < n; ++r) nothing(time, weight, r, l);
     }
     return n;
   }
 
-  // Rows, and between them, in their order, single arrivals in rows of their own.
-  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
-             Vector<Real>& weight) const {
-    Size k = 0, end = 0, n = 0;
-    if (s.singles) {
-      k = first_single_[s.packs + pack];
-      end = first_single_[s.packs + pack + 1];
-    }
-    make_room(time, s.end - s.begin + end - k + 1);
-    make_room(weight, s.end - s.begin + end - k + 1);
+  // Rows alone.
+  Size fill(const Sample& s, Size pack, Real until, Vector<Real>& time,
+            Vector<Real>& weight) const {
+    make_room(time, s.end - s.begin + 1);
+    make_room(weight, s.end - s.begin + 1);
     const Size column = pack * width, rest = size_ - column;
-    const P zero(Real(0)), nowhere(never<Real>);
+    Size n = 0;
     for (Size e = s.begin; e < s.end; ++e) {
       const Sent& sent = sent_[e];
-      if (sent.row) {
-        const P w = load_up_to(sent.row + column, rest);
-        P t(sent.time);
-        if (sent.delay) {
-          t = t + load_up_to(sent.delay + column, rest);
-          t = select((w == zero) | !(t <= P(until)), nowhere, t);
-        }
-        t.store(&time[n * width]);
-        w.store(&weight[n * width]);
-        ++n;
-        continue;
+      if (!sent.row) continue;
+      const P w = load_up_to(sent.row + column, rest);
+      P t(sent.time);
+      if (sent.delay) {
+        t = t + load_up_to(sent.delay + column, rest);
+        t = select((w == P(Real(0))) | !(t <= P(until)), P(never<Real>), t);
       }
-      while (k < end && singles_[k].sent == static_cast<Id>(e)) {
-        nowhere.store(&time[n * width]);
-        zero.store(&weight[n * width]);
-        // One a lane; a second synapse onto the same neuron comes after it.
-        for (unsigned taken = 0; k < end && singles_[k].sent == static_cast<Id>(e); ++k) {
-          const Size l = singles_[k].neuron - column;
-          if (taken >> l & 1) break;
-          taken |= 1u << l;
-          time[n * width + l] = singles_[k].time;
-          weight[n * width + l] = singles_[k].weight;
-        }
-        ++n;
-      }
+      t.store(&time[n * width]);
+      w.store(&weight[n * width]);
+      ++n;
     }
+    return n;
+  }
+
+  // Rows and single arrivals, lane by lane.
+  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
+             Vector<Real>& weight) const {
+    Size most = 0, n = 0;
+    for (Size j = pack * width; j < (pack + 1) * width; ++j)
+      most = std::max(most, first_of(s, j + 1) - first_of(s, j));
+    make_room(time, s.end - s.begin + most + 1);
+    make_room(weight, s.end - s.begin + most + 1);
+    Size count[width];
+    for (int l = 0; l < width; ++l) {
+      const Size j = pack * width + l, end = first_of(s, j + 1);
+      Size at = l, k = first_of(s, j);
+      const auto put = [&](Real t, Real w) {
+        time[at] = t;
+        weight[at] = w;
+        at += width;
+      };
+      for (Size e = s.begin; e < s.end && j < size_; ++e) {
+        const Sent& sent = sent_[e];
+        for (; k < end && single_sent_[k] == static_cast<Id>(e); ++k)
+          put(single_time_[k], single_weight_[k]);
+        if (!sent.row) continue;
+        if (!sent.delay) {
+          put(sent.time, sent.row[j]);
+        } else if (sent.row[j] != Real(0) && sent.time + sent.delay[j] <= until) {
+          put(sent.time + sent.delay[j], sent.row[j]);
+        }
+      }
+      count[l] = at / width;
+      n = std::max(n, count[l]);
+    }
+    for (int l = 0; l < width; ++l)
+      for (Size r = count[l]; r < n; ++r) nothing(time, weight, r, l);
     return n;
   }
 
@@ -276,27 +310,14 @@ class LayerArrivals {
     weight[row * width + lane] = Real(0);
   }
 
-  // Lanes without a single arrival in a row take what comes after it.
-  static void close_gaps(Size n, OwnArrivals<Real>& to) {
-    Size count[width] = {};
-    for (Size r = 0; r < n; ++r)
-      for (int l = 0; l < width; ++l) {
-        const Real time = to.time[r * width + l];
-        const Size at = count[l] * width + l;
-        count[l] += time < never<Real>;
-        to.time[at] = time;
-        to.weight[at] = to.weight[r * width + l];
-      }
-    for (int l = 0; l < width; ++l)
-      for (Size r = count[l]; r < n; ++r) nothing(to.time, to.weight, r, l);
-  }
-
   const Plan<Real>& plan_;
-  Size size_ = 0, n_packs_ = 0, longest_ = 0;
+  Size size_ = 0, longest_ = 0;
   Vector<Sent> sent_;
-  Vector<Single> singles_, scratch_;
+  // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
+  Vector<Real> single_time_, single_weight_;
+  Vector<Id> single_sent_;
   Vector<Sample> samples_;
-  Vector<Size> first_single_;  // of each pack, of samples with single arrivals
+  Vector<Size> first_single_;  // of each neuron, of samples with single arrivals
   Vector<Size> place_;
   Vector<Real> time_, weight_;  // of a pack, before it is sorted
   LaneSorter<Real> sorter_;
