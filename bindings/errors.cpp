@@ -7,7 +7,7 @@ namespace snnfp::python {
 
 void bind_errors(py::module_&) {
   py::register_exception_translator([](std::exception_ptr p) {
-    const auto python_class = [](const char* name) {
+    const auto python_class = [](const char* name) -> py::object {
       return py::module_::import("snnfp.errors").attr(name);
     };
     try {

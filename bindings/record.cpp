@@ -168,8 +168,9 @@ void bind_record(py::module_& m, const char* name) {
           options.engine = static_cast<Engine>(engine);
           options.initial = initial_of(voltage, current);
           const Input<Real> shared = input_of<Real>(input);
+          const Network<Real> now = network;  // from here on another thread may change it
           const py::gil_scoped_release release;
-          return simulate(network, shared, options);
+          return simulate(now, shared, options);
         }, py::arg("network"), py::arg("input"), py::arg("samples"), py::arg("until"),
         py::arg("spike_limit"), py::arg("engine"), py::arg("voltage").noconvert(),
         py::arg("current").noconvert(), py::arg("first_spikes_of"), py::arg("stop_after"),
@@ -186,8 +187,9 @@ void bind_record(py::module_& m, const char* name) {
           const Input<Real> shared = input_of<Real>(input);
           const auto& [times, neurons, offsets] = spikes;
           const RecordedSpikes<Real> given{share(times), share(neurons), share(offsets)};
+          const Network<Real> now = network;
           const py::gil_scoped_release release;
-          return record_from_spikes(network, shared, given, tolerance, options,
+          return record_from_spikes(now, shared, given, tolerance, options,
                                     static_cast<OnFault>(on_fault));
         }, py::arg("network"), py::arg("input"), py::arg("spikes"), py::arg("tolerance"),
         py::arg("until"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),

@@ -15,9 +15,10 @@ from snnfp._silence import SilenceWatch
 from snnfp.bounds import Domain, domain_of
 from snnfp.errors import FormatError
 from snnfp.gradients import check_mode
+from snnfp.losses import readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
-from snnfp.remedies import Remedy
+from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
 
@@ -118,6 +119,7 @@ class Plan:
                 f"{saved.path} was training {saved.figures['names']}, expected {list(names)}"
             )
         remedies = tuple(options["remedies"])
+        _check_readouts(net, loss, remedies)
         floors = saved.figures["floors"] if saved is not None else None
         settings = {k: describe(v) for k, v in options.items()}
         settings["wrt"] = list(names)
@@ -166,6 +168,21 @@ def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:
         _check_call(remedy, f"remedies[{k}]", "net", "record", "labels", "gradients")
         if hasattr(remedy, "check"):
             remedy.check(net, names)
+
+
+def _check_readouts(net: Network, loss: Any, remedies: tuple[Remedy, ...]) -> None:
+    """Raises if labels are looked for in one population by a remedy, in another by the loss."""
+    if not hasattr(loss, "population"):
+        return
+    readout = readout_of(net, loss.population).name
+    for k, remedy in enumerate(remedies):
+        if isinstance(remedy, LabelBump):
+            other = readout_of(net, remedy.population).name
+            if other != readout:
+                raise ValueError(
+                    f"remedies[{k}] is {remedy!r}, which looks for labels in population {other}, "
+                    f"the loss in {readout}: expected population={readout!r}"
+                )
 
 
 def check_callbacks(given: Any) -> None:

@@ -47,6 +47,7 @@ class SilenceWatch:
     ) -> None:
         self._net = net
         self._readout = readout_of(net, getattr(loss, "population", None))
+        self._last = self._readout is readout_of(net, None)  # which remedies take unless told
         n = self._readout.size
         self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
         self._remedies = remedies
@@ -128,14 +129,20 @@ class SilenceWatch:
             for r in self._remedies
             if isinstance(r, (LabelBump, WeightBump))
         }
-        add = [f"snnfp.remedies.{k}(amount={v})" for k, v in wanted.items() if k not in used]
+        readout = self._readout.name
+        of = {"LabelBump": "" if self._last else f", population={readout!r}"}
+        add = [
+            f"snnfp.remedies.{k}(amount={v}{of.get(k, '')})"
+            for k, v in wanted.items()
+            if k not in used
+        ]
         options = [f"remedies=[{', '.join(add)}]"] if add else []
         options += [] if self._clipped else ["clip_norm=1.0"]
         if options:
             first = f"add fit({', '.join(options)})"
         else:
             kind = next(iter(wanted))
-            first = f"try {kind}(amount={10 * used[kind]:g})"
+            first = f"try {kind}(amount={10 * used[kind]:g}{of.get(kind, '')})"
         into = [p.name for p in self._net.projections.values() if p.target == population]
         begin = f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
         return f"{first}, or begin with {begin}"

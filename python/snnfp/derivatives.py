@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import freeze, integer_array, real_array, spot
 from snnfp._execution import execution
-from snnfp._memory import free_memory
+from snnfp._memory import need_memory
+from snnfp._numbers import count
 from snnfp.network import Population, Projection
 from snnfp.spike_record import SpikeRecord
 
@@ -112,13 +113,11 @@ class DifferentiableRecord(SpikeRecord):
         names = self._net.select(wrt)
         width = sum(math.prod(self._shape(n)) for n in names)
         if out is None:
-            needed, free = rows.size * width * self.times.dtype.itemsize, free_memory()
-            if needed > free:
-                raise MemoryError(
-                    f"the Jacobian of {rows.size} spikes by {width} parameters needs "
-                    f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer "
-                    "spikes or parameters, or take it block by block with jacobian_blocks"
-                )
+            need_memory(
+                rows.size * width * self.times.dtype.itemsize,
+                f"the derivatives of {rows.size} spikes by {width} parameters",
+                "choose fewer spikes or parameters, or take them in blocks with jacobian_blocks",
+            )
             out = np.empty((rows.size, width), dtype=self.times.dtype)
         else:
             _check_out(out, (rows.size, width), self.times.dtype)
@@ -145,8 +144,7 @@ class DifferentiableRecord(SpikeRecord):
             ``(name, elements, block)``: ``block[..., k]`` is the derivative by element
             ``elements[k]`` of the flattened parameter ``name``.
         """
-        if columns < 1:
-            raise ValueError(f"columns is {columns}, expected at least 1")
+        columns = count(columns, "columns")
         rows = self._rows(of)
         names = self._net.select(wrt)
         core = self._core.jacobian_columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -96,6 +97,8 @@ def record_from_spikes(
     if on_fault not in _POLICIES:
         raise ValueError(f"on_fault is {on_fault!r}, expected 'raise', 'drop' or 'keep'")
     tolerance = real_number(tolerance, "tolerance")
+    if float(np.finfo(net.dtype).max) < tolerance < math.inf:
+        raise ValueError(f"tolerance is {tolerance}, which does not fit {net.dtype}")
     groups = input_groups(net, spikes)
     first = next(iter(recorded.values()), None) if isinstance(recorded, Mapping) else None
     n_samples = len(groups[0]) if groups else len(first) if isinstance(first, Spikes) else 1

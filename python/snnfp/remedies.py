@@ -44,13 +44,15 @@ def _check_amount(amount: float) -> None:
         raise ValueError(f"amount is {amount}, expected a finite number > 0")
 
 
-def _check_helps(net: Network, population: str, names: tuple[str, ...], remedy: object) -> None:
-    population_of(net, population)
-    into = [p.name for p in net.projections.values() if p.target == population]
+def _check_helps(
+    net: Network, populations: tuple[str, ...], names: tuple[str, ...], remedy: object
+) -> None:
+    """Raises unless incoming weights of one of these populations are trained."""
+    into = [p.name for p in net.projections.values() if p.target in populations]
     if not any(f"{name}.weight" in names for name in into):
         raise ValueError(
-            f"{remedy!r} asks for larger incoming weights of {population}, none of which is "
-            f"trained: trained are {', '.join(names)}"
+            f"{remedy!r} asks for larger incoming weights of {' or '.join(populations)}, none of "
+            f"which is trained: trained are {', '.join(names)}"
         )
 
 
@@ -104,9 +106,14 @@ class WeightBump:
             object.__setattr__(self, "populations", tuple(self.populations))
 
     def check(self, net: Network, names: tuple[str, ...]) -> None:
-        """Raises unless the populations exist and have incoming weights among ``names``."""
+        """Raises unless the populations exist and have incoming weights among ``names``.
+
+        Where none are named, one that has is enough.
+        """
         for population in self.populations or ():
-            _check_helps(net, population, names, self)
+            _check_helps(net, (population_of(net, population).name,), names, self)
+        if self.populations is None:
+            _check_helps(net, tuple(net.populations), names, self)
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
@@ -156,10 +163,8 @@ class LabelBump:
         _check_amount(self.amount)
 
     def check(self, net: Network, names: tuple[str, ...]) -> None:
-        """Raises unless the readout exists and, if named, has incoming weights among ``names``."""
-        readout = readout_of(net, self.population).name
-        if self.population is not None:
-            _check_helps(net, readout, names, self)
+        """Raises unless the readout exists and has incoming weights among ``names``."""
+        _check_helps(net, (readout_of(net, self.population).name,), names, self)
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from snnfp.training_state import Checkpoint, Run, read_checkpoint
 __all__ = ["Data", "fit"]
 
 Callback = Callable[[History, Network], bool | None]
+Arrays = dict[str, NDArray[Any]]
 
 
 def fit(
@@ -88,7 +90,7 @@ def fit(
             without them (delays >= 0, time constants > 0, thresholds above v_reset).
         remedies: heuristics for silent neurons, whose terms are added to the exact gradient
             (before it is clipped); see :mod:`snnfp.remedies`.
-        callbacks: called with (history, net) after each epoch; True stops.
+        callbacks: called with (history, net) after each epoch; True stops, None and False do not.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
         resume: checkpoint to go on from; the result is bitwise that of an uninterrupted run.
@@ -104,8 +106,9 @@ def fit(
     Raises:
         FormatError: ``resume`` is damaged or belongs to another training.
         OSError: ``checkpoint`` cannot be written.
-        TypeError, ValueError, KeyError: bad arguments or data; an error of the data names the
-            sample, and one within the training the epoch and step.
+        TypeError, ValueError, KeyError: bad arguments or data, or a callback that returns something
+            else; an error of the data names the sample, and one within the training the epoch and
+            step.
 
     Warns:
         SilentPopulationWarning: once, if a population fires no spike in a whole epoch, or
@@ -146,7 +149,7 @@ def fit(
                 run.history.append(figures)
                 run.epoch += 1
                 run.look(early_stopping)
-                if any([callback(run.history, net) for callback in callbacks]):
+                if any([_stops(k, f(run.history, net)) for k, f in enumerate(callbacks)]):
                     run.stopped = True
                 if checkpoint is not None:
                     run.save(checkpoint)
@@ -199,6 +202,16 @@ def _warn_idle(plan: Plan, run: Run) -> None:
         f"the learning rate is 0 by the end of epoch {run.epoch} (schedule={plan.schedule!r}): "
         "nothing is learnt so",
         NothingToTrainWarning,
+    )
+
+
+def _stops(k: int, returned: Any) -> bool:
+    """Whether callback k asks to stop: what else it returns may be meant otherwise."""
+    if returned is None or isinstance(returned, (bool, np.bool_)):
+        return bool(returned)
+    raise TypeError(
+        f"callbacks[{k}] returned {reprlib.repr(returned)}, expected True to stop the training, "
+        "or None or False to go on"
     )
 
 
@@ -296,12 +309,23 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         run.state,
         factor=plan.schedule(run.step, run.epoch),
     )
-    net._replace(plan.domain.put_back(net, parameters))
-    run.state = state
-    run.step += 1
+    _take(run, plan.domain.put_back(net, parameters), state)
     accuracy = plan.loss.accuracy(record, labels) if plan.train.accuracy else 0.0
     plan.silence.add(record, labels)
     tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
+
+
+def _take(run: Run, parameters: Arrays, state: Arrays) -> None:
+    """Parameters, the optimiser's state and the count go together, also where Ctrl-C comes."""
+    before = {name: run.net.parameters[name] for name in parameters}, run.state, run.step
+    try:
+        run.net._replace(parameters)
+        run.state = state
+        run.step += 1
+    except BaseException:
+        run.net._replace(before[0])
+        run.state, run.step = before[1:]
+        raise
 
 
 def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> None:
@@ -309,6 +333,6 @@ def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> Non
     error.history = run.history  # type: ignore[attr-defined]
     goes_on = "" if kept is None else f"; resume={str(kept)!r} goes on"
     error.add_note(
-        f"fit had done {run.step} steps and {run.epoch} whole epochs: the network is that of the "
-        f"last step, the history is the exception's .history{goes_on}"
+        f"fit had done {run.step} steps and {len(run.history)} whole epochs: the network is that "
+        f"of the last step, the history is the exception's .history{goes_on}"
     )

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "isas.hpp"
 #include "random_network.hpp"
 #include "same_record.hpp"
 #include "snnfp/detail/parallel.hpp"
@@ -82,7 +83,7 @@ TEST_CASE("exactly spike_limit spikes pass; one more is the same error in all en
       }
       options.spike_limit = limit;
       for (Engine engine : {Engine::queue, Engine::automatic})
-        for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+        for (Isa isa : isas_here())
           for (int n_threads : {1, 3}) {
             options.engine = engine;
             options.isa = isa;

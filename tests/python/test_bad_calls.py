@@ -242,6 +242,12 @@ def test_firing_for_ever_needs_an_end():
         ),
         (lambda r: r.jacobian(of=[0.5]), TypeError, "of has dtype float64"),
         (lambda r: list(r.jacobian_blocks(of=[0], columns=0)), ValueError, "columns is 0"),
+        (
+            lambda r: list(r.jacobian_blocks(of=[0], columns=2.5)),
+            TypeError,
+            "columns is 2.5, expected an integer",
+        ),
+        (lambda r: list(r.jacobian_blocks(of=[0], columns=True)), TypeError, "columns is True"),
         (lambda r: r.jacobian(of=[0], out=[0.0]), ValueError, "out is list, expected an array"),
         (lambda r: r.jacobian(of=[0], out=np.zeros(3)), ValueError, r"out is float64 \(3,\)"),
         (

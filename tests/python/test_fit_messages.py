@@ -69,6 +69,8 @@ MISTAKES = {
     "remedies: population": ({"remedies": [LabelBump(amount=1.0, population="x")]}, KeyError, "'x' is not a pop"),
     "remedies: populations": ({"remedies": [WeightBump(amount=1.0, populations=("hiden",))]}, KeyError, "'hiden'"),
     "remedies: not trained": ({"remedies": [LabelBump(amount=1.0, population="output")], "wrt": "input_to_hidden.weight"}, ValueError, "incoming weights of output, none of which is trained: trained are input_to_hidden.weight"),
+    "remedies: last not trained": ({"remedies": [LabelBump(amount=1.0)], "wrt": "input_to_hidden.weight"}, ValueError, r"LabelBump\(.* incoming weights of output, none of which is trained: trained are input_to_hidden.weight"),
+    "remedies: none trained": ({"remedies": [WeightBump(amount=1.0)], "wrt": "hidden.threshold"}, ValueError, r"WeightBump\(.* incoming weights of hidden or output, none of which is trained: trained are hidden.threshold"),
     "callbacks: one": ({"callbacks": only_labels}, TypeError, r"expected a list of functions \(history, net\)"),
     "callbacks: arguments": ({"callbacks": [only_labels]}, TypeError, r"callbacks\[0\]: .*expected f\(history, net\)"),
     "early_stopping": ({"early_stopping": 3}, TypeError, "early_stopping is 3, expected snnfp.EarlyStopping"),

@@ -150,7 +150,7 @@ def test_jacobian_that_does_not_fit_says_so_first():
     net.connect(x, h, snnfp.Dense(weight=np.zeros((3000, 3000))))
     record = snnfp.simulate(net, snnfp.Spikes([], [], [0, 0], size=3000), until=30.0)
     assert record.n_spikes > 30_000
-    with pytest.raises(MemoryError, match=r"needs .* GiB.*jacobian_blocks"):
+    with pytest.raises(MemoryError, match=r"need .* GiB.*jacobian_blocks"):
         record.jacobian(of="hidden", wrt="*.weight")
 
 

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,36 @@ def one_output_silent(weight):
     net.connect(x, y, snnfp.Dense(weight=[[3.0, 4.0, weight], [4.0, 3.0, weight]]), name="w")
     rng = np.random.default_rng(0)
     return net, (Spikes.from_latencies(rng.uniform(0, 1, (60, 2))), np.arange(60) % 3)
+
+
+def test_the_advice_is_for_the_readout_of_the_loss_where_it_is_not_the_last():
+    """And what does not look at it is refused: it would help another population."""
+    net, data = one_output_silent(-1.0)
+    after = net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="after")
+    net.connect("output", after, snnfp.Dense(weight=np.arange(9.0).reshape(3, 3)))
+    options = {**OPTIONS, "loss": replace(OPTIONS["loss"], population="output")}
+    options |= {"optimiser": Adam(lr=1e-9), "epochs": 1}
+    right = "LabelBump(amount=1.0, population='output')"
+    with pytest.warns(SilentOutputWarning) as caught:
+        fit(net, data, **options)
+    said = [str(w.message) for w in caught if w.category is SilentOutputWarning]
+    assert len(said) == 1 and f"add fit(remedies=[snnfp.remedies.{right}, " in said[0]
+    for bump in (LabelBump(amount=1.0), LabelBump(amount=1.0, population="after")):
+        message = r"remedies\[0\] is LabelBump\(.*, which looks for labels in population after, the loss in output: expected population='output'$"
+        with pytest.raises(ValueError, match=message):
+            fit(net, data, remedies=[bump], **options)
+    bump = LabelBump(amount=1e-9, population="output")
+    both = [bump, WeightBump(amount=1e-9)]
+    with pytest.warns(
+        SilentOutputWarning, match=r"try LabelBump\(amount=1e-08, population='output'"
+    ):
+        fit(net, data, remedies=both, clip_norm=1.0, **options)
+    # A function says nothing of a readout, so a remedy may look where it likes.
+    loss = options["loss"]
+    function = {**options, "loss": lambda record, labels: loss(record, labels)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(net, data, remedies=[bump], **function)
 
 
 def test_an_output_silent_for_its_own_class_is_said_once():
