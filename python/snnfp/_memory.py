@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 __all__ = ["free_memory", "need_memory"]
 
 _SMALL = 1 << 26  # bytes that are taken without a look
@@ -50,15 +55,15 @@ def _of_machine() -> int:
 
 
 def _within_limit() -> int:
+    if resource is None:
+        return 2**63
     try:
-        import resource
-
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit == resource.RLIM_INFINITY:
             return 2**63
         with open("/proc/self/statm", encoding="ascii") as statm:
             return max(0, limit - int(statm.read().split()[0]) * resource.getpagesize())
-    except (ImportError, OSError):
+    except OSError:
         return 2**63
 
 

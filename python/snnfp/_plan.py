@@ -1,4 +1,4 @@
-"""What is trained and how, settled and checked before the first step."""
+"""What is trained and how, resolved and checked before the first step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from snnfp._dataset import Data, DataSet, check_setting
+from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
@@ -22,7 +23,7 @@ from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
 
-__all__ = ["Plan", "check_callbacks", "settle"]
+__all__ = ["Plan", "check_callbacks", "resolve_options"]
 
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
@@ -30,7 +31,9 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
+def resolve_options(
+    net: Network, asked: dict[str, Any], saved: Checkpoint | None
+) -> dict[str, Any]:
     """What is asked for; where nothing is, what the run to go on from had, or the default.
 
     Raises:
@@ -76,7 +79,10 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is trained and how; all of it checked."""
+    """What is trained and how; all of it checked.
+
+    ``no_further`` are the options that end each sample where nothing that reads it needs more.
+    """
 
     net: Network
     train: DataSet
@@ -93,6 +99,7 @@ class Plan:
     domain: Domain
     remedies: tuple[Remedy, ...]
     silence: SilenceWatch
+    no_further: dict[str, Any]
     settings: dict[str, Any]
     n_threads: int | None
 
@@ -125,6 +132,7 @@ class Plan:
         settings["wrt"] = list(names)
         settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
         settings["training samples"] = len(data)
+        no_further = _no_further(net, loss, remedies, data.accuracy)
         return Plan(
             net=net,
             train=data,
@@ -146,7 +154,9 @@ class Plan:
                 labels=data.labels if data.accuracy else None,
                 remedies=remedies,
                 clip_norm=options["clip_norm"],
+                stop_after=no_further.get("stop_after", ()),
             ),
+            no_further=no_further,
             settings=settings,
             n_threads=n_threads,
         )
@@ -159,6 +169,21 @@ class Plan:
             known += ["validation_accuracy"] if self.validation.accuracy else []
         known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
         return known + [f"silent/{name}" for name in self.net.populations]
+
+
+def _no_further(
+    net: Network, loss: Any, remedies: tuple[Remedy, ...], accuracy: bool
+) -> dict[str, Any]:
+    """How far samples are simulated for a step: what loss, accuracy and remedies need of them.
+
+    Silent fractions, ``min_slope`` and ``near_tangent`` of the history are those of what was
+    simulated, and ask for nothing.
+    """
+    needed = [looked_at(loss, net, "__call__"), *(looked_at(r, net, "__call__") for r in remedies)]
+    if accuracy:
+        needed += [looked_at(loss, net, "accuracy", "predict")]
+        needed += [(readout_of(net, getattr(loss, "population", None)).name,)]
+    return no_further_than(net, needed)
 
 
 def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:

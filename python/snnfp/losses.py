@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import plain, real_array, spot
 from snnfp._numbers import real_number
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record
-from snnfp.simulate import population_of
 from snnfp.spikes import Spikes
 
 __all__ = [

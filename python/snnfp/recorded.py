@@ -14,7 +14,7 @@ from snnfp import _core
 from snnfp._execution import execution
 from snnfp._numbers import real_number
 from snnfp.errors import RecordedSpikeError
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record, Recording
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
 from snnfp.simulate import (
@@ -25,13 +25,12 @@ from snnfp.simulate import (
     _until,
     check_network,
     input_groups,
-    population_of,
 )
 from snnfp.spikes import Spikes
 
 __all__ = ["record_from_spikes"]
 
-_POLICIES = ("raise", "drop", "keep")
+_POLICIES = _core.OnFault.__members__
 _BLOCK = 1 << 18  # spikes
 
 
@@ -114,7 +113,7 @@ def record_from_spikes(
             end,
             voltage,
             current,
-            _POLICIES.index(on_fault),
+            _POLICIES[on_fault],
             execution(n_threads, isa),
         )
     except RecordedSpikeError as error:
@@ -188,5 +187,6 @@ def _merge_samples(given: list[tuple[int, Spikes]], merged: _Merged, first: int,
     parts = [np.concatenate(part) for part in (times, neurons, place)]
     order = np.lexsort((parts[1], parts[0], np.concatenate(samples)))
     block = slice(merged.offsets[first], merged.offsets[last])
-    for whole, part in zip((merged.times, merged.neurons, merged.place), parts, strict=True):
+    wholes: tuple[NDArray[Any], ...] = (merged.times, merged.neurons, merged.place)
+    for whole, part in zip(wholes, parts, strict=True):
         whole[block] = part[order]

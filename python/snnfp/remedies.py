@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from snnfp._numbers import real_number
 from snnfp.losses import check_labels, readout_of
-from snnfp.network import Network, Projection
+from snnfp.network import Network, Projection, population_of
 from snnfp.record import Record
-from snnfp.simulate import population_of
 
 __all__ = ["LabelBump", "Remedy", "WeightBump"]
 
@@ -35,7 +34,12 @@ class Remedy(Protocol):
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
-        """The changed gradients (those given stay as they are) and how much was helped."""
+        """The changed gradients (those given stay as they are) and how much was helped.
+
+        A remedy may have ``looks_at(net)``, which names populations: samples are then simulated
+        until each of their neurons has fired, and to the end where one is silent. Without, it has
+        the whole record.
+        """
         ...
 
 
@@ -115,6 +119,10 @@ class WeightBump:
         if self.populations is None:
             _check_helps(net, tuple(net.populations), names, self)
 
+    def looks_at(self, net: Network) -> list[str]:
+        """Its populations: no sample in which one of their neurons is silent ends early."""
+        return list(self.populations if self.populations is not None else net.populations)
+
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
@@ -165,6 +173,10 @@ class LabelBump:
     def check(self, net: Network, names: tuple[str, ...]) -> None:
         """Raises unless the readout exists and has incoming weights among ``names``."""
         _check_helps(net, (readout_of(net, self.population).name,), names, self)
+
+    def looks_at(self, net: Network) -> list[str]:
+        """The readout: a sample in which the label's output is silent does not end early."""
+        return [readout_of(net, self.population).name]
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients

@@ -9,16 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snnfp.checkpoint import ArrayFile, read_json_table, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
 from snnfp.task_settings import SettingError, Settings, option
+from snnfp.tasks import Task
 from snnfp.training_state import read_figures
-
-if TYPE_CHECKING:
-    from snnfp.tasks import Task
 
 __all__ = ["CHECKPOINT", "Run", "RunFolder", "new_run_folder", "write_config", "write_history"]
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from snnfp._alike import warn_if_alike
 from snnfp._dataset import Data, check_setting, locate
 from snnfp._numbers import count
-from snnfp._plan import Plan, check_callbacks, settle
+from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
 from snnfp._settings import differences
+from snnfp._silence import silence_untold
 from snnfp._warnings import warn
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
@@ -125,48 +126,68 @@ def fit(
     if resume is not None:
         check_setting(net, loss, None)
         saved = read_checkpoint(resume, net)
-    plan = Plan.of(
-        net, train, validation, loss, optimiser, settle(net, asked, saved), saved, n_threads
-    )
-    check_callbacks(callbacks)
-    if early_stopping is not None:
-        if not isinstance(early_stopping, EarlyStopping):
-            raise TypeError(f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()")
-        early_stopping.check(plan.figures())
-    if checkpoint is not None:
-        require("safetensors", extra="train")  # rather now than after the first epoch
-        check_writable(checkpoint)
+    options = resolve_options(net, asked, saved)
+    plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
+    between = _Between(plan, callbacks, early_stopping, checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
-    kept = resume if checkpoint is not None else None  # what goes on from here
-    idle = False
     warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
-    told = set(net._warned)
-    net._warned |= set(net.populations)  # fit speaks of whole epochs, not of single batches
-    try:
-        with show_progress(epochs, run.epoch, progress) as report:
+    # Silence is spoken of by whole epochs, not by single batches.
+    with silence_untold(net), show_progress(epochs, run.epoch, progress) as report:
+        try:
             while run.epoch < epochs and not run.stopped:
                 figures = _epoch(plan, run)
-                run.history.append(figures)
-                run.epoch += 1
-                run.look(early_stopping)
-                if any([_stops(k, f(run.history, net)) for k, f in enumerate(callbacks)]):
-                    run.stopped = True
-                if checkpoint is not None:
-                    run.save(checkpoint)
-                    kept = checkpoint
-                plan.silence.tell(run.epoch)
-                if figures["lr"] == 0 and not idle:
-                    idle = True
-                    _warn_idle(plan, run)
+                between.epochs(run, figures)
                 report(run.epoch, figures)
-    except BaseException as error:
-        _say_how_far(error, run, kept)
-        raise
-    finally:
-        net._warned = (net._warned - set(net.populations)) | told
+        except BaseException as error:
+            _say_how_far(error, run, between.kept or (resume if checkpoint is not None else None))
+            raise
     if early_stopping is not None and early_stopping.restore and run.best:
         net._replace(run.best)
     return run.history
+
+
+class _Between:
+    """What is done between two epochs; checked when it is made."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        callbacks: Sequence[Callback],
+        early_stopping: EarlyStopping | None,
+        checkpoint: str | Path | None,
+    ) -> None:
+        check_callbacks(callbacks)
+        if early_stopping is not None:
+            if not isinstance(early_stopping, EarlyStopping):
+                raise TypeError(
+                    f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()"
+                )
+            early_stopping.check(plan.figures())
+        if checkpoint is not None:
+            require("safetensors", extra="train")  # rather now than after the first epoch
+            check_writable(checkpoint)
+        self._plan = plan
+        self._callbacks = callbacks
+        self._early_stopping = early_stopping
+        self._checkpoint = checkpoint
+        self._idle = False
+        self.kept: str | Path | None = None  # the checkpoint, once it is written
+
+    def epochs(self, run: Run, figures: dict[str, float]) -> None:
+        """Takes note of an epoch and decides whether another follows."""
+        run.history.append(figures)
+        run.epoch += 1
+        run.apply(self._early_stopping)
+        net = self._plan.net
+        if any([_stops(k, f(run.history, net)) for k, f in enumerate(self._callbacks)]):
+            run.stopped = True
+        if self._checkpoint is not None:
+            run.save(self._checkpoint)
+            self.kept = self._checkpoint
+        self._plan.silence.tell(run.epoch)
+        if figures["lr"] == 0 and not self._idle:
+            self._idle = True
+            _warn_idle(self._plan, run)
 
 
 def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
@@ -294,6 +315,7 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         n_threads=plan.n_threads,
         return_record=True,
         samples=chosen.size,
+        **plan.no_further,
     )
     for remedy in plan.remedies:
         gradients, helped = remedy(net, record, labels, gradients)

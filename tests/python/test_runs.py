@@ -213,7 +213,7 @@ def test_parameters_are_put_back_together(tmp_path):
     for shift in (5.0, -5.0):
         so_far = _SoFar(TASKS["xor"], RunFolder(tmp_path), None, None, True)
         before = dict(net.parameters)
-        so_far.look(snnfp.History({"loss": [1.0]}), net)
+        so_far.after_epoch(snnfp.History({"loss": [1.0]}), net)
         with pytest.raises(KeyboardInterrupt), so_far.kept(net):
             net._replace({n: net.parameters[n] + shift for n in (threshold, reset)})
             raise KeyboardInterrupt
@@ -221,12 +221,12 @@ def test_parameters_are_put_back_together(tmp_path):
 
 
 def test_an_error_in_the_midst_leaves_what_was_learnt(capsys, tmp_path, monkeypatch):
-    from snnfp import task_pictures, train_command
+    from snnfp import train_command
 
     def fail(*arguments, **options):
         raise MemoryError("no memory for that")
 
-    for what in (train_command, "evaluate"), (task_pictures, "draw_pictures"):
+    for what in (train_command, "evaluate"), (train_command, "draw_pictures"):
         with monkeypatch.context() as patched:
             patched.setattr(*what, fail)
             status, lines, errors = train(capsys, "xor", "--epochs", "2", "--out", what[1])
@@ -276,7 +276,7 @@ def test_a_run_that_fit_refuses_leaves_nothing(capsys, tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise ValueError("no")
 
-    monkeypatch.setattr(train_command, "fit", refuse)
+    monkeypatch.setattr(train_command, "fit_task", refuse)
     (tmp_path / "empty").mkdir()
     for out in (None, "new/deep", "empty"):
         status, _, errors = train(capsys, "xor", *(["--out", out] if out else []))
@@ -292,7 +292,7 @@ def test_a_run_that_is_refused_leaves_the_files_of_others(capsys, tmp_path, monk
         (tmp_path / "new" / ".config.json.snnfp-0123456789abcdef.tmp").write_text("")
         raise ValueError("no")
 
-    monkeypatch.setattr(train_command, "fit", refuse)
+    monkeypatch.setattr(train_command, "fit_task", refuse)
     status, _, _ = train(capsys, "xor", "--out", "new")
     assert status == 2 and [p.name for p in (tmp_path / "new").iterdir()] == ["notes.txt"]
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "snnfp/export.hpp"
 #include "snnfp/types.hpp"
 
 namespace snnfp {
@@ -11,9 +12,9 @@ namespace snnfp {
 // Which compiled variant of the inner loops runs; all give the same bits.
 enum class Isa { best, portable, avx2, avx512 };
 
-const char* isa_name(Isa isa);
+SNNFP_EXPORT const char* isa_name(Isa isa);
 // The widest variant that this build has and this processor runs; `wanted` if it is one of those.
-Isa resolve_isa(Isa wanted);
+SNNFP_EXPORT Isa resolve_isa(Isa wanted);
 
 // Which simulator runs; `automatic` chooses a solver for each component of the graph, `queue` takes
 // the event queue for the whole network. Both give the same record.
@@ -28,7 +29,7 @@ enum class Solver {
   queue,    // any graph, one event after the other
 };
 
-const char* solver_name(Solver solver);
+SNNFP_EXPORT const char* solver_name(Solver solver);
 
 // A component of the graph and what simulated it.
 struct ComponentRun {

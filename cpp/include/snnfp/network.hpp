@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "snnfp/export.hpp"
 #include "snnfp/neuron.hpp"
 #include "snnfp/types.hpp"
 
@@ -46,7 +47,7 @@ struct Projection {
 };
 
 template <class Real>
-class Network {
+class SNNFP_EXPORT Network {
  public:
   // All groups together have fewer than 2^31 units.
   Source add_input(std::string name, Id size);

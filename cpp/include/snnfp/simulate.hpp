@@ -27,7 +27,7 @@ struct SimulateOptions : ExecutionOptions {
 };
 
 template <class Real>
-Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
+SNNFP_EXPORT Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options = {});
 
 // The record that these spikes would have left, with residuals V(f-) - threshold, and what does not
@@ -35,10 +35,11 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
 // without a spike. Where it is infinite no residual is a fault and no crossing is, but crossings from
 // which V comes down again, or is above at the end, without a spike are told.
 template <class Real>
-Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
-                                const RecordedSpikes<Real>& spikes, Real tolerance,
-                                const SimulateOptions<Real>& options = {},
-                                OnFault on_fault = OnFault::raise);
+SNNFP_EXPORT Record<Real> record_from_spikes(const Network<Real>& network,
+                                             const Input<Real>& input,
+                                             const RecordedSpikes<Real>& spikes, Real tolerance,
+                                             const SimulateOptions<Real>& options = {},
+                                             OnFault on_fault = OnFault::raise);
 
 // What a record holds beside its network and input, to keep it in a file or send it elsewhere.
 template <class Real>
@@ -52,8 +53,8 @@ struct RecordParts {
 
 // The record that had these parts. Of `options` initial, until, first_spikes_of, stop_after are read.
 template <class Real>
-Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
-                     RecordParts<Real> parts, const SimulateOptions<Real>& options);
+SNNFP_EXPORT Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
+                                  RecordParts<Real> parts, const SimulateOptions<Real>& options);
 
 // V and I of chosen neurons at chosen times, exact. `times` ascend.
 // Results are [samples, neurons, times].
@@ -70,8 +71,8 @@ struct ProbeResult {
 };
 
 template <class Real>
-ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
-                        const ExecutionOptions& options = {});
+SNNFP_EXPORT ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
+                                     const ExecutionOptions& options = {});
 
 #define SNNFP_SIMULATE_TEMPLATES(EXTERN, Real)                                                   \
   EXTERN template Record<Real> simulate(const Network<Real>&, const Input<Real>&,                \

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "snnfp/export.hpp"
 #include "snnfp/types.hpp"
 
 namespace snnfp {
@@ -22,7 +23,7 @@ using Input = std::vector<SpikeBatch<Real>>;
 
 // One sample from (time, unit) pairs, sorted by time.
 template <class Real>
-SpikeBatch<Real> single_sample(std::vector<std::pair<Real, Id>> spikes);
+SNNFP_EXPORT SpikeBatch<Real> single_sample(std::vector<std::pair<Real, Id>> spikes);
 
 extern template SpikeBatch<float> single_sample(std::vector<std::pair<float, Id>>);
 extern template SpikeBatch<double> single_sample(std::vector<std::pair<double, Id>>);
