@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 import snnfp
 
 
@@ -68,6 +67,10 @@ def test_nothing_ran_where_spikes_were_given():
     net = _network()
     record = snnfp.simulate(net, _batch(), until=40.0)
     recorded = snnfp.record_from_spikes(
-        net, _batch(), {name: record.spikes(name) for name in ("h", "y")}, until=40.0
+        net,
+        _batch(),
+        {name: record.spikes(name) for name in ("h", "y")},
+        tolerance=1e-9,
+        until=40.0,
     )
     assert recorded.components == ()
