@@ -17,6 +17,12 @@ void bind_enums(py::module_& m) {
       .value("automatic", Engine::automatic)
       .value("queue", Engine::queue)
       .finalize();
+  py::native_enum<Solver>(m, "Solver", "enum.Enum")
+      .value("layer", Solver::layer)
+      .value("loop", Solver::loop)
+      .value("windows", Solver::windows)
+      .value("queue", Solver::queue)
+      .finalize();
   py::native_enum<OnFault>(m, "OnFault", "enum.Enum")
       .value("raise", OnFault::raise)
       .value("drop", OnFault::drop)

@@ -69,6 +69,12 @@ void bind_record(py::module_& m, const char* name) {
       .def_property_readonly("slopes", vector_view(&Rec::slopes))
       .def_property_readonly("release_currents", vector_view(&Rec::release_currents))
       .def_property_readonly("residuals", vector_view(&Rec::residuals))
+      .def_property_readonly("ran", [](const Rec& r) {
+        std::vector<std::pair<std::vector<Id>, Solver>> ran;
+        for (const ComponentRun& c : r.ran) ran.emplace_back(c.populations, c.solver);
+        return ran;
+      })
+      .def_property_readonly("isa", [](const Rec& r) { return r.isa; })
       .def_property_readonly("missing", [](const Rec& r) { return missing_columns(r.faults); })
       .def_property_readonly("impossible",
                              [](const Rec& r) { return impossible_columns(r.faults); })

@@ -47,6 +47,12 @@ class Engine(Enum):
     automatic = 0
     queue = 1
 
+class Solver(Enum):
+    layer = 0
+    loop = 1
+    windows = 2
+    queue = 3
+
 OnFault = Enum("OnFault", {"raise": 0, "drop": 1, "keep": 2})
 
 class ImpossibleReason(Enum):
@@ -148,6 +154,10 @@ class _Record(Generic[_Real]):
     def release_currents(self) -> NDArray[_Real]: ...
     @property
     def residuals(self) -> NDArray[_Real]: ...
+    @property
+    def ran(self) -> list[tuple[list[int], Solver]]: ...
+    @property
+    def isa(self) -> Isa: ...
     @property
     def missing(self) -> _Missing: ...
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +15,24 @@ from snnfp._execution import execution
 from snnfp.network import Network, Population, population_of
 from snnfp.spikes import Spikes
 
-__all__ = ["SpikeRecord"]
+__all__ = ["ComponentRun", "SpikeRecord"]
 
 _NEAR_TANGENT = 1e-3
+
+
+@dataclass(frozen=True)
+class ComponentRun:
+    """A component of the graph and what simulated it.
+
+    Attributes:
+        populations: names of its populations: mutually connected ones, or a single one.
+        solver: ``"layer"`` (nothing feeds back; all arrivals are known beforehand), ``"loop"``
+            (dense projections with one delay each), ``"windows"`` (one delay a projection: each
+            neuron runs alone through the shortest) or ``"queue"`` (any graph, event by event).
+    """
+
+    populations: tuple[str, ...]
+    solver: str
 
 
 class SpikeRecord:
@@ -48,6 +64,24 @@ class SpikeRecord:
 
     def __repr__(self) -> str:
         return f"Record({self.n_samples} samples, {self.n_spikes} spikes, until {self.until})"
+
+    @property
+    def components(self) -> tuple[ComponentRun, ...]:
+        """What simulated each component of the graph, in their order; empty for a recording.
+
+        Each projection decides on its own component only: a sparse projection somewhere leaves the
+        solvers of all other components as they are.
+        """
+        names = list(self._net.populations)
+        return tuple(
+            ComponentRun(tuple(names[p] for p in populations), solver.name)
+            for populations, solver in self._core.ran
+        )
+
+    @property
+    def isa(self) -> str:
+        """The instruction set whose loops ran; ``"best"`` for a recording."""
+        return self._core.isa.name
 
     @property
     def ends(self) -> NDArray[Any]:

@@ -42,6 +42,7 @@ struct Projection {
   Array<Real> weight;       // one a synapse; dense: row-major [source, target]
   Array<Real> delay;        // one for the projection or one a synapse
   bool targets_ascend = false;  // sparse only: within the synapses of each source unit
+  bool complete = false;  // sparse only: every source unit reaches every target once, in order
   Real largest_weight = 0;      // in size
 };
 

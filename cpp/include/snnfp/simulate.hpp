@@ -1,29 +1,12 @@
 #pragma once
 // Simulation of a batch: exact spike times from an event queue, samples in parallel.
 
-#include <functional>
 #include <limits>
 
+#include "snnfp/execution.hpp"
 #include "snnfp/record.hpp"
 
 namespace snnfp {
-
-// Which compiled variant of the inner loops runs; all give the same bits.
-enum class Isa { best, portable, avx2, avx512 };
-
-SNNFP_EXPORT const char* isa_name(Isa isa);
-// The widest variant that this build has and this processor runs; `wanted` if it is one of those.
-SNNFP_EXPORT Isa resolve_isa(Isa wanted);
-
-// Which simulator runs; `automatic` sweeps where the graph allows it. All give the same record.
-enum class Engine { automatic, queue };
-
-struct ExecutionOptions {
-  int n_threads = 0;  // 0: all that the machine offers; at most 4096
-  Isa isa = Isa::best;
-  // Called now and then from the calling thread; may throw to stop the work.
-  std::function<void()> poll;
-};
 
 template <class Real>
 struct SimulateOptions : ExecutionOptions {

@@ -109,7 +109,7 @@ struct Simulator {
 struct RunLimits {
   double until;
   Size spike_limit;
-  bool queue_only;
+  const Solver* solvers;  // of each component; null: the queue for the whole network
   int worker;
   // Populations; a sample ends as soon as all their neurons have fired. None: at `until`.
   const Id* stop_after = nullptr;

@@ -198,7 +198,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
     given.count = end - begin;
     given.times = spikes.times.data() + begin;
     given.neurons = spikes.neurons.data() + begin;
-    const detail::RunLimits limits{double(options.until), options.spike_limit, true, worker};
+    const detail::RunLimits limits{double(options.until), options.spike_limit, nullptr, worker};
     engine.replay(*record.plan, view.get(), given, limits, interrupt, &judge, &collector.part(s),
                   nullptr);
     judge.sort();
