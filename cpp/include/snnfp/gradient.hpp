@@ -28,16 +28,21 @@ struct Layout {
   Size size() const { return offsets.back(); }
 };
 
+// Where each parameter of `wrt` begins. Throws InvalidArgument if the network has none such; so do
+// all functions below, and for spans of another size than said and values that are not finite; and
+// what `options.poll` throws. None changes the record: several may use one at the same time.
 template <class Real>
 SNNFP_EXPORT Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt);
 
 // Reverse: sum over spikes of cotangents[k] * d times[k] / d parameter; [layout.size()].
+// `cotangents` are dL/dt, one a spike of the record.
 template <class Real>
 SNNFP_EXPORT std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
                                    const std::vector<Parameter>& wrt,
                                    const ExecutionOptions& options = {});
 
 // Forward: the derivative of every spike along one direction; [spikes].
+// `tangents`, [layout.size()], are that direction.
 template <class Real>
 SNNFP_EXPORT std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& wrt,
                                    Span<const Real> tangents, const ExecutionOptions& options = {});

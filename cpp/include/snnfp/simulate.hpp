@@ -26,6 +26,12 @@ struct SimulateOptions : ExecutionOptions {
   std::vector<Id> stop_after;
 };
 
+// Simulates a batch; the record has every spike up to `until` and shares the arrays of network and
+// input, neither of which is changed: other calls may use them at the same time.
+//
+// Throws InvalidArgument (a batch or an option that cannot be meant; names sample, spike, value),
+// EventLimitError (firing that runs away: the first spike too many of the first such sample),
+// ClockError (times too large to resolve a time constant), and what `options.poll` throws.
 template <class Real>
 SNNFP_EXPORT Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options = {});
@@ -34,6 +40,9 @@ SNNFP_EXPORT Record<Real> simulate(const Network<Real>& network, const Input<Rea
 // fit in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (a voltage)
 // without a spike. Where it is infinite no residual is a fault and no crossing is, but crossings from
 // which V comes down again, or is above at the end, without a spike are told.
+//
+// `options.stop_after` must be empty: recorded spikes are taken as they are. Throws
+// RecordedSpikeError for a recording with faults (OnFault::raise), and else as simulate.
 template <class Real>
 SNNFP_EXPORT Record<Real> record_from_spikes(const Network<Real>& network,
                                              const Input<Real>& input,
@@ -51,25 +60,28 @@ struct RecordParts {
   RecordingFaults faults;
 };
 
-// The record that had these parts. Of `options` initial, until, first_spikes_of, stop_after are read.
+// The record that had these parts. Of `options` initial, until, first_spikes_of, stop_after are
+// read. Throws InvalidArgument for parts that no record of the network has.
 template <class Real>
 SNNFP_EXPORT Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
                                   RecordParts<Real> parts, const SimulateOptions<Real>& options);
 
-// V and I of chosen neurons at chosen times, exact. `times` ascend.
-// Results are [samples, neurons, times].
+// Of which neurons V and I are wanted, and when.
 template <class Real>
 struct Probe {
   std::vector<Id> neurons;  // numbered through the populations
-  std::vector<Real> times;
+  std::vector<Real> times;  // ascending, from 0 up to where the first sample ends
 };
 
+// Each [samples, neurons, times].
 template <class Real>
 struct ProbeResult {
   std::vector<Real> voltage;
   std::vector<Real> current;
 };
 
+// V and I of chosen neurons at chosen times, exact, by a replay of all samples; at a spike's time V
+// is reset already. Throws InvalidArgument for neurons and times that the record does not have.
 template <class Real>
 SNNFP_EXPORT ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                      const ExecutionOptions& options = {});

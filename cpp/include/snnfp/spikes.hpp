@@ -8,7 +8,8 @@
 
 namespace snnfp {
 
-// Sample s has the spikes [offsets[s], offsets[s+1]); their times do not decrease.
+// Sample s has the spikes [offsets[s], offsets[s+1]); their times, finite and >= 0, do not
+// decrease. `units` are channels of the group, from 0 on. `offsets` begins with 0.
 template <class Real>
 struct SpikeBatch {
   Array<Real> times;
