@@ -59,12 +59,10 @@ class LayerSimulator {
     }
     for (Size s = 0; s < samples(); ++s)
       out[s * stride].reserve(std::min<Size>(lanes_->count, 256));
-    if (lanes_->identical) {
-      run_all<true, true>();
-    } else if (lanes_->uniform) {
-      run_all<false, true>();
+    if (by_samples_) {
+      run_as<true>();
     } else {
-      run_all<false, false>();
+      run_as<false>();
     }
     excess_.raise(plan_);
     for (Size s = 0; s < samples(); ++s) out[s * stride].sort(sorter_);
@@ -100,7 +98,14 @@ class LayerSimulator {
   };
 
   Size samples() const { return arrivals_.samples(); }
-  template <bool Identical, bool Uniform>
+  template <bool BySamples>
+  void run_as() {
+    if (lanes_->identical) return run_all<BySamples, true, true>();
+    if (lanes_->uniform) return run_all<BySamples, false, true>();
+    run_all<BySamples, false, false>();
+  }
+
+  template <bool BySamples, bool Identical, bool Uniform>
   void run_all() {
     const Size items = by_samples_ ? packs(samples()) * lanes_->count
                                    : packs(lanes_->count) * samples();
@@ -111,19 +116,13 @@ class LayerSimulator {
     Size next = 0;
     for (const Id k : ready_) start(k, next++);
     const Neuron<P> all(plan_.neurons, lanes_->first);
-    const auto take_on = [&](Item& item) {
-      const auto with = [&](const Neuron<P>& n) {
-        switch (item.kind) {
-          case LaneKind::rows: return advance<LaneKind::rows, Uniform>(item, n);
-          case LaneKind::own: return advance<LaneKind::own, Uniform>(item, n);
-          default: return advance<LaneKind::samples, Uniform>(item, n);
-        }
-      };
+    const auto go_on = [&](Item& item) {
       if constexpr (Identical) {
-        return with(all);
+        return take_on<BySamples, Uniform>(item, all);
+      } else if constexpr (BySamples) {
+        return take_on<true, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
       } else {
-        return with(by_samples_ ? Neuron<P>(plan_.neurons, item.neuron)
-                                : Neuron<P>::load(plan_.neurons, item.neuron));
+        return take_on<false, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
@@ -134,7 +133,7 @@ class LayerSimulator {
       for (const Id k : ready_) {
         Item& item = items_[k];
         for (;;) {
-          if (take_on(item)) {
+          if (go_on(item)) {
             ready_[waiting++] = k;
             break;
           }
@@ -150,6 +149,17 @@ class LayerSimulator {
         settle();
       }
     }
+  }
+
+  template <bool BySamples, bool Uniform>
+  SNNFP_INLINE bool take_on(Item& item, const Neuron<P>& n) {
+    if constexpr (BySamples) return advance<LaneKind::samples, Uniform>(item, n);
+    if (item.kind == LaneKind::own) return advance_own(item, n);
+    return advance<LaneKind::rows, Uniform>(item, n);
+  }
+  // A function of its own: it takes the registers that the other kinds need.
+  [[gnu::noinline]] bool advance_own(Item& item, const Neuron<P>& n) {
+    return advance<LaneKind::own, false>(item, n);
   }
 
   // Tables of their own are to stay in a second-level cache.
@@ -190,11 +200,12 @@ class LayerSimulator {
     }
     item.neuron = lanes_->first + static_cast<Id>(item.column);
     item.mask = (1u << std::min<Size>(lanes, width)) - 1;
+    const Id step = by_samples_ ? 0 : 1;
     for (int l = 0; l < width; ++l) {
       item.v[l] = item.i[l] = Real(0);
       item.count[l] = 0;
       item.tag[l] = slot * width + l;
-      item.lane_neuron[l] = neuron_of(item, l);
+      item.lane_neuron[l] = item.neuron + step * l;
     }
     const SampleInput<Real>& any_input = inputs_[item.sample];
     if (!any_input.voltage && !any_input.current) {
@@ -211,9 +222,7 @@ class LayerSimulator {
     }
   }
 
-  static Id neuron_of(const Item& item, int lane) {
-    return item.neuron + (item.kind == LaneKind::samples ? 0 : lane);
-  }
+  static Id neuron_of(const Item& item, int lane) { return item.lane_neuron[lane]; }
   static Size sample_of(const Item& item, int lane) {
     return item.sample + (item.kind == LaneKind::samples ? lane : 0);
   }
