@@ -63,7 +63,7 @@ bool refused(Work work) {
 TEST_CASE("exactly spike_limit spikes pass; one more is the same error in all engines") {
   Size samples_later = 0, second_population = 0, checked = 0;
   for (unsigned seed = 0; seed < 96; ++seed) {
-    // Graphs for the queue, for layers and the sweep, and for windows; some samples end early.
+    // Graphs for the queue, for layers and loops, and for windows; some samples end early.
     const RandomCase c =
         random_case(seed, (seed / 2) % 2, 1 + seed % 7, seed % 3 == 0, seed % 3 == 1);
     SimulateOptions<double> options;

@@ -15,7 +15,7 @@ using namespace snnfp;
 TEST_CASE("every engine, instruction set and thread count leaves the same bits") {
   Size spikes = 0;
   for (unsigned seed = 0; seed < 160; ++seed) {
-    // Graphs for the queue, for the sweep and for windows.
+    // Graphs for the queue, for layers, for loops and for windows.
     const RandomCase c =
         random_case(seed, (seed / 2) % 2, 3 + seed % 40, seed >= 40 && seed < 120, seed >= 120);
     SimulateOptions<double> options;

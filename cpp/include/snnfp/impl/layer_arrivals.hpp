@@ -1,14 +1,15 @@
 #pragma once
 // All that arrives at one population that feeds nothing back, sample by sample, known before it runs.
 //
-// Rows reach every neuron: those of dense projections. Where they have one delay they arrive
-// everywhere at once, and the population's neurons share their times. Neurons that hear something on
-// their own (sparse, one to one, a delay a synapse) have tables of their own, a pack of neurons at a
-// time: each lane its arrivals, in the order of the queue.
+// A row reaches every neuron: the weights of a dense projection from one unit. With one delay it
+// arrives everywhere at once, and the population's neurons share its time. Neurons that receive
+// something on their own (sparse, one to one, a delay a synapse) have tables of their own, a pack of
+// neurons at a time: each lane its arrivals, in the order of the queue.
 
 #include <algorithm>
 
 #include "snnfp/detail/component.hpp"
+#include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lane_sort.hpp"
 
 SNNFP_ISA_BEGIN
@@ -29,9 +30,16 @@ class LayerArrivals {
 
   // Forgets all samples; those that follow are of this population.
   void begin(Id population) {
+    rows_alone_ = true;
+    for (const Id q : plan_.into_population.data()[population]) {
+      const ProjectionPlan<Real>& in = plan_.projections.data()[q];
+      rows_alone_ &= in.connectivity == Connectivity::dense && in.shared_delay;
+    }
     size_ = plan_.population_offsets.data()[population + 1] -
             plan_.population_offsets.data()[population];
     longest_ = 0;
+    row_time_.clear();
+    row_.clear();
     sent_.clear();
     single_time_.clear();
     single_weight_.clear();
@@ -43,43 +51,50 @@ class LayerArrivals {
   void add_sample(const ComponentSample<Real>& sample) {
     Sample s;
     s.begin = static_cast<Size>(sent_.size());
-    sample.each_sent([&](const SentSpikes<Real>& sent) { add_sent(sent, sample.until, s); });
-    // In the order of the queue: by arrival, or, where that is different for each synapse, so that
-    // sorting each neuron's arrivals by time leaves the others in their order.
-    const auto first = sent_.begin() + s.begin;
-    if (s.delays_differ) {
-      std::sort(first, sent_.end(), by_sender);
-    } else if (!std::is_sorted(first, sent_.end(), by_arrival)) {
-      std::sort(first, sent_.end(), by_arrival);
+    s.first_row = rows();
+    if (rows_alone_) {
+      if (plan_.into_population.data()[*sample.begin].size() != 1 || !add_in_order(sample)) {
+        row_time_.resize(s.first_row);
+        row_.resize(s.first_row);
+        add_sorted(sample);
+      }
+    } else {
+      sample.each_sent([&](const SentSpikes<Real>& sent) { add_sent(sent, sample.until, s); });
+      s.end = static_cast<Size>(sent_.size());
+      put_in_order(s);
+      if (s.singles) add_singles(s, sample.until);
+      longest_ = std::max(longest_, s.end - s.begin);
     }
-    s.end = static_cast<Size>(sent_.size());
-    longest_ = std::max(longest_, s.end - s.begin);
-    if (s.singles) add_singles(s, sample.until);
+    s.end_row = rows();
     samples_.push_back(s);
   }
 
   Size samples() const { return static_cast<Size>(samples_.size()); }
   // What was sent in all samples: a measure of their memory.
-  Size sent() const { return static_cast<Size>(sent_.size()); }
+  Size sent() const { return rows() + static_cast<Size>(sent_.size()); }
+  // Whether no neuron has arrivals of its own.
+  bool rows_alone() const { return rows_alone_; }
+
+  // The rows that arrive everywhere at once, in the order of the queue; those of a sample are
+  // [first_row(sample), end_row(sample)).
+  Size rows() const { return static_cast<Size>(row_time_.size()); }
+  Size first_row(Size sample) const { return samples_[sample].first_row; }
+  Size end_row(Size sample) const { return samples_[sample].end_row; }
+  const Real* row_times() const { return row_time_.data(); }
+  const Real* const* row_weights() const { return row_.data(); }
 
   // In one sample: a measure of the tables of packs.
   Size longest() const { return longest_; }
 
   // Whether a pack of neurons has arrivals of its own in a sample.
   bool own(Size sample, Size pack) const {
+    if (rows_alone_) return false;
     const Sample& s = samples_[sample];
     if (s.delays_differ) return true;
     return s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width);
   }
   // Whether all have.
   bool all_own(Size sample) const { return samples_[sample].delays_differ; }
-
-  // Calls visit(time, row) for what reaches all neurons at once, in order.
-  template <class Visit>
-  void each_row(Size sample, const Visit& visit) const {
-    for (Size e = samples_[sample].begin; e < samples_[sample].end; ++e)
-      if (sent_[e].row) visit(sent_[e].time, sent_[e].row);
-  }
 
   // Fills the table of a pack of neurons that has its own arrivals.
   void build(Size sample, Size pack, Real until, OwnArrivals<Real>& to) {
@@ -134,10 +149,64 @@ class LayerArrivals {
   };
   struct Sample {
     Size begin = 0, end = 0;     // of sent_
+    Size first_row = 0, end_row = 0;
     Size neurons = 0;            // of first_single_, where there are single arrivals
     bool rows = false, singles = false;
     bool delays_differ = false;  // of dense synapses: every pack has its own arrivals
   };
+
+  void add_row(Real time, const Real* row) {
+    row_time_.push_back(time);
+    row_.push_back(row);
+  }
+  // The arrivals of one projection are those of its source, delayed; false where two meet.
+  bool add_in_order(const ComponentSample<Real>& sample) {
+    Real last = -Real(1);
+    bool in_order = true;
+    sample.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& q = *sent.projection;
+      const Real delay = q.delay[0];
+      const unsigned char* const silent = q.silent_row.data();
+      for (Size k = 0; k < sent.count && in_order; ++k) {
+        const Id unit = sent.unit(k);
+        const Real arrival = sent.time(k) + delay;
+        if (silent[unit] || !(arrival <= sample.until)) continue;
+        in_order = arrival > last;
+        last = arrival;
+        add_row(arrival, q.weight + Size(unit) * q.n_target);
+      }
+    });
+    return in_order;
+  }
+  void add_sorted(const ComponentSample<Real>& sample) {
+    sorted_.clear();
+    sample.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& q = *sent.projection;
+      for (Size k = 0; k < sent.count; ++k) {
+        const Id unit = sent.unit(k);
+        const Real arrival = sent.time(k) + q.delay[0];
+        if (!sent.silent(k) && arrival <= sample.until)
+          sorted_.push_back(
+              {arrival, q.source_first + unit, q.index, q.row_begin(unit), q.row_end(unit)});
+      }
+    });
+    if (!std::is_sorted(sorted_.begin(), sorted_.end())) std::sort(sorted_.begin(), sorted_.end());
+    for (const Arrival<Real>& a : sorted_)
+      add_row(a.time, plan_.projections.data()[a.projection].weight + a.begin);
+  }
+
+  // By arrival, or, where that is different for each synapse, so that sorting each neuron's arrivals
+  // by time leaves the others in their order.
+  void put_in_order(const Sample& s) {
+    const auto first = sent_.begin() + s.begin;
+    if (s.delays_differ) {
+      std::sort(first, sent_.end(), by_sender);
+      return;
+    }
+    if (!std::is_sorted(first, sent_.end(), by_arrival)) std::sort(first, sent_.end(), by_arrival);
+    for (auto one = first; one != sent_.end(); ++one)
+      if (one->row) add_row(one->time, one->row);
+  }
 
   static bool by_arrival(const Sent& a, const Sent& b) {
     return a.time != b.time ? a.time < b.time : by_sender(a, b);
@@ -312,7 +381,11 @@ class LayerArrivals {
 
   const Plan<Real>& plan_;
   Size size_ = 0, longest_ = 0;
-  Vector<Sent> sent_;
+  bool rows_alone_ = true;
+  Vector<Real> row_time_;
+  Vector<const Real*> row_;
+  Vector<Arrival<Real>> sorted_;
+  Vector<Sent> sent_;  // where there is more than rows
   // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
   Vector<Real> single_time_, single_weight_;
   Vector<Id> single_sent_;

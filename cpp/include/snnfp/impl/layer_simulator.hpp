@@ -5,8 +5,9 @@
 // other simulators, so the same bits.
 //
 // Packs that receive rows alone share the times of their arrivals and so the exponentials between
-// them; in packs with arrivals of their own each lane has its own. Cost a delivery: some ten
-// multiplications in lanes, and two exponentials more where a lane has its own times.
+// them; in packs with arrivals of their own each lane has its own. Where a population is narrow and
+// receives rows alone, the lanes are samples of one neuron. Cost a delivery: some ten multiplications
+// in lanes, and two exponentials more where a lane has its own times.
 
 #include <algorithm>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/impl/layer_arrivals.hpp"
+#include "snnfp/impl/layer_tables.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -48,15 +50,19 @@ class LayerSimulator {
     out_ = out;
     stride_ = stride;
     excess_ = {};
-    stage_rows();
+    const Size wide = samples() * packs(lanes_->count), narrow = packs(samples()) * lanes_->count;
+    by_samples_ = arrivals_.rows_alone() && 3 * wide > 4 * narrow;
+    if (by_samples_) {
+      tables_.stage_samples(*lanes_, arrivals_, until);
+    } else {
+      tables_.stage_rows(*lanes_, arrivals_, until);
+    }
     for (Size s = 0; s < samples(); ++s)
       out[s * stride].reserve(std::min<Size>(lanes_->count, 256));
-    if (lanes_->identical) {
-      run_all<true, true>();
-    } else if (lanes_->uniform) {
-      run_all<false, true>();
+    if (by_samples_) {
+      run_as<true>();
     } else {
-      run_all<false, false>();
+      run_as<false>();
     }
     excess_.raise(plan_);
     for (Size s = 0; s < samples(); ++s) out[s * stride].sort(sorter_);
@@ -67,10 +73,9 @@ class LayerSimulator {
   static constexpr int width = P::width;
   // So many packs are under way that the solver's own packs are full, and what they read is in cache.
   static constexpr Size slots = 64;
-  // Rows of weights are asked for so many arrivals ahead: each lies in another page.
-  static constexpr Size ahead = 8;
+  static constexpr Size packs(Size n) { return (n + width - 1) / width; }
 
-  // A pack of neurons of one sample under way. Interval a of its lanes ends at their arrival a, the
+  // A pack under way. Interval a of its lanes ends at their arrival a, the
   // last one at the horizon; (v, i) is their state at the end of interval `at` - 1, ahead of the
   // arrival.
   struct Item {
@@ -82,86 +87,28 @@ class LayerSimulator {
     Real release[width];
     Size last_spike[width];
     const Id* last;
-    Size sample;
+    Size sample;  // of the first lane
     Id neuron;    // of the first lane
     Size column;  // of the first lane
-    bool own;     // has its own times
-    Size first;   // interval, in the tables of rows
+    LaneKind kind;
+    Size first;  // interval, in the tables; with its own times: which of own_
     Id at, intervals;
     unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
     unsigned held;
   };
 
   Size samples() const { return arrivals_.samples(); }
-  Size packs() const { return (lanes_->count + width - 1) / width; }
-
-  // One interval after the other: the rows of a sample, then the horizon.
-  void stage_rows() {
-    time_.clear();
-    span_.clear();
-    row_.clear();
-    table_begin_.assign(1, 0);
-    last_.clear();
-    for (Size s = 0; s < samples(); ++s) {
-      Real now = Real(0);
-      const auto add = [&](Real time, const Real* row) {
-        time_.push_back(time);
-        span_.push_back(time - now);
-        row_.push_back(row);
-        now = time;
-      };
-      if (!arrivals_.all_own(s)) {
-        arrivals_.each_row(s, add);
-        add(until_, nullptr);
-      }
-      table_begin_.push_back(static_cast<Size>(time_.size()));
-    }
-    for (Size s = 0; s < samples(); ++s)
-      last_.insert(last_.end(), width, static_cast<Id>(table_begin_[s + 1] - table_begin_[s] - 1));
-    const Size n = static_cast<Size>(time_.size());
-    row_.resize(n + ahead, nullptr);
-    // Past the horizon's there is no row: any other will do to be asked for.
-    const Real* some = nullptr;
-    for (const Real*& row : row_) {
-      if (row) some = row;
-      if (!row) row = some;
-    }
-    glides_ = lanes_->identical && !lanes_->driven && n >= 65 * samples();
-    take_exponentials(n);
+  template <bool BySamples>
+  void run_as() {
+    if (lanes_->identical) return run_all<BySamples, true, true>();
+    if (lanes_->uniform) return run_all<BySamples, false, true>();
+    run_all<BySamples, false, false>();
   }
 
-  void take_exponentials(Size n) {
-    const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    time_.resize(end, Real(0));
-    span_.resize(end, Real(0));
-    if (!lanes_->uniform) return;
-    for (Vector<Real>* x :
-         {&mem_, &syn_, &kappa_, &response_, &late_, &slack_, &by_v_, &by_i_, &by_size_, &top_})
-      if (x->size() < end) x->resize(end);
-    const Neuron<P> one(plan_.neurons, lanes_->first);
-    for (Size k = 0; k < n; k += width) {
-      const P d = P::load(&span_[k]);
-      const Decay<P> e = decay(d, one);
-      e.mem.store(&mem_[k]);
-      e.syn.store(&syn_[k]);
-      e.kappa.store(&kappa_[k]);
-      const Margin<P> m = margin(d, P::load(&time_[k]), one);
-      m.late.store(&late_[k]);
-      m.slack.store(&slack_[k]);
-      if (glides_) {
-        const TangentBound<P> bound(d, P::load(&time_[k]), one);
-        bound.by_v.store(&by_v_[k]);
-        bound.by_i.store(&by_i_[k]);
-        bound.slack.store(&by_size_[k]);
-        bound.top.store(&top_[k]);
-      }
-      if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
-    }
-  }
-
-  template <bool Identical, bool Uniform>
+  template <bool BySamples, bool Identical, bool Uniform>
   void run_all() {
-    const Size items = packs() * samples();
+    const Size items = by_samples_ ? packs(samples()) * lanes_->count
+                                   : packs(lanes_->count) * samples();
     if (items_.empty()) items_.resize(slots);
     if (own_.empty()) own_.resize(slots);
     ready_.clear();
@@ -169,12 +116,13 @@ class LayerSimulator {
     Size next = 0;
     for (const Id k : ready_) start(k, next++);
     const Neuron<P> all(plan_.neurons, lanes_->first);
-    const auto take_on = [&](Item& item) {
+    const auto go_on = [&](Item& item) {
       if constexpr (Identical) {
-        return item.own ? advance<true, Uniform>(item, all) : advance<false, Uniform>(item, all);
+        return take_on<BySamples, Uniform>(item, all);
+      } else if constexpr (BySamples) {
+        return take_on<true, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
       } else {
-        const Neuron<P> n = Neuron<P>::load(plan_.neurons, item.neuron);
-        return item.own ? advance<true, Uniform>(item, n) : advance<false, Uniform>(item, n);
+        return take_on<false, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
@@ -185,7 +133,7 @@ class LayerSimulator {
       for (const Id k : ready_) {
         Item& item = items_[k];
         for (;;) {
-          if (take_on(item)) {
+          if (go_on(item)) {
             ready_[waiting++] = k;
             break;
           }
@@ -203,6 +151,17 @@ class LayerSimulator {
     }
   }
 
+  template <bool BySamples, bool Uniform>
+  SNNFP_INLINE bool take_on(Item& item, const Neuron<P>& n) {
+    if constexpr (BySamples) return advance<LaneKind::samples, Uniform>(item, n);
+    if (item.kind == LaneKind::own) return advance_own(item, n);
+    return advance<LaneKind::rows, Uniform>(item, n);
+  }
+  // A function of its own: it takes the registers that the other kinds need.
+  [[gnu::noinline]] bool advance_own(Item& item, const Neuron<P>& n) {
+    return advance<LaneKind::own, false>(item, n);
+  }
+
   // Tables of their own are to stay in a second-level cache.
   Size slots_for_tables() const {
     constexpr Size room = (Size(1) << 19) / (2 * sizeof(Real) * width);
@@ -212,80 +171,117 @@ class LayerSimulator {
   // All samples of a pack of neurons, whose weights stay in cache, then the next pack.
   void start(Id slot, Size k) {
     Item& item = items_[slot];
-    item.sample = k % samples();
-    const Size pack = k / samples();
-    item.column = pack * width;
-    item.neuron = lanes_->first + static_cast<Id>(item.column);
-    item.own = arrivals_.own(item.sample, pack);
-    if (item.own) {
+    item.at = 0;
+    item.held = 0;
+    Size lanes, table;
+    if (by_samples_) {
+      table = k % packs(samples());
+      item.kind = LaneKind::samples;
+      item.sample = table * width;
+      item.column = k / packs(samples());
+      lanes = samples() - item.sample;
+    } else {
+      table = item.sample = k % samples();
+      const Size pack = k / samples();
+      item.kind = arrivals_.own(item.sample, pack) ? LaneKind::own : LaneKind::rows;
+      item.column = pack * width;
+      lanes = lanes_->count - item.column;
+    }
+    if (item.kind == LaneKind::own) {
       OwnArrivals<Real>& own = own_[slot];
-      arrivals_.build(item.sample, pack, until_, own);
+      arrivals_.build(item.sample, item.column / width, until_, own);
       item.intervals = own.intervals;
       item.last = own.last;
       item.first = slot;
     } else {
-      item.first = table_begin_[item.sample];
-      item.intervals = static_cast<Id>(table_begin_[item.sample + 1] - item.first);
-      item.last = &last_[item.sample * width];
+      item.first = tables_.begin(table);
+      item.intervals = static_cast<Id>(tables_.begin(table + 1) - item.first);
+      item.last = tables_.last(table);
     }
-    item.at = 0;
-    item.held = 0;
-    item.mask = (1u << std::min<Size>(lanes_->count - item.column, width)) - 1;
-    const SampleInput<Real>& input = inputs_[item.sample];
+    item.neuron = lanes_->first + static_cast<Id>(item.column);
+    item.mask = (1u << std::min<Size>(lanes, width)) - 1;
+    const Id step = by_samples_ ? 0 : 1;
     for (int l = 0; l < width; ++l) {
       item.v[l] = item.i[l] = Real(0);
       item.count[l] = 0;
       item.tag[l] = slot * width + l;
-      item.lane_neuron[l] = item.neuron + l;
+      item.lane_neuron[l] = item.neuron + step * l;
     }
-    if (!input.voltage && !input.current) {
+    const SampleInput<Real>& any_input = inputs_[item.sample];
+    if (!any_input.voltage && !any_input.current) {
       // Before the first arrival nothing moves unless a bias drives it.
       if (!lanes_->driven && item.intervals > 1) item.at = 1;
       return;
     }
     for (unsigned m = item.mask; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      if (input.voltage) item.v[l] = input.voltage[item.neuron + l];
-      if (input.current) item.i[l] = input.current[item.neuron + l];
+      const SampleInput<Real>& input = inputs_[sample_of(item, l)];
+      const Id j = neuron_of(item, l);
+      if (input.voltage) item.v[l] = input.voltage[j];
+      if (input.current) item.i[l] = input.current[j];
     }
   }
 
-  SpikeList<Real>& out_of(const Item& item) const { return out_[item.sample * stride_]; }
+  static Id neuron_of(const Item& item, int lane) { return item.lane_neuron[lane]; }
+  static Size sample_of(const Item& item, int lane) {
+    return item.sample + (item.kind == LaneKind::samples ? lane : 0);
+  }
+  SpikeList<Real>& out_of(const Item& item, int lane) const {
+    return out_[sample_of(item, lane) * stride_];
+  }
 
-  template <bool Own>
-  SNNFP_INLINE P time_of(const Item& item, Id a) const {
-    if constexpr (Own) {
-      return P::load(&own_.data()[item.first].time[Size(a) * width]);
+  // A table's value of interval k.
+  template <LaneKind Kind>
+  static SNNFP_INLINE P value(const Vector<Real>& table, Size k) {
+    if constexpr (Kind == LaneKind::rows) {
+      return P(table.data()[k]);
     } else {
-      return P(time_.data()[item.first + a]);
+      return P::load(table.data() + k * width);
     }
+  }
+  // When interval a ends.
+  template <LaneKind Kind>
+  SNNFP_INLINE P time_of(const Item& item, Id a) const {
+    if constexpr (Kind == LaneKind::own) return value<Kind>(own_.data()[item.first].time, a);
+    else return value<Kind>(tables_.time, item.first + a);
   }
   Real time_of(const Item& item, Id a, int lane) const {
-    return item.own ? own_[item.first].time[Size(a) * width + lane] : time_[item.first + a];
+    switch (item.kind) {
+      case LaneKind::rows: return tables_.time[item.first + a];
+      case LaneKind::own: return own_[item.first].time[Size(a) * width + lane];
+      default: return tables_.time[(item.first + a) * width + lane];
+    }
   }
 
   // Out of the loop's way: most packs are full.
   [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
 
   // What arrives at the end of interval a.
-  template <bool Own>
+  template <LaneKind Kind>
   SNNFP_INLINE P weight(const Item& item, Id a) const {
-    if constexpr (Own) {
-      return P::load(&own_.data()[item.first].weight[Size(a) * width]);
+    if constexpr (Kind == LaneKind::own) {
+      return value<Kind>(own_.data()[item.first].weight, a);
+    } else if constexpr (Kind == LaneKind::samples) {
+      return P::load(tables_.of_samples(item.first + a, lanes_->count, item.column));
     } else {
-      const Real* row = row_.data()[item.first + a] + item.column;
-      const Size rest = lanes_->count - item.column;
-      return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
+      return row(item, item.first + a);
     }
+  }
+  // The weights of the row at the end of interval k of the tables.
+  SNNFP_INLINE P row(const Item& item, Size k) const {
+    const Real* row = tables_.row(k, item.column);
+    const Size rest = lanes_->count - item.column;
+    return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
   }
 
   // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval in
   // which one may cross, or the end. A function of its own, so that all of it stays in registers.
   [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
     const P zero(Real(0));
-    const Real *mem = mem_.data(), *syn = syn_.data(), *kappa = kappa_.data();
-    const Real *by_v = by_v_.data(), *by_i = by_i_.data(), *by_size = by_size_.data(),
-               *top = top_.data();
+    const LayerTables<Real>& t = tables_;
+    const Real *mem = t.mem.data(), *syn = t.syn.data(), *kappa = t.kappa.data();
+    const Real *by_v = t.by_v.data(), *by_i = t.by_i.data(), *by_size = t.by_size.data(),
+               *top = t.top.data();
     TangentBound<P> bound;
     bound.by_drive = zero;
     Membrane<P> now = s;
@@ -303,38 +299,41 @@ class LayerSimulator {
         return static_cast<Id>(k - item.first);
       }
       if (k == last) return item.intervals;
-      __builtin_prefetch(row_.data()[k + ahead] + item.column);
-      now = {end.v, end.i + weight<false>(item, static_cast<Id>(k - item.first))};
+      __builtin_prefetch(tables_.row(k + LayerTables<Real>::ahead, item.column));
+      now = {end.v, end.i + row(item, k)};
     }
   }
 
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
-  template <bool Own, bool Uniform>
+  template <LaneKind Kind, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
+    constexpr bool own = Kind == LaneKind::own, staged = Uniform && !own;
     const P zero(Real(0));
     Id a = item.at;
     // What it waited for is settled: on from the end of that interval.
     if (a == item.intervals || item.mask == 0) return false;
     Membrane<P> s{P::load(item.v), P::load(item.i)};
-    if (a > 0) s.i = s.i + weight<Own>(item, a - 1);
+    if (a > 0) s.i = s.i + weight<Kind>(item, a - 1);
     const bool driven = lanes_->driven;
-    P now = a > 0 ? time_of<Own>(item, a - 1) : zero;
+    P now(zero);
+    if (own && a > 0) now = time_of<Kind>(item, a - 1);
     for (int quiet = 1;; ++a, ++quiet) {
       const Size k = item.first + a;
-      const P horizon = time_of<Own>(item, a);
       P d;
-      if constexpr (Own) {
+      if constexpr (own) {
         // A lane that has come through waits at the horizon.
+        const P horizon = time_of<Kind>(item, a);
         d = select(now < horizon, horizon - now, zero);
         now = horizon;
       } else {
-        d = P(span_[k]);
+        d = value<Kind>(tables_.span, k);
       }
       Decay<P> e;
       P response(zero);
-      if constexpr (Uniform && !Own) {
-        e = {P(mem_[k]), P(syn_[k]), P(kappa_[k])};
-        if (driven) response = P(response_[k]);
+      if constexpr (staged) {
+        e = {value<Kind>(tables_.mem, k), value<Kind>(tables_.syn, k),
+             value<Kind>(tables_.kappa, k)};
+        if (driven) response = value<Kind>(tables_.response, k);
       } else {
         e = decay(d, n);
         if (driven) response = step_response(d, n.beta);
@@ -343,20 +342,21 @@ class LayerSimulator {
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
       const Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
       Margin<P> m;
-      if constexpr (Uniform && !Own) m = {P(late_[k]), P(slack_[k]), n.threshold};
-      if (!Uniform || Own || driven) m = margin(d, horizon, n);
+      if constexpr (staged)
+        m = {value<Kind>(tables_.late, k), value<Kind>(tables_.slack, k), n.threshold};
+      if (!staged || driven) m = margin(d, time_of<Kind>(item, a), n);
       const auto unsafe = !(plainly_below(s, end, d, m, n) & (d < P(never<Real>)));
       if (any(unsafe) || item.held != 0) {
         const auto moves = d > zero;
         const auto open =
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
-        if (wait<Own>(item, a, bits_of(open) & item.mask, s, end)) return true;
+        if (wait<Kind>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
       if (a + 1 == item.intervals) return false;
-      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<Own>(item, a)};
-      if constexpr (!Own && Uniform) {
+      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
+      if constexpr (Kind == LaneKind::rows && Uniform) {
         // Where crossings are dense the call costs more than it saves.
-        if (quiet >= 4 && glides_ && item.held == 0) {
+        if (quiet >= 4 && tables_.bounded && item.held == 0) {
           a = glide(item, a + 1, n, s) - 1;
           if (a + 1 == item.intervals) return false;
         }
@@ -377,7 +377,7 @@ class LayerSimulator {
   }
 
   // Asks the solver about the lanes `open` on interval a, and releases those due in it.
-  template <bool Own>
+  template <LaneKind Kind>
   bool wait(Item& item, Id a, unsigned open, Membrane<P> s, Membrane<P> end) {
     open &= ~item.held;
     unsigned due = 0;
@@ -387,7 +387,7 @@ class LayerSimulator {
     }
     if ((open | due) == 0) return false;
     climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag), s,
-                         a == 0 ? P(Real(0)) : time_of<Own>(item, a - 1), time_of<Own>(item, a));
+                         a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1), time_of<Kind>(item, a));
     (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
@@ -409,11 +409,11 @@ class LayerSimulator {
 
   // A lane held, with current i at `now`, at its release.
   void free(Item& item, int lane, Id tag, Real now, Real i, Real horizon) {
-    const Id j = item.neuron + lane;
+    const Id j = neuron_of(item, lane);
     const Neuron<Real> n(plan_.neurons, j);
     const Real d = item.release[lane] - now;
     const Real current = d > Real(0) ? decay(d, n).syn * i : i;
-    out_of(item).set_release_current(item.last_spike[lane], current);
+    out_of(item, lane).set_release_current(item.last_spike[lane], current);
     item.held &= ~(1u << lane);
     released_.add(j, tag, {n.v_reset, current}, item.release[lane], horizon);
   }
@@ -439,9 +439,9 @@ class LayerSimulator {
       const Id tag = climbers_->tag(m);
       const Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = item.neuron + l;
+      const Id j = neuron_of(item, l);
       if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, inputs_[item.sample].sample, j,
+        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j,
                     climbers_->crossing(m));
     };
     climbers_->each_spike(touch, [&](Size m) {
@@ -449,14 +449,14 @@ class LayerSimulator {
       const Id tag = climbers_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = item.neuron + l;
+      const Id j = neuron_of(item, l);
       if (++item.count[l] > limits_.spike_limit) {
-        excess_.see(inputs_[item.sample].sample, j, time, item.count[l]);
+        excess_.see(inputs_[sample_of(item, l)].sample, j, time, item.count[l]);
         retire(item, l);
         return;
       }
       const Real current = climbers_->current(m);
-      SpikeList<Real>& out = out_of(item);
+      SpikeList<Real>& out = out_of(item, l);
       const Real refractory = plan_.neurons.t_refractory.data()[j];
       const bool at_once = !(refractory > Real(0));
       out.push_back(time, j, climbers_->slope_at(m), at_once ? current : Real(0));
@@ -505,14 +505,9 @@ class LayerSimulator {
   Size stride_ = 0;
 
   LayerArrivals<Real> arrivals_;
-  // Of each interval of the rows of each sample.
-  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_;
-  Vector<Real> by_v_, by_i_, by_size_, top_;  // the TangentBound, where packs glide
-  bool glides_ = false;
-  Vector<const Real*> row_;
-  Vector<Size> table_begin_;          // of each sample
-  Vector<Id> last_;                   // interval, of each lane of each sample
-  Vector<OwnArrivals<Real>> own_;     // of each slot
+  LayerTables<Real> tables_;
+  bool by_samples_ = false;
+  Vector<OwnArrivals<Real>> own_;  // of each slot
 
   CrossingBatch<Real> batches_[2];
   CrossingBatch<Real>* climbers_ = &batches_[0];  // may cross
