@@ -46,9 +46,9 @@ struct Projection {
   Real largest_weight = 0;      // in size
 };
 
-// Units are the user's own, with capacitance times voltage = current times time. Members throw
-// InvalidArgument for what cannot be meant (a size below 1, an array of another length, a value out
-// of range, a group or projection that is not there) and then leave the network as it was.
+// Units of time, voltage and current are the user's own. Members throw InvalidArgument for what
+// cannot be meant (a size below 1, an array of another length, a value out of range, a group or
+// projection that is not there) and then leave the network as it was.
 //
 // Threads: const members may be called from several at once, others while nobody else uses the
 // network. Copies are independent of each other.
