@@ -6,7 +6,6 @@
 #include "snnfp/impl/component_simulator.hpp"
 #include "snnfp/impl/forward_compile.hpp"
 #include "snnfp/impl/reverse.hpp"
-#include "snnfp/impl/reverse_sweep.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -30,25 +29,17 @@ struct EngineFunctions {
   }
 
   static Workspace* workspace(const Plan<Real>& plan, const Columns& columns) {
-    return columns.sweep ? new ReverseSweep<Real>(plan, columns) : new Workspace;
+    return new Reverse<Real>(plan, columns);
   }
 
-  static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
-                      const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
-                      Workspace& workspace, const Size* first_spikes, const Real* cotangents,
-                      Real* gradient, Real* const* input_times, Real* voltage_adjoints,
-                      const Watch& watch) {
-    for (Size s = 0; s < samples; ++s) {
-      const Real* wanted = cotangents + first_spikes[s];
-      if (columns.sweep) {
-        static_cast<ReverseSweep<Real>&>(workspace)
-            .run(inputs[s], spikes[s], wanted, gradient, input_times,
-                 voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
-      } else {
-        Reverse<Real>(plan, inputs[s], spikes[s], columns, wanted, gradient, input_times, watch)
-            .run();
-      }
-    }
+  static void reverse(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
+                      Size samples, Workspace& workspace, const Size* first_spikes,
+                      const Real* cotangents, Real* gradient, Real* const* input_times,
+                      Real* voltage_adjoints, const Watch& watch) {
+    for (Size s = 0; s < samples; ++s)
+      static_cast<Reverse<Real>&>(workspace)
+          .run(inputs[s], spikes[s], cotangents + first_spikes[s], gradient, input_times,
+               voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
   }
 
   static void reverse_weights(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
@@ -56,7 +47,7 @@ struct EngineFunctions {
                               const Real* voltage_adjoints, Id population, Id begin, Id end,
                               Real* gradient, const Watch& watch) {
     for (Size s = 0; s < samples; ++s)
-      static_cast<ReverseSweep<Real>&>(workspace)
+      static_cast<Reverse<Real>&>(workspace)
           .run_weights(inputs[s], spikes[s], voltage_adjoints + first_spikes[s], population, begin,
                        end, gradient, watch);
   }
