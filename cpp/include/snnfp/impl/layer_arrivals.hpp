@@ -59,7 +59,11 @@ class LayerArrivals {
         add_sorted(sample);
       }
     } else {
-      sample.each_sent([&](const SentSpikes<Real>& sent) { add_sent(sent, sample.until, s); });
+      runs_.clear();
+      sample.each_sent([&](const SentSpikes<Real>& sent) {
+        runs_.push_back(static_cast<Size>(sent_.size()));
+        add_sent(sent, sample.until, s);
+      });
       s.end = static_cast<Size>(sent_.size());
       put_in_order(s);
       if (s.singles) add_singles(s, sample.until);
@@ -102,14 +106,7 @@ class LayerArrivals {
     const bool sorts = s.delays_differ;
     Vector<Real>& time = sorts ? time_ : to.time;
     Vector<Real>& weight = sorts ? weight_ : to.weight;
-    Size n;
-    if (!s.rows) {
-      n = gather(s, pack, time, weight);
-    } else if (s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width)) {
-      n = merge(s, pack, until, time, weight);
-    } else {
-      n = fill(s, pack, until, time, weight);
-    }
+    const Size n = s.rows ? merge(s, pack, until, time, weight) : gather(s, pack, time, weight);
     if (sorts) {
       make_room(to.time, n + 1);
       make_room(to.weight, n + 1);
@@ -196,14 +193,20 @@ class LayerArrivals {
   }
 
   // By arrival, or, where that is different for each synapse, so that sorting each neuron's arrivals
-  // by time leaves the others in their order.
+  // by time leaves the others in their order. What one projection sends is mostly in order: runs_.
   void put_in_order(const Sample& s) {
     const auto first = sent_.begin() + s.begin;
     if (s.delays_differ) {
       std::sort(first, sent_.end(), by_sender);
       return;
     }
-    if (!std::is_sorted(first, sent_.end(), by_arrival)) std::sort(first, sent_.end(), by_arrival);
+    for (std::size_t r = 0; r < runs_.size(); ++r) {
+      const auto begin = sent_.begin() + runs_[r];
+      const auto end = r + 1 < runs_.size() ? sent_.begin() + runs_[r + 1] : sent_.end();
+      if (!std::is_sorted(begin, end, by_arrival)) std::sort(begin, end, by_arrival);
+      if (begin != first && begin != end && by_arrival(*begin, *(begin - 1)))
+        std::inplace_merge(first, begin, end, by_arrival);
+    }
     for (auto one = first; one != sent_.end(); ++one)
       if (one->row) add_row(one->time, one->row);
   }
@@ -315,62 +318,51 @@ class LayerArrivals {
     return n;
   }
 
-  // Rows alone.
-  Size fill(const Sample& s, Size pack, Real until, Vector<Real>& time,
-            Vector<Real>& weight) const {
-    make_room(time, s.end - s.begin + 1);
-    make_room(weight, s.end - s.begin + 1);
+  // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand still.
+  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
+             Vector<Real>& weight) const {
+    Size next[width], end[width], n_singles = 0;
+    for (int l = 0; l < width; ++l) {
+      next[l] = s.singles ? first_of(s, pack * width + l) : 0;
+      end[l] = s.singles ? first_of(s, pack * width + l + 1) : 0;
+      n_singles += end[l] - next[l];
+    }
+    make_room(time, s.end - s.begin + n_singles + 1);
+    make_room(weight, s.end - s.begin + n_singles + 1);
+    const auto soonest = [&] {
+      Size e = s.end;
+      for (int l = 0; l < width; ++l)
+        if (next[l] < end[l]) e = std::min<Size>(e, single_sent_[next[l]]);
+      return e;
+    };
     const Size column = pack * width, rest = size_ - column;
-    Size n = 0;
+    const P zero(Real(0)), nowhere(never<Real>);
+    P before = s.delays_differ ? nowhere : zero;
+    Size n = 0, single = soonest();
     for (Size e = s.begin; e < s.end; ++e) {
+      for (; single == e; single = soonest(), ++n) {
+        before.store(&time[n * width]);
+        zero.store(&weight[n * width]);
+        for (int l = 0; l < width; ++l) {
+          if (next[l] == end[l] || single_sent_[next[l]] != static_cast<Id>(e)) continue;
+          time[n * width + l] = single_time_[next[l]];
+          weight[n * width + l] = single_weight_[next[l]++];
+        }
+        if (!s.delays_differ) before = P::load(&time[n * width]);
+      }
       const Sent& sent = sent_[e];
       if (!sent.row) continue;
       const P w = load_up_to(sent.row + column, rest);
       P t(sent.time);
       if (sent.delay) {
         t = t + load_up_to(sent.delay + column, rest);
-        t = select((w == P(Real(0))) | !(t <= P(until)), P(never<Real>), t);
+        t = select((w == zero) | !(t <= P(until)), nowhere, t);
       }
       t.store(&time[n * width]);
       w.store(&weight[n * width]);
+      if (!s.delays_differ) before = t;
       ++n;
     }
-    return n;
-  }
-
-  // Rows and single arrivals, lane by lane.
-  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
-             Vector<Real>& weight) const {
-    Size most = 0, n = 0;
-    for (Size j = pack * width; j < (pack + 1) * width; ++j)
-      most = std::max(most, first_of(s, j + 1) - first_of(s, j));
-    make_room(time, s.end - s.begin + most + 1);
-    make_room(weight, s.end - s.begin + most + 1);
-    Size count[width];
-    for (int l = 0; l < width; ++l) {
-      const Size j = pack * width + l, end = first_of(s, j + 1);
-      Size at = l, k = first_of(s, j);
-      const auto put = [&](Real t, Real w) {
-        time[at] = t;
-        weight[at] = w;
-        at += width;
-      };
-      for (Size e = s.begin; e < s.end && j < size_; ++e) {
-        const Sent& sent = sent_[e];
-        for (; k < end && single_sent_[k] == static_cast<Id>(e); ++k)
-          put(single_time_[k], single_weight_[k]);
-        if (!sent.row) continue;
-        if (!sent.delay) {
-          put(sent.time, sent.row[j]);
-        } else if (sent.row[j] != Real(0) && sent.time + sent.delay[j] <= until) {
-          put(sent.time + sent.delay[j], sent.row[j]);
-        }
-      }
-      count[l] = at / width;
-      n = std::max(n, count[l]);
-    }
-    for (int l = 0; l < width; ++l)
-      for (Size r = count[l]; r < n; ++r) nothing(time, weight, r, l);
     return n;
   }
 
@@ -385,6 +377,7 @@ class LayerArrivals {
   Vector<Real> row_time_;
   Vector<const Real*> row_;
   Vector<Arrival<Real>> sorted_;
+  Vector<Size> runs_;  // of sent_, while a sample is put in order
   Vector<Sent> sent_;  // where there is more than rows
   // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
   Vector<Real> single_time_, single_weight_;
