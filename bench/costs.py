@@ -160,10 +160,11 @@ def main() -> None:
     print("|---|---|---|---|")
     for what, ms, ratio, spikes in measure(repeats):
         print(f"| {what} | {spikes} | {ms:.2f} | {ratio:.2f} |")
-    print(f"\n{_machine()}, snnfp {snnfp.__version__}, smallest of {repeats}")
+    print(f"\n{machine()}, snnfp {snnfp.__version__}, smallest of {repeats}")
 
 
-def _machine() -> str:
+def machine() -> str:
+    """The processor that this runs on."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]

@@ -58,11 +58,11 @@ inline std::function<void()> signal_poll(bool wanted) {
 
 struct Execution {
   int n_threads;
-  int isa;
+  Isa isa;
   bool poll;
   void apply(ExecutionOptions& options) const {
     options.n_threads = n_threads;
-    options.isa = static_cast<Isa>(isa);
+    options.isa = isa;
     options.poll = signal_poll(poll);
   }
 };

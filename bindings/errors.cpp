@@ -7,7 +7,7 @@ namespace snnfp::python {
 
 void bind_errors(py::module_&) {
   py::register_exception_translator([](std::exception_ptr p) {
-    const auto python_class = [](const char* name) {
+    const auto python_class = [](const char* name) -> py::object {
       return py::module_::import("snnfp.errors").attr(name);
     };
     try {
@@ -25,6 +25,8 @@ void bind_errors(py::module_&) {
       error.attr("missing") = missing_columns(e.faults);
       error.attr("impossible") = impossible_columns(e.faults);
       PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
+    } catch (const ClockError& e) {
+      PyErr_SetString(python_class("ClockError").ptr(), e.what());
     } catch (const InvalidArgument& e) {
       PyErr_SetString(PyExc_ValueError, e.what());
     }

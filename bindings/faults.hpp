@@ -47,9 +47,11 @@ inline RecordingFaults faults_of(const MissingColumns& missing,
   for (py::ssize_t k = 0; k < m_sample.size(); ++k)
     faults.missing.push_back({m_sample.at(k), m_neuron.at(k), m_time.at(k), excess.at(k)});
   const auto& [spike, sample, neuron, time, reason, value] = impossible;
-  for (py::ssize_t k = 0; k < spike.size(); ++k)
+  for (py::ssize_t k = 0; k < spike.size(); ++k) {
+    check_index("reason", reason.at(k), Size(ImpossibleSpike::Reason::residual) + 1);
     faults.impossible.push_back({spike.at(k), sample.at(k), neuron.at(k), time.at(k),
                                  ImpossibleSpike::Reason(reason.at(k)), value.at(k)});
+  }
   return faults;
 }
 

@@ -20,15 +20,15 @@ void keep_freed_memory() {
 PYBIND11_MODULE(_core, m) {
   using namespace snnfp;
   keep_freed_memory();
+  python::bind_enums(m);
   python::bind_errors(m);
   py::class_<python::Execution>(m, "Execution")
-      .def(py::init<int, int, bool>(), py::arg("n_threads"), py::arg("isa"), py::arg("poll"));
+      .def(py::init<int, Isa, bool>(), py::arg("n_threads"), py::arg("isa"), py::arg("poll"));
   python::bind_network<float>(m, "NetworkFloat32");
   python::bind_network<double>(m, "NetworkFloat64");
   python::bind_record<float>(m, "RecordFloat32");
   python::bind_record<double>(m, "RecordFloat64");
-  m.def("resolve_isa", [](int wanted) { return isa_name(resolve_isa(static_cast<Isa>(wanted))); },
-        py::arg("wanted"));
+  m.def("resolve_isa", &resolve_isa, py::arg("wanted"));
   m.def("default_threads", &detail::default_threads);
   m.def("parallel_runtime", &detail::parallel_runtime);
   m.def("wake_always", &detail::wake_always, py::arg("always"));

@@ -6,6 +6,7 @@ namespace py = pybind11;
 
 namespace snnfp::python {
 
+void bind_enums(py::module_& m);
 void bind_errors(py::module_& m);
 template <class Real>
 void bind_network(py::module_& m, const char* name);

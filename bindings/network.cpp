@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <map>
+
 #include "module.hpp"
 
 namespace snnfp::python {
@@ -22,13 +24,13 @@ void bind_network(py::module_& m, const char* name) {
       .def("add_input", [](Net& n, std::string name, Id size) {
              return n.add_input(std::move(name), size).index;
            }, py::arg("name"), py::arg("size"))
-      .def("add_population", [](Net& n, std::string name, Id size, const std::vector<In<Real>>& values) {
+      .def("add_population", [](Net& n, std::string name, Id size,
+                                const std::map<NeuronParameter, In<Real>>& values) {
              if (values.size() != n_neuron_parameters)
                throw InvalidArgument(std::to_string(values.size()) + " parameters of " + name +
                                      ", expected " + std::to_string(n_neuron_parameters));
              Lif<Real> lif;
-             for (int p = 0; p < n_neuron_parameters; ++p)
-               lif[NeuronParameter(p)] = share(values[p]);
+             for (const auto& [parameter, array] : values) lif[parameter] = share(array);
              return n.add_population(std::move(name), size, std::move(lif)).index;
            }, py::arg("name"), py::arg("size"), py::arg("parameters"))
       .def("connect_dense", [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight,
@@ -53,8 +55,9 @@ void bind_network(py::module_& m, const char* name) {
            }, py::arg("from_input"), py::arg("source"), py::arg("target"),
            py::arg("row_offsets").noconvert(), py::arg("targets").noconvert(),
            py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
-      .def("set_parameter", [](Net& n, Id population, int parameter, const In<Real>& values) {
-             n.set_parameter(population, NeuronParameter(parameter), share(values));
+      .def("set_parameter", [](Net& n, Id population, NeuronParameter parameter,
+                               const In<Real>& values) {
+             n.set_parameter(population, parameter, share(values));
            }, py::arg("population"), py::arg("parameter"), py::arg("values").noconvert())
       .def("set_weight", [](Net& n, Id projection, const In<Real>& values) {
              n.set_weight(projection, share(values));

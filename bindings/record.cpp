@@ -27,14 +27,6 @@ InitialState<Real> initial_of(const In<Real>& voltage, const In<Real>& current) 
   return initial;
 }
 
-// (kind, index, neuron parameter)
-std::vector<Parameter> parameters(const std::vector<std::tuple<int, Id, int>>& wrt) {
-  std::vector<Parameter> result;
-  for (const auto& [kind, index, parameter] : wrt)
-    result.push_back({Parameter::Kind(kind), index, NeuronParameter(parameter)});
-  return result;
-}
-
 template <class T>
 std::vector<T> copy(const In<T>& array) {
   return {array.data(), array.data() + array.size()};
@@ -60,7 +52,7 @@ Span<const T> span(const In<T>& array) {
 template <class Real>
 void bind_record(py::module_& m, const char* name) {
   using Rec = Record<Real>;
-  using Wrt = std::vector<std::tuple<int, Id, int>>;
+  using Wrt = std::vector<Parameter>;
   const auto vector_view = [](auto member) {
     return [member](py::object self) { return view(self.cast<const Rec&>().*member, self); };
   };
@@ -77,6 +69,12 @@ void bind_record(py::module_& m, const char* name) {
       .def_property_readonly("slopes", vector_view(&Rec::slopes))
       .def_property_readonly("release_currents", vector_view(&Rec::release_currents))
       .def_property_readonly("residuals", vector_view(&Rec::residuals))
+      .def_property_readonly("ran", [](const Rec& r) {
+        std::vector<std::pair<std::vector<Id>, Solver>> ran;
+        for (const ComponentRun& c : r.ran) ran.emplace_back(c.populations, c.solver);
+        return ran;
+      })
+      .def_property_readonly("isa", [](const Rec& r) { return r.isa; })
       .def_property_readonly("missing", [](const Rec& r) { return missing_columns(r.faults); })
       .def_property_readonly("impossible",
                              [](const Rec& r) { return impossible_columns(r.faults); })
@@ -99,7 +97,7 @@ void bind_record(py::module_& m, const char* name) {
              std::vector<Real> out;
              {
                const py::gil_scoped_release release;
-               out = vjp<Real>(r, span(cotangents), parameters(wrt), options);
+               out = vjp<Real>(r, span(cotangents), wrt, options);
              }
              return give(std::move(out));
            }, py::arg("cotangents").noconvert(), py::arg("wrt"), py::arg("execution"))
@@ -110,7 +108,7 @@ void bind_record(py::module_& m, const char* name) {
              std::vector<Real> out;
              {
                const py::gil_scoped_release release;
-               out = forward_gradient<Real>(r, span(cotangents), parameters(wrt), options);
+               out = forward_gradient<Real>(r, span(cotangents), wrt, options);
              }
              return give(std::move(out));
            }, py::arg("cotangents").noconvert(), py::arg("wrt"), py::arg("execution"))
@@ -120,7 +118,7 @@ void bind_record(py::module_& m, const char* name) {
              std::vector<Real> out;
              {
                const py::gil_scoped_release release;
-               out = jvp<Real>(r, parameters(wrt), span(tangents), options);
+               out = jvp<Real>(r, wrt, span(tangents), options);
              }
              return give(std::move(out));
            }, py::arg("wrt"), py::arg("tangents").noconvert(), py::arg("execution"))
@@ -130,15 +128,14 @@ void bind_record(py::module_& m, const char* name) {
              e.apply(options);
              const Span<Real> target = written(out);
              const py::gil_scoped_release release;
-             const std::vector<Parameter> chosen = parameters(wrt);
-             jacobian<Real>(r, span(rows), chosen, 0, layout(r, chosen).size(), target, options);
+             jacobian<Real>(r, span(rows), wrt, 0, layout(r, wrt).size(), target, options);
            }, py::arg("rows").noconvert(), py::arg("wrt"), py::arg("out").noconvert(),
            py::arg("execution"))
       .def("jacobian_columns", [](const Rec& r, const In<Size>& rows, const Wrt& wrt,
                                   const Execution& e) {
              ExecutionOptions options;
              e.apply(options);
-             return Jacobian<Real>(r, span(rows), parameters(wrt), options);
+             return Jacobian<Real>(r, span(rows), wrt, options);
            }, py::arg("rows").noconvert(), py::arg("wrt"), py::arg("execution"),
            py::keep_alive<0, 1>())
       .def("probe", [](const Rec& r, std::vector<Id> neurons, std::vector<Real> times,
@@ -154,7 +151,7 @@ void bind_record(py::module_& m, const char* name) {
            }, py::arg("neurons"), py::arg("times"), py::arg("execution"));
 
   m.def("simulate", [](const Network<Real>& network, const std::vector<InputTuple<Real>>& input,
-                       Size samples, Real until, Size spike_limit, int engine,
+                       Size samples, Real until, Size spike_limit, Engine engine,
                        const In<Real>& voltage, const In<Real>& current,
                        std::vector<Id> first_spikes_of, std::vector<Id> stop_after,
                        const Execution& e) {
@@ -165,11 +162,12 @@ void bind_record(py::module_& m, const char* name) {
           options.spike_limit = spike_limit;
           options.first_spikes_of = std::move(first_spikes_of);
           options.stop_after = std::move(stop_after);
-          options.engine = static_cast<Engine>(engine);
+          options.engine = engine;
           options.initial = initial_of(voltage, current);
           const Input<Real> shared = input_of<Real>(input);
+          const Network<Real> now = network;  // from here on another thread may change it
           const py::gil_scoped_release release;
-          return simulate(network, shared, options);
+          return simulate(now, shared, options);
         }, py::arg("network"), py::arg("input"), py::arg("samples"), py::arg("until"),
         py::arg("spike_limit"), py::arg("engine"), py::arg("voltage").noconvert(),
         py::arg("current").noconvert(), py::arg("first_spikes_of"), py::arg("stop_after"),
@@ -177,7 +175,7 @@ void bind_record(py::module_& m, const char* name) {
   m.def("record_from_spikes", [](const Network<Real>& network,
                                  const std::vector<InputTuple<Real>>& input,
                                  const InputTuple<Real>& spikes, Real tolerance, Real until,
-                                 const In<Real>& voltage, const In<Real>& current, int on_fault,
+                                 const In<Real>& voltage, const In<Real>& current, OnFault on_fault,
                                  const Execution& e) {
           SimulateOptions<Real> options;
           e.apply(options);
@@ -186,9 +184,9 @@ void bind_record(py::module_& m, const char* name) {
           const Input<Real> shared = input_of<Real>(input);
           const auto& [times, neurons, offsets] = spikes;
           const RecordedSpikes<Real> given{share(times), share(neurons), share(offsets)};
+          const Network<Real> now = network;
           const py::gil_scoped_release release;
-          return record_from_spikes(network, shared, given, tolerance, options,
-                                    static_cast<OnFault>(on_fault));
+          return record_from_spikes(now, shared, given, tolerance, options, on_fault);
         }, py::arg("network"), py::arg("input"), py::arg("spikes"), py::arg("tolerance"),
         py::arg("until"), py::arg("voltage").noconvert(), py::arg("current").noconvert(),
         py::arg("on_fault"), py::arg("execution"));

@@ -13,12 +13,12 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from snnfp import Adam, evaluate, fit
+from snnfp import evaluate
 from snnfp.data import iris
 from snnfp.encoding import latency, scale_min_max
 from snnfp.errors import SilentPopulationWarning
+from snnfp.task_training import fit_task
 from snnfp.tasks import TASKS, build_network, make_loss
-from snnfp.train_command import make_remedies, make_schedule
 
 
 def folds(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -54,25 +54,12 @@ def main() -> None:
                 invert=True,
             )
             net = build_network(s, spikes.size, 3)
-            loss = make_loss(s)
-            train = np.flatnonzero(~test)
-            fit(
-                net,
-                (spikes.take(train), labels[train]),
-                loss=loss,
-                optimiser=Adam(lr=s.lr),
-                epochs=s.epochs,
-                batch_size=s.batch_size,
-                schedule=make_schedule(s),
-                remedies=make_remedies(s),
-                clip_norm=s.clip_norm,
-                until=s.until,
-                seed=seed,
-                progress=False,
-                n_threads=1,
+            train, held_out = np.flatnonzero(~test), np.flatnonzero(test)
+            data = spikes.take(train), labels[train]
+            fit_task(net, data, s, progress=False, n_threads=1)
+            seen = evaluate(
+                net, spikes.take(held_out), labels[held_out], make_loss(s), until=s.until
             )
-            held_out = np.flatnonzero(test)
-            seen = evaluate(net, spikes.take(held_out), labels[held_out], loss, until=s.until)
             hits += seen.accuracy * held_out.size
         means.append(hits / labels.size)
         print(f"seed {seed}  accuracy {means[-1]:.4f}", flush=True)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snnfp import Adam, History, Network, evaluate, fit
+from snnfp import History, Network, evaluate
 from snnfp.data import mnist
 from snnfp.encoding import latency
+from snnfp.task_training import fit_task
 from snnfp.tasks import TASKS, build_network, make_loss
-from snnfp.train_command import make_remedies, make_schedule
 
 
 def folder() -> Path:
@@ -67,22 +67,7 @@ def run(epochs: int, n_threads: int) -> list[dict[str, float]]:
         )
         begun = time.perf_counter()
 
-    fit(
-        net,
-        train,
-        loss=loss,
-        optimiser=Adam(lr=settings.lr),
-        epochs=epochs,
-        batch_size=settings.batch_size,
-        schedule=make_schedule(settings),
-        remedies=make_remedies(settings),
-        clip_norm=settings.clip_norm,
-        until=settings.until,
-        seed=settings.seed,
-        callbacks=[look],
-        progress=False,
-        n_threads=n_threads,
-    )
+    fit_task(net, train, settings, callbacks=[look], progress=False, n_threads=n_threads)
     return out
 
 

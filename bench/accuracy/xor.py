@@ -13,10 +13,10 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from snnfp import Adam, EarlyStopping, fit
+from snnfp import EarlyStopping
 from snnfp.errors import SilentPopulationWarning
-from snnfp.tasks import TASKS, build_network, make_loss
-from snnfp.train_command import make_remedies, make_schedule
+from snnfp.task_training import fit_task
+from snnfp.tasks import TASKS, build_network
 
 
 def main() -> None:
@@ -31,19 +31,11 @@ def main() -> None:
         settings = replace(task.settings, seed=seed)
         data = task.load(settings, None)
         net = build_network(settings, data.channels, data.classes)
-        history = fit(
+        history = fit_task(
             net,
             data.train,
-            loss=make_loss(settings),
-            optimiser=Adam(lr=settings.lr),
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            schedule=make_schedule(settings),
-            remedies=make_remedies(settings),
-            clip_norm=settings.clip_norm,
+            settings,
             validation=data.train,
-            until=settings.until,
-            seed=seed,
             progress=False,
             n_threads=1,
             early_stopping=EarlyStopping(

@@ -20,9 +20,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from snnfp import Adam, History, Network, evaluate, fit
+from snnfp import History, Network, evaluate
+from snnfp.task_training import fit_task, make_schedule
 from snnfp.tasks import TASKS, Settings, TaskData, build_network, make_loss
-from snnfp.train_command import make_remedies, make_schedule
 
 # Found by random search, on other seeds than the benchmark's, for 97 % test accuracy after the one
 # epoch over which the learning rate falls (StepCosine): nine seeds of ten. The rest need more.
@@ -96,20 +96,14 @@ def train(
         begun = time.perf_counter()
         return len(history) == last or (target is not None and tested >= target)
 
-    history = fit(
+    history = fit_task(
         net,
         data.train,
-        loss=loss,
-        optimiser=Adam(lr=settings.lr),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
+        settings,
         schedule=make_schedule(settings) if target is None else one_epoch,
-        remedies=make_remedies(settings),
-        clip_norm=settings.clip_norm,
-        seed=settings.seed,
         callbacks=[look],
         progress=False,
-        **options,
+        n_threads=n_threads,
     )
     bad = sum(accuracy < 0.9 for accuracy in validated[3:])
     return Training(validated[-1], tested, spent, len(history), bad)

@@ -125,6 +125,15 @@ const char* isa_name(Isa isa) {
   }
 }
 
+const char* solver_name(Solver solver) {
+  switch (solver) {
+    case Solver::layer: return "layer";
+    case Solver::loop: return "loop";
+    case Solver::windows: return "windows";
+    default: return "queue";
+  }
+}
+
 Isa resolve_isa(Isa wanted) {
   check_index("isa", Size(wanted), 4);
 #ifdef SNNFP_HAVE_X86_VARIANTS

@@ -46,10 +46,10 @@ def parse(header: str) -> clang.TranslationUnit:
 
 
 def _text(cursor: Any) -> str:
-    """The declaration as written, on one line."""
+    """The declaration as written, on one line; without what is for the linker."""
     source = Path(cursor.location.file.name).read_bytes()
     written = source[cursor.extent.start.offset : cursor.extent.end.offset].decode()
-    return " ".join(re.sub(r"//[^\n]*", "", written).split())
+    return " ".join(re.sub(r"//[^\n]*|\bSNNFP_EXPORT\b", "", written).split())
 
 
 def _without_body(text: str) -> str:

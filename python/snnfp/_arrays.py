@@ -1,4 +1,4 @@
-"""The door: where arrays and counts come in, are checked and converted, and what an error says.
+"""The door: where arrays come in, are checked and converted, and what an error says.
 
 What is taken is taken for what it holds. A masked entry, an integer that float64 does not hold, a
 number beyond float32, an object that is no number: an error that names the argument, the index and
@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_UNITS", "count", "freeze", "integer_array", "plain", "real_array", "spot"]
+__all__ = ["freeze", "integer_array", "plain", "real_array", "spot"]
 
-MOST_UNITS = 2**31 - 1
 _EXACT = 2**53  # float64 holds every integer up to here
 
 
@@ -100,19 +99,6 @@ def plain(values: Any, name: str) -> NDArray[Any]:
             what = f"is a list that is no array ({error})"
         raise ValueError(f"{name} {what}, expected an array of numbers") from None
     return array
-
-
-def count(value: Any, name: str, *, most: int = MOST_UNITS, instead: str = "") -> int:
-    """A number of things, from 1 to ``most``, as Python's int; ``instead``: what else is taken."""
-    other = f", or {instead}" if instead else ""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        or_else = f" or {instead}" if instead else ""
-        raise TypeError(f"{name} is {value!r}, expected an integer{or_else}")
-    if value < 1:
-        raise ValueError(f"{name} is {value}, expected at least 1{other}")
-    if value > most:
-        raise ValueError(f"{name} is {value}, expected at most {most}{other}")
-    return int(value)
 
 
 def spot(name: str, index: tuple[Any, ...]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,7 +121,8 @@ def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:
     """Makes an error about a batch speak of the data set it was taken from.
 
     Args:
-        error: changed in place: "sample k" becomes the sample of the data set.
+        error: changed in place: "sample k" becomes the sample of the data set, if the error comes
+            from this package; what a user's own function says of samples is left alone.
         chosen: samples of the batch.
         where: put before the message, say "epoch 3, step 17".
     """
@@ -136,7 +139,7 @@ def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:
             "runaway feedback, weights in another unit or a bias far above the threshold; "
             "t_refractory bounds the rate"
         )
-    else:
+    elif _is_ours(error):
         message = _SAMPLE.sub(lambda m: m[1] + str(_of(chosen, int(m[2]))), message)
     error.args = (f"{where}: {message}",)
 
@@ -149,6 +152,17 @@ def _arrivals(message: str) -> str:
 
 # "sample 3", "labels[3]", "targets[3, 0]" and "first spikes of sample 3" alike.
 _SAMPLE = re.compile(r"(\bsample |\blabels\[|\btargets\[)(\d+)")
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether it was raised inside the package, its core included, rather than by a user's code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 def _of(chosen: NDArray[np.int64], k: int) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 from snnfp import _core
-from snnfp._arrays import count
+from snnfp._numbers import count
 
 __all__ = ["ISAS", "default_threads", "execution"]
 
-ISAS = ("best", "portable", "avx2", "avx512")
+ISAS = tuple(_core.Isa.__members__)
 MOST_THREADS = 4096  # each costs memory
 
 
@@ -25,4 +25,4 @@ def execution(n_threads: int | None, isa: str = "best") -> _core.Execution:
     if isa not in ISAS:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(ISAS)}")
     main = threading.current_thread() is threading.main_thread()
-    return _core.Execution(n_threads or 0, ISAS.index(isa), main)
+    return _core.Execution(n_threads or 0, _core.Isa[isa], main)

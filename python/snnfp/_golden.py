@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp.checkpoint import MOST_TEXT_BYTES, check_ordinary, parse_json
+from snnfp.checkpoint import read_json_table
 from snnfp.errors import FormatError
 from snnfp.network import Network
 from snnfp.neurons import LIF, NEURON_PARAMETERS
@@ -60,21 +60,7 @@ def load_case(path: str | Path, dtype: Any = np.float64) -> Case:
     """
     path = Path(path)
     net = Network(dtype=dtype)
-    check_ordinary(path, "a golden case")
-    if path.stat().st_size > MOST_TEXT_BYTES:
-        raise FormatError(
-            f"{path} has {path.stat().st_size} bytes, expected a golden case of at most "
-            f"{MOST_TEXT_BYTES}"
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not a text file: {error}") from error
-    data = parse_json(text, str(path))
-    if not isinstance(data, dict):
-        raise FormatError(
-            f"{path} holds a {type(data).__name__}, expected the keys of a golden case"
-        )
+    data = read_json_table(path, "a golden case")
     try:
         return _case(_Part(path, "", data), net)
     except FormatError:

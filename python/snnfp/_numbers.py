@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["count_of", "real_number"]
+__all__ = ["MOST_UNITS", "count", "real_number"]
+
+MOST_UNITS = 2**31 - 1
 
 
 def real_number(value: Any, name: str) -> Any:
@@ -16,8 +18,14 @@ def real_number(value: Any, name: str) -> Any:
     return value
 
 
-def count_of(value: Any, name: str) -> int:
-    """``value`` as an integer of at least 1, or a ValueError that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} is {value!r}, expected an integer of at least 1")
+def count(value: Any, name: str, *, most: int = 2**63 - 1, instead: str = "") -> int:
+    """A number of things, from 1 to ``most``, as Python's int; ``instead``: what else is taken."""
+    other = f", or {instead}" if instead else ""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        or_else = f" or {instead}" if instead else ""
+        raise TypeError(f"{name} is {value!r}, expected an integer{or_else}")
+    if value < 1:
+        raise ValueError(f"{name} is {value}, expected at least 1{other}")
+    if value > most:
+        raise ValueError(f"{name} is {value}, expected at most {most}{other}")
     return int(value)

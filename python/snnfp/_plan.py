@@ -1,4 +1,4 @@
-"""What is trained and how, settled and checked before the first step."""
+"""What is trained and how, resolved and checked before the first step."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 
 from snnfp._dataset import Data, DataSet, check_setting
-from snnfp._numbers import count_of, real_number
+from snnfp._first_spikes import looked_at, no_further_than
+from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
 from snnfp.bounds import Domain, domain_of
 from snnfp.errors import FormatError
 from snnfp.gradients import check_mode
+from snnfp.losses import readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
-from snnfp.remedies import Remedy
+from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
 
-__all__ = ["Plan", "check_callbacks", "settle"]
+__all__ = ["Plan", "check_callbacks", "resolve_options"]
 
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
@@ -29,7 +31,9 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def settle(net: Network, asked: dict[str, Any], saved: Checkpoint | None) -> dict[str, Any]:
+def resolve_options(
+    net: Network, asked: dict[str, Any], saved: Checkpoint | None
+) -> dict[str, Any]:
     """What is asked for; where nothing is, what the run to go on from had, or the default.
 
     Raises:
@@ -52,7 +56,7 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     """Raises unless each is of use; returns the names of the trained parameters."""
     if options["until"] is not None:
         real_number(options["until"], "until")
-    count_of(options["batch_size"], "batch_size")
+    count(options["batch_size"], "batch_size")
     check_schedule(options["schedule"])
     check_mode(options["mode"])
     if options["clip_norm"] is not None:
@@ -75,7 +79,10 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is trained and how; all of it checked."""
+    """What is trained and how; all of it checked.
+
+    ``no_further`` are the options that end each sample where nothing that reads it needs more.
+    """
 
     net: Network
     train: DataSet
@@ -92,6 +99,7 @@ class Plan:
     domain: Domain
     remedies: tuple[Remedy, ...]
     silence: SilenceWatch
+    no_further: dict[str, Any]
     settings: dict[str, Any]
     n_threads: int | None
 
@@ -118,11 +126,13 @@ class Plan:
                 f"{saved.path} was training {saved.figures['names']}, expected {list(names)}"
             )
         remedies = tuple(options["remedies"])
+        _check_readouts(net, loss, remedies)
         floors = saved.figures["floors"] if saved is not None else None
         settings = {k: describe(v) for k, v in options.items()}
         settings["wrt"] = list(names)
         settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
         settings["training samples"] = len(data)
+        no_further = _no_further(net, loss, remedies, data.accuracy)
         return Plan(
             net=net,
             train=data,
@@ -144,7 +154,9 @@ class Plan:
                 labels=data.labels if data.accuracy else None,
                 remedies=remedies,
                 clip_norm=options["clip_norm"],
+                stop_after=no_further.get("stop_after", ()),
             ),
+            no_further=no_further,
             settings=settings,
             n_threads=n_threads,
         )
@@ -159,6 +171,21 @@ class Plan:
         return known + [f"silent/{name}" for name in self.net.populations]
 
 
+def _no_further(
+    net: Network, loss: Any, remedies: tuple[Remedy, ...], accuracy: bool
+) -> dict[str, Any]:
+    """How far samples are simulated for a step: what loss, accuracy and remedies need of them.
+
+    Silent fractions, ``min_slope`` and ``near_tangent`` of the history are those of what was
+    simulated, and ask for nothing.
+    """
+    needed = [looked_at(loss, net, "__call__"), *(looked_at(r, net, "__call__") for r in remedies)]
+    if accuracy:
+        needed += [looked_at(loss, net, "accuracy", "predict")]
+        needed += [(readout_of(net, getattr(loss, "population", None)).name,)]
+    return no_further_than(net, needed)
+
+
 def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:
     if callable(given) or not isinstance(given, (list, tuple)):
         raise TypeError(f"remedies is {given!r}, expected a list of them (see snnfp.remedies)")
@@ -166,6 +193,21 @@ def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:
         _check_call(remedy, f"remedies[{k}]", "net", "record", "labels", "gradients")
         if hasattr(remedy, "check"):
             remedy.check(net, names)
+
+
+def _check_readouts(net: Network, loss: Any, remedies: tuple[Remedy, ...]) -> None:
+    """Raises if labels are looked for in one population by a remedy, in another by the loss."""
+    if not hasattr(loss, "population"):
+        return
+    readout = readout_of(net, loss.population).name
+    for k, remedy in enumerate(remedies):
+        if isinstance(remedy, LabelBump):
+            other = readout_of(net, remedy.population).name
+            if other != readout:
+                raise ValueError(
+                    f"remedies[{k}] is {remedy!r}, which looks for labels in population {other}, "
+                    f"the loss in {readout}: expected population={readout!r}"
+                )
 
 
 def check_callbacks(given: Any) -> None:

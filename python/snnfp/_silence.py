@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
 from snnfp.losses import readout_of
 from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
+from snnfp.spikes import Spikes
 
-__all__ = ["SilenceWatch"]
+__all__ = ["SilenceWatch", "silence_untold"]
 
 # Of the samples of its own class, in which an output may be silent; in the first epoch a network
 # is still finding its feet.
@@ -31,6 +35,7 @@ class SilenceWatch:
         labels: of the whole training set, if they are classes of the readout; else None.
         remedies: what is done already.
         clip_norm: what is done already.
+        stop_after: populations with whose first spikes samples end; none: they never do.
     """
 
     def __init__(
@@ -41,15 +46,19 @@ class SilenceWatch:
         labels: NDArray[np.int64] | None,
         remedies: Sequence[Remedy],
         clip_norm: float | None,
+        stop_after: tuple[str, ...] = (),
     ) -> None:
         self._net = net
         self._readout = readout_of(net, getattr(loss, "population", None))
+        self._last = self._readout is readout_of(net, None)  # which remedies take unless told
         n = self._readout.size
         self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
         self._remedies = remedies
         self._clipped = clip_norm is not None
+        self._stop_after = stop_after
         self._since: dict[str, int] = {}
         self._told: set[str] = set()
+        self._input: tuple[tuple[Spikes, ...], float] = ((), math.inf)
         self.begin()
 
     def begin(self) -> None:
@@ -60,6 +69,7 @@ class SilenceWatch:
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
+        self._input = (record._groups, record.until)
         if not self._all_fired:
             self._fired |= record._counts > 0
             self._all_fired = bool(self._fired.all())
@@ -72,7 +82,7 @@ class SilenceWatch:
                 self._missed += np.bincount(labels[silent], minlength=n)
 
     def figures(self) -> dict[str, float]:
-        """The silent fraction of each population in this epoch."""
+        """The silent fraction of each population in this epoch, as far as samples went."""
         return {
             f"silent/{p.name}": float(np.mean(~self._fired[p.offset : p.offset + p.size]))
             for p in self._net.populations.values()
@@ -90,8 +100,9 @@ class SilenceWatch:
             if p.name not in self._told:
                 self._told.add(p.name)
                 warn(
-                    f"population {p.name} fires no spike in any sample since epoch {since}, so no "
-                    f"gradient reaches it or what comes before it: {self._advice(p.name)}",
+                    f"population {p.name} fires no spike in any sample since epoch "
+                    f"{since}{self._up_to(p.name)}, so no gradient reaches it or what comes before "
+                    f"it{self._units(p.name)}: {self._advice(p.name)}",
                     SilentPopulationWarning,
                 )
         if self._own is None or self._readout.name in self._since or not self._missed.any():
@@ -104,9 +115,20 @@ class SilenceWatch:
             warn(
                 f"neuron {worst} of population {self._readout.name} is silent in "
                 f"{share[worst]:.0%} of the samples of its own class in epoch {epoch}, where the "
-                f"gradient cannot bring it back: {self._advice(self._readout.name)}",
+                f"gradient cannot bring it back{self._units(self._readout.name)}: "
+                f"{self._advice(self._readout.name)}",
                 SilentOutputWarning,
             )
+
+    def _up_to(self, population: str) -> str:
+        """Where samples ended, if another population decided that."""
+        if not self._stop_after or population in self._stop_after:
+            return ""
+        return f", whose samples end once all of {' and '.join(self._stop_after)} have fired"
+
+    def _units(self, population: str) -> str:
+        """The question about units, asked of the last batch."""
+        return unit_question(self._net, population, *self._input)
 
     def _advice(self, population: str) -> str:
         """What to add, with numbers that work where weights are of the order of 1."""
@@ -117,14 +139,31 @@ class SilenceWatch:
             for r in self._remedies
             if isinstance(r, (LabelBump, WeightBump))
         }
-        add = [f"snnfp.remedies.{k}(amount={v})" for k, v in wanted.items() if k not in used]
+        readout = self._readout.name
+        of = {"LabelBump": "" if self._last else f", population={readout!r}"}
+        add = [
+            f"snnfp.remedies.{k}(amount={v}{of.get(k, '')})"
+            for k, v in wanted.items()
+            if k not in used
+        ]
         options = [f"remedies=[{', '.join(add)}]"] if add else []
         options += [] if self._clipped else ["clip_norm=1.0"]
         if options:
             first = f"add fit({', '.join(options)})"
         else:
             kind = next(iter(wanted))
-            first = f"try {kind}(amount={10 * used[kind]:g})"
+            first = f"try {kind}(amount={10 * used[kind]:g}{of.get(kind, '')})"
         into = [p.name for p in self._net.projections.values() if p.target == population]
         begin = f"larger initial weights of {' and '.join(into)}" if into else "a projection to it"
         return f"{first}, or begin with {begin}"
+
+
+@contextlib.contextmanager
+def silence_untold(net: Network) -> Iterator[None]:
+    """No warnings of silent populations by each simulation; a later call still warns."""
+    told = set(net._warned)
+    net._warned |= set(net.populations)
+    try:
+        yield
+    finally:
+        net._warned = (net._warned - set(net.populations)) | told

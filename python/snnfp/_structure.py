@@ -1,17 +1,20 @@
-"""Populations and projections as the core has them."""
+"""Populations and projections as the core has them, and as files name them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp.groups import Input, Population, Projection
+from snnfp.neurons import NEURON_PARAMETERS
 from snnfp.parameters import in_users_order
 
-__all__ = ["add_population_core", "connect_core", "placeholder"]
+__all__ = ["add_population_core", "connect_core", "fill_core", "placeholder", "structure_of"]
 
 
 def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -27,19 +30,21 @@ def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
 
-def add_population_core(core: Any, name: str, size: int, values: Mapping[str, NDArray[Any]]) -> int:
-    """Adds a population with its parameters in the core's order; returns its index there."""
+def add_population_core(
+    core: _core._Network[Any], name: str, size: int, values: Mapping[str, NDArray[Any]]
+) -> int:
+    """Adds a population with its parameters by name; returns its index in the core."""
+    given = {_core.NeuronParameter[key]: v.reshape(-1) for key, v in values.items()}
     try:
-        index: int = core.add_population(name, size, [v.reshape(-1) for v in values.values()])
+        return core.add_population(name, size, given)
     except ValueError as error:
         for key, value in values.items():
             error = in_users_order(error, f"{name}.{key}", value, None)
         raise error from None
-    return index
 
 
 def connect_core(
-    core: Any,
+    core: _core._Network[Any],
     projection: Projection,
     source: Input | Population,
     target: Population,
@@ -65,3 +70,41 @@ def connect_core(
         for key, value in (("weight", weight), ("delay", delay)):
             error = in_users_order(error, f"{projection.name}.{key}", value, projection)
         raise error from None
+
+
+def fill_core(
+    core: _core._Network[Any],
+    inputs: Mapping[str, Input],
+    populations: Mapping[str, Population],
+    projections: Mapping[str, Projection],
+    legal: Callable[[str], NDArray[Any]],
+) -> None:
+    """Adds all groups and projections to an empty core, with the values that ``legal`` gives."""
+    for group in inputs.values():
+        core.add_input(group.name, group.size)
+    for p in populations.values():
+        values = {key: legal(f"{p.name}.{key}") for key in NEURON_PARAMETERS}
+        add_population_core(core, p.name, p.size, values)
+    for q in projections.values():
+        source = inputs.get(q.source) or populations[q.source]
+        weight, delay = (legal(f"{q.name}.{key}") for key in ("weight", "delay"))
+        connect_core(core, q, source, populations[q.target], weight, delay)
+
+
+def structure_of(projection: Projection) -> dict[str, Any]:
+    """What a file must agree with of a projection."""
+    p = projection
+    return {
+        "source": p.source,
+        "target": p.target,
+        "kind": p.kind,
+        "shape": list(p.shape),
+        "synapses": _digest(p.sources, p.targets) if p.sparse else None,
+    }
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -162,6 +162,29 @@ def refuse_values(
         raise FormatError(f"{path}: {name}{place} is {array[index]}, expected {expected}")
 
 
+def read_json_table(path: Path, expected: str) -> dict[str, Any]:
+    """Keys and values from a JSON file that is not trusted; ``expected``: what errors call it.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        FormatError: no ordinary file, too large, no text, no JSON or no keys and values.
+    """
+    check_ordinary(path, expected)
+    size = path.stat().st_size
+    if size > MOST_TEXT_BYTES:
+        raise FormatError(
+            f"{path} has {size} bytes, expected {expected} of at most {MOST_TEXT_BYTES}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not a text file: {error}") from error
+    data = parse_json(text, str(path))
+    if not isinstance(data, dict):
+        raise FormatError(f"{path} holds a {type(data).__name__}, expected the keys of {expected}")
+    return data
+
+
 def parse_json(text: str, name: str) -> Any:
     """JSON from a file that is not trusted.
 

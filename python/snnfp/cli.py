@@ -11,10 +11,14 @@ from dataclasses import fields
 from pathlib import Path
 
 from snnfp import _core
+from snnfp.check import run_check
 from snnfp.errors import SnnfpError
+from snnfp.runs import Run
+from snnfp.selfcheck import run_selfcheck
 from snnfp.task_pictures import PICTURE_FORMATS
 from snnfp.task_settings import SettingError, Settings, option, override
 from snnfp.tasks import TASKS
+from snnfp.train_command import train_task
 
 __all__ = ["main"]
 
@@ -167,9 +171,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from snnfp.runs import Run
-    from snnfp.train_command import train_task
-
     task = TASKS[arguments.task]
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
     for name in ("format", "dpi"):
@@ -210,11 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "train":
             return _train(arguments)
         if arguments.command == "selfcheck":
-            from snnfp.selfcheck import run_selfcheck
-
             return run_selfcheck()
-        from snnfp.check import run_check
-
         return 1 if run_check(arguments.cases) else 0
     except KeyboardInterrupt:
         return 130

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import count, integer_array, plain, real_array, spot
+from snnfp._arrays import integer_array, plain, real_array, spot
 from snnfp._memory import need_memory
-from snnfp._numbers import real_number
+from snnfp._numbers import MOST_UNITS, count, real_number
 
 __all__ = [
     "Parts",
+    "check_some",
     "dense_of",
     "lists_of",
     "of_dense",
@@ -98,6 +99,7 @@ def of_dense(array: ArrayLike, dt: float, t0: float) -> tuple[Parts, int]:
         raise ValueError(
             f"array has shape {grid.shape}, expected [T, B, N] (steps, samples, channels)"
         )
+    check_some("array has", grid.shape, sample=1, channel=2)
     check_step(dt)
     real_number(t0, "t0")
     bad = np.argwhere((grid != 0) & (grid != 1))
@@ -114,6 +116,7 @@ def of_latencies(latencies: ArrayLike) -> tuple[Parts, int]:
     array = real_array(latencies, "latencies", _FLOAT)
     if array.ndim != 2:
         raise ValueError(f"latencies has shape {array.shape}, expected [samples, size]")
+    check_some("latencies has", array.shape, sample=0, channel=1)
     bad = np.argwhere(np.isnan(array) | (array < 0))
     if bad.size:
         s, u = bad[0]
@@ -130,7 +133,7 @@ def of_structured(
     batch: Sequence[NDArray[Any]], shape: tuple[int, int], polarities: int, time_scale: float
 ) -> tuple[Parts, int]:
     """From event-camera arrays with fields x, y, t, p; returns the number of channels too."""
-    height, width = (count(n, f"shape[{i}]") for i, n in enumerate(shape))
+    height, width = (count(n, f"shape[{i}]", most=MOST_UNITS) for i, n in enumerate(shape))
     if polarities not in (1, 2):
         raise ValueError(f"polarities is {polarities}, expected 1 or 2")
     pairs = []
@@ -199,6 +202,13 @@ def dense_of(parts: Parts, size: int, dt: float, steps: int, t0: float) -> NDArr
         )
     grid.reshape(-1)[flat] = 1
     return grid
+
+
+def check_some(start: str, shape: tuple[int, ...], **axes: int) -> None:
+    """Raises where there is none of what an axis holds; ``start``: say, "features have"."""
+    for what, axis in axes.items():
+        if not shape[axis]:
+            raise ValueError(f"{start} shape {shape}, expected at least one {what}")
 
 
 def check_step(dt: float) -> None:

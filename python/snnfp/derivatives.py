@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
 from snnfp._arrays import freeze, integer_array, real_array, spot
-from snnfp._execution import execution
-from snnfp._memory import free_memory
-from snnfp.network import Population, Projection
+from snnfp._memory import need_memory
+from snnfp._numbers import count
+from snnfp.groups import core_parameter
+from snnfp.network import Population, Projection, Selection
 from snnfp.spike_record import SpikeRecord
-
-if TYPE_CHECKING:
-    from snnfp.network import Selection
 
 __all__ = ["DifferentiableRecord"]
 
@@ -42,14 +40,14 @@ class DifferentiableRecord(SpikeRecord):
             wrt: names or patterns; ``"*"`` for every parameter and the input times.
             mode: ``"reverse"`` (the adjoint) or ``"forward"`` (forward propagation); the same
                 numbers to round-off.
-            n_threads: None: as many as the record was made with.
+            n_threads: None: as for the simulation. The result is the same for any number.
 
         Returns:
             dL/dp by name, each of the shape of its parameter; ``"<input>.times"`` one a spike.
         """
         flat = self._cotangents(cotangents)
         names = self._net.select(wrt)
-        codes = self._codes(names)
+        codes = self._parameters(names)
         run = self._run(n_threads)
         if mode == "reverse":
             gradient = self._core.vjp(flat, codes, run)
@@ -59,11 +57,14 @@ class DifferentiableRecord(SpikeRecord):
             raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
         return self._named(names, gradient)
 
-    def jvp(self, tangents: Mapping[str, ArrayLike]) -> NDArray[Any]:
+    def jvp(
+        self, tangents: Mapping[str, ArrayLike], *, n_threads: int | None = None
+    ) -> NDArray[Any]:
         """Derivative of every spike time along one direction of parameters, ``[n_spikes]``.
 
         Args:
             tangents: by name, each of the shape of its parameter; zero for the others.
+            n_threads: as for :meth:`vjp`.
         """
         names = self._net.select(tuple(tangents))
         parts = []
@@ -84,8 +85,7 @@ class DifferentiableRecord(SpikeRecord):
             owner = self._projection(name)
             parts.append(owner.to_core(value) if owner else value.reshape(-1))
         flat = np.ascontiguousarray(np.concatenate(parts)) if parts else self.times[:0]
-        result: NDArray[Any] = self._core.jvp(self._codes(names), flat, execution(*self._execution))
-        return result
+        return self._core.jvp(self._parameters(names), flat, self._run(n_threads))
 
     def jacobian(
         self,
@@ -113,22 +113,19 @@ class DifferentiableRecord(SpikeRecord):
             MemoryError: before the work starts, if the result does not fit; see
                 :meth:`jacobian_blocks`.
         """
-        run = self._run(n_threads)
         rows = self._rows(of)
         names = self._net.select(wrt)
         width = sum(math.prod(self._shape(n)) for n in names)
         if out is None:
-            needed, free = rows.size * width * self.times.dtype.itemsize, free_memory()
-            if needed > free:
-                raise MemoryError(
-                    f"the Jacobian of {rows.size} spikes by {width} parameters needs "
-                    f"{needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: choose fewer "
-                    "spikes or parameters, or take it block by block with jacobian_blocks"
-                )
+            need_memory(
+                rows.size * width * self.times.dtype.itemsize,
+                f"the derivatives of {rows.size} spikes by {width} parameters",
+                "choose fewer spikes or parameters, or take them in blocks with jacobian_blocks",
+            )
             out = np.empty((rows.size, width), dtype=self.times.dtype)
         else:
             _check_out(out, (rows.size, width), self.times.dtype)
-        self._core.jacobian(rows.reshape(-1), self._codes(names), out, run)
+        self._core.jacobian(rows.reshape(-1), self._parameters(names), out, self._run(n_threads))
         return {k: v.reshape(rows.shape + v.shape[1:]) for k, v in self._named(names, out).items()}
 
     def jacobian_blocks(
@@ -137,6 +134,7 @@ class DifferentiableRecord(SpikeRecord):
         of: str | Population | ArrayLike,
         wrt: Selection = "*.weight",
         columns: int = 4096,
+        n_threads: int | None = None,
     ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
         """The Jacobian in blocks of columns, one after the other.
 
@@ -146,17 +144,17 @@ class DifferentiableRecord(SpikeRecord):
             of: as for :meth:`jacobian`.
             wrt: as for :meth:`jacobian`.
             columns: at most this many parameters a block.
+            n_threads: as for :meth:`vjp`.
 
         Yields:
             ``(name, elements, block)``: ``block[..., k]`` is the derivative by element
             ``elements[k]`` of the flattened parameter ``name``.
         """
-        if columns < 1:
-            raise ValueError(f"columns is {columns}, expected at least 1")
+        columns = count(columns, "columns")
         rows = self._rows(of)
         names = self._net.select(wrt)
         core = self._core.jacobian_columns(
-            rows.reshape(-1), self._codes(names), execution(*self._execution)
+            rows.reshape(-1), self._parameters(names), self._run(n_threads)
         )
         blocks = _Blocks(self.times.dtype)
         first = 0  # column of the parameter
@@ -184,14 +182,12 @@ class DifferentiableRecord(SpikeRecord):
         slot = self._net._slots.get(name)
         return slot.owner if slot and isinstance(slot.owner, Projection) else None
 
-    def _run(self, n_threads: int | None) -> _core.Execution:
-        own, isa = self._execution
-        return execution(own if n_threads is None else n_threads, isa)
-
-    def _codes(self, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
-        inputs, slots = list(self._net.inputs), self._net._slots
+    def _parameters(self, names: tuple[str, ...]) -> list[_core.Parameter]:
+        slots, inputs = self._net._slots, self._net.inputs
         return [
-            slots[n].code if n in slots else (3, inputs.index(n[: -len(".times")]), 0)
+            slots[n].parameter
+            if n in slots
+            else core_parameter("input_times", inputs[n[: -len(".times")]].index)
             for n in names
         ]
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import real_array, spot
 from snnfp._numbers import real_number
+from snnfp.conversions import check_some
 from snnfp.spikes import Spikes
 
 __all__ = ["latency", "scale_min_max"]
@@ -79,6 +80,9 @@ def latency(
         ValueError: names the sample, the feature and the value.
     """
     x = _features(features)
+    check_some("features have", x.shape, sample=0)
+    if bias_time is None:
+        check_some("features have", x.shape, feature=1)
     for name, value in (("t_min", t_min), ("t_max", t_max), ("bias_time", bias_time)):
         if value is None and name == "bias_time":
             continue

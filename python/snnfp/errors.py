@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = [
     "AlikeNeuronsWarning",
+    "ClockError",
     "EventLimitError",
     "FormatError",
     "MissingDependencyError",
@@ -22,6 +23,10 @@ __all__ = [
 
 class SnnfpError(Exception):
     """Base of the errors that are snnfp's own."""
+
+
+class ClockError(SnnfpError, ValueError):
+    """A spike so late that two neighbouring times are further apart than its time constants."""
 
 
 class FormatError(SnnfpError, ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._dataset import DataSet, check_setting, locate
-from snnfp._numbers import count_of
-from snnfp.gradients import unheard
+from snnfp._first_spikes import looked_at, no_further_than
+from snnfp._numbers import count
+from snnfp._silence import silence_untold
 from snnfp.losses import (
     FirstSpikeCrossEntropy,
     FirstSpikeLoss,
@@ -53,7 +53,8 @@ class Evaluation:
     Attributes:
         loss: mean over the samples.
         accuracy: fraction of labels met; nan where labels are no classes of the loss.
-        silent: by population, the fraction of neurons that fire in no sample.
+        silent: by population, the fraction of neurons that fire in no sample; for a loss of first
+            spikes, before each output has fired: there a sample ends.
         prediction: as of :func:`predict`; None for a loss without ``predict``.
     """
 
@@ -108,12 +109,21 @@ def evaluate_data(
     total = hits = 0.0
     fired = {name: np.zeros(p.size, dtype=bool) for name, p in net.populations.items()}
     seen = _Seen(net, loss)
-    with _not_telling(net):
+    needed = [looked_at(loss, net, "__call__", "accuracy", "predict", "probabilities")]
+    if seen.readout is not None:
+        needed.append((seen.readout.name,))
+    no_further = no_further_than(net, needed)
+    with silence_untold(net):
         for chosen in _batches(data.size, batch_size):
             spikes, labels = data.take(chosen)
             try:
                 record = simulate(
-                    net, spikes, until=until, samples=chosen.size, n_threads=n_threads
+                    net,
+                    spikes,
+                    until=until,
+                    samples=chosen.size,
+                    n_threads=n_threads,
+                    **no_further,
                 )
                 value, _ = value_and_derivative(loss(record, labels), "the loss")
                 total += float(value) * chosen.size
@@ -158,9 +168,9 @@ def predict(
     if not seen.predicts:
         raise TypeError(f"{loss!r} has no predict(record), expected a loss that classifies")
     groups = input_groups(net, spikes)
-    # Nothing after the last first spike matters to what reads first spikes only.
-    first = [seen.readout.name] if seen.readout is not None and _reads_first_spikes(loss) else []
-    with _not_telling(net):
+    needed = [(seen.readout.name,) if seen.readout and _reads_first_spikes(loss) else ()]
+    no_further = no_further_than(net, needed)
+    with silence_untold(net):
         for chosen in _batches(sample_count(groups, None), batch_size):
             part = (
                 spikes.take(chosen)
@@ -168,14 +178,7 @@ def predict(
                 else {n: g.take(chosen) for n, g in zip(net.inputs, groups, strict=True)}
             )
             try:
-                record = simulate(
-                    net,
-                    part,
-                    until=until,
-                    n_threads=n_threads,
-                    stop_after=first,
-                    first_spikes_of=unheard(net, first),
-                )
+                record = simulate(net, part, until=until, n_threads=n_threads, **no_further)
                 seen.add(record)
             except Exception as error:
                 locate(error, chosen, "predict")
@@ -225,17 +228,6 @@ class _Seen:
 
 
 def _batches(size: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
-    step = count_of(batch_size, "batch_size")
+    step = count(batch_size, "batch_size")
     for begin in range(0, size, step):
         yield np.arange(begin, min(size, begin + step))
-
-
-@contextlib.contextmanager
-def _not_telling(net: Network) -> Iterator[None]:
-    """No warnings of silent populations, which are in the result; a later call still warns."""
-    told = set(net._warned)
-    net._warned |= set(net.populations)
-    try:
-        yield
-    finally:
-        net._warned = (net._warned - set(net.populations)) | told

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._first_spikes import looked_at, no_further_than
 from snnfp.losses import value_and_derivative
 from snnfp.network import Network, Selection
 from snnfp.record import Record
@@ -17,7 +18,6 @@ __all__ = [
     "LossFunction",
     "check_loss",
     "check_mode",
-    "unheard",
     "value_and_grad",
 ]
 
@@ -107,9 +107,7 @@ def value_and_grad(
     check_loss(loss)
     net.select(wrt)
     if not return_record:
-        looked_at = _looks_at(loss, net)
-        options.setdefault("stop_after", looked_at)
-        options.setdefault("first_spikes_of", unheard(net, looked_at))
+        options = {**no_further_than(net, [looked_at(loss, net, "__call__")]), **options}
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)
     value, cotangents = value_and_derivative(loss(record, labels), "the loss")
     if not np.isfinite(value):
@@ -170,16 +168,3 @@ def _name_of(record: Record, spike: int) -> str:
         f"spike {np.count_nonzero(before == neuron)} of neuron {neuron - p.offset} of population "
         f"{p.name} in sample {sample} (at {record.times[spike]:g})"
     )
-
-
-def _looks_at(loss: LossFunction, net: Network) -> list[str]:
-    """What the loss says of itself; not what it inherited while it computes something else."""
-    owner = next(c for c in type(loss).__mro__ if "__call__" in vars(c))
-    known: list[str] = owner.looks_at(loss, net) if "looks_at" in vars(owner) else []  # type: ignore[attr-defined]
-    return known
-
-
-def unheard(net: Network, populations: list[str]) -> list[str]:
-    """Those that feed none: their later spikes matter to nobody."""
-    heard = {p.source for p in net.projections.values()}
-    return [p for p in populations if p not in heard]

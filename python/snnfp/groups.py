@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp.projections import SparseLayout
 
-__all__ = ["DELAY", "NEURON", "WEIGHT", "Input", "Population", "Projection", "Slot"]
-
-NEURON, WEIGHT, DELAY = range(3)
+__all__ = [
+    "Input",
+    "Population",
+    "Projection",
+    "Slot",
+    "core_parameter",
+    "neuron_slot",
+    "synapse_slot",
+]
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,29 @@ class Projection:
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a parameter lives in the core: (kind, index, neuron parameter)."""
+    """A parameter as the core knows it, and whose it is."""
 
-    code: tuple[int, int, int]
+    parameter: _core.Parameter
     owner: Population | Projection
 
     @property
     def owner_shape(self) -> tuple[int, ...]:
         """One value a neuron, or one a synapse."""
         return self.owner.shape if isinstance(self.owner, Projection) else (self.owner.size,)
+
+
+def neuron_slot(population: Population, name: str) -> Slot:
+    """Of a neuron parameter."""
+    kind = _core.ParameterKind.neuron
+    return Slot(_core.Parameter(kind, population.index, _core.NeuronParameter[name]), population)
+
+
+def synapse_slot(projection: Projection, name: str) -> Slot:
+    """Of a projection's ``"weight"`` or ``"delay"``."""
+    return Slot(core_parameter(name, projection.index), projection)
+
+
+def core_parameter(kind: str, index: int) -> _core.Parameter:
+    """One that is no neuron's."""
+    nobody = _core.NeuronParameter.tau_mem
+    return _core.Parameter(_core.ParameterKind[kind], index, nobody)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from snnfp._numbers import count
+
 __all__ = ["EarlyStopping", "History", "should_fall"]
 
 
@@ -37,10 +39,7 @@ class EarlyStopping:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.patience, bool) or not isinstance(self.patience, (int, np.integer)):
-            raise TypeError(f"patience is {self.patience!r}, expected an integer")
-        if self.patience < 1:
-            raise ValueError(f"patience is {self.patience}, expected at least 1")
+        count(self.patience, "patience")
         if not isinstance(self.metric, str):
             raise TypeError(f"metric is {self.metric!r}, expected the name of a figure")
         if self.target is None:
@@ -110,16 +109,24 @@ class History:
     epochs: dict[str, list[float]] = field(default_factory=dict)
 
     def append(self, figures: Mapping[str, float]) -> None:
-        """Adds an epoch."""
-        before = len(self)
-        for key, value in figures.items():
-            self.epochs.setdefault(key, [math.nan] * before).append(float(value))
-        for key in self.epochs.keys() - figures.keys():
-            self.epochs[key].append(math.nan)
+        """Adds an epoch, whole or (where Ctrl-C comes) not at all."""
+        before, known = len(self), set(self.epochs)
+        try:
+            for key, value in figures.items():
+                self.epochs.setdefault(key, [math.nan] * before).append(float(value))
+            for key in self.epochs.keys() - figures.keys():
+                self.epochs[key].append(math.nan)
+        except BaseException:
+            for key in list(self.epochs):
+                if key in known:
+                    del self.epochs[key][before:]
+                else:
+                    del self.epochs[key]
+            raise
 
-    def __iter__(self) -> Iterator[str]:
-        """The names of the figures; ``len`` is the number of epochs."""
-        return iter(self.epochs)
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        """The figures of each epoch by name, one epoch after the other; ``len`` is their number."""
+        return ({k: v[i] for k, v in self.epochs.items()} for i in range(len(self)))
 
     def __contains__(self, key: object) -> bool:
         return key in self.epochs
@@ -129,7 +136,7 @@ class History:
         return self.epochs.keys()
 
     def __getitem__(self, key: str) -> list[float]:
-        if key not in self.epochs:
+        if not isinstance(key, str) or key not in self.epochs:
             raise KeyError(
                 f"{key!r} is not in the history, expected one of: {', '.join(self.epochs)}"
             )

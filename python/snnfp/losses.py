@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import plain, real_array
+from snnfp._arrays import plain, real_array, spot
 from snnfp._numbers import real_number
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record
-from snnfp.simulate import population_of
 from snnfp.spikes import Spikes
 
 __all__ = [
@@ -101,6 +100,22 @@ def _check_horizon(horizon: float, until: float) -> None:
         )
 
 
+def _check_late(first: NDArray[Any], horizon: float) -> None:
+    """Raises if a first spike ``[samples, n]`` comes after the horizon, rounded as times are."""
+    late = np.argwhere((first > first.dtype.type(horizon)) & np.isfinite(first))
+    if late.size:
+        sample, k = late[0]
+        _too_late(sample, k, first[sample, k], horizon)
+
+
+def _too_late(sample: Any, neuron: Any, time: Any, horizon: float) -> None:
+    raise ValueError(
+        f"sample {sample}: output {neuron} fires at {time:g}, after horizon = {horizon} of the "
+        "loss: silence would count as earlier, expected a horizon after all spikes, or until <= "
+        "horizon"
+    )
+
+
 def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) -> None:
     if not np.isfinite(value):
         raise ValueError(f"the loss function returned the value {value}, expected a finite number")
@@ -178,8 +193,11 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         tau0: time scale of the softmax, > 0.
         tau1: time scale of the second term, > 0.
         gamma: weight of the second term, >= 0.
-        horizon: the time that stands for silence, > 0.
+        horizon: the time that stands for silence, > 0; first spikes after it are an error.
         population: name of the readout; None: the last population.
+
+    Raises:
+        ValueError: when called, if a first spike comes after ``horizon``: names sample and output.
 
     Source: Goeltz et al., Nature Machine Intelligence 3 (2021); Lee, Haghighatshoar, Karbasi,
     AISTATS 2023.
@@ -219,6 +237,8 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
     ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
         """Times (``horizon`` for silence), exp(z) and z = -t / tau0, shifted so that max z = 0."""
         t = np.where(np.isfinite(first), np.asarray(first, dtype=np.float64), self.horizon)
+        if t.max() > self.horizon:
+            _check_late(first, self.horizon)
         z = t / -self.tau0
         z -= z.max(axis=1, keepdims=True)
         return t, np.exp(z), z
@@ -259,8 +279,12 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
     gradient), one too many has ``horizon`` for its target.
 
     Args:
-        horizon: the time that stands for a missing spike, > 0.
+        horizon: the time that stands for a missing spike, > 0; spikes with a target after it are
+            an error.
         population: name of the readout; None: the last population.
+
+    Raises:
+        ValueError: when called, if such a spike comes after ``horizon``: names sample and output.
     """
 
     horizon: float
@@ -270,7 +294,7 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
 
     def check(self, net: Network, labels: Any, n_samples: int) -> None:
         """Raises unless labels are targets for the readout; asked before the first step."""
-        _check_targets(labels, n_samples, readout_of(net, self.population).size)
+        _check_targets(labels, n_samples, readout_of(net, self.population).size, self.horizon)
 
     def check_until(self, until: float) -> None:
         """Raises if spikes may come after the horizon, where silence would look better."""
@@ -281,20 +305,28 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         if isinstance(labels, Spikes):
             return self._all(record, labels)
         p = self.readout(record)
-        _check_targets(labels, record.n_samples, p.size)
+        _check_targets(labels, record.n_samples, p.size, self.horizon)
         target = real_array(labels, "targets", np.dtype(np.float64))
         first = np.asarray(record.first_spikes(p), dtype=np.float64)
         fires = np.isfinite(first)
         wanted = ~np.isnan(target)
+        if np.any((first > self.horizon) & fires):
+            _check_late(np.where(wanted, record.first_spikes(p), np.inf), self.horizon)
         difference = np.where(wanted, np.where(fires, first, self.horizon) - target, 0.0)
         value = 0.5 * float(np.sum(difference**2)) / record.n_samples
         return value, {p.name: np.where(fires, difference, 0.0) / record.n_samples}
 
     def _all(self, record: Record, target: Spikes) -> tuple[float, Cotangents]:
         p = self.readout(record)
-        _check_targets(target, record.n_samples, p.size)
+        _check_targets(target, record.n_samples, p.size, self.horizon)
         at = record.indices(p)
         times = np.asarray(record.times[at], dtype=np.float64)
+        late = np.flatnonzero(record.times[at] > record.times.dtype.type(self.horizon))
+        if late.size:
+            k = at[late[0]]
+            _too_late(
+                record.samples[k], record.neurons[k] - p.offset, record.times[k], self.horizon
+            )
         mine = _ordinals(record.samples[at] * p.size + (record.neurons[at] - p.offset))
         rows = np.repeat(np.arange(len(target)), np.diff(target.offsets))
         theirs = _ordinals(rows * p.size + target.units)
@@ -312,12 +344,21 @@ class SpikeTimeSquaredError(FirstSpikeLoss):
         return 0.5 * total / record.n_samples, cotangents
 
 
-def _check_targets(targets: Any, n_samples: int, size: int) -> None:
+def _check_targets(targets: Any, n_samples: int, size: int, horizon: float) -> None:
     if isinstance(targets, Spikes):
         if targets.size != size or len(targets) != n_samples:
             raise ValueError(
                 f"targets are {len(targets)} samples of {targets.size} neurons, expected "
                 f"{n_samples} of {size}"
+            )
+        late = np.flatnonzero(targets.times > horizon)
+        if late.size:
+            k = int(late[0])
+            sample = int(np.searchsorted(targets.offsets, k, side="right")) - 1
+            raise ValueError(
+                f"targets of sample {sample}, spike {k - targets.offsets[sample]}: time "
+                f"{targets.times[k]}, expected at most horizon = {horizon}, the time of a spike "
+                "that is missing"
             )
         return
     array = plain(targets, "targets")
@@ -325,9 +366,13 @@ def _check_targets(targets: Any, n_samples: int, size: int) -> None:
         raise TypeError(f"targets have dtype {array.dtype}, expected times (real numbers)")
     if array.shape != (n_samples, size):
         raise ValueError(f"targets have shape {array.shape}, expected {(n_samples, size)}")
-    bad = np.argwhere(np.isinf(array))
+    bad = np.argwhere((array < 0) | (array > horizon))
     if bad.size:
-        raise ValueError(f"targets{bad[0].tolist()} is infinite, expected a time or NaN")
+        at = tuple(bad[0])
+        raise ValueError(
+            f"{spot('targets', at)} is {array[at]}, expected 0 <= time <= horizon = {horizon}, or "
+            "NaN for any time"
+        )
 
 
 def _ordinals(keys: NDArray[Any]) -> list[tuple[int, int]]:

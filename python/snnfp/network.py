@@ -13,12 +13,20 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import count, freeze, real_array
+from snnfp._arrays import freeze, real_array
 from snnfp._memory import need_memory
-from snnfp._structure import add_population_core, connect_core, placeholder
-from snnfp.groups import DELAY, NEURON, WEIGHT, Input, Population, Projection, Slot
+from snnfp._model_files import load_model, save_model
+from snnfp._numbers import MOST_UNITS, count
+from snnfp._structure import (
+    add_population_core,
+    connect_core,
+    fill_core,
+    placeholder,
+    structure_of,
+)
+from snnfp.groups import Input, Population, Projection, Slot, neuron_slot, synapse_slot
 from snnfp.init import Initialiser
-from snnfp.neurons import LIF, NEURON_PARAMETERS
+from snnfp.neurons import LIF
 from snnfp.parameters import (
     Parameters,
     in_users_order,
@@ -28,10 +36,19 @@ from snnfp.parameters import (
 )
 from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
 
-__all__ = ["Input", "Network", "Parameters", "Population", "Projection", "Selection"]
+__all__ = [
+    "Input",
+    "Network",
+    "Parameters",
+    "Population",
+    "Projection",
+    "Selection",
+    "population_of",
+]
 
 Selection = str | list[str] | tuple[str, ...]
 
+_WEIGHT = _core.ParameterKind.weight
 _NEURON_BYTES = 130  # at least, for each neuron that is simulated, in double precision
 
 
@@ -55,7 +72,9 @@ class Network:
         if self.dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"dtype is {self.dtype}, expected float64 or float32")
         double = self.dtype == np.dtype(np.float64)
-        self._core = _core.NetworkFloat64() if double else _core.NetworkFloat32()
+        self._core: _core._Network[Any] = (
+            _core.NetworkFloat64() if double else _core.NetworkFloat32()
+        )
         self.inputs: dict[str, Input] = {}
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
@@ -70,7 +89,7 @@ class Network:
     def input(self, size: int, *, name: str = "input") -> Input:
         """Adds a group of ``size`` input channels."""
         self._check_new(name)
-        size = count(size, f"size of input {name}")
+        size = count(size, f"size of input {name}", most=MOST_UNITS)
         group = Input(name, size, self._core.add_input(name, size))
         self.inputs[name] = group
         return group
@@ -90,7 +109,7 @@ class Network:
             MemoryError: so many neurons cannot be simulated here.
         """
         self._check_new(name)
-        size = count(size, f"size of population {name}")
+        size = count(size, f"size of population {name}", most=MOST_UNITS)
         if not isinstance(neuron, LIF):
             raise TypeError(
                 f"the neuron of population {name} is {neuron!r}, expected snnfp.LIF(...)"
@@ -106,8 +125,8 @@ class Network:
         index = add_population_core(self._core, name, size, values)
         group = Population(name, size, index, offset)
         self.populations[name] = group
-        for k, (key, value) in enumerate(values.items()):
-            self._keep(f"{name}.{key}", Slot((NEURON, index, k), group), given[key], value)
+        for key, value in values.items():
+            self._keep(f"{name}.{key}", neuron_slot(group, key), given[key], value)
         return group
 
     def connect(
@@ -161,11 +180,11 @@ class Network:
         delay = self._initial(f"{name}.delay", connectivity.delay, ((), shape))
         connect_core(self._core, projection, source, target_group, weight, delay)
         self.projections[name] = projection
-        for key, code, initial, value in (
-            ("weight", WEIGHT, connectivity.weight, weight),
-            ("delay", DELAY, connectivity.delay, delay),
+        for key, initial, value in (
+            ("weight", connectivity.weight, weight),
+            ("delay", connectivity.delay, delay),
         ):
-            self._keep(f"{name}.{key}", Slot((code, index, 0), projection), initial, value)
+            self._keep(f"{name}.{key}", synapse_slot(projection, key), initial, value)
         return projection
 
     # -- parameters ------------------------------------------------------------------------------
@@ -237,7 +256,7 @@ class Network:
         """The shapes that a parameter may have."""
         slot = self._slots[self._known(name)]
         shape = slot.owner_shape
-        return (shape,) if slot.code[0] == WEIGHT else ((), shape)
+        return (shape,) if slot.parameter.kind is _WEIGHT else ((), shape)
 
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
@@ -259,8 +278,6 @@ class Network:
         Raises:
             OSError: the file cannot be written; names it, or its folder.
         """
-        from snnfp._model_files import save_model
-
         save_model(self, path)
 
     def load(self, path: str | Path) -> None:
@@ -271,8 +288,6 @@ class Network:
                 stays as it was.
             FileNotFoundError: there is no such file.
         """
-        from snnfp._model_files import load_model
-
         load_model(self, path)
 
     def structure(self) -> dict[str, Any]:
@@ -281,16 +296,7 @@ class Network:
             "dtype": self.dtype.name,
             "inputs": {g.name: g.size for g in self.inputs.values()},
             "populations": {p.name: p.size for p in self.populations.values()},
-            "projections": {
-                p.name: {
-                    "source": p.source,
-                    "target": p.target,
-                    "kind": p.kind,
-                    "shape": list(p.shape),
-                    "synapses": _digest(p.sources, p.targets) if p.sparse else None,
-                }
-                for p in self.projections.values()
-            },
+            "projections": {p.name: structure_of(p) for p in self.projections.values()},
         }
 
     def fingerprint(self) -> str:
@@ -310,18 +316,8 @@ class Network:
         self.__dict__.update(state)
         # Read-only flags do not survive pickling and copying.
         self._values = {k: v if v is None else freeze(v) for k, v in self._values.items()}
-        rebuilt = Network(self.dtype)
-        core = self._core = rebuilt._core
-        for group in self.inputs.values():
-            core.add_input(group.name, group.size)
-        for p in self.populations.values():
-            values = {key: self._legal(f"{p.name}.{key}") for key in NEURON_PARAMETERS}
-            add_population_core(core, p.name, p.size, values)
-        for q in self.projections.values():
-            source = self.inputs.get(q.source) or self.populations[q.source]
-            target = self.populations[q.target]
-            weight, delay = (self._legal(f"{q.name}.{key}") for key in ("weight", "delay"))
-            connect_core(core, q, source, target, weight, delay)
+        self._core = Network(self.dtype)._core
+        fill_core(self._core, self.inputs, self.populations, self.projections, self._legal)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -401,29 +397,33 @@ class Network:
         lowest = np.full(1, -np.finfo(self.dtype).max, dtype=self.dtype)
         for name in names:
             if name.endswith(".v_reset"):
-                _, index, parameter = self._slots[name].code
-                self._core.set_parameter(index, parameter, lowest)
+                p = self._slots[name].parameter
+                self._core.set_parameter(p.index, p.neuron, lowest)
         for name, value in values:
             self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]
-        kind, index, parameter = slot.code
+        p = slot.parameter
         array = shaped(value, name, self._shapes_of(name), self.dtype)
         try:
             if isinstance(slot.owner, Population):
-                self._core.set_parameter(index, parameter, array.reshape(-1))
-            elif kind == WEIGHT:
-                self._core.set_weight(index, slot.owner.to_core(array))
+                self._core.set_parameter(p.index, p.neuron, array.reshape(-1))
+            elif p.kind is _WEIGHT:
+                self._core.set_weight(p.index, slot.owner.to_core(array))
             else:
-                self._core.set_delay(index, slot.owner.to_core(array))
+                self._core.set_delay(p.index, slot.owner.to_core(array))
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array
 
 
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def population_of(net: Network, key: str | Population) -> Population:
+    """A population by handle or name."""
+    name = key.name if isinstance(key, Population) else key
+    if name not in net.populations:
+        raise KeyError(
+            f"{name!r} is not a population of the network, expected one of: "
+            f"{', '.join(net.populations)}"
+        )
+    return net.populations[name]

@@ -7,19 +7,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from snnfp import _core
 from snnfp.init import Initialiser
 
 __all__ = ["LIF", "NEURON_PARAMETERS"]
 
-NEURON_PARAMETERS = (
-    "tau_mem",
-    "tau_syn",
-    "threshold",
-    "v_reset",
-    "t_refractory",
-    "bias",
-    "capacitance",
-)
+NEURON_PARAMETERS = tuple(_core.NeuronParameter.__members__)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
 from snnfp._arrays import integer_array, real_array
-from snnfp._execution import execution
 from snnfp._memory import need_memory
 from snnfp.derivatives import DifferentiableRecord
+from snnfp.network import Network, Population
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
-
-if TYPE_CHECKING:
-    from snnfp.network import Network, Population
-    from snnfp.spikes import Spikes
+from snnfp.spike_record import snapshot
+from snnfp.spikes import Spikes
 
 __all__ = ["Probed", "Record", "Recording"]
 
@@ -64,7 +62,7 @@ class Record(DifferentiableRecord):
 
     def __init__(
         self,
-        core: Any,
+        core: _core._Record[Any],
         net: Network,
         groups: tuple[Spikes, ...],
         until: float,
@@ -72,22 +70,41 @@ class Record(DifferentiableRecord):
         isa: str,
         recording: Recording | None = None,
     ) -> None:
-        super().__init__(core, net, groups, until, n_threads, isa)
-        self._probed: dict[str, Probed] = {}
+        self._net = snapshot(net)
+        self._groups = groups
+        self._execution = (n_threads, isa)
+        self._first = {}
         self._recording = recording or _SIMULATED
+        self.until = until
+        self._take(core)
 
     # -- voltages --------------------------------------------------------------------------------
 
     def probe(
-        self, population: str | Population, times: ArrayLike, *, units: ArrayLike | None = None
+        self,
+        population: str | Population,
+        times: ArrayLike,
+        *,
+        units: ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> Probed:
         """Exact V and I of chosen neurons at chosen times.
+
+        A record holds spikes and no voltages: these come from a replay of its samples, driven by
+        the spikes that it has. Each call is one replay of the whole network, which takes about as
+        long as a simulation by ``engine="queue"``, and O(samples x units x times) on top: ask for
+        all times of a population at once.
 
         Args:
             population: of the neurons.
             times: ascending, within 0 ... ``until`` and no later than any sample's end; at a
                 spike's time V is already reset.
             units: neurons within the population; None: all.
+            n_threads: as for :meth:`vjp`.
+
+        Raises:
+            ValueError: a unit that is not there, times out of order or out of range.
+            MemoryError: so many voltages do not fit.
         """
         p = self._population(population)
         if units is None:
@@ -110,20 +127,10 @@ class Record(DifferentiableRecord):
             "probe fewer neurons or times at once",
         )
         voltage, current = self._core.probe(
-            (chosen + p.offset).tolist(), at.tolist(), execution(*self._execution)
+            (chosen + p.offset).tolist(), at.tolist(), self._run(n_threads)
         )
         shape = (self.n_samples, chosen.size, at.size)
-        probed = Probed(voltage.reshape(shape), current.reshape(shape), chosen, at)
-        self._probed[p.name] = probed
-        return probed
-
-    def voltage(self, population: str | Population) -> NDArray[Any]:
-        """V of the last probe of a population, ``[samples, units, times]``."""
-        return self._last_probe(population).voltage
-
-    def current(self, population: str | Population) -> NDArray[Any]:
-        """I of the last probe of a population, ``[samples, units, times]``."""
-        return self._last_probe(population).current
+        return Probed(voltage.reshape(shape), current.reshape(shape), chosen, at)
 
     # -- spikes recorded elsewhere ---------------------------------------------------------------
 
@@ -148,12 +155,12 @@ class Record(DifferentiableRecord):
 
     def __copy__(self) -> Record:
         other: Record = object.__new__(type(self))
-        vars(other).update(vars(self), _probed=dict(self._probed), _first=dict(self._first))
+        vars(other).update(vars(self), _first=dict(self._first))
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         core = self._core
-        kept = ("_net", "_groups", "_execution", "_recording", "_probed", "until")
+        kept = ("_net", "_groups", "_execution", "_recording", "until")
         return {name: vars(self)[name] for name in kept} | {
             "core": (
                 (*(getattr(core, name) for name in _PARTS),),
@@ -174,14 +181,6 @@ class Record(DifferentiableRecord):
             for g in self._groups
         ]
         self._take(_core.restore(self._net._core, groups, *state["core"]))
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _last_probe(self, population: str | Population) -> Probed:
-        name = self._population(population).name
-        if name not in self._probed:
-            raise KeyError(f"{name} was not probed: call record.probe({name!r}, times)")
-        return self._probed[name]
 
 
 _PARTS = ("offsets", "times", "neurons", "slopes", "release_currents", "residuals")

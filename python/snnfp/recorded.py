@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from snnfp import _core
 from snnfp._execution import execution
 from snnfp._numbers import real_number
 from snnfp.errors import RecordedSpikeError
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record, Recording
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
 from snnfp.simulate import (
@@ -23,13 +25,13 @@ from snnfp.simulate import (
     _until,
     check_network,
     input_groups,
-    population_of,
 )
 from snnfp.spikes import Spikes
 
 __all__ = ["record_from_spikes"]
 
-_POLICIES = ("raise", "drop", "keep")
+_POLICIES = _core.OnFault.__members__
+_BLOCK = 1 << 18  # spikes
 
 
 def record_from_spikes(
@@ -94,6 +96,8 @@ def record_from_spikes(
     if on_fault not in _POLICIES:
         raise ValueError(f"on_fault is {on_fault!r}, expected 'raise', 'drop' or 'keep'")
     tolerance = real_number(tolerance, "tolerance")
+    if float(np.finfo(net.dtype).max) < tolerance < math.inf:
+        raise ValueError(f"tolerance is {tolerance}, which does not fit {net.dtype}")
     groups = input_groups(net, spikes)
     first = next(iter(recorded.values()), None) if isinstance(recorded, Mapping) else None
     n_samples = len(groups[0]) if groups else len(first) if isinstance(first, Spikes) else 1
@@ -109,7 +113,7 @@ def record_from_spikes(
             end,
             voltage,
             current,
-            _POLICIES.index(on_fault),
+            _POLICIES[on_fault],
             execution(n_threads, isa),
         )
     except RecordedSpikeError as error:
@@ -136,7 +140,7 @@ def _merge(net: Network, recorded: Mapping[str | Population, Spikes], n_samples:
         raise TypeError(
             f"recorded is a {type(recorded).__name__}, expected a mapping {{population: Spikes}}"
         )
-    times, neurons, samples, index = [], [], [], []
+    given: list[tuple[int, Spikes]] = []  # offset of the population, and its batch
     seen: set[str] = set()
     for key, batch in recorded.items():
         population = population_of(net, key)
@@ -157,20 +161,32 @@ def _merge(net: Network, recorded: Mapping[str | Population, Spikes], n_samples:
                 f"recorded spikes of {population.name} have {len(batch)} samples, "
                 f"expected {n_samples} as in the input"
             )
-        times.append(batch.times)
-        neurons.append(batch.units + population.offset)
-        samples.append(np.repeat(np.arange(n_samples), np.diff(batch.offsets)))
-        index.append(np.arange(batch.times.size))
-    all_times = np.concatenate([*times, np.empty(0)]).astype(net.dtype)
-    all_neurons = np.concatenate([*neurons, np.empty(0, np.int32)]).astype(np.int32)
-    all_samples = np.concatenate([*samples, np.empty(0, np.int64)]).astype(np.int64)
-    all_index = np.concatenate([*index, np.empty(0, np.int64)]).astype(np.int64)
-    order = np.lexsort((all_neurons, all_times, all_samples))
-    counts = np.bincount(all_samples, minlength=n_samples)
-    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    return _Merged(
-        np.ascontiguousarray(all_times[order]),
-        np.ascontiguousarray(all_neurons[order]),
-        offsets,
-        all_index[order],
+        given.append((population.offset, batch))
+    counts = sum((np.diff(b.offsets) for _, b in given), np.zeros(n_samples, np.int64))
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    total = int(offsets[-1])
+    merged = _Merged(
+        np.empty(total, net.dtype), np.empty(total, np.int32), offsets, np.empty(total, np.int64)
     )
+    # In blocks of samples, between which Python looks for Ctrl-C.
+    begins = np.searchsorted(offsets, np.arange(0, total, _BLOCK), side="right") - 1
+    for first, last in pairwise([*np.unique(begins).tolist(), n_samples]):
+        _merge_samples(given, merged, first, last)
+    return merged
+
+
+def _merge_samples(given: list[tuple[int, Spikes]], merged: _Merged, first: int, last: int) -> None:
+    """Fills in the spikes of samples ``first ... last - 1``."""
+    times, neurons, samples, place = [], [], [], []
+    for offset, batch in given:
+        begin, end = batch.offsets[first], batch.offsets[last]
+        times.append(batch.times[begin:end].astype(merged.times.dtype))
+        neurons.append(batch.units[begin:end] + np.int32(offset))
+        samples.append(np.repeat(np.arange(last - first), np.diff(batch.offsets[first : last + 1])))
+        place.append(np.arange(begin, end))
+    parts = [np.concatenate(part) for part in (times, neurons, place)]
+    order = np.lexsort((parts[1], parts[0], np.concatenate(samples)))
+    block = slice(merged.offsets[first], merged.offsets[last])
+    wholes: tuple[NDArray[Any], ...] = (merged.times, merged.neurons, merged.place)
+    for whole, part in zip(wholes, parts, strict=True):
+        whole[block] = part[order]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp._arrays import freeze
-
-if TYPE_CHECKING:
-    from snnfp.network import Network
+from snnfp.network import Network
 
 __all__ = ["REASONS", "ImpossibleSpikes", "MissingSpikes"]
 
-#: In the core's order.
-REASONS = ("outside", "refractory", "falling", "residual")
+REASONS = tuple(_core.ImpossibleReason.__members__)
+_NAMES = np.array([_core.ImpossibleReason(k).name for k in range(len(REASONS))])  # by number
 _SHOWN = 10
 
 
@@ -110,7 +109,7 @@ class ImpossibleSpikes(_Table):
     ) -> ImpossibleSpikes:
         """From the core's columns; ``net`` as it was for the recording."""
         _, sample, neuron, time, reason, value = columns
-        names = np.array(REASONS)[reason]
+        names = _NAMES[reason]
         return cls(*_named(neuron, net), sample, time, names, value, index)
 
     def those(self, which: NDArray[np.bool_]) -> ImpossibleSpikes:

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from snnfp._numbers import real_number
 from snnfp.losses import check_labels, readout_of
-from snnfp.network import Network, Projection
+from snnfp.network import Network, Projection, population_of
 from snnfp.record import Record
-from snnfp.simulate import population_of
 
 __all__ = ["LabelBump", "Remedy", "WeightBump"]
 
@@ -35,7 +34,12 @@ class Remedy(Protocol):
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
-        """The changed gradients (those given stay as they are) and how much was helped."""
+        """The changed gradients (those given stay as they are) and how much was helped.
+
+        A remedy may have ``looks_at(net)``, which names populations: samples are then simulated
+        until each of their neurons has fired, and to the end where one is silent. Without, it has
+        the whole record.
+        """
         ...
 
 
@@ -44,13 +48,15 @@ def _check_amount(amount: float) -> None:
         raise ValueError(f"amount is {amount}, expected a finite number > 0")
 
 
-def _check_helps(net: Network, population: str, names: tuple[str, ...], remedy: object) -> None:
-    population_of(net, population)
-    into = [p.name for p in net.projections.values() if p.target == population]
+def _check_helps(
+    net: Network, populations: tuple[str, ...], names: tuple[str, ...], remedy: object
+) -> None:
+    """Raises unless incoming weights of one of these populations are trained."""
+    into = [p.name for p in net.projections.values() if p.target in populations]
     if not any(f"{name}.weight" in names for name in into):
         raise ValueError(
-            f"{remedy!r} asks for larger incoming weights of {population}, none of which is "
-            f"trained: trained are {', '.join(names)}"
+            f"{remedy!r} asks for larger incoming weights of {' or '.join(populations)}, none of "
+            f"which is trained: trained are {', '.join(names)}"
         )
 
 
@@ -60,10 +66,21 @@ def _incoming(net: Network, population: str, gradients: Gradients) -> list[tuple
     return [(f"{p.name}.weight", p) for p in into if f"{p.name}.weight" in gradients]
 
 
-def _there(weights: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which weights belong to synapses; all, where none is different from 0."""
+def _there(weights: NDArray[Any], keep_zero: bool) -> NDArray[np.bool_]:
+    """Which weights a bump may change: those of synapses; all, where none is different from 0."""
     there: NDArray[np.bool_] = weights != 0
-    return there if there.any() else ~there
+    return there if keep_zero and there.any() else np.ones_like(there)
+
+
+def _reached(projection: Projection, there: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Which neurons of the target have such a weight, ``[size]``."""
+    reached = there
+    if projection.kind == "sparse":
+        reached = np.zeros(size, dtype=bool)
+        reached[projection.targets[there]] = True
+    elif projection.kind == "dense":
+        reached = np.any(there, axis=0)
+    return reached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,22 +110,33 @@ class WeightBump:
             object.__setattr__(self, "populations", tuple(self.populations))
 
     def check(self, net: Network, names: tuple[str, ...]) -> None:
-        """Raises unless the populations exist and have incoming weights among ``names``."""
+        """Raises unless the populations exist and have incoming weights among ``names``.
+
+        Where none are named, one that has is enough.
+        """
         for population in self.populations or ():
-            _check_helps(net, population, names, self)
+            _check_helps(net, (population_of(net, population).name,), names, self)
+        if self.populations is None:
+            _check_helps(net, tuple(net.populations), names, self)
+
+    def looks_at(self, net: Network) -> list[str]:
+        """Its populations: no sample in which one of their neurons is silent ends early."""
+        return list(self.populations if self.populations is not None else net.populations)
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
-        """The changed gradients and the number of silent neurons."""
+        """The changed gradients and the number of silent neurons with a weight that may change."""
         helped = 0
         changed = dict(gradients)
         for name in self.populations if self.populations is not None else tuple(net.populations):
             silent = ~record.fires(name)
             if not silent.any():
                 continue
-            helped += int(silent.sum())
+            reached = np.zeros_like(silent)
             for key, projection in _incoming(net, name, gradients):
+                there = _there(net.parameters[key], self.keep_zero)
+                reached |= _reached(projection, there, silent.size)
                 fired: NDArray[np.bool_] = np.max(record.sent(projection.source), axis=0) > 0
                 if projection.kind == "sparse":
                     at = fired[projection.sources] & silent[projection.targets]
@@ -116,9 +144,8 @@ class WeightBump:
                     at = fired[:, None] & silent
                 else:
                     at = fired & silent
-                if self.keep_zero:
-                    at &= _there(net.parameters[key])
-                changed[key] = changed[key] - self.amount * at
+                changed[key] = changed[key] - self.amount * (at & there)
+            helped += int(np.count_nonzero(silent & reached))
         return changed, helped
 
 
@@ -144,18 +171,24 @@ class LabelBump:
         _check_amount(self.amount)
 
     def check(self, net: Network, names: tuple[str, ...]) -> None:
-        """Raises unless the readout exists and, if named, has incoming weights among ``names``."""
-        readout = readout_of(net, self.population).name
-        if self.population is not None:
-            _check_helps(net, readout, names, self)
+        """Raises unless the readout exists and has incoming weights among ``names``."""
+        _check_helps(net, (readout_of(net, self.population).name,), names, self)
+
+    def looks_at(self, net: Network) -> list[str]:
+        """The readout: a sample in which the label's output is silent does not end early."""
+        return [readout_of(net, self.population).name]
 
     def __call__(
         self, net: Network, record: Record, labels: Any, gradients: Gradients
     ) -> tuple[Gradients, int]:
-        """The changed gradients and the number of samples with a silent label."""
-        name = readout_of(net, self.population).name
+        """The changed gradients and the number of samples with a silent label.
+
+        Not of those whose output has no weight that may change.
+        """
+        readout = readout_of(net, self.population)
+        name, size = readout.name, readout.size
         try:
-            chosen = check_labels(labels, record.n_samples, net.populations[name].size)
+            chosen = check_labels(labels, record.n_samples, size)
         except TypeError as error:
             raise TypeError(f"LabelBump needs the labels of classes: {error}") from None
         rows = np.arange(record.n_samples)
@@ -163,10 +196,13 @@ class LabelBump:
         if not missing.any():
             return gradients, 0
         changed = dict(gradients)
-        wanted = np.zeros((record.n_samples, net.populations[name].size))
+        reached = np.zeros(size, dtype=bool)
+        wanted = np.zeros((record.n_samples, size))
         wanted[rows[missing], chosen[missing]] = self.amount / record.n_samples
         for key, projection in _incoming(net, name, gradients):
             fired = record.sent(projection.source) > 0
+            there = _there(net.parameters[key], self.keep_zero)
+            reached |= _reached(projection, there, size)
             if projection.kind == "dense":
                 # Counted rather than multiplied: BLAS would leave its threads spinning.
                 term = np.zeros((fired.shape[1], wanted.shape[1]))
@@ -177,7 +213,6 @@ class LabelBump:
                 term = np.sum(fired[:, projection.sources] * wanted[:, projection.targets], axis=0)
             else:
                 term = np.sum(fired * wanted, axis=0)
-            if self.keep_zero:
-                term *= _there(net.parameters[key])
+            term *= there
             changed[key] = changed[key] - term.astype(changed[key].dtype)
-        return changed, int(missing.sum())
+        return changed, int(np.count_nonzero(missing & reached[chosen]))

@@ -9,16 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from snnfp.checkpoint import ArrayFile, parse_json, write_atomically
+from snnfp.checkpoint import ArrayFile, read_json_table, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
 from snnfp.task_settings import SettingError, Settings, option
+from snnfp.tasks import Task
 from snnfp.training_state import read_figures
-
-if TYPE_CHECKING:
-    from snnfp.tasks import Task
 
 __all__ = ["CHECKPOINT", "Run", "RunFolder", "new_run_folder", "write_config", "write_history"]
 
@@ -135,10 +133,17 @@ class Run:
             task: what it must have learnt.
 
         Raises:
-            FileNotFoundError: there is no checkpoint, or no ``config.json`` beside it.
+            FileNotFoundError: there is no such run, no checkpoint in it, or no ``config.json``.
             FormatError: a file is damaged, or the run is one of another task.
         """
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path}: there is no run of that name, expected a run folder or the checkpoint in "
+                "it"
+            )
         checkpoint = path / CHECKPOINT if path.is_dir() else path
+        if not checkpoint.exists():
+            raise FileNotFoundError(f"{path}: this folder is no run, it has no {CHECKPOINT}")
         figures = read_figures(ArrayFile(checkpoint))
         settings = _read_config(checkpoint.parent / _CONFIG, task)
         return cls(checkpoint, settings, figures["epoch"], figures["history"])
@@ -197,13 +202,7 @@ def _read_config(path: Path, task: Task) -> Settings:
             f"{path}: no such file, expected the settings of the run: go on from its run folder, "
             f"or copy {_CONFIG} beside the checkpoint"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise FormatError(f"{path}: {error}, expected the settings of a run") from error
-    config = parse_json(text, str(path))
-    if not isinstance(config, dict):
-        raise FormatError(f"{path}: no table of settings, expected the settings of a run")
+    config = read_json_table(path, "the settings of a run")
     there = config.pop("task", None)
     if there != task.name:
         raise FormatError(f"{path} is of a run of {there}, expected {task.name}")

@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
-from snnfp._numbers import real_number
+from snnfp._numbers import count, real_number
 
 __all__ = ["Constant", "Cosine", "ExponentialDecay", "Schedule", "StepDecay", "check_schedule"]
 
@@ -53,7 +51,7 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         _check_factor(self.factor)
-        _check_count(self.every, "every")
+        count(self.every, "every")
 
     def __call__(self, step: int, epoch: int) -> float:
         """The factor."""
@@ -68,7 +66,7 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_count(self.epochs, "epochs")
+        count(self.epochs, "epochs")
         if not 0 <= real_number(self.final, "final") <= 1:
             raise ValueError(f"final is {self.final}, expected 0 <= final <= 1")
 
@@ -81,13 +79,6 @@ class Cosine:
 def _check_factor(factor: float) -> None:
     if not 0 < real_number(factor, "factor") <= 1:
         raise ValueError(f"factor is {factor}, expected 0 < factor <= 1")
-
-
-def _check_count(count: int, name: str) -> None:
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
-        raise TypeError(f"{name} is {count!r}, expected an integer")
-    if count < 1:
-        raise ValueError(f"{name} is {count}, expected at least 1")
 
 
 def check_schedule(schedule: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from snnfp import _core
-from snnfp._execution import ISAS, default_threads
+from snnfp._execution import default_threads
 from snnfp.init import Normal
 from snnfp.network import Network
 from snnfp.neurons import LIF
@@ -53,7 +53,7 @@ def run_selfcheck(print: Callable[[str], object] = print) -> int:
         ("python, numpy", f"{platform.python_version()}, {np.__version__}"),
         ("platform", platform.platform()),
         ("compiler", f"{_core.compiler}, {_core.build_type}"),
-        ("instruction set", _core.resolve_isa(0)),
+        ("instruction set", _core.resolve_isa(_core.Isa.best).name),
         ("parallel runtime", _core.parallel_runtime()),
         ("threads", str(default_threads())),
     ]
@@ -71,32 +71,31 @@ def run_selfcheck(print: Callable[[str], object] = print) -> int:
     cotangents = np.cos(np.arange(record.n_spikes))
     reverse = record.vjp(cotangents, wrt="*")
     forward = record.vjp(cotangents, wrt="*", mode="forward")
-    apart = max(
+    difference = max(
         float(np.max(np.abs(forward[k] - reverse[k])) / max(1e-300, np.max(np.abs(reverse[k]))))
         for k in reverse
     )
     hashes = set()
-    available = [i for i, name in enumerate(ISAS) if i and _core.resolve_isa(i) == name]
-    for isa in (ISAS[i] for i in available):
+    available = [i.name for i in _core.Isa if _core.resolve_isa(i) == i]
+    for isa in available:
         for n_threads in (1, 2, 3, 8):
             r = simulate(net, spikes, until=_UNTIL, n_threads=n_threads, isa=isa)
             digest = hashlib.sha256(r.times.tobytes() + r.neurons.tobytes())
             for gradient in r.vjp(cotangents, wrt="*").values():
                 digest.update(gradient.tobytes())
             hashes.add(digest.hexdigest()[:16])
-    right = check.ok and apart <= 1e-12
+    right = check.ok and difference <= 1e-12
     same = len(hashes) == 1
     rows += [
         ("spikes", f"{record.n_spikes} in {record.n_samples} samples"),
         (
             "gradient error",
             f"{check.max_error:.1e} against differences ({check.checked} checked, "
-            f"{check.left_out} left out), {apart:.1e} forward against reverse",
+            f"{check.left_out} left out), {difference:.1e} forward against reverse",
         ),
         (
             "determinism",
-            f"{' '.join(sorted(hashes))} for 1, 2, 3, 8 threads and "
-            f"{', '.join(ISAS[i] for i in available)}",
+            f"{' '.join(sorted(hashes))} for 1, 2, 3, 8 threads and {', '.join(available)}",
         ),
         ("time", f"{time.perf_counter() - start:.1f} s"),
         ("verdict", "all is well" if right and same else "SOMETHING IS WRONG"),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
-from snnfp._arrays import count, real_array, spot
+from snnfp._arrays import real_array, spot
 from snnfp._execution import default_threads, execution
 from snnfp._memory import need_memory
+from snnfp._numbers import MOST_UNITS, count
+from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.record import Record
 from snnfp.spikes import Spikes
 
@@ -23,12 +25,10 @@ __all__ = ["InputSpikes", "simulate"]
 
 InputSpikes = Spikes | Mapping[str, Spikes] | None
 InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
-ProbeRequest = Mapping[str, tuple[Sequence[int] | None, ArrayLike]]
 
 # Bytes a neuron in double precision, at least: of the plan, and of the state of each thread.
 _PLAN_BYTES, _STATE_BYTES = 80, {"automatic": 240, "queue": 50}
 _FEW = 1 << 18  # neurons that fit anywhere
-_FAR = 10.0  # time constants between inputs
 
 
 def simulate(
@@ -37,7 +37,6 @@ def simulate(
     *,
     until: float | None = None,
     samples: int | None = None,
-    probe: ProbeRequest | None = None,
     initial: InitialState | None = None,
     n_threads: int | None = None,
     spike_limit: int = 10_000,
@@ -56,8 +55,6 @@ def simulate(
             happen.
         samples: number of samples of a network without input groups, 1 if not given; otherwise
             the input says it.
-        probe: voltages wanted, ``{population: (units or None for all, times)}``; more can be had
-            from the record afterwards.
         initial: state at time 0, ``{population: (voltage, current)}``, each one number, ``[n]`` or
             ``[samples, n]``; zero where not given.
         n_threads: threads for the samples; None: all. The result is the same for any number.
@@ -70,7 +67,8 @@ def simulate(
         isa: ``"best"``, ``"portable"``, ``"avx2"`` or ``"avx512"``.
 
     Returns:
-        The record of all spikes, from which derivatives are taken.
+        The record of all spikes, from which derivatives and voltages (:meth:`Record.probe`) are
+        taken.
 
     Raises:
         ValueError: bad input; names the group, sample, spike and value.
@@ -85,8 +83,8 @@ def simulate(
     groups = input_groups(net, spikes)
     n_samples = sample_count(groups, samples)
     end = _until(until, net.dtype)
-    limit = count(spike_limit, "spike_limit", most=2**63 - 1)
-    if engine not in ("automatic", "queue"):
+    limit = count(spike_limit, "spike_limit")
+    if engine not in _core.Engine.__members__:
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     run = execution(n_threads, isa)
     _need_room(net, min(n_samples, n_threads or default_threads()), engine)
@@ -98,7 +96,7 @@ def simulate(
         n_samples if not groups else 0,
         end,
         limit,
-        ("automatic", "queue").index(engine),
+        _core.Engine[engine],
         voltage,
         current,
         _indices(net, first_spikes_of, "first_spikes_of"),
@@ -106,14 +104,7 @@ def simulate(
         run,
     )
     record = Record(core, net, groups, end, n_threads, isa)
-    _warn(net, groups, end, record, bool(ends))
-    for population, wanted in (probe or {}).items():
-        if not isinstance(wanted, (tuple, list)) or len(wanted) != 2:
-            raise TypeError(
-                f"probe[{getattr(population, 'name', population)!r}] is {wanted!r}, expected "
-                "(units or None for all, times)"
-            )
-        record.probe(population, wanted[1], units=wanted[0])
+    _warn(net, groups, end, record, ends)
     return record
 
 
@@ -126,17 +117,6 @@ def check_network(net: Network) -> None:
     for name, value in net._values.items():
         if value is None:
             net.parameters[name]  # raises, and says what to call
-
-
-def population_of(net: Network, key: str | Population) -> Population:
-    """A population by handle or name."""
-    name = key.name if isinstance(key, Population) else key
-    if name not in net.populations:
-        raise KeyError(
-            f"{name!r} is not a population of the network, expected one of: "
-            f"{', '.join(net.populations)}"
-        )
-    return net.populations[name]
 
 
 def _indices(net: Network, populations: Iterable[str | Population], what: str) -> list[int]:
@@ -183,7 +163,7 @@ def input_groups(net: Network, spikes: InputSpikes) -> tuple[Spikes, ...]:
 
 def sample_count(groups: tuple[Spikes, ...], samples: int | None) -> int:
     """The number of samples: that of the input, or the one given where there is no input."""
-    given = None if samples is None else count(samples, "samples")
+    given = None if samples is None else count(samples, "samples", most=MOST_UNITS)
     if not groups:
         return given or 1
     if given is not None and given != len(groups[0]):
@@ -267,44 +247,36 @@ def _initial_arrays(
     return state[0].reshape(-1), state[1].reshape(-1)
 
 
+def _unused(groups: tuple[Spikes, ...], until: float) -> bool:
+    """Whether there are input spikes, all of them after the end."""
+    if not math.isfinite(until):
+        return False
+    given = [g.times for g in groups if g.times.size]
+    # The first spike of the first sample mostly tells at once.
+    return bool(given) and all(t[0] > until and t.min() > until for t in given)
+
+
 def _warn(
-    net: Network, groups: tuple[Spikes, ...], until: float, record: Record, early: bool
+    net: Network, groups: tuple[Spikes, ...], until: float, record: Record, ends: list[int]
 ) -> None:
-    when = "in the whole batch" + (", up to where its samples end (stop_after)" if early else "")
-    if math.isfinite(until) and "until" not in net._warned:
-        firsts = [g.times.min() for g in groups if g.times.size]
-        if firsts and min(firsts) > until:
-            net._warned.add("until")
-            warn(
-                f"all input spikes come after until = {until} (the first at {min(firsts)}): are "
-                "both in the same unit of time?",
-                UnusedInputWarning,
-            )
+    if "until" not in net._warned and _unused(groups, until):
+        net._warned.add("until")
+        first = min(g.times.min() for g in groups if g.times.size)
+        warn(
+            f"all input spikes come after until = {until} (the first at {first}): are both in the "
+            "same unit of time?",
+            UnusedInputWarning,
+        )
     for name, population in net.populations.items():
         if name not in net._warned and record.is_silent(population):
             net._warned.add(name)
+            when = "in the whole batch"
+            if ends and bool(np.any(record.ends < until)):
+                stop = " and ".join(list(net.populations)[k] for k in ends)
+                when += f", whose samples end once all of {stop} have fired"
             warn(
-                f"population {name} fires no spike {when}, so no gradient reaches it "
-                f"or what comes before it{_far_apart(net, name, groups)}: try larger or more "
-                "positive incoming weights, a lower threshold, a longer tau, or a remedy of "
-                "snnfp.remedies",
+                f"population {name} fires no spike {when}, so no gradient reaches it or what comes "
+                f"before it{unit_question(net, name, groups, until)}: try larger or more positive "
+                "incoming weights, a lower threshold, a longer tau, or a remedy of snnfp.remedies",
                 SilentPopulationWarning,
             )
-
-
-def _far_apart(net: Network, population: str, groups: tuple[Spikes, ...]) -> str:
-    """What to say where each input has long decayed when the next one comes."""
-    taus = [net.parameters[f"{population}.{key}"] for key in ("tau_mem", "tau_syn")]
-    tau = float(max(np.max(t) for t in taus))
-    span, gaps = 0.0, 0
-    for s in range(len(groups[0]) if groups else 0):
-        times = np.concatenate([g.times[g.offsets[s] : g.offsets[s + 1]] for g in groups])
-        if times.size:
-            span += float(times.max() - times.min())
-            gaps += times.size - 1
-    if not gaps or not span / gaps > _FAR * tau:
-        return ""
-    return (
-        f" (the gaps between inputs are {span / gaps / tau:.3g} tau: are both in the same unit of "
-        f"time? tau = {tau:.3g}, mean gap {span / gaps:.3g})"
-    )

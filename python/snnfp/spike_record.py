@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
 from snnfp._arrays import freeze
-from snnfp.network import Network
+from snnfp._execution import execution
+from snnfp.network import Network, Population, population_of
 from snnfp.spikes import Spikes
 
-if TYPE_CHECKING:
-    from snnfp.network import Population
-
-__all__ = ["SpikeRecord"]
+__all__ = ["ComponentRun", "SpikeRecord"]
 
 _NEAR_TANGENT = 1e-3
+
+
+@dataclass(frozen=True)
+class ComponentRun:
+    """A component of the graph and what simulated it.
+
+    Attributes:
+        populations: names of its populations: mutually connected ones, or a single one.
+        solver: ``"layer"`` (nothing feeds back; all arrivals are known beforehand), ``"loop"``
+            (dense projections with one delay each), ``"windows"`` (one delay a projection: each
+            neuron runs alone through the shortest) or ``"queue"`` (any graph, event by event).
+    """
+
+    populations: tuple[str, ...]
+    solver: str
 
 
 class SpikeRecord:
@@ -30,24 +45,14 @@ class SpikeRecord:
     residuals: NDArray[Any]
     n_samples: int
     n_spikes: int
+    until: float
 
-    def __init__(
-        self,
-        core: Any,
-        net: Network,
-        groups: tuple[Spikes, ...],
-        until: float,
-        n_threads: int | None,
-        isa: str,
-    ) -> None:
-        self._net = snapshot(net)
-        self._groups = groups
-        self._execution = (n_threads, isa)
-        self._first: dict[str, NDArray[np.int64]] = {}
-        self.until = until
-        self._take(core)
+    _net: Network
+    _groups: tuple[Spikes, ...]
+    _execution: tuple[int | None, str]
+    _first: dict[str, NDArray[np.int64]]
 
-    def _take(self, core: Any) -> None:
+    def _take(self, core: _core._Record[Any]) -> None:
         self._core = core
         self.times = core.times
         self.neurons = core.neurons
@@ -61,10 +66,27 @@ class SpikeRecord:
         return f"Record({self.n_samples} samples, {self.n_spikes} spikes, until {self.until})"
 
     @property
+    def components(self) -> tuple[ComponentRun, ...]:
+        """What simulated each component of the graph, in their order; empty for a recording.
+
+        Each projection decides on its own component only: a sparse projection somewhere leaves the
+        solvers of all other components as they are.
+        """
+        names = list(self._net.populations)
+        return tuple(
+            ComponentRun(tuple(names[p] for p in populations), solver.name)
+            for populations, solver in self._core.ran
+        )
+
+    @property
+    def isa(self) -> str:
+        """The instruction set whose loops ran; ``"best"`` for a recording."""
+        return self._core.isa.name
+
+    @property
     def ends(self) -> NDArray[Any]:
         """Up to when each sample was simulated, ``[samples]``: see ``stop_after``."""
-        ends: NDArray[Any] = self._core.ends()
-        return ends
+        return self._core.ends()
 
     # -- spikes ----------------------------------------------------------------------------------
 
@@ -125,8 +147,7 @@ class SpikeRecord:
 
     def is_silent(self, population: str | Population) -> bool:
         """Whether the population fires no spike in the whole batch."""
-        silent: bool = self._core.silent(self._population(population).index)
-        return silent
+        return self._core.silent(self._population(population).index)
 
     def silent_fraction(self, population: str | Population | None = None) -> Any:
         """Fraction of a population's neurons that fire in no sample; of all, as a dict, if None."""
@@ -160,6 +181,11 @@ class SpikeRecord:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _run(self, n_threads: int | None) -> _core.Execution:
+        """How a call to the core runs: on so many threads, or on those of the simulation."""
+        made, isa = self._execution
+        return execution(made if n_threads is None else n_threads, isa)
+
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
         """Spikes of each neuron in the whole batch."""
@@ -173,8 +199,6 @@ class SpikeRecord:
         return among
 
     def _population(self, key: str | Population) -> Population:
-        from snnfp.simulate import population_of
-
         return population_of(self._net, key)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp import conversions
-from snnfp._arrays import count, freeze, plain
+from snnfp._arrays import freeze, plain
+from snnfp._numbers import MOST_UNITS, count
 from snnfp.conversions import vector
 
 __all__ = ["Spikes"]
@@ -43,7 +44,7 @@ class Spikes:
     def __init__(
         self, times: ArrayLike, units: ArrayLike, offsets: ArrayLike, *, size: int
     ) -> None:
-        size = count(size, "size")
+        size = count(size, "size", most=MOST_UNITS)
         t = vector(times, "times", "f")
         u = vector(units, "units", "i")
         o = vector(offsets, "offsets", "i")
@@ -60,11 +61,19 @@ class Spikes:
         return self.offsets.size - 1
 
     def __getitem__(self, samples: int | slice | ArrayLike) -> Spikes:
-        """Samples as a new batch: one, a slice, those of a boolean mask, or a list of them."""
+        """Samples as a new batch: one, a slice, those of a boolean mask, or a list of them.
+
+        Negative ones count from the end.
+        """
         if isinstance(samples, (int, np.integer)) and not isinstance(samples, bool):
             if not -len(self) <= samples < len(self):
                 raise IndexError(f"sample {samples} of a batch of {_many(len(self), 'sample')}")
             return self.take([int(samples) % len(self)])
+        if isinstance(samples, tuple):
+            raise IndexError(
+                f"[{', '.join(map(repr, samples))}] has {_many(len(samples), 'part')}, expected "
+                "samples only; a list of them chooses several"
+            )
         if isinstance(samples, slice):
             chosen: ArrayLike = np.arange(len(self))[samples]
         else:
@@ -75,6 +84,8 @@ class Spikes:
                         f"the mask has shape {chosen.shape}, expected ({len(self)},), one a sample"
                     )
                 chosen = np.flatnonzero(chosen)
+            elif chosen.dtype.kind == "i":  # from the end, as for one sample
+                chosen = chosen + np.where((-len(self) <= chosen) & (chosen < 0), len(self), 0)
         if not np.size(chosen):
             raise IndexError(f"[{samples!r}] chooses none of {len(self)} samples")
         return self.take(chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from snnfp import plots
 from snnfp.checkpoint import write_atomically
 from snnfp.errors import require
+from snnfp.history import History
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.network import Network
 from snnfp.plots._style import simulate_quietly
 from snnfp.task_settings import Settings
 from snnfp.tasks import Labelled, Task, TaskData, make_loss
-
-if TYPE_CHECKING:
-    from snnfp import History
 
 __all__ = ["PICTURE_FORMATS", "draw_pictures"]
 

@@ -70,7 +70,10 @@ def check_gradient(
     """Compares the exact gradient with central differences of the whole simulation.
 
     At the edge of a parameter's domain (a delay of 0) the difference is one-sided, as is the
-    derivative.
+    derivative. Where spikes and arrivals fall on one time a step may bring them into another order
+    than that in which derivatives are taken (the conventions of the documentation say which): such
+    elements are left out if the spikes swap, and are errors if they do not. Equal neurons that
+    fire together are the usual case; initial weights that differ end it.
 
     Args:
         net: a float64 network.

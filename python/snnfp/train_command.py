@@ -15,15 +15,13 @@ from snnfp.errors import MissingDependencyError, require
 from snnfp.evaluation import evaluate
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
-from snnfp.optim import Adam
-from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
-from snnfp.schedules import Cosine, ExponentialDecay, Schedule
+from snnfp.task_pictures import draw_pictures
 from snnfp.task_settings import Settings
-from snnfp.tasks import Task, build_network, hidden_names, make_loss
-from snnfp.training import fit
+from snnfp.task_training import fit_task
+from snnfp.tasks import Task, build_network, make_loss
 
-__all__ = ["make_remedies", "make_schedule", "train_task"]
+__all__ = ["train_task"]
 
 # At once, also where the output goes into a file or a pipe.
 _say = partial(print, flush=True)
@@ -64,7 +62,6 @@ def train_task(
     plots = plots and _has("matplotlib", "no pictures will be drawn")
     loaded = task.load(settings, data)
     net = build_network(settings, loaded.channels, loaded.classes)
-    loss = make_loss(settings)
     stopping = None
     if settings.target is not None:
         metric = "accuracy" if loaded.validation is None else "validation_accuracy"
@@ -81,39 +78,30 @@ def train_task(
             f"{len(loaded.train[0])} training, {len(loaded.test[0])} test samples, "
             f"run folder {folder.path}"
         )
-        history = fit(
+        history = fit_task(
             net,
             loaded.train,
-            loss=loss,
-            optimiser=Adam(lr=settings.lr),
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
+            settings,
             validation=loaded.validation,
-            schedule=make_schedule(settings),
-            until=settings.until,
-            mode=settings.mode,
-            seed=settings.seed,
-            clip_norm=settings.clip_norm,
-            remedies=make_remedies(settings),
-            callbacks=[so_far.look],
+            callbacks=[so_far.after_epoch],
             early_stopping=stopping,
             checkpoint=folder.path / CHECKPOINT if saves else None,
             resume=resume,
             progress=progress,
-            n_threads=settings.threads,
         )
         seconds = time.perf_counter() - start
         so_far.write(net, history)
-        test = evaluate(net, *loaded.test, loss, until=settings.until, n_threads=settings.threads)
+        test = evaluate(
+            net, *loaded.test, make_loss(settings), until=settings.until, n_threads=settings.threads
+        )
         if plots:
-            from snnfp.task_pictures import draw_pictures
-
             draw_pictures(
                 folder.path, task, settings, loaded, net, history, kind=picture_format, dpi=dpi
             )
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
-        _say("silent on the whole test set: " + ", ".join(f"{v} of {k}" for k, v in silent.items()))
+        parts = ", ".join(f"{v} of {k}" for k, v in silent.items())
+        _say(f"silent in each test sample until all outputs have fired: {parts}")
     left = ["config", "history", *(["model"] if saves else []), *(["pictures"] if plots else [])]
     _say(f"{', '.join(left[:-1])} and {left[-1]} are in {folder.path}")
     _say(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")
@@ -135,7 +123,7 @@ class _SoFar:
         self._parameters: dict[str, Any] = {}
         self._written = False
 
-    def look(self, history: History, net: Network) -> None:
+    def after_epoch(self, history: History, net: Network) -> None:
         """After each epoch. A step replaces parameters and changes none, so that these stay."""
         self._history, self._parameters = history, dict(net.parameters)
 
@@ -180,24 +168,6 @@ class _SoFar:
         run = self._folder.path if written else self._resume
         if run is not None:
             _say(f"go on with: {shlex.join([*self._command, '--resume', str(run)])}")
-
-
-def make_schedule(settings: Settings) -> Schedule:
-    """The learning-rate schedule of the settings."""
-    if settings.lr_decay is None:
-        return Cosine(settings.epochs)
-    return ExponentialDecay(settings.lr_decay)
-
-
-def make_remedies(settings: Settings) -> list[Remedy]:
-    """The remedies for silent neurons that the settings ask for."""
-    chosen: list[Remedy] = []
-    if settings.label_bump:
-        chosen.append(LabelBump(amount=settings.label_bump))
-    if settings.bump:
-        hidden = tuple(hidden_names(settings))
-        chosen.append(WeightBump(amount=settings.bump, populations=hidden))
-    return chosen
 
 
 def _has(module: str, without: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from snnfp._alike import warn_if_alike
 from snnfp._dataset import Data, check_setting, locate
-from snnfp._numbers import count_of
-from snnfp._plan import Plan, check_callbacks, settle
+from snnfp._numbers import count
+from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
 from snnfp._settings import differences
+from snnfp._silence import silence_untold
 from snnfp._warnings import warn
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
@@ -37,6 +39,7 @@ from snnfp.training_state import Checkpoint, Run, read_checkpoint
 __all__ = ["Data", "fit"]
 
 Callback = Callable[[History, Network], bool | None]
+Arrays = dict[str, NDArray[Any]]
 
 
 def fit(
@@ -88,7 +91,7 @@ def fit(
             without them (delays >= 0, time constants > 0, thresholds above v_reset).
         remedies: heuristics for silent neurons, whose terms are added to the exact gradient
             (before it is clipped); see :mod:`snnfp.remedies`.
-        callbacks: called with (history, net) after each epoch; True stops.
+        callbacks: called with (history, net) after each epoch; True stops, None and False do not.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
         resume: checkpoint to go on from; the result is bitwise that of an uninterrupted run.
@@ -104,8 +107,9 @@ def fit(
     Raises:
         FormatError: ``resume`` is damaged or belongs to another training.
         OSError: ``checkpoint`` cannot be written.
-        TypeError, ValueError, KeyError: bad arguments or data; an error of the data names the
-            sample, and one within the training the epoch and step.
+        TypeError, ValueError, KeyError: bad arguments or data, or a callback that returns something
+            else; an error of the data names the sample, and one within the training the epoch and
+            step.
 
     Warns:
         SilentPopulationWarning: once, if a population fires no spike in a whole epoch, or
@@ -117,53 +121,73 @@ def fit(
         "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
         "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "remedies": remedies,
     }  # fmt: skip
-    count_of(epochs, "epochs")
+    count(epochs, "epochs")
     saved = None
     if resume is not None:
         check_setting(net, loss, None)
         saved = read_checkpoint(resume, net)
-    plan = Plan.of(
-        net, train, validation, loss, optimiser, settle(net, asked, saved), saved, n_threads
-    )
-    check_callbacks(callbacks)
-    if early_stopping is not None:
-        if not isinstance(early_stopping, EarlyStopping):
-            raise TypeError(f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()")
-        early_stopping.check(plan.figures())
-    if checkpoint is not None:
-        require("safetensors", extra="train")  # rather now than after the first epoch
-        check_writable(checkpoint)
+    options = resolve_options(net, asked, saved)
+    plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
+    between = _Between(plan, callbacks, early_stopping, checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
-    kept = resume if checkpoint is not None else None  # what goes on from here
-    idle = False
     warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
-    told = set(net._warned)
-    net._warned |= set(net.populations)  # fit speaks of whole epochs, not of single batches
-    try:
-        with show_progress(epochs, run.epoch, progress) as report:
+    # Silence is spoken of by whole epochs, not by single batches.
+    with silence_untold(net), show_progress(epochs, run.epoch, progress) as report:
+        try:
             while run.epoch < epochs and not run.stopped:
                 figures = _epoch(plan, run)
-                run.history.append(figures)
-                run.epoch += 1
-                run.look(early_stopping)
-                if any([callback(run.history, net) for callback in callbacks]):
-                    run.stopped = True
-                if checkpoint is not None:
-                    run.save(checkpoint)
-                    kept = checkpoint
-                plan.silence.tell(run.epoch)
-                if figures["lr"] == 0 and not idle:
-                    idle = True
-                    _warn_idle(plan, run)
+                between.epochs(run, figures)
                 report(run.epoch, figures)
-    except BaseException as error:
-        _say_how_far(error, run, kept)
-        raise
-    finally:
-        net._warned = (net._warned - set(net.populations)) | told
+        except BaseException as error:
+            _say_how_far(error, run, between.kept or (resume if checkpoint is not None else None))
+            raise
     if early_stopping is not None and early_stopping.restore and run.best:
         net._replace(run.best)
     return run.history
+
+
+class _Between:
+    """What is done between two epochs; checked when it is made."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        callbacks: Sequence[Callback],
+        early_stopping: EarlyStopping | None,
+        checkpoint: str | Path | None,
+    ) -> None:
+        check_callbacks(callbacks)
+        if early_stopping is not None:
+            if not isinstance(early_stopping, EarlyStopping):
+                raise TypeError(
+                    f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()"
+                )
+            early_stopping.check(plan.figures())
+        if checkpoint is not None:
+            require("safetensors", extra="train")  # rather now than after the first epoch
+            check_writable(checkpoint)
+        self._plan = plan
+        self._callbacks = callbacks
+        self._early_stopping = early_stopping
+        self._checkpoint = checkpoint
+        self._idle = False
+        self.kept: str | Path | None = None  # the checkpoint, once it is written
+
+    def epochs(self, run: Run, figures: dict[str, float]) -> None:
+        """Takes note of an epoch and decides whether another follows."""
+        run.history.append(figures)
+        run.epoch += 1
+        run.apply(self._early_stopping)
+        net = self._plan.net
+        if any([_stops(k, f(run.history, net)) for k, f in enumerate(self._callbacks)]):
+            run.stopped = True
+        if self._checkpoint is not None:
+            run.save(self._checkpoint)
+            self.kept = self._checkpoint
+        self._plan.silence.tell(run.epoch)
+        if figures["lr"] == 0 and not self._idle:
+            self._idle = True
+            _warn_idle(self._plan, run)
 
 
 def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
@@ -199,6 +223,16 @@ def _warn_idle(plan: Plan, run: Run) -> None:
         f"the learning rate is 0 by the end of epoch {run.epoch} (schedule={plan.schedule!r}): "
         "nothing is learnt so",
         NothingToTrainWarning,
+    )
+
+
+def _stops(k: int, returned: Any) -> bool:
+    """Whether callback k asks to stop: what else it returns may be meant otherwise."""
+    if returned is None or isinstance(returned, (bool, np.bool_)):
+        return bool(returned)
+    raise TypeError(
+        f"callbacks[{k}] returned {reprlib.repr(returned)}, expected True to stop the training, "
+        "or None or False to go on"
     )
 
 
@@ -281,6 +315,7 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         n_threads=plan.n_threads,
         return_record=True,
         samples=chosen.size,
+        **plan.no_further,
     )
     for remedy in plan.remedies:
         gradients, helped = remedy(net, record, labels, gradients)
@@ -296,12 +331,23 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         run.state,
         factor=plan.schedule(run.step, run.epoch),
     )
-    net._replace(plan.domain.put_back(net, parameters))
-    run.state = state
-    run.step += 1
+    _take(run, plan.domain.put_back(net, parameters), state)
     accuracy = plan.loss.accuracy(record, labels) if plan.train.accuracy else 0.0
     plan.silence.add(record, labels)
     tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
+
+
+def _take(run: Run, parameters: Arrays, state: Arrays) -> None:
+    """Parameters, the optimiser's state and the count go together, also where Ctrl-C comes."""
+    before = {name: run.net.parameters[name] for name in parameters}, run.state, run.step
+    try:
+        run.net._replace(parameters)
+        run.state = state
+        run.step += 1
+    except BaseException:
+        run.net._replace(before[0])
+        run.state, run.step = before[1:]
+        raise
 
 
 def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> None:
@@ -309,6 +355,6 @@ def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> Non
     error.history = run.history  # type: ignore[attr-defined]
     goes_on = "" if kept is None else f"; resume={str(kept)!r} goes on"
     error.add_note(
-        f"fit had done {run.step} steps and {run.epoch} whole epochs: the network is that of the "
-        f"last step, the history is the exception's .history{goes_on}"
+        f"fit had done {run.step} steps and {len(run.history)} whole epochs: the network is that "
+        f"of the last step, the history is the exception's .history{goes_on}"
     )

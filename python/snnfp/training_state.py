@@ -173,7 +173,7 @@ class Run:
     metric: str | None = None
     waited: int = 0
 
-    def look(self, rule: EarlyStopping | None) -> None:
+    def apply(self, rule: EarlyStopping | None) -> None:
         """Takes note of the epoch's figure, and stops if the rule says so."""
         if rule is None:
             return

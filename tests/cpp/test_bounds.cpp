@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 
+#include "isas.hpp"
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/faint.hpp"
 #include "snnfp/impl/plan.hpp"
@@ -301,7 +302,7 @@ void check_engines(double closest) {
     const double apart = closest * std::pow(10.0, 3 * unit(random));
     for (const Graph graph : {Graph::layer, Graph::loop, Graph::sparse}) {
       const Crowd<Real> crowd(graph, k % 2 == 0, ratio, apart, random);
-      for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+      for (const Isa isa : isas_here())
         for (const Engine engine : {Engine::automatic, Engine::queue}) {
           SimulateOptions<Real> options;
           options.isa = isa;

@@ -136,7 +136,31 @@ void check_records() {
   CHECK(late > 100);
 }
 
+// What a probe tells of neuron 0, which only the first of two arrivals reaches.
+template <class Real>
+void check_probe() {
+  using namespace snnfp;
+  Network<Real> net;
+  const auto x = net.add_input("x", 2);
+  net.connect_dense(x, net.add_population("h", 2, {}), {Real(0.5), Real(0), Real(0), Real(0.5)});
+  const Real far = Real(0.98) * -std::log(std::numeric_limits<Real>::min());
+  const auto record = simulate<Real>(net, {single_sample<Real>({{Real(0), 0}, {far, 1}})});
+  for (const Real after : {Real(0), Real(1), Real(3)}) {
+    const long double t = far + after, current = std::exp(-t) / 2, voltage = t * current;
+    const ProbeResult<Real> told = probe<Real>(record, {{0}, {far + after}}, {});
+    // Some of these are denormal, of few places.
+    const long double least = 8 * std::numeric_limits<Real>::denorm_min();
+    CHECK(std::abs(told.voltage[0] - voltage) <= 1e-3L * voltage + least);
+    CHECK(std::abs(told.current[0] - current) <= 1e-3L * current + least);
+  }
+}
+
 }  // namespace
+
+TEST_CASE("a probe in a long silence") {
+  check_probe<double>();
+  check_probe<float>();
+}
 
 TEST_CASE("records after long silence are those of every other engine") {
   check_records<double>();

@@ -20,7 +20,7 @@ struct LayerCase {
   bool initial_state;
 };
 
-// 6-21-5-2: packs half full, populations that take lanes from neurons and from samples.
+// 6-21-5-2: packs half full, and one full pack.
 template <class Real>
 Size check_layers(const LayerCase& c, unsigned seed) {
   std::mt19937 random(seed);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "isas.hpp"
 #include "random_network.hpp"
 #include "same_record.hpp"
 #include "snnfp/detail/parallel.hpp"
@@ -62,7 +63,7 @@ bool refused(Work work) {
 TEST_CASE("exactly spike_limit spikes pass; one more is the same error in all engines") {
   Size samples_later = 0, second_population = 0, checked = 0;
   for (unsigned seed = 0; seed < 96; ++seed) {
-    // Graphs for the queue, for layers and the sweep, and for windows; some samples end early.
+    // Graphs for the queue, for layers and loops, and for windows; some samples end early.
     const RandomCase c =
         random_case(seed, (seed / 2) % 2, 1 + seed % 7, seed % 3 == 0, seed % 3 == 1);
     SimulateOptions<double> options;
@@ -82,7 +83,7 @@ TEST_CASE("exactly spike_limit spikes pass; one more is the same error in all en
       }
       options.spike_limit = limit;
       for (Engine engine : {Engine::queue, Engine::automatic})
-        for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
+        for (Isa isa : isas_here())
           for (int n_threads : {1, 3}) {
             options.engine = engine;
             options.isa = isa;

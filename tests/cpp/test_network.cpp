@@ -106,6 +106,8 @@ TEST_CASE("bad input is refused before anything runs") {
   refuse({{1.0}, {2}, {0, 1}}, "unit 2, expected 0 <= unit < 2");
   refuse({{1.0}, {0}, {0}}, "expected at least 2");
   refuse({{1.0}, {0}, {0, 2}}, "expected the same number");
+  // Told before spikes past the end are read.
+  refuse({{2.0, 1.0}, {0, 0}, {0, 9, 2}}, "x.offsets[2] is 2, expected at least 9");
   CHECK_THROWS_AS(simulate<double>(net, {}), InvalidArgument);
 
   Lif<double> driven;

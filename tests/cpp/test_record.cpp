@@ -110,6 +110,13 @@ TEST_CASE("a record put together again has the same derivatives") {
   }
 }
 
+TEST_CASE("a record with two spikes at once, or at its end, can be put together again") {
+  const Record<double> r = two_spikes();
+  SimulateOptions<double> options = options_of(r);
+  options.until = r.times.back();
+  CHECK(restore(r.network, r.input, parts_of(r), options).times == r.times);
+}
+
 TEST_CASE("parts that are of no record") {
   const Record<double> r = two_spikes();
   const auto no = [&](const auto& change, const char* text) {
@@ -128,5 +135,16 @@ TEST_CASE("parts that are of no record") {
   no([](Parts& p) { p.residuals = {0}; }, "residuals has 1 values, expected 2");
   no([](Parts& p) { p.offsets = {0, 1, 2}; }, "offsets has 3 values, expected 2");
   no([](Parts& p) { p.offsets = {0, 3}; }, "offsets go from 0 to 3");
+  no([](Parts& p) { p.times[1] = INFINITY; }, "times[1] is inf");
   no([](Parts& p) { p.release_currents[0] = NAN; }, "release_currents[0] is nan");
+  for (const double until : {-1.0, double(NAN)}) {
+    SimulateOptions<double> options;
+    options.until = until;
+    CHECK_THROWS_WITH_AS(restore(r.network, r.input, parts_of(r), options),
+                         doctest::Contains("expected a time >= 0"), InvalidArgument);
+  }
+  Parts falling = parts_of(r);
+  falling.offsets = {0, 2, 1, 2};
+  CHECK_THROWS_WITH_AS(restore<double>(r.network, {{{}, {}, {0, 0, 0, 0}}}, falling, {}),
+                       doctest::Contains("offsets[2] is 1, expected at least 2"), InvalidArgument);
 }

@@ -80,6 +80,57 @@ TEST_CASE("the error holds all faults, its text the first few") {
   }
 }
 
+TEST_CASE("faults are told by neuron of a population and by spike of the recording") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  net.connect_dense(x, net.add_population("a", 1, {}), 0.1);
+  net.connect_dense(x, net.add_population("b", 3, {}), {6.0, 0.1, 6.0});
+  const SpikeBatch<double> two{{0.0, 0.0}, {0, 0}, {0, 1, 2}};
+  // An early one in each sample, and one of a neuron that comes nowhere near.
+  const RecordedSpikes<double> spikes{{0.0, 0.5, 0.0, 0.6}, {0, 2, 0, 2}, {0, 2, 4}};
+  try {
+    record_from_spikes<double>(net, {two}, spikes, 0.1);
+    FAIL("no error");
+  } catch (const RecordedSpikeError& e) {
+    const auto& impossible = e.faults.impossible;
+    REQUIRE(impossible.size() == 4);
+    for (Size k = 0; k < 4; ++k) {
+      CHECK(impossible[k].spike == k);
+      CHECK(impossible[k].sample == k / 2);
+      CHECK(impossible[k].time == spikes.times[k]);
+      CHECK(impossible[k].neuron == spikes.neurons[k]);
+      CHECK(impossible[k].reason == (k % 2 ? Reason::residual : Reason::outside));
+    }
+    const auto& missing = e.faults.missing;
+    REQUIRE(missing.size() == 4);
+    for (Size k = 0; k < 4; ++k) {
+      CHECK(missing[k].sample == k / 2);
+      CHECK(missing[k].neuron == (k % 2 ? 3 : 1));
+    }
+    const std::string text = e.what();
+    CHECK(text.find("neuron 1 of population b, sample 1, time 0.6: V - threshold") !=
+          std::string::npos);
+    CHECK(text.find("neuron 2 of population b, sample 0, time ") != std::string::npos);
+    CHECK(text.find("and 1 more like it") != std::string::npos);
+  }
+}
+
+TEST_CASE("a spike at the end of the recording is in it") {
+  One one(6.0);
+  const double f = one.first();
+  one.options.until = f;
+  CHECK(one.given({f}, 1e-9, OnFault::raise).times == std::vector<double>{f});
+}
+
+TEST_CASE("touching is no crossing as far as rounding can tell, and no further") {
+  const double e = std::exp(1.0);
+  for (double k = -8; k <= 8; ++k)
+    CHECK(One(e * (1 + k * 0x1p-52)).given({}, 0.0).faults.missing.empty());
+  const auto r = One(e * (1 + 1e-11)).given({}, 0.0);
+  REQUIRE(r.faults.missing.size() == 1);
+  CHECK(r.faults.missing[0].excess == doctest::Approx(1e-11).epsilon(1e-3));
+}
+
 TEST_CASE("a crossing without a spike: when, and how far V goes") {
   for (const double w : {2.8, 3.0, 6.0, 1e3}) {
     const One one(w);
@@ -91,9 +142,33 @@ TEST_CASE("a crossing without a spike: when, and how far V goes") {
     CHECK(m.neuron == 0);
     CHECK(m.sample == 0);
     CHECK(one.given({}, m.excess * 1.001).faults.missing.empty());
+    CHECK(one.given({}, m.excess).faults.missing.empty());
     CHECK(one.given({}, m.excess * 0.999).faults.missing.size() == 1);
   }
   CHECK(One(2.7).given({}, 0.0).faults.missing.empty());
+}
+
+TEST_CASE("the tolerance is a voltage, whatever the threshold and the capacitance") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  Lif<double> lif;
+  lif.threshold = 3;
+  lif.capacitance = 2;
+  net.connect_dense(x, net.add_population("h", 1, lif), 24.0);  // V = 12 t e^(-t)
+  const auto given = [&](RecordedSpikes<double> spikes, double tolerance) {
+    const Input<double> input = {single_sample<double>({{0.0, 0}})};
+    return record_from_spikes(net, input, spikes, tolerance, {}, OnFault::keep);
+  };
+  const RecordedSpikes<double> none{{}, {}, {0, 0}}, late{{0.5}, {0}, {0, 1}};
+  const double excess = 12 / std::exp(1.0) - 3, residual = 6 * std::exp(-0.5) - 3;
+  REQUIRE(given(none, 0.0).faults.missing.size() == 1);
+  CHECK(given(none, 0.0).faults.missing[0].excess == doctest::Approx(excess).epsilon(1e-12));
+  CHECK(given(none, excess * 0.999).faults.missing.size() == 1);
+  REQUIRE(given(late, 0.0).faults.impossible.size() == 1);
+  const double value = given(late, 0.0).faults.impossible[0].value;
+  CHECK(value == doctest::Approx(residual).epsilon(1e-12));
+  CHECK(given(late, value).faults.impossible.empty());
+  CHECK(given(late, value * 0.999).faults.impossible.size() == 1);
 }
 
 TEST_CASE("V at its top between two arrivals, at an arrival, and at the end") {
@@ -123,6 +198,12 @@ TEST_CASE("each time V comes down again ends an excursion") {
   REQUIRE(r.faults.missing.size() == 3);
   CHECK(r.faults.missing[1].time == doctest::Approx(20 + one.first()).epsilon(1e-7));
   CHECK(one.given({one.first()}, 1e-9).faults.missing.size() == 2);
+  // It comes down after an arrival above the threshold.
+  One two(3.0, 0, 0, {{0.0, 0}, {1.2, 1}, {20.0, 0}});
+  two.net = Network<double>();
+  const auto x = two.net.add_input("x", 2);
+  two.net.connect_dense(x, two.net.add_population("h", 1, {}), {3.0, 1e-12});
+  CHECK(two.given({}, 1e-9).faults.missing.size() == 2);
 }
 
 TEST_CASE("a late spike is its own excursion") {
@@ -153,6 +234,22 @@ TEST_CASE("without an end V must stay below threshold for ever") {
                                                 {{}, {}, {0, 0}}, 1e-9, {}, OnFault::keep);
   REQUIRE(rises.faults.missing.size() == 1);
   CHECK(rises.faults.missing[0].excess == doctest::Approx(0.25));
+}
+
+TEST_CASE("without an end a current that never dies carries V to its own level, or for ever") {
+  for (const double tau_mem : {1.0, double(INFINITY)}) {
+    Network<double> net;
+    const auto x = net.add_input("x", 1);
+    Lif<double> lif;
+    lif.tau_mem = tau_mem;
+    lif.tau_syn = INFINITY;
+    lif.capacitance = 2;
+    net.connect_dense(x, net.add_population("h", 1, lif), 3.0);
+    const auto r = record_from_spikes<double>(net, {single_sample<double>({{0.0, 0}})},
+                                              {{}, {}, {0, 0}}, 1e-9, {}, OnFault::keep);
+    REQUIRE(r.faults.missing.size() == 1);
+    CHECK(r.faults.missing[0].excess == (tau_mem < 2 ? 0.5 : INFINITY));
+  }
 }
 
 TEST_CASE("what a simulation fires has no fault, and without it every crossing is missing") {
@@ -210,6 +307,63 @@ TEST_CASE("a duplicate is dropped as if it had not been recorded, or kept withou
   }
 }
 
+TEST_CASE("what is kept: its reason, its residual, and a slope where there is a derivative") {
+  const One one(9.0, 2.0, 0, {{1.0, 0}});
+  const double f = one.first();
+  const auto kept = [&](std::vector<double> times, double tolerance, Reason reason, double value) {
+    const auto r = one.given(std::move(times), tolerance);
+    REQUIRE(r.faults.impossible.size() == 1);
+    CHECK(r.faults.impossible[0].reason == reason);
+    CHECK(r.faults.impossible[0].value == doctest::Approx(value).epsilon(1e-12));
+    CHECK(std::isinf(r.slopes.back()) == (reason != Reason::residual));
+    return r;
+  };
+  const double v = 9 * 0.3 * std::exp(-0.3) - 1;
+  const auto off = kept({1.3}, 0.1, Reason::residual, v);
+  CHECK(off.residuals[0] == doctest::Approx(v));
+  CHECK(off.slopes[0] == doctest::Approx(9 * 0.7 * std::exp(-0.3)));
+  kept({3.0}, INFINITY, Reason::falling, -9 * std::exp(-2.0));
+  kept({0.5}, INFINITY, Reason::falling, 0.0);
+  // V is held until the neuron is released, so it does not cross the threshold either.
+  const auto early = kept({f, f + 1.5}, INFINITY, Reason::refractory, f + 2);
+  CHECK(early.residuals[1] == -1.0);
+  CHECK(early.faults.missing.empty());
+  // Ahead of what arrives at that time, even where the refractory time ends.
+  const auto last = One(9.0, 0.5, 0, {{0.0, 0}, {1.0, 0}}).given({0.5, 1.0}, INFINITY);
+  CHECK(last.release_currents[0] == doctest::Approx(9 * std::exp(-1.0)));
+}
+
+TEST_CASE("both modes agree on an arrival at the time of kept spikes") {
+  for (const double t_refractory : {0.0, 0.5}) {
+    const One one(9.0, t_refractory, 0, {{0.0, 0}, {1.0, 0}});
+    const std::vector<Parameter> wrt{{Parameter::Kind::weight, 0},
+                                     {Parameter::Kind::delay, 0},
+                                     {Parameter::Kind::input_times, 0}};
+    const auto record = one.given({0.5, 1.0, 1.0, 1.6}, INFINITY);
+    const std::vector<double> last{0, 0, 0, 1};
+    const auto reverse = vjp<double>(record, last, wrt);
+    const auto forward = forward_gradient<double>(record, last, wrt);
+    for (std::size_t k = 0; k < reverse.size(); ++k)
+      CHECK(forward[k] == doctest::Approx(reverse[k]).epsilon(1e-12));
+    CHECK(reverse.back() != 0.0);
+  }
+}
+
+TEST_CASE("what is dropped leaves no trace") {
+  const One one(6.0);
+  const double f = one.first();
+  const auto plain = one.given({f}, 1e-9);
+  for (const double wrong : {0.03, 0.1}) {
+    const auto r = one.given({wrong, f}, 1e-9, OnFault::drop);
+    CHECK(r.times == plain.times);
+    CHECK(r.slopes == plain.slopes);
+    CHECK(r.residuals == plain.residuals);
+  }
+  const auto late = one.given({2.5}, 1e-9, OnFault::drop);
+  REQUIRE(late.faults.missing.size() == 1);
+  CHECK(late.faults.missing[0].excess == doctest::Approx(6 / std::exp(1.0) - 1).epsilon(1e-9));
+}
+
 TEST_CASE("what is no recording at all is refused whatever the policy") {
   const One one(6.0);
   const auto no = [&](RecordedSpikes<double> spikes, const char* text) {
@@ -223,8 +377,33 @@ TEST_CASE("what is no recording at all is refused whatever the policy") {
   no({{NAN}, {0}, {0, 1}}, "time nan, expected a finite time");
   no({{0.5}, {0}, {0, 0}}, "last offset 0");
   no({{0.5}, {0}, {0, 1, 1}}, "2 samples, expected 1");
+  no({{0.5}, {0}, {1, 1}}, "offsets[0] is 1, expected 0");
   CHECK_THROWS_WITH_AS(one.given({}, -1.0), doctest::Contains("tolerance is -1"), InvalidArgument);
   CHECK_THROWS_WITH_AS(one.given({}, NAN), doctest::Contains("tolerance is nan"), InvalidArgument);
   CHECK_THROWS_WITH_AS(one.given({}, 1.0, OnFault(3)), doctest::Contains("on_fault is 3"),
                        InvalidArgument);
+  One other(6.0);
+  other.options.stop_after = {0};
+  CHECK_THROWS_WITH_AS(other.given({}, 1.0), doctest::Contains("stop_after has 1 populations"),
+                       InvalidArgument);
+  other.options.stop_after.clear();
+  for (const double until : {-1.0, double(NAN)}) {
+    other.options.until = until;
+    CHECK_THROWS_WITH_AS(other.given({}, 1.0), doctest::Contains("expected a time >= 0"),
+                         InvalidArgument);
+  }
+}
+
+TEST_CASE("the order of recorded spikes, in every sample") {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  net.connect_dense(x, net.add_population("h", 2, {}), 0.1);
+  const auto no = [&](RecordedSpikes<double> spikes, const char* text) {
+    const Input<double> input = {{{}, {}, {0, 0, 0}}};
+    CHECK_THROWS_WITH_AS(record_from_spikes<double>(net, input, spikes, 1.0, {}, OnFault::keep),
+                         doctest::Contains(text), InvalidArgument);
+  };
+  no({{0.5, 0.5}, {1, 0}, {0, 0, 2}}, "spike 1 of sample 1: before its predecessor");
+  // Told before spikes past the end are read.
+  no({{0.5, 0.4}, {0, 0}, {0, 9, 2}}, "recorded offsets[2] is 2, expected at least 9");
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <random>
 
 #include "isas.hpp"
 #include "random_network.hpp"
@@ -14,7 +15,7 @@ using namespace snnfp;
 TEST_CASE("every engine, instruction set and thread count leaves the same bits") {
   Size spikes = 0;
   for (unsigned seed = 0; seed < 160; ++seed) {
-    // Graphs for the queue, for the sweep and for windows.
+    // Graphs for the queue, for layers, for loops and for windows.
     const RandomCase c =
         random_case(seed, (seed / 2) % 2, 3 + seed % 40, seed >= 40 && seed < 120, seed >= 120);
     SimulateOptions<double> options;
@@ -53,6 +54,34 @@ TEST_CASE("a recording of the record's own spikes gives the record back") {
       CHECK(again.slopes[k] == doctest::Approx(record.slopes[k]).epsilon(1e-10));
       CHECK(again.release_currents[k] ==
             doctest::Approx(record.release_currents[k]).epsilon(1e-10));
+    }
+  }
+}
+
+TEST_CASE("an arrival at the last moment before a spike loses none") {
+  // V is rounded to the threshold there, or beyond, for some of these.
+  std::mt19937 random(1);
+  std::uniform_real_distribution<double> weight(3, 9);
+  for (int k = 0; k < 200; ++k) {
+    Network<double> net;
+    const auto x = net.add_input("x", 2);
+    Lif<double> once;
+    once.t_refractory = INFINITY;
+    net.connect_dense(x, net.add_population("h", 1, once), {weight(random), 1e-30});
+    const double f = simulate<double>(net, {single_sample<double>({{0.0, 0}})}).times.at(0);
+    double last = f;
+    for (int ulps = 1; ulps <= 4; ++ulps) {
+      last = std::nextafter(last, 0.0);
+      const Input<double> input = {single_sample<double>({{0.0, 0}, {last, 1}})};
+      for (Engine engine : {Engine::queue, Engine::automatic}) {
+        SimulateOptions<double> options;
+        options.engine = engine;
+        const auto record = simulate(net, input, options);
+        CAPTURE(k);
+        CAPTURE(ulps);
+        REQUIRE(record.spikes() == 1);
+        CHECK(record.times[0] == doctest::Approx(f).epsilon(1e-14));
+      }
     }
   }
 }

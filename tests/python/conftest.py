@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from cpp_build import Build, build_and_install, consume
+from cpp_build import Build, build, build_and_install, configure, consume, run, tool
 
 matplotlib.use("Agg")
 
@@ -42,6 +42,24 @@ def installed_example(
     """The C++ example, compiled against the installed library by find_package."""
     folder = tmp_path_factory.mktemp("find_package")
     return consume("find_package", folder, repository, CMAKE_PREFIX_PATH=cpp_library.prefix)
+
+
+@pytest.fixture(scope="session")
+def shared_library(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the library is installed as a shared one; a Debug build of one instruction set."""
+    folder = tmp_path_factory.mktemp("shared")
+    prefix = folder / "prefix"
+    configure(
+        repository,
+        folder / "build",
+        BUILD_SHARED_LIBS="ON",
+        CMAKE_BUILD_TYPE="Debug",
+        CMAKE_INSTALL_PREFIX=prefix,
+        SNNFP_X86_VARIANTS="OFF",
+    )
+    build(folder / "build")
+    run(tool("cmake"), "--install", folder / "build")
+    return prefix
 
 
 @pytest.fixture(scope="session", params=["ON", "OFF"], ids=["openmp", "no-openmp"])

@@ -58,6 +58,28 @@ def derivative(call: Callable[[Any], Any]) -> Callable[[int], Callable[[], Any]]
     return make
 
 
+def recording(n: int, samples: int = 40, until: float = 100.0) -> Callable[[], Any]:
+    """Of spikes that take long to follow."""
+    net, spikes = recurrent("dense", samples=samples)
+    record = quiet(net, spikes, until=until, n_threads=n)
+    recorded = {"h": record.spikes("h")}
+    return lambda: snnfp.record_from_spikes(
+        net, spikes, recorded, tolerance=1e-9, until=until, n_threads=n
+    )
+
+
+def large_recording(n: int) -> Callable[[], Any]:
+    """Of so many spikes that it takes long to bring them into order."""
+    samples, each = 1000, 5000
+    net, spikes = recurrent("dense", samples=samples)
+    times = np.tile(np.linspace(0.1, 90.0, each), samples)
+    units = np.arange(times.size) % 200
+    recorded = {"h": snnfp.Spikes(times, units, each * np.arange(samples + 1), size=200)}
+    return lambda: snnfp.record_from_spikes(
+        net, spikes, recorded, tolerance=np.inf, on_fault="keep", until=100.0, n_threads=n
+    )
+
+
 def training(n: int) -> Callable[[], Any]:
     net, spikes = layered(500)
     loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=0.2, horizon=30.0)
@@ -89,5 +111,6 @@ CALLS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "vjp by everything": derivative(lambda r: r.vjp(ones(r), wrt="*")),
     "forward": derivative(lambda r: r.vjp(ones(r), mode="forward")),
     "jacobian": derivative(lambda r: r.jacobian(of=[r.n_spikes - 1])),
+    "recorded": recording,
     "fit": training,
 }

@@ -94,8 +94,8 @@ def distance(a: dict[str, Any], b: dict[str, Any]) -> float:
         assert a[k].shape == b[k].shape
         scale = np.max(np.abs(b[k]), initial=0.0)
         apart = np.max(np.abs(a[k] - b[k]), initial=0.0)
-        worst = max(worst, float(apart / scale) if scale else float(apart))
-    return worst
+        worst = np.maximum(worst, apart / scale if scale else apart)  # nan stays nan
+    return float(worst)
 
 
 def same_bits(a: snnfp.Record, b: snnfp.Record) -> bool:

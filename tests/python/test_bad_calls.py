@@ -43,12 +43,6 @@ def layers(**neuron):
             TypeError,
             r"initial\['h'\] is 0.5, expected \(voltage, current\)",
         ),
-        (
-            {"probe": {"h": [0.5, 1, 2]}},
-            TypeError,
-            r"probe\['h'\] is \[0.5, 1, 2\], expected \(units",
-        ),
-        ({"probe": {"h": (None, [[0.5]])}}, ValueError, r"times has shape \(1, 1\), expected one"),
         ({"first_spikes_of": ["g"]}, KeyError, "'g' is not a population of the network"),
         ({"spike_limit": 0}, ValueError, "spike_limit is 0, expected at least 1"),
         ({"spike_limit": 1.0}, TypeError, "spike_limit is 1.0, expected an integer"),
@@ -80,19 +74,6 @@ def layers(**neuron):
             KeyError,
             "'g' is not a population of the network, expected one of: h",
         ),
-        (
-            {"probe": {"h": ([3], [0.0])}, "until": 5.0},
-            ValueError,
-            r"units\[0\] is 3, expected 0 <= unit < 3 \(h\)",
-        ),
-        ({"probe": {"h": ([0.5], [0.0])}}, TypeError, "units has dtype float64"),
-        ({"probe": {"h": (None, [2.0, 1.0])}}, ValueError, "probe time 1 is 1 after 2"),
-        (
-            {"probe": {"h": (None, [6.0])}, "until": 5.0},
-            ValueError,
-            "probe time 0 is 6, expected a finite time >= 0 and <= until = 5",
-        ),
-        ({"probe": {"h": (None, [NAN])}}, ValueError, "probe time 0 is nan"),
     ],
 )
 def test_simulate(options, error, message):
@@ -149,6 +130,26 @@ def test_numbers_of_numpy_are_numbers():
             net, spikes, until=np.float32(9.0), n_threads=kind(1), spike_limit=kind(100)
         )
         assert given.times.tobytes() == plain.times.tobytes()
+
+
+@pytest.mark.parametrize(
+    "times, units, error, message",
+    [
+        ([[0.5]], None, ValueError, r"times has shape \(1, 1\), expected one dimension"),
+        ([0.0], [3], ValueError, r"units\[0\] is 3, expected 0 <= unit < 3 \(h\)"),
+        ([0.0], [0.5], TypeError, "units has dtype float64"),
+        ([2.0, 1.0], None, ValueError, "probe time 1 is 1 after 2"),
+        ([6.0], None, ValueError, "probe time 0 is 6, expected a finite time .* until = 5"),
+        ([NAN], None, ValueError, "probe time 0 is nan"),
+    ],
+)
+def test_probes(times, units, error, message):
+    net, spikes = layers()
+    record = snnfp.simulate(net, spikes, until=5.0)
+    with pytest.raises(error, match=message):
+        record.probe("h", times, units=units)
+    with pytest.raises(KeyError, match="'g' is not a population of the network"):
+        record.probe("g", [0.0])
 
 
 def test_probes_of_no_neuron_and_no_time():
@@ -242,6 +243,12 @@ def test_firing_for_ever_needs_an_end():
         ),
         (lambda r: r.jacobian(of=[0.5]), TypeError, "of has dtype float64"),
         (lambda r: list(r.jacobian_blocks(of=[0], columns=0)), ValueError, "columns is 0"),
+        (
+            lambda r: list(r.jacobian_blocks(of=[0], columns=2.5)),
+            TypeError,
+            "columns is 2.5, expected an integer",
+        ),
+        (lambda r: list(r.jacobian_blocks(of=[0], columns=True)), TypeError, "columns is True"),
         (lambda r: r.jacobian(of=[0], out=[0.0]), ValueError, "out is list, expected an array"),
         (lambda r: r.jacobian(of=[0], out=np.zeros(3)), ValueError, r"out is float64 \(3,\)"),
         (
@@ -313,6 +320,14 @@ def test_labels(labels, error, message):
             lambda: latency([0.5], t_min=0, t_max=1),
             r"features have shape \(1,\), expected \[samples, d\]",
         ),
+        (
+            lambda: latency(np.zeros((0, 4)), t_min=0, t_max=1),
+            r"^features have shape \(0, 4\), expected at least one sample$",
+        ),
+        (
+            lambda: latency(np.zeros((4, 0)), t_min=0, t_max=1),
+            r"^features have shape \(4, 0\), expected at least one feature$",
+        ),
         (lambda: latency([[0.5]], t_min=-1, t_max=1), "t_min is -1, expected a finite time >= 0"),
         (lambda: latency([[0.5]], t_min=0, t_max=NAN), "t_max is nan"),
         (lambda: latency([[0.5]], t_min=0, t_max=1, bias_time=INF), "bias_time is inf"),
@@ -329,9 +344,9 @@ def test_settings(make, message):
     [
         ({"train": ([[1]], [0])}, TypeError, r"train\[0\] is a list, expected snnfp.Spikes"),
         ({"labels": [0]}, ValueError, "1 labels for 2 samples, expected one a sample"),
-        ({"epochs": 0}, ValueError, "epochs is 0, expected an integer of at least 1"),
+        ({"epochs": 0}, ValueError, "epochs is 0, expected at least 1"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
-        ({"batch_size": 2.0}, ValueError, "batch_size is 2.0"),
+        ({"batch_size": 2.0}, TypeError, "batch_size is 2.0"),
         ({"wrt": "*.times"}, ValueError, r"wrt = '\*.times' names no parameter"),
         ({"wrt": "nothing"}, KeyError, "'nothing' matches no parameter"),
         ({"mode": "back"}, ValueError, "mode is 'back', expected 'reverse' or 'forward'"),

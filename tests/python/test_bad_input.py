@@ -118,6 +118,26 @@ def test_spikes(times, units, offsets, size, error, message):
         (lambda: Spikes.from_lists([[[1], [NAN]]]), ValueError, "sample 0, spike 1: time nan"),
         (lambda: Spikes.from_pairs([], size=2), ValueError, "the batch is empty"),
         (
+            lambda: Spikes.from_latencies(np.zeros((0, 3))),
+            ValueError,
+            r"^latencies has shape \(0, 3\), expected at least one sample$",
+        ),
+        (
+            lambda: Spikes.from_latencies(np.zeros((3, 0))),
+            ValueError,
+            r"^latencies has shape \(3, 0\), expected at least one channel$",
+        ),
+        (
+            lambda: Spikes.from_dense(np.zeros((5, 0, 3)), dt=1.0),
+            ValueError,
+            r"^array has shape \(5, 0, 3\), expected at least one sample$",
+        ),
+        (
+            lambda: Spikes.from_dense(np.zeros((5, 3, 0)), dt=1.0),
+            ValueError,
+            r"^array has shape \(5, 3, 0\), expected at least one channel$",
+        ),
+        (
             lambda: Spikes.from_pairs([([1, 2], [0])], size=2),
             ValueError,
             "sample 0 has 2 times and 1 units",

@@ -209,9 +209,9 @@ def test_bad_options_of_the_parser(capsys, arguments, message):
         (["yin-yang", "--train-samples", "-5"], "--train-samples is -5, expected a whole number"),
         (["xor", "--out", "taken"], "taken exists and is not empty, expected a new folder"),
         (["xor", "--out", "taken/a/b"], "taken/a"),
-        (["xor", "--resume", "none"], "none: no such file"),
+        (["xor", "--resume", "none"], "none: there is no run of that name, expected a run folder or the checkpoint in it\n"),
         (["xor", "--resume", "taken/a"], "taken/a: not a whole safetensors file"),
-        (["xor", "--resume", "taken"], "taken/checkpoint.safetensors: no such file"),
+        (["xor", "--resume", "taken"], "taken: this folder is no run, it has no checkpoint.safetensors\n"),
         (["xor", "--no-plots", "--dpi", "200"], "--dpi has no use with --no-plots"),
         (["xor", "--no-plots", "--format", "pdf"], "--format has no use with --no-plots"),
         (["mnist", "--data", "taken"], "taken: neither train-images-idx3-ubyte nor"),
@@ -328,5 +328,7 @@ def test_without_optional_packages(capsys, tmp_path, monkeypatch):
         "history.json",
         "history.csv",
     }
-    status, _, errors = train(capsys, "xor", "--epochs", "2", "--resume", "x", "--out", "other")
+    status, _, errors = train(
+        capsys, "xor", "--epochs", "2", "--resume", "run/config.json", "--out", "other"
+    )
     assert status == 2 and "safetensors is not installed" in errors

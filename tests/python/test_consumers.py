@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cpp_build import run
+from cpp_build import configure, consume, run
 from pages import output_after
 
 RUNTIMES = (b"libgomp", b"libomp", b"libiomp")
@@ -21,6 +21,40 @@ def test_subdirectory(subdirectory_example, repository):
     assert run(program, timeout=60) == expected
     linked = program.read_bytes()
     assert any(name in linked for name in RUNTIMES) == openmp
+
+
+# What a program can call, by the precision where there are two.
+INTERFACE = (
+    *("isa_name(", "resolve_isa(", "typeinfo for snnfp::EventLimitError"),
+    *("Network<{}>::add_population(", "Network<{}>::connect_sparse(", "single_sample<{}>("),
+    *("simulate<{}>(", "record_from_spikes<{}>(", "restore<{}>(", "probe<{}>(", "layout<{}>("),
+    *("vjp<{}>(", "jvp<{}>(", "forward_gradient<{}>(", " jacobian<{}>(", "Jacobian<{}>::solve("),
+)
+
+
+def test_shared_library(shared_library, repository, tmp_path):
+    """It exports its interface, all of it and nothing else, and a program runs with it."""
+    (library,) = shared_library.rglob("libsnnfp.so")
+    exported = run("nm", "--dynamic", "--demangle", "--defined-only", library, timeout=60)
+    exported = exported.replace("snnfp::", "").replace("std::__cxx11::", "std::")
+    for name in INTERFACE:
+        for real in ("float", "double") if "{}" in name else ("",):
+            wanted = name.replace("snnfp::", "").format(real)
+            assert re.search(rf"\b{re.escape(wanted.strip())}", exported), wanted
+    inside = [line for line in exported.splitlines() if re.search(r" [TWBDRV] detail::", line)]
+    assert inside == []
+    program = consume("find_package", tmp_path, repository, CMAKE_PREFIX_PATH=shared_library)
+    _, expected = output_after(repository / "README.md", "cpp")
+    assert run(program, timeout=60) == expected
+    assert b"libsnnfp.so.0.1" in program.read_bytes()
+
+
+def test_what_looks_inside_is_not_built_with_a_shared_library(repository, tmp_path):
+    for part in ("SNNFP_TESTS", "SNNFP_BENCH", "SNNFP_PYTHON"):
+        printed = configure(
+            repository, tmp_path / part, check=False, BUILD_SHARED_LIBS="ON", **{part: "ON"}
+        )
+        assert "build them with BUILD_SHARED_LIBS=OFF" in " ".join(printed.split())
 
 
 def test_installed_headers_stand_alone(cpp_library):

@@ -144,7 +144,7 @@ def test_evaluate_leaves_the_warning_to_a_simulation():
         ({"labels": np.r_[np.zeros(59, int), -1]}, ValueError, r"labels\[59\] is -1"),
         ({"loss": FirstSpikeCrossEntropy}, TypeError, "loss is the class FirstSpikeCrossEntropy"),
         ({"until": 4.5}, ValueError, r"horizon = 4.0, before until = 4.5: silence would count"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0, expected an integer of at least 1"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0, expected at least 1"),
         ({"loss": FirstSpikeCrossEntropy(tau0=1.0, horizon=4.0, population="x")}, KeyError, "'x' is not a pop"),
         ({"loss": FirstSpikeFunction(function=lambda t, y: (0.0, t), population="x")}, KeyError, "'x' is not"),
         ({"loss": SpikeTimeSquaredError(horizon=3.0)}, ValueError, "horizon = 3.0, before until = 4.0"),
@@ -163,9 +163,12 @@ def test_mistakes(changes, error, message):
 def test_bad_targets_are_named_by_the_sample_of_the_data_set():
     net, (spikes, _) = problem()
     targets = np.full((60, 3), 2.0)
-    targets[47, 1] = np.inf
+    targets[47, 1] = 4.5
     loss = SpikeTimeSquaredError(horizon=4.0)
-    with pytest.raises(ValueError, match=r"targets\[47, 1\] is infinite"):
+    with pytest.raises(ValueError, match=r"targets\[47, 1\] is 4.5, expected 0 <= time"):
         evaluate(net, spikes, targets, loss, until=4.0, batch_size=10)
+    every = Spikes.from_latencies(targets)
+    with pytest.raises(ValueError, match=r"targets of sample 47, spike 2: time 4.5, expected"):
+        evaluate(net, spikes, every, loss, until=4.0, batch_size=10)
     with pytest.raises(TypeError, match="targets have dtype <U1, expected times"):
         evaluate(net, spikes, np.full((60, 3), "a"), loss, until=4.0)

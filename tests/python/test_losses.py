@@ -116,8 +116,23 @@ def test_bad_targets():
     loss = SpikeTimeSquaredError(horizon=5.0)
     with pytest.raises(ValueError, match=r"targets have shape \(2,\), expected \(1, 2\)"):
         loss(first([[1.0, 2.0]]), [1.0, 2.0])
-    with pytest.raises(ValueError, match=r"targets\[0, 1\] is infinite, expected a time or NaN"):
-        loss(first([[1.0, 2.0]]), [[1.0, np.inf]])
+    for bad in (np.inf, -np.inf, -0.1, 5.1):
+        with pytest.raises(
+            ValueError,
+            match=rf"^targets\[0, 1\] is {bad}, expected 0 <= time <= horizon = 5.0, or NaN for any",
+        ):
+            loss(first([[1.0, 2.0]]), [[1.0, bad]])
+    assert loss(first([[1.0, 2.0]]), [[0.0, 5.0]])[0] == pytest.approx(0.5 * (1 + 9))
+
+
+def test_bad_targets_for_all_spikes():
+    loss = SpikeTimeSquaredError(horizon=5.0)
+    target = Spikes.from_lists([[[1.5], []], [[2.0], [1.0, 5.5]]])
+    with pytest.raises(
+        ValueError,
+        match=r"^targets of sample 1, spike 2: time 5.5, expected at most horizon = 5.0",
+    ):
+        loss(Given([[[1.0, 3.0], [2.0]], [[], [1.0]]]), target)
 
 
 def two_layers():
@@ -281,5 +296,73 @@ def test_a_population_silent_up_to_the_end_of_the_samples_is_said_to_be_so():
     net.connect(x, y, snnfp.Dense(weight=[[5.0]]))
     net.connect(x, late, snnfp.Dense(weight=[[5.0]], delay=3.0))
     spikes = snnfp.Spikes.from_latencies([[0.5]])
-    with pytest.warns(snnfp.errors.SilentPopulationWarning, match=r"late .*end \(stop_after\)"):
+    with pytest.warns(
+        snnfp.errors.SilentPopulationWarning, match="late .* end once all of y have fired"
+    ):
         snnfp.simulate(net, spikes, until=6.0, stop_after=["y"])
+
+
+def test_a_spike_after_the_horizon_is_an_error():
+    """Silence would count as earlier: the loss falls by losing the spike. The record says it."""
+    late = first([[1.5, 2.0], [np.inf, 2.5]])
+    message = (
+        r"^sample 1: output 1 fires at 2.5, after horizon = 2.25 of the loss: silence would count "
+        r"as earlier, expected a horizon after all spikes, or until <= horizon$"
+    )
+    entropy = FirstSpikeCrossEntropy(tau0=0.5, horizon=2.25)
+    squared = SpikeTimeSquaredError(horizon=2.25)
+    wanted = Spikes.from_lists([[[1.0], [1.0]], [[], [1.0]]])
+    calls = (
+        lambda: entropy(late, [0, 1]),
+        lambda: entropy.probabilities(late),
+        lambda: squared(late, [[1.0, np.nan], [np.nan, 2.0]]),
+        lambda: squared(late, wanted),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
+    # What no target is for, plays no part; a spike at the horizon is none after it.
+    assert squared(late, [[1.0, 2.0], [np.nan, np.nan]])[0] == (0.5**2 / 2) / 2
+    assert np.isfinite(FirstSpikeCrossEntropy(tau0=0.5, horizon=2.5)(late, [0, 1])[0])
+    # A second spike of a neuron is late as well, if all are looked at.
+    twice = Given([[[1.0, 3.0]]])
+    assert np.isfinite(entropy(twice, [0])[0]) and np.isfinite(squared(twice, [[1.0]])[0])
+    with pytest.raises(ValueError, match=r"^sample 0: output 0 fires at 3, after horizon = 2.25"):
+        squared(twice, Spikes.from_lists([[[1.0]]]))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("k", range(1, 10))
+def test_until_and_horizon_are_rounded_alike(dtype, k):
+    """A bias drives the output up to the threshold at ``until``, which is also the horizon."""
+    end = k / 10
+    net = snnfp.Network(dtype=dtype)
+    net.population(1, snnfp.LIF(tau_mem=np.inf, tau_syn=1.0, bias=1.0, threshold=end), name="y")
+    record = snnfp.simulate(net, None, until=end)
+    assert record.n_spikes == 1 and record.times[0] == dtype(end)
+    for loss in (FirstSpikeCrossEntropy(tau0=0.5, horizon=end), SpikeTimeSquaredError(horizon=end)):
+        labels = [0] if isinstance(loss, FirstSpikeCrossEntropy) else [[0.05]]
+        assert np.isfinite(snnfp.value_and_grad(net, None, labels, loss, until=end, wrt="*")[0])
+    assert np.isfinite(
+        SpikeTimeSquaredError(horizon=end)(record, Spikes([], [], [0, 0], size=1))[0]
+    )
+
+
+def test_a_horizon_before_the_spikes_is_seen_without_until():
+    net, spikes = snnfp.Network(), Spikes.from_latencies([[np.inf], [0.0], [0.0]])
+    x = net.input(1)
+    y = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
+    net.connect(x, y, snnfp.Dense(weight=[[3.0, 2.9]]))
+    loss = FirstSpikeCrossEntropy(tau0=0.1, horizon=0.1)
+    message = r"sample 1: output 0 fires at 0.\d+, after horizon = 0.1 of the loss"
+    with pytest.raises(ValueError, match="^" + message):
+        snnfp.value_and_grad(net, spikes, [0, 1, 0], loss)
+    with pytest.raises(ValueError, match="^evaluate: " + message):
+        snnfp.evaluate(net, spikes, [0, 1, 0], loss, batch_size=1)
+    with pytest.raises(ValueError, match="^predict: " + message):
+        snnfp.predict(net, spikes, loss)
+    with pytest.raises(ValueError, match=r"^epoch 1, step \d of 3: sample [12]: output 0 fires at"):
+        snnfp.fit(
+            net, (spikes, [0, 1, 0]), loss=loss, optimiser=snnfp.Adam(), epochs=1, batch_size=1,
+            progress=False,
+        )  # fmt: skip

@@ -75,6 +75,25 @@ def test_jacobian_of_chosen_spikes():
         assert not np.any(of_first[k][first < 0])
 
 
+def test_jacobian_of_a_spike_whose_cause_waited_in_a_refractory_time():
+    net = snnfp.Network()
+    x = net.input(2)
+    once = snnfp.LIF(tau_mem=1.0, tau_syn=1.0, t_refractory=np.inf)
+    a = net.population(1, once, name="a")
+    b = net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0, t_refractory=1.0), name="b")
+    net.connect(x, a, snnfp.Dense(weight=[[4.0], [0.0]]), name="to_a")
+    net.connect(x, b, snnfp.Dense(weight=[[0.0], [6.0]]), name="to_b")
+    net.connect(a, b, snnfp.Dense(weight=3.0, delay=0.3), name="ab")
+    record = snnfp.simulate(net, snnfp.Spikes([0.0, 0.1], [1, 0], [0, 2], size=2))
+    (first, second), (sent,) = record.indices("b")[:2], record.indices("a")
+    assert record.times[first] < record.times[sent] < record.times[first] + 1.0 - 0.3
+    alone = record.jacobian(of=[second], wrt="*")
+    u = np.zeros(record.n_spikes)
+    u[second] = 1.0
+    assert distance({k: j[0] for k, j in alone.items()}, record.vjp(u, wrt="*")) <= 1e-12
+    assert alone["to_a.weight"][0, 0, 0] != 0.0
+
+
 def test_jacobian_blocks_are_the_jacobian():
     net, spikes = random_network(np.random.default_rng(7))
     record = quiet(net, spikes, until=8.0)
@@ -131,7 +150,7 @@ def test_jacobian_that_does_not_fit_says_so_first():
     net.connect(x, h, snnfp.Dense(weight=np.zeros((3000, 3000))))
     record = snnfp.simulate(net, snnfp.Spikes([], [], [0, 0], size=3000), until=30.0)
     assert record.n_spikes > 30_000
-    with pytest.raises(MemoryError, match=r"needs .* GiB.*jacobian_blocks"):
+    with pytest.raises(MemoryError, match=r"need .* GiB.*jacobian_blocks"):
         record.jacobian(of="hidden", wrt="*.weight")
 
 

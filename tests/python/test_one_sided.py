@@ -61,6 +61,7 @@ def test_no_refractory_time_and_a_cycle_without_delay(kind: str, mode: str) -> N
     spikes = snnfp.Spikes([0.0], [0], [0, 1], size=1)
     record = snnfp.simulate(net, spikes, until=8.0, n_threads=1)
     assert record.counts("a")[0, 0] >= 3
+    # Together: one alone is put off past the other's arrivals (the limit that is tested below).
     both = rows(record, "a.t_refractory", mode) + rows(record, "b.t_refractory", mode)
 
     def moved(h: float) -> np.ndarray:
@@ -71,6 +72,70 @@ def test_no_refractory_time_and_a_cycle_without_delay(kind: str, mode: str) -> N
     h = 1e-5
     expected = (4.0 * moved(h) - moved(2 * h) - 3.0 * record.times) / (2 * h)
     np.testing.assert_allclose(both, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ["dense", "dense delays", "sparse", "sparse delays"])
+def test_a_limit_where_one_of_two_that_fire_together_is_put_off(kind: str, mode: str) -> None:
+    """Its spike then comes after an arrival that fell on it; derivatives keep the order of events.
+
+    They are those of moves that keep the neurons together, and add up to them; one-sided ones by
+    each alone, which differences see, do not.
+    """
+    net = snnfp.Network()
+    x = net.input(1)
+    lif = snnfp.LIF(**INTEGRATOR)
+    a, b = net.population(1, lif, name="a"), net.population(1, lif, name="b")
+    for one, other in ((a, b), (b, a)):
+        net.connect(x, one, snnfp.Dense(weight=1.0))
+        net.connect(one, other, connectivity(kind, 0.5))
+    spikes = snnfp.Spikes([0.0], [0], [0, 1], size=1)
+    record = snnfp.simulate(net, spikes, until=3.0, n_threads=1)
+    of_a = record.neurons == 0
+    np.testing.assert_allclose(record.times[of_a], np.cumsum(2 / np.arange(2.0, 7.0)), rtol=1e-14)
+    by_a, by_b = (rows(record, f"{name}.t_refractory", mode) for name in "ab")
+    # In the order of events, the other's arrival behind the spike it fell on, by hand:
+    own, other = [0, 1, 7 / 4, 49 / 20, 47 / 15], [0, 0, 1 / 4, 11 / 20, 13 / 15]
+    for rows_of, first in ((by_a, of_a), (by_b, ~of_a)):
+        np.testing.assert_allclose(rows_of[first], own, atol=1e-14)
+        np.testing.assert_allclose(rows_of[~first], other, atol=1e-14)
+
+    def moved(**by: float) -> list[np.ndarray]:
+        for name in "ab":
+            net.parameters[f"{name}.t_refractory"] = by.get(name, 0.0)
+        later = snnfp.simulate(net, spikes, until=4.0, n_threads=1)
+        step = max(by.values())
+        times = (later.times[later.neurons == n][:5] for n in (0, 1))
+        return [(t - record.times[of_a]) / step for t in times]
+
+    for difference in moved(a=2.0**-20, b=2.0**-20):
+        np.testing.assert_allclose(difference, np.add(own, other), atol=1e-5)
+    alone = moved(a=2.0**-20)
+    np.testing.assert_allclose(alone[0], [0, 3 / 4, 23 / 16, 101 / 48, 2785 / 1008], atol=1e-5)
+    np.testing.assert_allclose(alone[1], [0, 0, 3 / 16, 7 / 16, 103 / 144], atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_limit_by_the_delay_of_an_input(mode: str) -> None:
+    """Each neuron's input has its own: the first spike is put off past the other's arrival."""
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(2, snnfp.LIF(**INTEGRATOR, t_refractory=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=1.0, delay=[[0.0, 0.0]]), name="p")
+    net.connect(h, h, snnfp.Dense(weight=[[0.0, 0.5], [0.5, 0.0]]))
+    spikes = snnfp.Spikes([0.0], [0], [0, 1], size=1)
+    record = snnfp.simulate(net, spikes, until=1.5, n_threads=1)
+    np.testing.assert_array_equal(record.times, [1.0, 1.0])
+    first = [record.vjp(u, wrt="p.delay", mode=mode)["p.delay"][0] for u in np.eye(2)]
+    np.testing.assert_array_equal(first, [[1.0, 0.0], [0.0, 1.0]])
+
+    def moved(*delays: float) -> list[float]:
+        net.parameters["p.delay"] = [delays]
+        later = snnfp.simulate(net, spikes, until=1.5, n_threads=1)
+        return [float(later.times[later.neurons == n][0] - 1.0) for n in (0, 1)]
+
+    assert moved(2.0**-20, 2.0**-20) == [2.0**-20, 2.0**-20]
+    np.testing.assert_allclose(moved(2.0**-20, 0.0), [2.0**-20 * 2 / 3, 0.0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import snnfp
 from networks import quiet, random_network, same_bits
+from snnfp import _core
 from snnfp._execution import execution
+
+KINDS = list(_core.ParameterKind.__members__)
+
+
+def parameter(kind, index):
+    return _core.Parameter(_core.ParameterKind[kind], index, _core.NeuronParameter.tau_mem)
 
 
 def everything(record):
@@ -92,17 +99,15 @@ def test_copies_have_the_same_bits(copied, dtype):
         assert same_bits(again, record)
 
 
-def test_a_copy_outlives_the_network_and_keeps_its_probes():
+def test_a_copy_outlives_the_network():
     net, spikes = random_network(np.random.default_rng(3))
     record = quiet(net, spikes, until=8.0)
-    wanted = record.probe("hidden", [1.0, 2.0]).voltage
     sent = pickle.dumps(record)
     before = everything(record)
     del record
     net.parameters["hidden.bias"] = 0.7
     net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="late")
     twin = pickle.loads(sent)
-    assert np.array_equal(twin.voltage("hidden"), wanted)
     assert everything(twin) == before
 
 
@@ -137,8 +142,8 @@ def test_indices_of_populations_that_cross_into_the_core(bad):
     for method, *arguments in (
         (record._core.first_spikes, bad),
         (record._core.silent, bad),
-        (record._core.vjp, u, [(0, bad, 0)], run),
-        (net._core.set_parameter, bad, 0, zeros),
+        (record._core.vjp, u, [parameter("neuron", bad)], run),
+        (net._core.set_parameter, bad, _core.NeuronParameter.tau_mem, zeros),
         (net._core.connect_dense, False, bad, 0, zeros, zeros[:1], "a"),
         (net._core.connect_dense, False, 0, bad, zeros, zeros[:1], "a"),
         (net._core.connect_one_to_one, True, bad, 0, zeros, zeros[:1], "a"),
@@ -153,18 +158,14 @@ def test_other_indices_that_cross_into_the_core(bad):
     net, spikes = random_network(np.random.default_rng(0))
     record = quiet(net, spikes, until=8.0)
     u, run, zeros = np.zeros(record.n_spikes), execution(1), np.zeros(2)
+    rows = np.zeros(1, dtype=np.int64)
     for method, *arguments in (
         (net._core.set_weight, bad, zeros),
         (net._core.set_delay, bad, zeros),
-        (net._core.set_parameter, 0, bad, zeros[:1]),
-        (record._core.vjp, u, [(0, 0, bad)], run),
-        (record._core.vjp, u, [(1, bad, 0)], run),
-        (record._core.vjp, u, [(2, bad, 0)], run),
-        (record._core.vjp, u, [(3, bad, 0)], run),
-        (record._core.vjp, u, [(bad, 0, 0)], run),
+        *((record._core.vjp, u, [parameter(kind, bad)], run) for kind in KINDS[1:]),
+        *((record._core.jvp, [parameter(kind, bad)], u, run) for kind in KINDS[1:]),
+        *((record._core.jacobian_columns, rows, [parameter(k, bad)], run) for k in KINDS[1:]),
         (record._core.probe, [bad], [1.0], run),
-        (record._core.vjp, u, [], snnfp._core.Execution(1, bad, False)),
-        (snnfp._core.resolve_isa, bad),
     ):
         with pytest.raises(ValueError, match=rf" {bad}\b.*expected"):
             method(*arguments)
@@ -174,13 +175,47 @@ def test_other_indices_that_cross_into_the_core(bad):
 def test_other_counts_that_cross_into_the_core():
     net, spikes = random_network(np.random.default_rng(0))
     record = quiet(net, spikes, until=8.0)
-    run, one = execution(1), np.zeros(1)
+    run, one, weight = execution(1), np.zeros(1), parameter("weight", 0)
     with pytest.raises(ValueError, match="2 parameters of h, expected 7"):
-        net._core.add_population("h", 1, [one, one])
+        net._core.add_population("h", 1, {p: one for p in list(_core.NeuronParameter)[:2]})
     for row in (record.n_spikes, -2):
         with pytest.raises(ValueError, match=f"of the rows is {row}, expected -1 or 0 <= spike"):
-            record._core.jacobian(np.array([row]), [(1, 0, 0)], np.empty((1, 24)), run)
+            record._core.jacobian(np.array([row]), [weight], np.empty((1, 24)), run)
     with pytest.raises(ValueError, match="n_threads is -2"):
-        record._core.vjp(
-            np.zeros(record.n_spikes), [(1, 0, 0)], snnfp._core.Execution(-2, 0, False)
-        )
+        bad = _core.Execution(-2, _core.Isa.best, False)
+        record._core.vjp(np.zeros(record.n_spikes), [weight], bad)
+
+
+def test_faults_that_cross_into_the_core():
+    """A record that was pickled elsewhere may hold anything."""
+    net, spikes = random_network(np.random.default_rng(0))
+    record = quiet(net, spikes, until=8.0)
+    state = pickle.loads(pickle.dumps(record.__getstate__()))
+    fault = [np.zeros(1, t) for t in (np.int64, np.int64, np.int32, float, np.uint8, float)]
+    fault[4][:] = len(_core.ImpossibleReason)
+    state["core"] = (*state["core"][:2], tuple(fault), *state["core"][3:])
+    with pytest.raises(ValueError, match="reason is 4, expected 0 <= reason < 4"):
+        object.__new__(snnfp.Record).__setstate__(state)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3, None])
+def test_threads_of_a_call_are_its_own(n_threads, monkeypatch):
+    """As many as asked for, or else as many as for the simulation; the same bits."""
+    net, spikes = random_network(np.random.default_rng(0), samples=4)
+    record = quiet(net, spikes, until=8.0, n_threads=2)
+    u, seen = np.cos(np.arange(record.n_spikes)), []
+    monkeypatch.setattr(
+        "snnfp.spike_record.execution", lambda n, isa: seen.append((n, isa)) or execution(n, isa)
+    )
+    for call in (
+        lambda **n: record.vjp(u, wrt="*", **n)["input.times"],
+        lambda **n: record.vjp(u, wrt="*", mode="forward", **n)["input.times"],
+        lambda **n: record.jvp({"input.times": np.ones(spikes.times.size)}, **n),
+        lambda **n: record.jacobian(of="output", wrt="input.times", **n)["input.times"],
+        lambda **n: next(record.jacobian_blocks(of="output", **n))[2],
+        lambda **n: record.probe("hidden", [1.0, 2.0], **n).voltage,
+    ):
+        assert np.array_equal(call(n_threads=n_threads), call())
+    assert seen[::2] == [(n_threads or 2, "best")] * 6 and seen[1::2] == [(2, "best")] * 6
+    with pytest.raises(ValueError, match="n_threads is 0, expected at least 1, or None for all"):
+        record.vjp(u, n_threads=0)

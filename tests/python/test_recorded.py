@@ -14,8 +14,8 @@ def recorded(record, **changed):
     return {name: record.spikes(name) for name in record._net.populations} | changed
 
 
-def one_neuron(weight=3.0, **neuron):
-    net = snnfp.Network()
+def one_neuron(weight=3.0, dtype=np.float64, **neuron):
+    net = snnfp.Network(dtype=dtype)
     x = net.input(1)
     h = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, **neuron), name="h")
     net.connect(x, h, snnfp.Dense(weight=[[weight, 0.1]]))
@@ -186,6 +186,11 @@ def test_bad_arguments():
             ValueError, match=f"tolerance is {tolerance:g}, expected a voltage >= 0"
         ):
             snnfp.record_from_spikes(net, spikes, {"h": h}, tolerance=tolerance)
+    single, _ = one_neuron(dtype=np.float32)
+    for large, given, name in ((1e300, single, "float32"), (10**400, net, "float64")):
+        with pytest.raises(ValueError, match=f"tolerance is 10*(e.*)?, which does not fit {name}"):
+            snnfp.record_from_spikes(given, spikes, {"h": h}, tolerance=large)
+    snnfp.record_from_spikes(net, spikes, {"h": h}, tolerance=1e300)
     with pytest.raises(ValueError, match="on_fault is 'ignore', expected 'raise', 'drop' or"):
         snnfp.record_from_spikes(net, spikes, {"h": h}, tolerance=0.0, on_fault="ignore")
     with pytest.raises(ValueError, match="recorded has h twice"):

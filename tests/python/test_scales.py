@@ -5,6 +5,7 @@ import pytest
 import snnfp
 from mpmath import mp, mpf
 from networks import quiet
+from snnfp.errors import ClockError
 
 
 def largest_kappa(tau_mem, tau_syn):
@@ -134,7 +135,8 @@ def test_a_clock_coarser_than_the_time_constants(dtype, good, bad):
             record = simulate(dtype, 3.0, time=good, **options)
             assert record.times.tolist() == [good + 1.0]
             for time in (bad, 4 * bad, 1000 * bad):
-                with pytest.raises(ValueError, match="neuron 0 of population h") as error:
+                with pytest.raises(ClockError, match="neuron 0 of population h") as error:
                     simulate(dtype, 3.0, time=time, **options)
+                assert isinstance(error.value, ValueError)
                 for word in ("sample 0", "tau_mem = 2", "tau_syn = 1", "does not resolve"):
                     assert word in str(error.value)

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,36 @@ def one_output_silent(weight):
     net.connect(x, y, snnfp.Dense(weight=[[3.0, 4.0, weight], [4.0, 3.0, weight]]), name="w")
     rng = np.random.default_rng(0)
     return net, (Spikes.from_latencies(rng.uniform(0, 1, (60, 2))), np.arange(60) % 3)
+
+
+def test_the_advice_is_for_the_readout_of_the_loss_where_it_is_not_the_last():
+    """And what does not look at it is refused: it would help another population."""
+    net, data = one_output_silent(-1.0)
+    after = net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="after")
+    net.connect("output", after, snnfp.Dense(weight=np.arange(9.0).reshape(3, 3)))
+    options = {**OPTIONS, "loss": replace(OPTIONS["loss"], population="output")}
+    options |= {"optimiser": Adam(lr=1e-9), "epochs": 1}
+    right = "LabelBump(amount=1.0, population='output')"
+    with pytest.warns(SilentOutputWarning) as caught:
+        fit(net, data, **options)
+    said = [str(w.message) for w in caught if w.category is SilentOutputWarning]
+    assert len(said) == 1 and f"add fit(remedies=[snnfp.remedies.{right}, " in said[0]
+    for bump in (LabelBump(amount=1.0), LabelBump(amount=1.0, population="after")):
+        message = r"remedies\[0\] is LabelBump\(.*, which looks for labels in population after, the loss in output: expected population='output'$"
+        with pytest.raises(ValueError, match=message):
+            fit(net, data, remedies=[bump], **options)
+    bump = LabelBump(amount=1e-9, population="output")
+    both = [bump, WeightBump(amount=1e-9)]
+    with pytest.warns(
+        SilentOutputWarning, match=r"try LabelBump\(amount=1e-08, population='output'"
+    ):
+        fit(net, data, remedies=both, clip_norm=1.0, **options)
+    # A function says nothing of a readout, so a remedy may look where it likes.
+    loss = options["loss"]
+    function = {**options, "loss": lambda record, labels: loss(record, labels)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(net, data, remedies=[bump], **function)
 
 
 def test_an_output_silent_for_its_own_class_is_said_once():
@@ -233,6 +264,29 @@ def test_a_label_bump_is_averaged_over_samples(kind):
     }[kind]
     assert helped == 2
     np.testing.assert_allclose(bumped["w.weight"] - gradient["w.weight"], expected, atol=1e-15)
+
+
+@pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
+@pytest.mark.parametrize("keep_zero", [True, False])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "one_to_one"])
+def test_what_no_bump_can_help_is_not_counted(kind, keep_zero):
+    """Neuron 1 has no weight but zeros; neuron 2 of a sparse projection has none at all."""
+    net = snnfp.Network()
+    x, h = net.input(3), net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    layout = {
+        "dense": snnfp.Dense(weight=[[0.1, 0.0, 0.1], [0.1, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        "sparse": snnfp.Sparse(sources=[0, 0, 1], targets=[0, 1, 1], weight=[0.1, 0.0, 0.0]),
+        "one_to_one": snnfp.OneToOne(weight=[0.1, 0.0, 0.1]),
+    }[kind]
+    net.connect(x, h, layout, name="w")
+    spikes = Spikes.from_latencies(np.full((3, 3), 0.1))
+    _, gradient, record = snnfp.value_and_grad(
+        net, spikes, [0, 1, 2], LOSS, until=4.0, return_record=True
+    )
+    expected = (3 if kind != "sparse" else 2) - keep_zero
+    for remedy in (WeightBump, LabelBump):
+        bump = remedy(amount=1.0, keep_zero=keep_zero)
+        assert bump(net, record, [0, 1, 2], gradient)[1] == expected
 
 
 @pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")

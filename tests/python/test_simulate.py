@@ -37,14 +37,15 @@ def test_voltage_and_current(tau_mem, tau_syn):
     """Below threshold V and I are sums over the arrivals."""
     net = one_neuron(0.2, 0.25, tau_mem=tau_mem, tau_syn=tau_syn, capacitance=1.25)
     times = np.linspace(0, 6, 61)
-    record = quiet(net, at(0.5, 1.0, 3.0), until=6.0, probe={"h": (None, times)})
+    record = quiet(net, at(0.5, 1.0, 3.0), until=6.0)
+    probed = record.probe("h", times)
     d = times[:, None] - np.array([0.5, 1.0, 3.0]) - 0.25
     here = d >= 0
     d = np.where(here, d, 0.0)
     voltage = np.sum(np.where(here, 0.2 / 1.25 * kappa(d, tau_mem, tau_syn), 0), axis=1)
     current = np.sum(np.where(here, 0.2 * np.exp(-d / tau_syn), 0), axis=1)
-    np.testing.assert_allclose(record.voltage("h")[0, 0], voltage, rtol=1e-13, atol=1e-16)
-    np.testing.assert_allclose(record.current("h")[0, 0], current, rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(probed.voltage[0, 0], voltage, rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(probed.current[0, 0], current, rtol=1e-13, atol=1e-16)
 
 
 def test_voltage_at_spikes_and_in_refractory_time():
@@ -72,11 +73,8 @@ def test_probe_of_chosen_neurons_and_samples():
     assert every.voltage.shape == (4, 6, 13)
     assert np.array_equal(some.voltage, every.voltage[:, [4, 1]])
     assert np.array_equal(some.current, every.current[:, [4, 1]])
-    assert record.voltage("hidden") is some.voltage
-    with pytest.raises(KeyError, match="output was not probed"):
-        record.voltage("output")
-    again = quiet(net, spikes, until=6.0, probe={"hidden": ([4, 1], times)})
-    assert np.array_equal(again.voltage("hidden"), some.voltage)
+    again = record.probe("hidden", times, units=np.array([4, 1], dtype=np.uint8))
+    assert np.array_equal(again.voltage, some.voltage) and again.units.tolist() == [4, 1]
 
 
 def test_voltage_is_the_threshold_at_every_spike():

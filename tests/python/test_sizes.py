@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import snnfp
 from snnfp import LIF, Dense, Network, OneToOne, Sparse, Spikes
-from snnfp._memory import free_memory
+from snnfp._memory import _within_groups, free_memory
 
 NEURON = LIF(tau_mem=2.0, tau_syn=1.0)
 
@@ -23,6 +23,16 @@ def layers(inputs=1, neurons=1):
     net.input(inputs)
     net.population(neurons, NEURON, name="h")
     return net
+
+
+def bursts():
+    """1000 samples with two spikes of h each, and 100000 weights of channels that are silent."""
+    net = layers(100_000)
+    net.connect("input", "h", Dense(weight=2.4), name="w")
+    spikes = Spikes.from_pairs([([0.0, 8.0], [0, 0])] * 1000, size=100_000)
+    record = snnfp.simulate(net, spikes, until=20.0)
+    assert record.n_spikes == 2000
+    return record
 
 
 MANY = 100_000
@@ -46,6 +56,9 @@ CALLS = {
     ).to_dense(dt=1e-3, steps=2 * 10**12),
     r"V and I of 1000 samples x 1000 neurons of h x 1000 times need 14.9 GiB.*fewer": lambda: (
         snnfp.simulate(layers(1, 1000), EVENTS, until=20.0).probe("h", np.linspace(0, 19, 1000))
+    ),
+    r"the derivatives of 2000 spikes by 100000 parameters need 1.5 GiB.*with jacobian_blocks": lambda: (
+        bursts().jacobian(of="h", wrt="*.weight")
     ),
     r"4194304 neurons \(4194304 of them in population h\) on 8 threads need 7.8 GiB": lambda: (
         snnfp.simulate(layers(1, 2**22), EVENTS, until=20.0, n_threads=8)
@@ -90,6 +103,43 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 14, len
     assert first.startswith("the 268435456 neurons of population h need 32.5 GiB, 1.")
     assert second == "True 0"
     assert free_memory() > 0
+
+
+GIB = 2**30
+# version, path of the group, {folder: (limit, used, cached)}, what is left
+GROUPS = {
+    "version 2": ("0::/a/b", {"a/b": (3 * GIB, GIB, 0)}, 2 * GIB),
+    "files are given back": ("0::/a", {"a": (3 * GIB, 3 * GIB, GIB)}, GIB),
+    "more than there is": ("0::/a", {"a": (GIB, 2 * GIB, 0)}, 0),
+    "a group above": ("0::/a/b", {"a": (2 * GIB, GIB, 0), "a/b": (5 * GIB, GIB, 0)}, GIB),
+    "a container": ("0::/docker/123", {"": (2 * GIB, GIB, 0)}, GIB),
+    "no limit": ("0::/a", {"a": ("max", GIB, 0)}, None),
+    "no group": ("0::/", {}, None),
+    "version 1": ("4:memory:/a", {"a": (3 * GIB, GIB, GIB)}, 3 * GIB),
+    "version 1, above": ("5:cpu,memory:/a/b", {"": (2 * GIB, GIB, 0), "a/b": (4 * GIB, 0, 0)}, GIB),
+    "version 1, another controller": ("5:cpu:/a", {"a": (3 * GIB, GIB, 0)}, None),
+}
+
+
+@pytest.mark.parametrize(("line", "groups", "left"), GROUPS.values(), ids=GROUPS)
+def test_a_limit_of_a_control_group_counts(line, groups, left, tmp_path, monkeypatch):
+    """Containers and batch systems set them; the machine's own memory is no help there."""
+    two = line.startswith("0::")
+    limit, used = ("max", "current") if two else ("limit_in_bytes", "usage_in_bytes")
+    prefix = "" if two else "total_"
+    for folder, (most, taken, cached) in groups.items():
+        at = tmp_path / "groups" / ("" if two else "memory") / folder
+        at.mkdir(parents=True, exist_ok=True)
+        (at / f"memory.{limit}").write_text(f"{most}\n")
+        (at / f"memory.{used}").write_text(f"{taken}\n")
+        (at / "memory.stat").write_text(
+            f"anon 5\n{prefix}inactive_file {cached // 4}\n{prefix}active_file {cached // 4 * 3}\n"
+        )
+    (tmp_path / "cgroup").write_text(f"7:pids:/a\n{line}\n")
+    found = _within_groups(str(tmp_path / "cgroup"), str(tmp_path / "groups"))
+    assert found == (2**63 if left is None else left)
+    monkeypatch.setattr("snnfp._memory._within_groups", lambda: 12345)
+    assert free_memory() == 12345
 
 
 def test_ids_do_not_wrap():

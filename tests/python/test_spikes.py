@@ -160,6 +160,14 @@ def test_slices_and_masks(batch):
         batch[[0.5]]
     with pytest.raises(ValueError, match=r"samples\[1\] is 3, expected 0 <= sample < 3"):
         batch[[0, 3]]
+    assert batch[[-1]] == batch[-1] and batch[[-3, 1, -1]] == batch
+    assert batch[np.array([-1, 0], dtype=np.int8)] == batch.take([2, 0])
+    for k in (-4, np.int8(-128)):
+        with pytest.raises(ValueError, match=rf"samples\[1\] is {k}, expected 0 <= sample < 3"):
+            batch[[0, k]]
+    for parts in ((0, 1), (0, slice(None)), (), (1,)):  # a list is meant otherwise than indices
+        with pytest.raises(IndexError, match=rf"has {len(parts)} parts?, expected samples only"):
+            batch[parts]
 
 
 def test_samples_that_are_not_there(batch):

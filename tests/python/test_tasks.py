@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import pytest
-import snnfp
-from snnfp.tasks import TASKS, build_network, make_loss
-from snnfp.train_command import make_remedies, make_schedule
+from snnfp.task_training import fit_task
+from snnfp.tasks import TASKS, build_network
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -15,19 +14,11 @@ def test_no_output_of_yin_yang_falls_silent(seed):
     settings = replace(task.settings, seed=seed)
     data = task.load(settings, None)
     net = build_network(settings, data.channels, data.classes)
-    history = snnfp.fit(
+    history = fit_task(
         net,
         data.train,
-        loss=make_loss(settings),
-        optimiser=snnfp.Adam(lr=settings.lr),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
+        settings,
         validation=data.validation,
-        schedule=make_schedule(settings),
-        until=settings.until,
-        seed=seed,
-        clip_norm=settings.clip_norm,
-        remedies=make_remedies(settings),
         callbacks=[lambda history, net: len(history) == 7],
         progress=False,
         n_threads=1,

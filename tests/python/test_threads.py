@@ -1,5 +1,6 @@
 """Any number of threads and any instruction set: the same bits; forks, the GIL and Ctrl-C."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ HERE = str(Path(__file__).parent)
 
 
 def runs_here(isa):
-    return _core.resolve_isa(ISAS.index(isa)) == isa
+    return _core.resolve_isa(_core.Isa[isa]).name == isa
 
 
 def run_script(text, timeout=60, **environment):
@@ -89,7 +90,7 @@ def test_instruction_sets_give_the_same_bits(isa, dtype):
 
 def test_portable_is_available():
     assert runs_here("portable")
-    assert runs_here(_core.resolve_isa(ISAS.index("best")))
+    assert runs_here(_core.resolve_isa(_core.Isa.best).name)
 
 
 def test_threads_give_the_same_trained_weights():
@@ -164,20 +165,43 @@ def long_run(seconds):
     return net, spikes, 20.0 * seconds / min(taken)
 
 
-@pytest.mark.parametrize("in_main_thread", [True, False])
-def test_other_threads_run_meanwhile(in_main_thread):
-    """The GIL is free during a long call: another Python thread ticks on."""
-    net, spikes, until = long_run(0.5)
+def waited_for_a_processor():
+    """Seconds that this thread was ready to run and had no processor; 0 where Linux does not say."""
+    try:
+        with open("/proc/thread-self/schedstat") as f:
+            return int(f.read().split()[1]) * 1e-9
+    except (OSError, IndexError):
+        return 0.0
+
+
+@contextlib.contextmanager
+def ticking():
+    """A Python thread that ticks meanwhile; yields its (time, time waited for a processor)."""
     ticks, running = [], threading.Event()
     running.set()
 
     def tick():
-        while running.is_set():
-            ticks.append(time.perf_counter())
+        on = True
+        while on:
+            on = running.is_set()
+            ticks.append((time.perf_counter(), waited_for_a_processor()))
             time.sleep(0.001)
 
     ticker = threading.Thread(target=tick)
     ticker.start()
+    try:
+        while not ticks:
+            time.sleep(0.001)
+        yield ticks
+    finally:
+        running.clear()
+        ticker.join()
+
+
+@pytest.mark.parametrize("in_main_thread", [True, False])
+def test_other_threads_run_meanwhile(in_main_thread):
+    """The GIL is free during a long call: another Python thread ticks on."""
+    net, spikes, until = long_run(0.5)
     span = []
 
     def work():
@@ -185,15 +209,14 @@ def test_other_threads_run_meanwhile(in_main_thread):
         snnfp.simulate(net, spikes, until=until, n_threads=1, spike_limit=10**9)
         span.append(time.perf_counter())
 
-    if in_main_thread:
-        work()
-    else:
-        worker = threading.Thread(target=work)
-        worker.start()
-        worker.join()
-    running.clear()
-    ticker.join()
-    during = sum(span[0] < t < span[1] for t in ticks)
+    with ticking() as ticks:
+        if in_main_thread:
+            work()
+        else:
+            worker = threading.Thread(target=work)
+            worker.start()
+            worker.join()
+    during = sum(span[0] < t < span[1] for t, _ in ticks)
     assert span[1] - span[0] > 0.05
     assert during >= 20 * (span[1] - span[0])
 
@@ -215,18 +238,8 @@ def ones(record):
 )
 def test_other_threads_run_during_each_call(call):
     """The same for what is asked of a record."""
-    ticks, running = [], threading.Event()
-    running.set()
-
-    def tick():
-        while running.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0.001)
-
     samples, long = 1, False
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    try:
+    with ticking() as ticks:
         while not long:
             net, spikes = recurrent("dense", samples=samples)
             record = quiet(net, spikes, until=20.0, n_threads=1)
@@ -235,19 +248,7 @@ def test_other_threads_run_during_each_call(call):
             end = time.perf_counter()
             long = end - start > 0.25
             samples *= 4
-    finally:
-        running.clear()
-        ticker.join()
-    assert sum(start < t < end for t in ticks) >= 20 * (end - start)
-
-
-def waited_for_a_processor():
-    """Seconds that this thread was ready to run and had no processor; 0 where Linux does not say."""
-    try:
-        with open("/proc/thread-self/schedstat") as f:
-            return int(f.read().split()[1]) * 1e-9
-    except (OSError, IndexError):
-        return 0.0
+    assert sum(start < t < end for t, _ in ticks) >= 20 * (end - start)
 
 
 def test_two_threads_simulate_and_a_third_ticks():
@@ -255,32 +256,17 @@ def test_two_threads_simulate_and_a_third_ticks():
     net, spikes, until = long_run(0.2)
 
     def longest_gap():
-        ticks, running = [], threading.Event()
-        running.set()
-
-        def tick():
-            on = True
-            while on:
-                on = running.is_set()
-                ticks.append((time.perf_counter(), waited_for_a_processor()))
-                time.sleep(0.001)
-
         def work():
             snnfp.simulate(net, spikes, until=until, n_threads=1, spike_limit=10**9)
 
-        ticker = threading.Thread(target=tick)
         workers = [threading.Thread(target=work) for _ in range(2)]
-        ticker.start()
-        while not ticks:
-            time.sleep(0.001)
-        start = time.perf_counter()
-        for w in workers:
-            w.start()
-        for w in workers:
-            w.join()
-        end = time.perf_counter()
-        running.clear()
-        ticker.join()
+        with ticking() as ticks:
+            start = time.perf_counter()
+            for w in workers:
+                w.start()
+            for w in workers:
+                w.join()
+            end = time.perf_counter()
         assert end - start > 0.05
         # From the last tick before the start to the first after the end: a call that holds the lock
         # is one gap, wherever it begins.
@@ -349,6 +335,47 @@ for name, make in CALLS.items():
 print("fine")
 """
     assert run_script(text, timeout=300) == "fine"
+
+
+def test_a_large_recording_is_interrupted():
+    """Also while NumPy brings its spikes into order; in time of the processor, which is not shared.
+
+    Whatever was interrupted, the next call gives the same.
+    """
+    text = """
+import os, signal, threading, time
+import numpy as np
+from digests import digest
+from long_calls import large_recording, recording
+clock = time.pthread_getcpuclockid(threading.get_ident())
+used = lambda: time.clock_gettime(clock)
+small = recording(1, samples=1, until=5.0)
+def again():
+    record = small()
+    gradient = record.vjp(np.ones(record.n_spikes), wrt="*")
+    return digest(record.times, record.residuals, *gradient.values())
+first, worst = again(), 0.0
+call = large_recording(1)
+for after in (0.02, 0.1, 0.2, 0.3, 0.4, 0.5):
+    sent = []
+    begin = used()
+    def interrupt():
+        while used() < begin + after:
+            time.sleep(0.002)
+        sent.append(used())
+        os.kill(os.getpid(), signal.SIGINT)
+    sender = threading.Thread(target=interrupt)
+    try:
+        sender.start()
+        call()
+        raise SystemExit("the call ended on its own")
+    except KeyboardInterrupt:
+        worst = max(worst, used() - sent[0])
+    sender.join()
+    assert again() == first, after
+print(worst)
+"""
+    assert float(run_script(text)) < 0.1
 
 
 def test_one_long_sample_beside_short_ones_is_interrupted():
@@ -465,7 +492,7 @@ def test_threads_of_a_call_of_a_record(expected):
 
 
 def test_threads_of_blas_give_the_same_trained_weights():
-    text = "from digests import *; print(wide_digest(n_threads=1, wrt='input_to_hidden.*'))"
+    text = "from digests import *; print(wide_digest(n_threads=1))"
     assert len({run_script(text, OPENBLAS_NUM_THREADS=n) for n in "123"}) == 1
 
 
@@ -474,20 +501,25 @@ def test_training_leaves_other_cores_alone():
     if not os.path.isdir("/proc/self/task"):
         pytest.skip("the system has no /proc/self/task")
     text = """
-import os
+import os, time
 from digests import wide_digest
+def asleep():
+    tasks = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+    states = [open(f"/proc/self/task/{t}/stat").read().rsplit(")", 1)[1].split()[0] for t in tasks]
+    return set(states) <= {"S"}
 def others():
-    ticks = 0
-    for task in set(os.listdir("/proc/self/task")) - {str(os.getpid())}:
-        fields = open(f"/proc/self/task/{task}/stat").read().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks
+    return time.process_time() - time.thread_time()
+end = time.monotonic() + 30
+while not asleep():
+    assert time.monotonic() < end, "the other threads never sleep"
+    time.sleep(0.01)
 before = others()
 wide_digest(n_threads=1)
 print(others() - before)
 """
-    # One run in many counts two ticks, why is not known; threads that spin count more in each.
-    assert any(int(run_script(text)) <= 1 for _ in range(4))
+    # A thread of BLAS spins for 100 ms after it starts, too, which on a busy machine may be late:
+    # hence from when all sleep. What sleeps takes no time at all; the rest is to read two clocks.
+    assert float(run_script(text)) < 0.002
 
 
 def test_one_core_gives_the_same_bits(expected):

@@ -132,12 +132,15 @@ def test_derivatives(networks, form):
 
 
 def test_the_reference_by_refractory_times_of_zero(networks):
-    """Its rows against one-sided differences of itself: t_refractory can only grow from 0."""
+    """Its rows against one-sided differences of itself: t_refractory can only grow from 0.
+
+    Where there are other ties too the order of events may not stay, and then the rows are not those
+    of differences (cpp/MATH.md E8, and test_one_sided.py where it is a limit).
+    """
     step, checked = Fraction(1, 2**100), 0
     kind = "arrival at a spike without refractory time"
     for net, runs in networks.values():
         for sample, run in enumerate(runs):
-            # At other ties the difference may be that of another order.
             if run.ties[kind] == 0 or run.ties.total() > run.ties[kind]:
                 continue
             for j in np.flatnonzero(net.neurons["t_refractory"] == 0.0).tolist():

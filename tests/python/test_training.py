@@ -1,12 +1,14 @@
 """fit: learns, resumes to the bit, stops, reports; remedies apart from the gradient."""
 
+import re
+import sys
 import warnings
 
 import numpy as np
 import pytest
 import snnfp
 from digests import digest
-from snnfp import Adam, EarlyStopping, Spikes, fit
+from snnfp import Adam, EarlyStopping, Spikes, fit, history, network, training
 from snnfp.errors import SilentPopulationWarning
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.remedies import LabelBump, WeightBump
@@ -91,6 +93,20 @@ def test_callbacks_see_each_epoch_and_may_stop():
 
     fit(net, data, optimiser=Adam(), epochs=9, callbacks=[callback], **OPTIONS)
     assert lengths == [1, 2, 3]
+    lengths.clear()
+    stop = [callback, lambda history, _: np.bool_(len(history) == 2)]
+    fit(net, data, optimiser=Adam(), epochs=9, callbacks=stop, **OPTIONS)
+    assert lengths == [1, 2]
+
+
+@pytest.mark.parametrize("returned", [1, "no", [], np.array(False), 0.0, lambda: True])
+def test_a_callback_that_returns_something_else_is_told_so(returned):
+    """An epoch's figure or a history that it returns by the way is no wish to stop."""
+    net, data = problem()
+    callbacks = [lambda history, net: None, lambda history, net: returned]
+    with pytest.raises(TypeError, match=r"callbacks\[1\] returned .*expected True to stop") as e:
+        fit(net, data, optimiser=Adam(), epochs=2, callbacks=callbacks, **OPTIONS)
+    assert len(e.value.history) == 1
 
 
 def norms_of_steps(net, data, epochs):
@@ -411,31 +427,79 @@ def test_an_interrupt_between_two_parameters_takes_the_step_back(monkeypatch):
     assert all(np.array_equal(net.parameters[k], v) for k, v in before.items())
 
 
+def test_a_step_is_whole_wherever_ctrl_c_comes():
+    """Before each line of a step in turn: network and history are those of what it says was done."""
+    net, data = problem(n=12)
+    after = []
+
+    def loss(record, labels):
+        after.append(net.flatten())
+        return LOSS(record, labels)
+
+    options = {**OPTIONS, "optimiser": Adam(lr=0.01), "epochs": 2, "batch_size": 6}
+    fit(net, data, **{**options, "loss": loss})
+    after.append(net.flatten())
+    files, interrupted = {training.__file__, network.__file__, history.__file__}, []
+    while True:
+        left = len(interrupted) + 1
+
+        def trace(frame, event, _):
+            nonlocal left
+            name = frame.f_code.co_name
+            if name not in ("_step", "_take", "_replace", "_replace_each", "_set_each", "append"):
+                return None
+            if event == "line" and frame.f_code.co_filename in files:
+                left -= 1
+                if left == 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        net, data = problem(n=12)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            fit(net, data, **options)
+            break
+        except KeyboardInterrupt as error:
+            said = re.search(r"had done (\d+) steps and (\d+) whole epochs", error.__notes__[0])
+            steps, epochs = int(said[1]), int(said[2])
+            assert np.array_equal(net.flatten(), after[steps]), f"line event {len(interrupted)}"
+            assert all(len(figure) == epochs for figure in error.history.epochs.values())
+            interrupted.append((steps, epochs))
+        finally:
+            sys.settrace(before)
+    assert len(interrupted) > 150
+    assert set(interrupted) == {(0, 0), (1, 0), (2, 0), (2, 1), (3, 1), (4, 1)}
+
+
 def test_errors_name_the_sample_of_the_data_set_the_epoch_and_the_step():
     net, (spikes, _) = problem()
     options = {**OPTIONS, "optimiser": Adam(lr=1e-9), "epochs": 3}
 
-    def at(bad):
+    def at(bad, user):
         """Fails in the second epoch, where it meets the sample."""
         numbers, epoch = np.arange(60), []
 
         def loss(record, rows):
             epoch.extend(rows[:, 0])
             k = np.flatnonzero(rows[:, 0] == bad)
+            if len(epoch) > 60 and k.size and user:
+                raise ValueError(f"sample {bad} is odd, labels[{bad}] too")
             if len(epoch) > 60 and k.size:
-                raise ValueError(f"sample {k[0]} is odd")
+                return LOSS(record, np.where(rows[:, 0] == bad, 7, 0))
             return 0.0, np.zeros(record.n_spikes)
 
         return loss, np.repeat(numbers[:, None].astype(float), 3, axis=1)
 
-    for bad in (0, 17, 59):
-        loss, rows = at(bad)
-        step = list(np.random.default_rng([0, 1]).permutation(60)).index(bad) // 20 + 1
-        with pytest.raises(
-            ValueError, match=f"^epoch 2, step {step} of 3: sample {bad} is odd\\n"
-        ) as e:
-            fit(net, (spikes, rows), **{**options, "loss": loss})
-        assert len(e.value.history) == 1
+    # What a user's own function says of samples is left as it is.
+    for user, text in ((False, r"labels\[{0}\] is 7"), (True, r"sample {0} is odd, labels\[{0}\]")):
+        for bad in (0, 17, 59):
+            loss, rows = at(bad, user)
+            step = list(np.random.default_rng([0, 1]).permutation(60)).index(bad) // 20 + 1
+            where = f"^epoch 2, step {step} of 3: {text.format(bad)}"
+            with pytest.raises(ValueError, match=where) as e:
+                fit(net, (spikes, rows), **{**options, "loss": loss})
+            assert len(e.value.history) == 1
 
 
 def runaway():
@@ -451,25 +515,35 @@ def runaway():
 
 
 def test_runaway_firing_names_the_sample_and_no_option_that_is_not_there():
+    class Counting(FirstSpikeCrossEntropy):
+        """May look at all spikes, as far as anybody can tell."""
+
+        def __call__(self, record, labels):
+            return super().__call__(record, labels)
+
+        def predict(self, record):
+            return super().predict(record)
+
     net, spikes, labels = runaway()
     options = {**OPTIONS, "optimiser": Adam(lr=1e-6), "epochs": 1, "batch_size": 4}
-    for call, where in (
-        (lambda: fit(net, (spikes, labels), **options), r"epoch 1, step \d of 8"),
-        (lambda: snnfp.evaluate(net, spikes, labels, LOSS, until=4.0, batch_size=4), "evaluate"),
-        (lambda: snnfp.predict(net, spikes, LOSS, until=4.0, batch_size=4), "predict"),
-    ):
-        if where == "predict":  # only first spikes are looked at: nothing runs away
-            assert call().labels.size == 30
-            continue
+    whole = Counting(tau0=LOSS.tau0, horizon=LOSS.horizon)
+    good = spikes.take([0, 1, 2]), labels[:3]
+    calls = {
+        r"epoch 1, step \d of 8": lambda loss: fit(
+            net, (spikes, labels), **{**options, "loss": loss}
+        ),
+        "validation after epoch 1": lambda loss: fit(
+            net, good, validation=(spikes, labels), **{**options, "loss": loss}
+        ),
+        "evaluate": lambda loss: snnfp.evaluate(net, spikes, labels, loss, until=4.0, batch_size=4),
+        "predict": lambda loss: snnfp.predict(net, spikes, loss, until=4.0, batch_size=4),
+    }
+    for where, call in calls.items():
+        call(LOSS)  # only first spikes are looked at: nothing runs away
         message = f"^{where}: neuron [01] of population h fired 10001 spikes .* in sample 23: look"
         with pytest.raises(snnfp.errors.EventLimitError, match=message) as caught:
-            call()
+            call(whole)
         assert caught.value.sample == 23 and "spike_limit" not in str(caught.value)
-    good = spikes.take([0, 1, 2])
-    with pytest.raises(
-        snnfp.errors.EventLimitError, match=r"validation after epoch 1: .*sample 23"
-    ):
-        fit(net, (good, labels[:3]), validation=(spikes, labels), **options)
 
 
 def test_loss_and_accuracy_are_means_over_samples_not_batches():
@@ -489,18 +563,26 @@ def test_patience_counts_from_the_best_epoch():
     stopped = []
     for accuracy in (0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.5):
         run.history.append({"loss": 1.0, "accuracy": accuracy})
-        run.look(rule)
+        run.apply(rule)
         stopped.append(run.stopped)
     assert stopped == [False] * 6 + [True]
     assert run.best_value == 0.6
 
 
-def test_a_history_reads_like_a_mapping():
+def test_a_history_reads_by_name_and_by_epoch():
     net, data = problem()
     history = fit(net, data, optimiser=Adam(lr=0.01), epochs=2, **OPTIONS)
     assert "loss" in history and "validation_loss" not in history
-    assert list(history) == list(history.keys()) == list(history.epochs)
-    assert dict(history) == history.epochs and len(history) == 2
+    assert dict(history) == history.epochs and list(history.keys()) == list(history.epochs)
+    epochs = list(history)
+    assert len(epochs) == len(history) == 2 and bool(history) and not snnfp.History()
+    assert all(epoch.keys() == history.keys() for epoch in epochs)
+    for name in history.keys():
+        assert [epoch[name] for epoch in epochs] == history[name]
+    assert list(snnfp.History()) == []
+    for wrong in ("los", 0, epochs[0]):
+        with pytest.raises(KeyError, match="is not in the history, expected one of: loss, "):
+            history[wrong]
 
 
 def test_a_label_bump_without_classes_says_what_it_needs():

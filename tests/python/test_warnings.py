@@ -89,3 +89,69 @@ def test_no_gap_where_there_is_no_leak_or_no_input():
     net.population(1, LIF(tau_mem=2.0, tau_syn=1.0), name="h")
     warning = told(lambda: snnfp.simulate(net, None), SilentPopulationWarning)
     assert "tau:" not in str(warning.message)
+
+
+SECONDS = {"tau_mem": 0.02, "tau_syn": 0.01}  # and inputs in milliseconds
+MILLISECONDS = {"tau_mem": 20.0, "tau_syn": 10.0}  # and inputs in seconds
+
+
+@pytest.mark.parametrize("name", ["simulate", "value_and_grad", "fit"])
+@pytest.mark.parametrize(
+    "neuron, times, scale, question",
+    [
+        (SECONDS, (10.0, 12.0, 30.0), 1.0, "the gaps between inputs are 500 tau"),
+        (MILLISECONDS, (0.01, 0.012, 0.03), 1e-3, "until is 0.005 tau"),
+    ],
+    ids=["seconds", "milliseconds"],
+)
+def test_each_call_asks_about_the_unit(name, neuron, times, scale, question):
+    """Before it says what to change of the weights, which are right."""
+    end = 50.0 * scale
+    loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=scale, horizon=end)
+    weight = 3.0 / neuron["tau_mem"]
+    net, spikes = layers(weight=weight, **neuron), batch(*times)
+    calls = {
+        "simulate": lambda: snnfp.simulate(net, spikes, until=end),
+        "value_and_grad": lambda: snnfp.value_and_grad(net, spikes, [0, 1], loss, until=end),
+        "fit": lambda: snnfp.fit(
+            *(net, (spikes, [0, 1])),
+            **{**OPTIONS, "optimiser": snnfp.SGD(lr=0.1), "loss": loss, "until": end},
+        ),
+    }
+    text = str(told(calls[name], SilentPopulationWarning).message)
+    asked, _, advice = text.partition("): ")
+    assert f"before it ({question}: are both in the same unit of time? tau = " in asked
+    assert "weights" in advice and "weights" not in asked
+    # In the same unit the network fires.
+    same = Spikes(
+        spikes.times * (1e-3 if scale == 1.0 else 1e3), spikes.units, spikes.offsets, size=2
+    )
+    assert snnfp.simulate(layers(weight=weight, **neuron), same).n_spikes
+
+
+def test_an_output_silent_for_its_own_class_asks_about_the_unit():
+    net = layers(weight=[[10.0, 900.0, 0.0]] * 2, **SECONDS)
+    spikes = batch(10.0, 12.0, 30.0)
+    options = {**OPTIONS, "optimiser": snnfp.SGD(lr=0.1)}
+    warning = told(
+        lambda: snnfp.fit(net, (spikes, [0, 0]), **options), snnfp.errors.SilentOutputWarning
+    )
+    assert "bring it back (the gaps between inputs are 500 tau: are both in" in str(warning.message)
+
+
+def test_samples_that_end_early_are_said_without_an_option_nobody_gave():
+    """Of a sample only what the loss looks at was simulated: then the silent may fire later."""
+    net = layers(weight=3.0)
+    net.population(1, LIF(tau_mem=2.0, tau_syn=1.0), name="late")
+    net.connect("input", "late", Dense(weight=3.0, delay=20.0))
+    loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=60.0, population="h")
+    call = lambda: snnfp.value_and_grad(net, batch(0.1, 0.4), [0, 1], loss, until=50.0)  # noqa: E731
+    text = str(told(call, SilentPopulationWarning).message)
+    assert "stop_after" not in text
+    assert text.startswith(
+        "population late fires no spike in the whole batch, whose samples end once all of h have "
+        "fired, so no gradient"
+    )
+    silent = layers()
+    call = lambda: snnfp.value_and_grad(silent, batch(0.1, 0.4), [0, 1], LOSS, until=50.0)  # noqa: E731
+    assert "in the whole batch, so no" in str(told(call, SilentPopulationWarning).message)

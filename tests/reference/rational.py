@@ -1,7 +1,8 @@
 """Integrate-and-fire neurons with step currents in rational arithmetic: no rounding, exact ties.
 
 With tau_mem = tau_syn = infinity V is linear between events, C V' = I + bias, so times, voltages and
-derivatives are fractions, and two events fall on one time or they do not.
+derivatives are fractions, and two events fall on one time or they do not. Derivatives are those of
+cpp/MATH.md E8, with its limit: one-sided by a parameter of 0 as long as the order of events stays.
 """
 
 from __future__ import annotations

@@ -6,17 +6,18 @@
 #include <string>
 #include <utility>
 
+#include "snnfp/export.hpp"
 #include "snnfp/recording.hpp"
 #include "snnfp/types.hpp"
 
 namespace snnfp {
 
-struct Error : std::runtime_error {
+struct SNNFP_EXPORT Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 // An argument that cannot be meant: NaN, out of range, the wrong size.
-struct InvalidArgument : Error {
+struct SNNFP_EXPORT InvalidArgument : Error {
   using Error::Error;
 };
 
@@ -28,7 +29,7 @@ inline void check_index(const char* what, Size index, Size count) {
 
 // More spikes of one neuron in one sample than the caller allowed, or more on their way around
 // loops.
-struct EventLimitError : Error {
+struct SNNFP_EXPORT EventLimitError : Error {
   EventLimitError(const std::string& message, Size sample, std::string population, Id neuron,
                   double time, Size count)
       : Error(message),
@@ -45,12 +46,12 @@ struct EventLimitError : Error {
 };
 
 // Times so large that the next one is further away than a neuron's time constants allow.
-struct ClockError : InvalidArgument {
+struct SNNFP_EXPORT ClockError : InvalidArgument {
   using InvalidArgument::InvalidArgument;
 };
 
 // A recording that the network cannot have fired, with all that speaks against it.
-struct RecordedSpikeError : InvalidArgument {
+struct SNNFP_EXPORT RecordedSpikeError : InvalidArgument {
   explicit RecordedSpikeError(const std::string& message, RecordingFaults found = {})
       : InvalidArgument(message), faults(std::move(found)) {}
   RecordingFaults faults;

@@ -28,29 +28,36 @@ struct Layout {
   Size size() const { return offsets.back(); }
 };
 
+// Where each parameter of `wrt` begins. Throws InvalidArgument if the network has none such; so do
+// all functions below, and for spans of another size than said and values that are not finite; and
+// what `options.poll` throws. None changes the record: several may use one at the same time.
 template <class Real>
-Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt);
+SNNFP_EXPORT Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt);
 
 // Reverse: sum over spikes of cotangents[k] * d times[k] / d parameter; [layout.size()].
+// `cotangents` are dL/dt, one a spike of the record.
 template <class Real>
-std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
-                      const std::vector<Parameter>& wrt, const ExecutionOptions& options = {});
+SNNFP_EXPORT std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
+                                   const std::vector<Parameter>& wrt,
+                                   const ExecutionOptions& options = {});
 
 // Forward: the derivative of every spike along one direction; [spikes].
+// `tangents`, [layout.size()], are that direction.
 template <class Real>
-std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& wrt,
-                      Span<const Real> tangents, const ExecutionOptions& options = {});
+SNNFP_EXPORT std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& wrt,
+                                   Span<const Real> tangents, const ExecutionOptions& options = {});
 
 // Forward: d times[rows[i]] / d column for the columns [begin, end) of the layout, written to
 // out[i * (end - begin) + column - begin]. Rows of -1 are zero.
 template <class Real>
-void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
-              Size begin, Size end, Span<Real> out, const ExecutionOptions& options = {});
+SNNFP_EXPORT void jacobian(const Record<Real>& record, Span<const Size> rows,
+                           const std::vector<Parameter>& wrt, Size begin, Size end, Span<Real> out,
+                           const ExecutionOptions& options = {});
 
 // The same for one range of columns after another: what all ranges have in common is worked out once,
 // with the first, and kept (up to 256 MiB). The record must outlive it; one call at a time.
 template <class Real>
-class Jacobian {
+class SNNFP_EXPORT Jacobian {
  public:
   Jacobian(const Record<Real>& record, Span<const Size> rows, const std::vector<Parameter>& wrt,
            const ExecutionOptions& options = {});
@@ -67,9 +74,10 @@ class Jacobian {
 
 // Forward: the same sum as vjp, by forward propagation of all columns; [layout.size()].
 template <class Real>
-std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> cotangents,
-                                   const std::vector<Parameter>& wrt,
-                                   const ExecutionOptions& options = {});
+SNNFP_EXPORT std::vector<Real> forward_gradient(const Record<Real>& record,
+                                                Span<const Real> cotangents,
+                                                const std::vector<Parameter>& wrt,
+                                                const ExecutionOptions& options = {});
 
 #define SNNFP_GRADIENT_TEMPLATES(EXTERN, Real)                                                   \
   EXTERN template Layout layout(const Record<Real>&, const std::vector<Parameter>&);             \

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "snnfp/export.hpp"
 #include "snnfp/neuron.hpp"
 #include "snnfp/types.hpp"
 
@@ -41,33 +42,49 @@ struct Projection {
   Array<Real> weight;       // one a synapse; dense: row-major [source, target]
   Array<Real> delay;        // one for the projection or one a synapse
   bool targets_ascend = false;  // sparse only: within the synapses of each source unit
+  bool complete = false;  // sparse only: every source unit reaches every target once, in order
   Real largest_weight = 0;      // in size
 };
 
+// Units of time, voltage and current are the user's own. Members throw InvalidArgument for what
+// cannot be meant (a size below 1, an array of another length, a value out of range, a group or
+// projection that is not there) and then leave the network as it was.
+//
+// Threads: const members may be called from several at once, others while nobody else uses the
+// network. Copies are independent of each other.
 template <class Real>
-class Network {
+class SNNFP_EXPORT Network {
  public:
-  // All groups together have fewer than 2^31 units.
+  // Adds `size` >= 1 input channels. All groups together have fewer than 2^31 units.
   Source add_input(std::string name, Id size);
+  // Adds `size` >= 1 neurons. Each of `parameters` has one value for all of them or one a neuron.
   Source add_population(std::string name, Id size, Lif<Real> parameters);
 
-  // Each returns the projection's index. `weight` has one value a synapse or one for all.
+  // Connects every unit of `source` to every neuron of `target`, a population. `weight` (current)
+  // and `delay` (time, >= 0) have one value for all synapses or one each, row-major
+  // [source, target]. An empty name is "<source>_to_<target>". Returns the projection's index.
   Id connect_dense(Source source, Source target, Array<Real> weight, Array<Real> delay = Real(0),
                    std::string name = "");
+  // Connects unit i to neuron i of a population of the same size; the rest is as for connect_dense.
   Id connect_one_to_one(Source source, Source target, Array<Real> weight,
                         Array<Real> delay = Real(0), std::string name = "");
+  // The synapses of source unit i are [row_offsets[i], row_offsets[i + 1]), each with its target
+  // neuron; row_offsets has one value more than source units. The rest is as for connect_dense.
   Id connect_sparse(Source source, Source target, Array<Size> row_offsets, Array<Id> targets,
                     Array<Real> weight, Array<Real> delay = Real(0), std::string name = "");
 
-  // Replace values; checked like at construction.
+  // Replaces a parameter of a population: one value for all neurons or one each.
   void set_parameter(Id population, NeuronParameter parameter, Array<Real> values);
+  // Replaces the weights of a projection: one value for all synapses or one each.
   void set_weight(Id projection, Array<Real> values);
+  // Replaces its delays: one value for all synapses or one each.
   void set_delay(Id projection, Array<Real> values);
 
   const std::vector<InputGroup>& inputs() const { return inputs_; }
   const std::vector<Population<Real>>& populations() const { return populations_; }
   const std::vector<Projection<Real>>& projections() const { return projections_; }
 
+  // Number of units.
   Id source_size(Source source) const;
   const std::string& source_name(Source source) const;
   Size synapse_count(Id projection) const;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "snnfp/error.hpp"
+#include "snnfp/execution.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/recording.hpp"
 #include "snnfp/spikes.hpp"
@@ -46,6 +47,11 @@ struct Record {
   std::vector<Id> stop_after;          // populations; see end()
   std::vector<Id> population_offsets;  // [populations + 1]
   std::shared_ptr<const detail::Plan<Real>> plan;
+
+  // What ran: the components in their order, and the instruction set. Empty where the spikes were
+  // given, not simulated.
+  std::vector<ComponentRun> ran;
+  Isa isa = Isa::best;
 
   Size samples() const { return static_cast<Size>(offsets.size()) - 1; }
   Size spikes() const { return static_cast<Size>(times.size()); }

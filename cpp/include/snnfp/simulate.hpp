@@ -1,29 +1,12 @@
 #pragma once
 // Simulation of a batch: exact spike times from an event queue, samples in parallel.
 
-#include <functional>
 #include <limits>
 
+#include "snnfp/execution.hpp"
 #include "snnfp/record.hpp"
 
 namespace snnfp {
-
-// Which compiled variant of the inner loops runs; all give the same bits.
-enum class Isa { best, portable, avx2, avx512 };
-
-const char* isa_name(Isa isa);
-// The widest variant that this build has and this processor runs; `wanted` if it is one of those.
-Isa resolve_isa(Isa wanted);
-
-// Which simulator runs; `automatic` sweeps where the graph allows it. All give the same record.
-enum class Engine { automatic, queue };
-
-struct ExecutionOptions {
-  int n_threads = 0;  // 0: all that the machine offers; at most 4096
-  Isa isa = Isa::best;
-  // Called now and then from the calling thread; may throw to stop the work.
-  std::function<void()> poll;
-};
 
 template <class Real>
 struct SimulateOptions : ExecutionOptions {
@@ -43,19 +26,29 @@ struct SimulateOptions : ExecutionOptions {
   std::vector<Id> stop_after;
 };
 
+// Simulates a batch; the record has every spike up to `until` and shares the arrays of network and
+// input, neither of which is changed: other calls may use them at the same time.
+//
+// Throws InvalidArgument (a batch or an option that cannot be meant; names sample, spike, value),
+// EventLimitError (firing that runs away: the first spike too many of the first such sample),
+// ClockError (times too large to resolve a time constant), and what `options.poll` throws.
 template <class Real>
-Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
+SNNFP_EXPORT Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options = {});
 
 // The record that these spikes would have left, with residuals V(f-) - threshold, and what does not
 // fit in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (a voltage)
 // without a spike. Where it is infinite no residual is a fault and no crossing is, but crossings from
 // which V comes down again, or is above at the end, without a spike are told.
+//
+// `options.stop_after` must be empty: recorded spikes are taken as they are. Throws
+// RecordedSpikeError for a recording with faults (OnFault::raise), and else as simulate.
 template <class Real>
-Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
-                                const RecordedSpikes<Real>& spikes, Real tolerance,
-                                const SimulateOptions<Real>& options = {},
-                                OnFault on_fault = OnFault::raise);
+SNNFP_EXPORT Record<Real> record_from_spikes(const Network<Real>& network,
+                                             const Input<Real>& input,
+                                             const RecordedSpikes<Real>& spikes, Real tolerance,
+                                             const SimulateOptions<Real>& options = {},
+                                             OnFault on_fault = OnFault::raise);
 
 // What a record holds beside its network and input, to keep it in a file or send it elsewhere.
 template <class Real>
@@ -67,28 +60,31 @@ struct RecordParts {
   RecordingFaults faults;
 };
 
-// The record that had these parts. Of `options` initial, until, first_spikes_of, stop_after are read.
+// The record that had these parts. Of `options` initial, until, first_spikes_of, stop_after are
+// read. Throws InvalidArgument for parts that no record of the network has.
 template <class Real>
-Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
-                     RecordParts<Real> parts, const SimulateOptions<Real>& options);
+SNNFP_EXPORT Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
+                                  RecordParts<Real> parts, const SimulateOptions<Real>& options);
 
-// V and I of chosen neurons at chosen times, exact. `times` ascend.
-// Results are [samples, neurons, times].
+// Of which neurons V and I are wanted, and when.
 template <class Real>
 struct Probe {
   std::vector<Id> neurons;  // numbered through the populations
-  std::vector<Real> times;
+  std::vector<Real> times;  // ascending, from 0 up to where the first sample ends
 };
 
+// Each [samples, neurons, times].
 template <class Real>
 struct ProbeResult {
   std::vector<Real> voltage;
   std::vector<Real> current;
 };
 
+// V and I of chosen neurons at chosen times, exact, by a replay of all samples; at a spike's time V
+// is reset already. Throws InvalidArgument for neurons and times that the record does not have.
 template <class Real>
-ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
-                        const ExecutionOptions& options = {});
+SNNFP_EXPORT ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
+                                     const ExecutionOptions& options = {});
 
 #define SNNFP_SIMULATE_TEMPLATES(EXTERN, Real)                                                   \
   EXTERN template Record<Real> simulate(const Network<Real>&, const Input<Real>&,                \

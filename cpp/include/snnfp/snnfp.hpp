@@ -2,6 +2,7 @@
 // Everything an embedding program needs.
 
 #include "snnfp/error.hpp"
+#include "snnfp/execution.hpp"
 #include "snnfp/gradient.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/record.hpp"

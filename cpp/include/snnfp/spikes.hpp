@@ -3,11 +3,13 @@
 
 #include <vector>
 
+#include "snnfp/export.hpp"
 #include "snnfp/types.hpp"
 
 namespace snnfp {
 
-// Sample s has the spikes [offsets[s], offsets[s+1]); their times do not decrease.
+// Sample s has the spikes [offsets[s], offsets[s+1]); their times, finite and >= 0, do not
+// decrease. `units` are channels of the group, from 0 on. `offsets` begins with 0.
 template <class Real>
 struct SpikeBatch {
   Array<Real> times;
@@ -22,7 +24,7 @@ using Input = std::vector<SpikeBatch<Real>>;
 
 // One sample from (time, unit) pairs, sorted by time.
 template <class Real>
-SpikeBatch<Real> single_sample(std::vector<std::pair<Real, Id>> spikes);
+SNNFP_EXPORT SpikeBatch<Real> single_sample(std::vector<std::pair<Real, Id>> spikes);
 
 extern template SpikeBatch<float> single_sample(std::vector<std::pair<float, Id>>);
 extern template SpikeBatch<double> single_sample(std::vector<std::pair<double, Id>>);

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from snnfp.history import History
 from snnfp.plots._style import COLOURS, bare, colour, new_figure
-
-if TYPE_CHECKING:
-    from snnfp import History
 
 __all__ = ["learning_curves"]
 

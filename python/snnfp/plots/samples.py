@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, population_of
 from snnfp.plots._style import bare, colour, new_figure, simulate_quietly
 from snnfp.record import Record
-from snnfp.simulate import population_of
 from snnfp.spikes import Spikes
 
 __all__ = ["raster_and_voltage"]

@@ -115,7 +115,7 @@ struct Simulator {
 struct RunLimits {
   double until;
   Size spike_limit;
-  bool queue_only;
+  const Solver* solvers;  // of each component; null: the queue for the whole network
   int worker;
   // Populations; a sample ends as soon as all their neurons have fired. None: at `until`.
   const Id* stop_after = nullptr;
@@ -153,10 +153,6 @@ struct Columns {
   // [projections] 1: from an input, large, and wanted for its weights only: `reverse` leaves it to
   // `reverse_weights`.
   const unsigned char* later;
-  // Whether the reverse sweep takes the graph: every projection dense with one delay, and no
-  // derivative by a time constant, which needs what each arrival adds on its own; and as many spikes
-  // a sample as an Id counts.
-  bool sweep;
   Size count;
 };
 
@@ -179,7 +175,7 @@ struct Draft {
   Size parts = 0;
 };
 
-// Scratch memory of a worker's reverse sweeps, kept from one call to the next; made by one instruction
+// Scratch memory of a worker's adjoints, kept from one call to the next; made by one instruction
 // set's engine and used only by it.
 struct Workspace {
   virtual ~Workspace() = default;
@@ -206,9 +202,8 @@ struct EngineTable {
   // `input_times[group][index in the batch]`, null where not asked for. `cotangents` and
   // `voltage_adjoints` (null: not asked for) belong to the spikes of the whole batch, of which
   // `first_spikes` says where each sample's begin.
-  void (*reverse)(const Plan<Real>&, const SampleInput<Real>* inputs,
-                  const SampleSpikes<Real>* spikes, Size samples, const Columns&, Workspace&,
-                  const Size* first_spikes, const Real* cotangents, Real* gradient,
+  void (*reverse)(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes, Size samples,
+                  Workspace&, const Size* first_spikes, const Real* cotangents, Real* gradient,
                   Real* const* input_times, Real* voltage_adjoints, const Watch&);
   // Adds a few samples' derivatives by the weights left for later, to the neurons [begin, end) of a
   // population. `voltage_adjoints` are those that `reverse` wrote, one a spike.

@@ -24,13 +24,9 @@ inline Membrane<Real> at_rest(Membrane<Real> s, const Neuron<Real>& n) {
 template <class Real>
 inline Real highest(Membrane<Real> s, Membrane<Real> e, Real d, const Neuron<Real>& n) {
   const Real ends = std::max(s.v, e.v);
-  const Real v1 = slope(s, n), current = n.alpha * n.inv_c * s.i;
-  // V has one extremum at most, where V'' = -alpha I/C.
-  if (!(v1 > Real(0)) || !(current > Real(0))) return ends;
-  const Real difference = n.alpha - n.beta, rho = v1 / current;
-  const Real reach = difference * rho;
-  if (!(reach < Real(1))) return ends;
-  const Real top = difference == Real(0) ? rho : -std::log1p(-reach) / difference;
+  const Real v1 = slope(s, n), i = n.inv_c * s.i;
+  if (!(v1 > Real(0)) || !(n.alpha * i > Real(0))) return ends;  // no maximum inside
+  const Real top = crossing::extremum(s, v1, i, n);
   return top < d ? std::max(ends, propagate(s, top, n).v) : ends;
 }
 

@@ -185,6 +185,35 @@ template <class Real>
 inline Real kappa_by_beta(Real d, const Neuron<Real>& n) {
   return -d * d * scaled_phi2((n.beta - n.alpha) * d, n.beta * d);
 }
+// Both of kappa's at once from e^(-beta d) and e^(-alpha d), without another exponential. The series of
+// phi2(x) and phi2(-x) have their even and odd parts in common.
+template <class T>
+struct KappaByRates {
+  T alpha, beta;
+};
+template <class T>
+SNNFP_INLINE KappaByRates<T> kappa_by_rates(T d, const Decay<T>& e, const Neuron<T>& n) {
+  using Real = Scalar<T>;
+  const T x = (n.alpha - n.beta) * d;
+  const auto close = size_of(x) < T(0.5);
+  KappaByRates<T> by{T(0), T(0)};
+  if (any(!close)) {
+    const T square = n.inv_difference * n.inv_difference;
+    by = {square * fma(T(1) + x, e.syn, -e.mem), square * fma(T(1) - x, e.mem, -e.syn)};
+  }
+  if (any(close)) {
+    const T x2 = x * x;
+    T even(Real(1.0 / 20922789888000.0)), odd(Real(1.0 / 1307674368000.0));  // 1/16!, 1/15!
+    for (const double c : {87178291200.0, 479001600.0, 3628800.0, 40320.0, 720.0, 24.0, 2.0})
+      even = fma(even, x2, T(Real(1.0 / c)));
+    for (const double c : {6227020800.0, 39916800.0, 362880.0, 5040.0, 120.0, 6.0})
+      odd = fma(odd, x2, T(Real(1.0 / c)));
+    const T d2 = -d * d;
+    by = {select(close, d2 * e.syn * fma(x, odd, even), by.alpha),
+          select(close, d2 * e.mem * fma(-x, odd, even), by.beta)};
+  }
+  return by;
+}
 template <class Real>
 inline Real step_response_by_beta(Real d, const Neuron<Real>& n) {
   return -d * d * scaled_phi2(n.beta * d, n.beta * d);

@@ -85,6 +85,10 @@ struct Plan {
   // feed it; group g is components[component_offsets[g] .. component_offsets[g + 1]).
   std::vector<Id> components;
   std::vector<Id> component_offsets;
+
+  Size n_components() const { return static_cast<Size>(component_offsets.size()) - 1; }
+  const Id* component_begin(Size g) const { return components.data() + component_offsets.data()[g]; }
+  const Id* component_end(Size g) const { return component_begin(g + 1); }
 };
 
 // Neurons of the populations `first_spikes_of` spike at most once.

@@ -54,6 +54,7 @@ class SpikeList {
   void push_back(Real time, Id neuron, Real slope, Real release_current = Real(0)) {
     spikes_.emplace_back(time, slope, release_current, neuron);
   }
+  void push_back(const Spike<Real>& spike) { spikes_.push_back(spike); }
   void set_release_current(Size k, Real current) { spikes_[k].release_current = current; }
   // As if the simulation had ended at `time`.
   void end_at(Real time, const Real* t_refractory) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "snnfp/detail/isa.hpp"
@@ -34,6 +35,29 @@ struct Allocator {
 
 template <class T>
 using Vector = std::vector<T, Allocator<T>>;
+
+// The same without values: what `resize` adds is written before it is read.
+template <class T>
+struct UnsetAllocator : Allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = UnsetAllocator<U>;
+  };
+  UnsetAllocator() = default;
+  template <class U>
+  UnsetAllocator(const UnsetAllocator<U>&) {}
+  template <class U>
+  void construct(U* p) {
+    ::new (static_cast<void*>(p)) U;
+  }
+  template <class U, class... Values>
+  void construct(U* p, Values&&... values) {
+    ::new (static_cast<void*>(p)) U(std::forward<Values>(values)...);
+  }
+};
+
+template <class T>
+using UnsetVector = std::vector<T, UnsetAllocator<T>>;
 
 // An array whose values are not set: each is written before it is read.
 template <class T>

@@ -3,94 +3,25 @@
 
 #include <memory>
 
-#include "snnfp/error.hpp"
+#include "snnfp/impl/component_simulator.hpp"
 #include "snnfp/impl/forward_compile.hpp"
-#include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/reverse.hpp"
-#include "snnfp/impl/reverse_sweep.hpp"
-#include "snnfp/impl/sweep_simulator.hpp"
-#include "snnfp/impl/window_simulator.hpp"
 
 SNNFP_ISA_BEGIN
-
-// The fastest simulator that the graph allows.
-template <class Real>
-class AnySimulator final : public Simulator<Real> {
- public:
-  AnySimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
-      : plan_(plan), limits_(limits), interrupt_(interrupt) {
-    if (!limits_.queue_only && SweepSimulator<Real>::suits(plan_))
-      sweep_ = std::make_unique<SweepSimulator<Real>>(plan_, limits_, interrupt_);
-  }
-
-  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) override {
-    if (limits_.n_stop_after == 0) {
-      try {
-        return run_fast(inputs, samples, sink);
-      } catch (const ClockError&) {
-        // The queue comes to the first of them in time, and says so.
-        for (Size s = 0; s < samples; ++s)
-          QueueSimulator<Real, false>(plan_, inputs[s], limits_, interrupt_).run(nullptr);
-        throw;
-      }
-    }
-    // The queue stops at the end of a sample; the others look beyond, where a neuron may run away
-    // that never does in the sample. What they have begun is dropped.
-    for (Size s = 0; s < samples;) {
-      const Size n = sweep_ ? samples : 1;
-      try {
-        run_fast(inputs + s, n, sink);
-      } catch (const Error&) {
-        if (sweep_) sweep_ = std::make_unique<SweepSimulator<Real>>(plan_, limits_, interrupt_);
-        windows_.reset();
-        run_queue(inputs + s, n, sink);
-      }
-      s += n;
-    }
-  }
-
- private:
-  void run_fast(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
-    if (sweep_) {
-      sweep_->run(inputs, samples, sink);
-      return;
-    }
-    if (!limits_.queue_only && WindowSimulator<Real>::suits(plan_, inputs[0], limits_)) {
-      if (!windows_)
-        windows_ = std::make_unique<WindowSimulator<Real>>(plan_, limits_, interrupt_);
-      windows_->run(inputs, samples, sink);
-      return;
-    }
-    run_queue(inputs, samples, sink);
-  }
-
-  void run_queue(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
-    for (Size s = 0; s < samples; ++s) {
-      QueueSimulator<Real, false> simulator(plan_, inputs[s], limits_, interrupt_);
-      simulator.run(nullptr);
-      sink.write(simulator.spikes().data(), simulator.spikes().size(), nullptr);
-    }
-  }
-
-  const Plan<Real>& plan_;
-  const RunLimits limits_;
-  Interrupt& interrupt_;
-  std::unique_ptr<SweepSimulator<Real>> sweep_;
-  std::unique_ptr<WindowSimulator<Real>> windows_;
-};
 
 template <class Real>
 struct EngineFunctions {
   static Simulator<Real>* simulator(const Plan<Real>& plan, const RunLimits& limits,
                                     Interrupt& interrupt) {
-    return new AnySimulator<Real>(plan, limits, interrupt);
+    return new ComponentSimulator<Real>(plan, limits, interrupt);
   }
 
   static void replay(const Plan<Real>& plan, const SampleInput<Real>& input,
                      const SampleSpikes<Real>& spikes, const RunLimits& limits,
                      Interrupt& interrupt, ReplayJudge* judge, SpikeSink<Real>* sink,
                      const ProbePoints<Real>* probe) {
-    QueueSimulator<Real, true> simulator(plan, input, limits, interrupt);
+    WholeNetwork<Real> all(plan, input, limits);
+    QueueSimulator<Real, true> simulator(all.sample, limits, interrupt);
     simulator.give(spikes, judge);
     simulator.run(probe);
     if (sink)
@@ -98,25 +29,17 @@ struct EngineFunctions {
   }
 
   static Workspace* workspace(const Plan<Real>& plan, const Columns& columns) {
-    return columns.sweep ? new ReverseSweep<Real>(plan, columns) : new Workspace;
+    return new Reverse<Real>(plan, columns);
   }
 
-  static void reverse(const Plan<Real>& plan, const SampleInput<Real>* inputs,
-                      const SampleSpikes<Real>* spikes, Size samples, const Columns& columns,
-                      Workspace& workspace, const Size* first_spikes, const Real* cotangents,
-                      Real* gradient, Real* const* input_times, Real* voltage_adjoints,
-                      const Watch& watch) {
-    for (Size s = 0; s < samples; ++s) {
-      const Real* wanted = cotangents + first_spikes[s];
-      if (columns.sweep) {
-        static_cast<ReverseSweep<Real>&>(workspace)
-            .run(inputs[s], spikes[s], wanted, gradient, input_times,
-                 voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
-      } else {
-        Reverse<Real>(plan, inputs[s], spikes[s], columns, wanted, gradient, input_times, watch)
-            .run();
-      }
-    }
+  static void reverse(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
+                      Size samples, Workspace& workspace, const Size* first_spikes,
+                      const Real* cotangents, Real* gradient, Real* const* input_times,
+                      Real* voltage_adjoints, const Watch& watch) {
+    for (Size s = 0; s < samples; ++s)
+      static_cast<Reverse<Real>&>(workspace)
+          .run(inputs[s], spikes[s], cotangents + first_spikes[s], gradient, input_times,
+               voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
   }
 
   static void reverse_weights(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
@@ -124,7 +47,7 @@ struct EngineFunctions {
                               const Real* voltage_adjoints, Id population, Id begin, Id end,
                               Real* gradient, const Watch& watch) {
     for (Size s = 0; s < samples; ++s)
-      static_cast<ReverseSweep<Real>&>(workspace)
+      static_cast<Reverse<Real>&>(workspace)
           .run_weights(inputs[s], spikes[s], voltage_adjoints + first_spikes[s], population, begin,
                        end, gradient, watch);
   }

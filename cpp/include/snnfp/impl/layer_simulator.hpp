@@ -4,15 +4,19 @@
 // waits, and the solver takes the waiting lanes of many packs at once. The same operations as in the
 // other simulators, so the same bits.
 //
-// Where the population is wide, the lanes of a pack are neurons of one sample, which share the spans
-// between arrivals; where it is narrow they are samples of one neuron, each with its own spans.
+// Packs that receive rows alone share the times of their arrivals and so the exponentials between
+// them; in packs with arrivals of their own each lane has its own. Where a population is narrow and
+// receives rows alone, the lanes are samples of one neuron. Cost a delivery: some ten multiplications
+// in lanes, and two exponentials more where a lane has its own times.
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/lanes.hpp"
-#include "snnfp/detail/spike_list.hpp"
-#include "snnfp/impl/queue_simulator.hpp"
+#include "snnfp/impl/layer_arrivals.hpp"
+#include "snnfp/impl/layer_tables.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -22,66 +26,58 @@ class LayerSimulator {
   LayerSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
         limits_(limits),
-        interrupt_(interrupt),
+        watch_{interrupt, limits.worker},
+        arrivals_(plan),
         batches_{CrossingBatch<Real>(plan), CrossingBatch<Real>(plan)},
-        released_(plan) {}
+        released_(plan),
+        all_lanes_(plan.population_offsets.size() - 1) {}
 
   LayerSimulator(const LayerSimulator&) = delete;
 
-  // The arrivals of one sample after the other, each sample's in order and none after the horizon:
-  // when, and the weights onto the population.
-  void clear() {
-    arrival_time_.clear();
-    arrival_row_.clear();
-    sample_end_.clear();
-  }
-  void add_arrival(Real time, const Real* row) {
-    arrival_time_.push_back(time);
-    arrival_row_.push_back(row);
-  }
-  // Forgets what the sample has so far.
-  void drop_sample() {
-    arrival_time_.resize(first_arrival(samples()));
-    arrival_row_.resize(arrival_time_.size());
-  }
-  void end_sample() { sample_end_.push_back(static_cast<Size>(arrival_time_.size())); }
-  Size arrivals() const { return static_cast<Size>(arrival_time_.size()); }
+  // To be filled with the samples that run together.
+  LayerArrivals<Real>& arrivals() { return arrivals_; }
 
-  // Simulates the population `lanes` in the samples given up to `until`; the spikes of sample s go, in
-  // order, to out[s * stride]. False: to be stopped.
-  bool run(const Lanes<Real>& lanes, const SampleInput<Real>* inputs, Real until,
-           SpikeList<Real>* out, Size stride) {
-    lanes_ = &lanes;
+  // Simulates the population in the samples given up to `until`; the spikes of sample s go, in order,
+  // to out[s * stride].
+  void run(Id population, const SampleInput<Real>* inputs, Real until, SpikeList<Real>* out,
+           Size stride) {
+    const Id* offsets = plan_.population_offsets.data() + population;
+    std::optional<Lanes<Real>>& lanes = all_lanes_[population];
+    if (!lanes) lanes.emplace(plan_.neurons, offsets[0], offsets[1] - offsets[0]);
+    lanes_ = &*lanes;
     until_ = until;
     inputs_ = inputs;
     out_ = out;
     stride_ = stride;
-    const Size wide = samples() * packs(lanes.count), narrow = packs(samples()) * lanes.count;
-    const bool by_neuron = 3 * wide <= 4 * narrow;
-    glides_ = by_neuron && lanes.identical && !lanes.driven && arrivals() >= 64 * samples();
-    if (by_neuron) {
-      stage_neurons();
+    excess_ = {};
+    const Size wide = samples() * packs(lanes_->count), narrow = packs(samples()) * lanes_->count;
+    by_samples_ = arrivals_.rows_alone() && 3 * wide > 4 * narrow;
+    if (by_samples_) {
+      tables_.stage_samples(*lanes_, arrivals_, until);
     } else {
-      stage_samples();
+      tables_.stage_rows(*lanes_, arrivals_, until);
     }
     for (Size s = 0; s < samples(); ++s)
-      out[s * stride].reserve(std::min<Size>(lanes.count, 256));
-    const bool done = by_neuron ? run_as<true>() : run_as<false>();
-    for (Size s = 0; done && s < samples(); ++s) out[s * stride].sort(sorter_);
-    return done;
+      out[s * stride].reserve(std::min<Size>(lanes_->count, 256));
+    if (by_samples_) {
+      run_as<true>();
+    } else {
+      run_as<false>();
+    }
+    excess_.raise(plan_);
+    for (Size s = 0; s < samples(); ++s) out[s * stride].sort(sorter_);
   }
 
  private:
   using P = Pack<Real>;
   static constexpr int width = P::width;
-  static constexpr Size packs(Size n) { return (n + width - 1) / width; }
   // So many packs are under way that the solver's own packs are full, and what they read is in cache.
   static constexpr Size slots = 64;
-  // Rows of weights are asked for so many arrivals ahead: each lies in another page.
-  static constexpr Size ahead = 8;
+  static constexpr Size packs(Size n) { return (n + width - 1) / width; }
 
-  // A pack under way. Interval a of its lanes ends at their arrival a, the last one at the horizon;
-  // (v, i) is their state at the end of interval `at` - 1, ahead of the arrival.
+  // A pack under way. Interval a of its lanes ends at their arrival a, the
+  // last one at the horizon; (v, i) is their state at the end of interval `at` - 1, ahead of the
+  // arrival.
   struct Item {
     alignas(64) Real v[width];
     Real i[width];
@@ -90,193 +86,126 @@ class LayerSimulator {
     // Of lanes held: their release and their last spike. The last interval of every lane.
     Real release[width];
     Size last_spike[width];
-    Id last[width];
-    Size sample;     // of the first lane
-    Id neuron;       // of the first lane
-    Size first;      // interval, in the tables
+    const Id* last;
+    Size sample;  // of the first lane
+    Id neuron;    // of the first lane
+    Size column;  // of the first lane
+    LaneKind kind;
+    Size first;  // interval, in the tables; with its own times: which of own_
     Id at, intervals;
-    Size column;  // by neuron: of the first lane
     unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
     unsigned held;
   };
 
-  Size samples() const { return static_cast<Size>(sample_end_.size()); }
-  Size first_arrival(Size sample) const { return sample == 0 ? 0 : sample_end_[sample - 1]; }
-
-  // One interval after the other: the arrivals of a sample, then the horizon.
-  void stage_neurons() {
-    const Size n = arrivals() + samples();
-    resize_tables(n);
-    row_.resize(n + ahead);
-    table_begin_.clear();
-    Size at = 0;
-    for (Size s = 0, k = 0; s < samples(); ++s) {
-      table_begin_.push_back(at);
-      Real now = Real(0);
-      for (; k < sample_end_[s]; ++k, ++at) {
-        row_[at] = arrival_row_[k];
-        time_[at] = arrival_time_[k];
-        span_[at] = time_[at] - now;
-        now = time_[at];
-      }
-      time_[at] = until_;
-      span_[at] = until_ - now;
-      ++at;
-    }
-    table_begin_.push_back(at);
-    for (; at < n + ahead; ++at) row_[at] = arrival_row_.empty() ? nullptr : arrival_row_.back();
-    take_exponentials(n);
+  Size samples() const { return arrivals_.samples(); }
+  template <bool BySamples>
+  void run_as() {
+    if (lanes_->identical) return run_all<BySamples, true, true>();
+    if (lanes_->uniform) return run_all<BySamples, false, true>();
+    run_all<BySamples, false, false>();
   }
 
-  // The same for as many samples at once as a pack has lanes.
-  void stage_samples() {
-    const Size groups = packs(samples()), size = lanes_->count;
-    table_begin_.assign(1, 0);
-    for (Size g = 0; g < groups; ++g) {
-      Size most = 0;
-      for (Size s = g * width; s < std::min<Size>((g + 1) * width, samples()); ++s)
-        most = std::max(most, sample_end_[s] - first_arrival(s));
-      table_begin_.push_back(table_begin_.back() + most + 1);
-    }
-    const Size n = table_begin_.back() * width;
-    resize_tables(n);
-    weight_.resize(n * size);
-    for (Size g = 0; g < groups; ++g) {
-      // Of each lane: its next arrival, and the one past its last. Lanes that are through stand still.
-      Size next[width], end[width];
-      Real now[width] = {};
-      for (int l = 0; l < width; ++l) {
-        const Size s = g * width + l;
-        next[l] = s < samples() ? first_arrival(s) : 0;
-        end[l] = s < samples() ? sample_end_[s] : 0;
-        if (s >= samples()) now[l] = until_;
-      }
-      for (Size a = table_begin_[g]; a < table_begin_[g + 1]; ++a) {
-        Real* const time = &time_[a * width];
-        Real* const span = &span_[a * width];
-        Real* const weight = &weight_[a * size * width];
-        for (int l = 0; l < width; ++l) {
-          const bool arrives = next[l] < end[l];
-          const Size k = next[l];
-          time[l] = arrives ? arrival_time_[k] : until_;
-          span[l] = now[l] < time[l] ? time[l] - now[l] : Real(0);
-          now[l] = time[l];
-          for (Size j = 0; j < size; ++j)
-            weight[j * width + l] = arrives ? arrival_row_[k][j] : Real(0);
-          next[l] += arrives;
-        }
-      }
-    }
-    take_exponentials(n);
-  }
-
-  void resize_tables(Size n) {
-    const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time_, &span_, &mem_, &syn_, &kappa_, &response_, &late_, &slack_, &by_v_,
-                            &by_i_, &by_size_, &top_})
-      if (x->size() < end) x->resize(end);
-  }
-
-  void take_exponentials(Size n) {
-    std::fill(span_.begin() + n, span_.begin() + padded<Real>(n), Real(0));
-    if (!lanes_->uniform) return;
-    const Neuron<P> one(plan_.neurons, lanes_->first);
-    for (Size k = 0; k < n; k += width) {
-      const P d = P::load(&span_[k]);
-      const Decay<P> e = decay(d, one);
-      e.mem.store(&mem_[k]);
-      e.syn.store(&syn_[k]);
-      e.kappa.store(&kappa_[k]);
-      const Margin<P> m = margin(d, P::load(&time_[k]), one);
-      m.late.store(&late_[k]);
-      m.slack.store(&slack_[k]);
-      if (glides_) {
-        const TangentBound<P> bound(d, P::load(&time_[k]), one);
-        bound.by_v.store(&by_v_[k]);
-        bound.by_i.store(&by_i_[k]);
-        bound.slack.store(&by_size_[k]);
-        bound.top.store(&top_[k]);
-      }
-      if (lanes_->driven) step_response(d, one.beta).store(&response_[k]);
-    }
-  }
-
-  template <bool ByNeuron>
-  bool run_as() {
-    if (lanes_->identical) return run_all<ByNeuron, true, true>();
-    if (lanes_->uniform) return run_all<ByNeuron, false, true>();
-    return run_all<ByNeuron, false, false>();
-  }
-
-  template <bool ByNeuron, bool Identical, bool Uniform>
-  bool run_all() {
-    const Size n_packs = ByNeuron ? packs(lanes_->count) : packs(samples());
-    const Size items = n_packs * (ByNeuron ? samples() : lanes_->count);
+  template <bool BySamples, bool Identical, bool Uniform>
+  void run_all() {
+    const Size items = by_samples_ ? packs(samples()) * lanes_->count
+                                   : packs(lanes_->count) * samples();
     if (items_.empty()) items_.resize(slots);
+    if (own_.empty()) own_.resize(slots);
     ready_.clear();
-    for (Size k = 0; k < std::min(slots, items); ++k) ready_.push_back(Id(k));
+    for (Size k = 0; k < std::min(slots_for_tables(), items); ++k) ready_.push_back(Id(k));
     Size next = 0;
-    for (const Id k : ready_) start<ByNeuron>(items_[k], next++);
+    for (const Id k : ready_) start(k, next++);
     const Neuron<P> all(plan_.neurons, lanes_->first);
-    const auto take_on = [&](Item& item) {
+    const auto go_on = [&](Item& item) {
       if constexpr (Identical) {
-        return advance<ByNeuron, Uniform>(item, all);
-      } else if constexpr (ByNeuron) {
-        return advance<ByNeuron, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
+        return take_on<BySamples, Uniform>(item, all);
+      } else if constexpr (BySamples) {
+        return take_on<true, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
       } else {
-        return advance<ByNeuron, Uniform>(item, Neuron<P>(plan_.neurons, item.neuron));
+        return take_on<false, Uniform>(item, Neuron<P>::load(plan_.neurons, item.neuron));
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
-      if (round % 64 == 0 && interrupt_.check(limits_.worker)) return false;
+      if (round % 64 == 0) watch_.look();
       climbers_->clear();
       released_.clear();
       Size waiting = 0;
       for (const Id k : ready_) {
         Item& item = items_[k];
         for (;;) {
-          if (take_on(item)) {
+          if (go_on(item)) {
             ready_[waiting++] = k;
             break;
           }
           if (next == items) break;
-          start<ByNeuron>(item, next++);
+          start(k, next++);
         }
       }
       ready_.resize(waiting);
       // Neurons that fire without hearing anything go on here.
       for (Size turn = 1; climbers_->size() > 0 || released_.size() > 0; ++turn) {
-        if (turn % 64 == 0) Watch{interrupt_, limits_.worker}.look();
-        look<ByNeuron>();
-        settle<ByNeuron>();
+        if (turn % 64 == 0) watch_.look();
+        look();
+        settle();
       }
     }
-    return true;
   }
 
-  // By neuron: all samples of a pack of neurons, whose weights stay in cache, then the next pack.
-  template <bool ByNeuron>
-  void start(Item& item, Size k) {
-    if constexpr (ByNeuron) {
-      item.sample = k % samples();
-      item.column = k / samples() * width;
-      item.neuron = lanes_->first + static_cast<Id>(item.column);
-      item.first = table_begin_[item.sample];
-      item.intervals = static_cast<Id>(table_begin_[item.sample + 1] - item.first);
-      fill(item, lanes_->count - item.column, true);
-      std::fill_n(item.last, width, item.intervals - 1);
+  template <bool BySamples, bool Uniform>
+  SNNFP_INLINE bool take_on(Item& item, const Neuron<P>& n) {
+    if constexpr (BySamples) return advance<LaneKind::samples, Uniform>(item, n);
+    if (item.kind == LaneKind::own) return advance_own(item, n);
+    return advance<LaneKind::rows, Uniform>(item, n);
+  }
+  // A function of its own: it takes the registers that the other kinds need.
+  [[gnu::noinline]] bool advance_own(Item& item, const Neuron<P>& n) {
+    return advance<LaneKind::own, false>(item, n);
+  }
+
+  // Tables of their own are to stay in a second-level cache.
+  Size slots_for_tables() const {
+    constexpr Size room = (Size(1) << 19) / (2 * sizeof(Real) * width);
+    return std::clamp<Size>(room / (arrivals_.longest() + 1), 8, slots);
+  }
+
+  // All samples of a pack of neurons, whose weights stay in cache, then the next pack.
+  void start(Id slot, Size k) {
+    Item& item = items_[slot];
+    item.at = 0;
+    item.held = 0;
+    Size lanes, table;
+    if (by_samples_) {
+      table = k % packs(samples());
+      item.kind = LaneKind::samples;
+      item.sample = table * width;
+      item.column = k / packs(samples());
+      lanes = samples() - item.sample;
     } else {
-      const Size groups = packs(samples()), group = k % groups;
-      item.sample = group * width;
-      item.column = k / groups;
-      item.neuron = lanes_->first + static_cast<Id>(item.column);
-      item.first = table_begin_[group];
-      item.intervals = static_cast<Id>(table_begin_[group + 1] - item.first);
-      fill(item, samples() - item.sample, false);
-      for (int l = 0; l < width; ++l) {
-        const Size s = std::min(item.sample + l, samples() - 1);
-        item.last[l] = static_cast<Id>(sample_end_[s] - first_arrival(s));
-      }
+      table = item.sample = k % samples();
+      const Size pack = k / samples();
+      item.kind = arrivals_.own(item.sample, pack) ? LaneKind::own : LaneKind::rows;
+      item.column = pack * width;
+      lanes = lanes_->count - item.column;
+    }
+    if (item.kind == LaneKind::own) {
+      OwnArrivals<Real>& own = own_[slot];
+      arrivals_.build(item.sample, item.column / width, until_, own);
+      item.intervals = own.intervals;
+      item.last = own.last;
+      item.first = slot;
+    } else {
+      item.first = tables_.begin(table);
+      item.intervals = static_cast<Id>(tables_.begin(table + 1) - item.first);
+      item.last = tables_.last(table);
+    }
+    item.neuron = lanes_->first + static_cast<Id>(item.column);
+    item.mask = (1u << std::min<Size>(lanes, width)) - 1;
+    const Id step = by_samples_ ? 0 : 1;
+    for (int l = 0; l < width; ++l) {
+      item.v[l] = item.i[l] = Real(0);
+      item.count[l] = 0;
+      item.tag[l] = slot * width + l;
+      item.lane_neuron[l] = item.neuron + step * l;
     }
     const SampleInput<Real>& any_input = inputs_[item.sample];
     if (!any_input.voltage && !any_input.current) {
@@ -286,68 +215,73 @@ class LayerSimulator {
     }
     for (unsigned m = item.mask; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      const SampleInput<Real>& input = inputs_[ByNeuron ? item.sample : item.sample + l];
-      const Id j = neuron_of<ByNeuron>(item, l);
+      const SampleInput<Real>& input = inputs_[sample_of(item, l)];
+      const Id j = neuron_of(item, l);
       if (input.voltage) item.v[l] = input.voltage[j];
       if (input.current) item.i[l] = input.current[j];
     }
   }
-  void fill(Item& item, Size lanes, bool by_neuron) {
-    item.at = 0;
-    item.held = 0;
-    item.mask = (1u << std::min<Size>(lanes, width)) - 1;
-    for (int l = 0; l < width; ++l) {
-      item.v[l] = item.i[l] = Real(0);
-      item.count[l] = 0;
-      item.tag[l] = static_cast<Id>(&item - items_.data()) * width + l;
-      item.lane_neuron[l] = item.neuron + (by_neuron ? l : 0);
-    }
-  }
 
-  template <bool ByNeuron>
-  static Id neuron_of(const Item& item, int lane) {
-    return ByNeuron ? item.neuron + lane : item.neuron;
+  static Id neuron_of(const Item& item, int lane) { return item.lane_neuron[lane]; }
+  static Size sample_of(const Item& item, int lane) {
+    return item.sample + (item.kind == LaneKind::samples ? lane : 0);
   }
-  template <bool ByNeuron>
   SpikeList<Real>& out_of(const Item& item, int lane) const {
-    return out_[(ByNeuron ? item.sample : item.sample + lane) * stride_];
+    return out_[sample_of(item, lane) * stride_];
   }
 
-  template <bool ByNeuron>
-  static SNNFP_INLINE P value(const Vector<Real>& table, Size a) {
-    if constexpr (ByNeuron) {
-      return P(table[a]);
+  // A table's value of interval k.
+  template <LaneKind Kind>
+  static SNNFP_INLINE P value(const Vector<Real>& table, Size k) {
+    if constexpr (Kind == LaneKind::rows) {
+      return P(table.data()[k]);
     } else {
-      return P::load(&table[a * width]);
+      return P::load(table.data() + k * width);
     }
   }
-  template <bool ByNeuron>
+  // When interval a ends.
+  template <LaneKind Kind>
+  SNNFP_INLINE P time_of(const Item& item, Id a) const {
+    if constexpr (Kind == LaneKind::own) return value<Kind>(own_.data()[item.first].time, a);
+    else return value<Kind>(tables_.time, item.first + a);
+  }
   Real time_of(const Item& item, Id a, int lane) const {
-    return time_[ByNeuron ? item.first + a : (item.first + a) * width + lane];
+    switch (item.kind) {
+      case LaneKind::rows: return tables_.time[item.first + a];
+      case LaneKind::own: return own_[item.first].time[Size(a) * width + lane];
+      default: return tables_.time[(item.first + a) * width + lane];
+    }
   }
 
   // Out of the loop's way: most packs are full.
   [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
 
-  // What arrives at the end of interval k.
-  template <bool ByNeuron>
-  SNNFP_INLINE P weight(const Item& item, Size k) const {
-    if constexpr (ByNeuron) {
-      const Real* row = row_.data()[k] + item.column;
-      const Size rest = lanes_->count - item.column;
-      return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
+  // What arrives at the end of interval a.
+  template <LaneKind Kind>
+  SNNFP_INLINE P weight(const Item& item, Id a) const {
+    if constexpr (Kind == LaneKind::own) {
+      return value<Kind>(own_.data()[item.first].weight, a);
+    } else if constexpr (Kind == LaneKind::samples) {
+      return P::load(tables_.of_samples(item.first + a, lanes_->count, item.column));
     } else {
-      return P::load(&weight_.data()[(k * lanes_->count + item.column) * width]);
+      return row(item, item.first + a);
     }
+  }
+  // The weights of the row at the end of interval k of the tables.
+  SNNFP_INLINE P row(const Item& item, Size k) const {
+    const Real* row = tables_.row(k, item.column);
+    const Size rest = lanes_->count - item.column;
+    return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
   }
 
   // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval in
   // which one may cross, or the end. A function of its own, so that all of it stays in registers.
   [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
     const P zero(Real(0));
-    const Real *mem = mem_.data(), *syn = syn_.data(), *kappa = kappa_.data();
-    const Real *by_v = by_v_.data(), *by_i = by_i_.data(), *by_size = by_size_.data(),
-               *top = top_.data();
+    const LayerTables<Real>& t = tables_;
+    const Real *mem = t.mem.data(), *syn = t.syn.data(), *kappa = t.kappa.data();
+    const Real *by_v = t.by_v.data(), *by_i = t.by_i.data(), *by_size = t.by_size.data(),
+               *top = t.top.data();
     TangentBound<P> bound;
     bound.by_drive = zero;
     Membrane<P> now = s;
@@ -365,29 +299,41 @@ class LayerSimulator {
         return static_cast<Id>(k - item.first);
       }
       if (k == last) return item.intervals;
-      __builtin_prefetch(row_.data()[k + ahead] + item.column);
-      now = {end.v, end.i + weight<true>(item, k)};
+      __builtin_prefetch(tables_.row(k + LayerTables<Real>::ahead, item.column));
+      now = {end.v, end.i + row(item, k)};
     }
   }
 
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
-  template <bool ByNeuron, bool Uniform>
+  template <LaneKind Kind, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
+    constexpr bool own = Kind == LaneKind::own, staged = Uniform && !own;
     const P zero(Real(0));
     Id a = item.at;
     // What it waited for is settled: on from the end of that interval.
     if (a == item.intervals || item.mask == 0) return false;
     Membrane<P> s{P::load(item.v), P::load(item.i)};
-    if (a > 0) s.i = s.i + weight<ByNeuron>(item, item.first + a - 1);
+    if (a > 0) s.i = s.i + weight<Kind>(item, a - 1);
     const bool driven = lanes_->driven;
+    P now(zero);
+    if (own && a > 0) now = time_of<Kind>(item, a - 1);
     for (int quiet = 1;; ++a, ++quiet) {
       const Size k = item.first + a;
-      const P d = value<ByNeuron>(span_, k);
+      P d;
+      if constexpr (own) {
+        // A lane that has come through waits at the horizon.
+        const P horizon = time_of<Kind>(item, a);
+        d = select(now < horizon, horizon - now, zero);
+        now = horizon;
+      } else {
+        d = value<Kind>(tables_.span, k);
+      }
       Decay<P> e;
       P response(zero);
-      if constexpr (Uniform) {
-        e = {value<ByNeuron>(mem_, k), value<ByNeuron>(syn_, k), value<ByNeuron>(kappa_, k)};
-        if (driven) response = value<ByNeuron>(response_, k);
+      if constexpr (staged) {
+        e = {value<Kind>(tables_.mem, k), value<Kind>(tables_.syn, k),
+             value<Kind>(tables_.kappa, k)};
+        if (driven) response = value<Kind>(tables_.response, k);
       } else {
         e = decay(d, n);
         if (driven) response = step_response(d, n.beta);
@@ -396,21 +342,21 @@ class LayerSimulator {
       if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
       const Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
       Margin<P> m;
-      if constexpr (Uniform)
-        m = {value<ByNeuron>(late_, k), value<ByNeuron>(slack_, k), n.threshold};
-      if (!Uniform || driven) m = margin(d, value<ByNeuron>(time_, k), n);
+      if constexpr (staged)
+        m = {value<Kind>(tables_.late, k), value<Kind>(tables_.slack, k), n.threshold};
+      if (!staged || driven) m = margin(d, time_of<Kind>(item, a), n);
       const auto unsafe = !(plainly_below(s, end, d, m, n) & (d < P(never<Real>)));
       if (any(unsafe) || item.held != 0) {
         const auto moves = d > zero;
         const auto open =
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
-        if (wait<ByNeuron>(item, a, bits_of(open) & item.mask, s, end)) return true;
+        if (wait<Kind>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
       if (a + 1 == item.intervals) return false;
-      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<ByNeuron>(item, k)};
-      if constexpr (ByNeuron && Uniform) {
+      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
+      if constexpr (Kind == LaneKind::rows && Uniform) {
         // Where crossings are dense the call costs more than it saves.
-        if (quiet >= 4 && glides_ && item.held == 0) {
+        if (quiet >= 4 && tables_.bounded && item.held == 0) {
           a = glide(item, a + 1, n, s) - 1;
           if (a + 1 == item.intervals) return false;
         }
@@ -431,19 +377,17 @@ class LayerSimulator {
   }
 
   // Asks the solver about the lanes `open` on interval a, and releases those due in it.
-  template <bool ByNeuron>
+  template <LaneKind Kind>
   bool wait(Item& item, Id a, unsigned open, Membrane<P> s, Membrane<P> end) {
     open &= ~item.held;
     unsigned due = 0;
     for (unsigned m = item.held; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      if (falls_due(item, a, l, time_of<ByNeuron>(item, a, l))) due |= 1u << l;
+      if (falls_due(item, a, l, time_of(item, a, l))) due |= 1u << l;
     }
     if ((open | due) == 0) return false;
-    const Size k = item.first + a;
     climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag), s,
-                         a == 0 ? P(Real(0)) : value<ByNeuron>(time_, k - 1),
-                         value<ByNeuron>(time_, k));
+                         a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1), time_of<Kind>(item, a));
     (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
@@ -452,8 +396,8 @@ class LayerSimulator {
     s.i.store(current);
     for (unsigned m = due; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      const Real now = a == 0 ? Real(0) : time_of<ByNeuron>(item, a - 1, l);
-      free<ByNeuron>(item, l, item.tag[l], now, current[l], time_of<ByNeuron>(item, a, l));
+      const Real now = a == 0 ? Real(0) : time_of(item, a - 1, l);
+      free(item, l, item.tag[l], now, current[l], time_of(item, a, l));
     }
     return true;
   }
@@ -464,19 +408,17 @@ class LayerSimulator {
   }
 
   // A lane held, with current i at `now`, at its release.
-  template <bool ByNeuron>
   void free(Item& item, int lane, Id tag, Real now, Real i, Real horizon) {
-    const Id j = neuron_of<ByNeuron>(item, lane);
+    const Id j = neuron_of(item, lane);
     const Neuron<Real> n(plan_.neurons, j);
     const Real d = item.release[lane] - now;
     const Real current = d > Real(0) ? decay(d, n).syn * i : i;
-    out_of<ByNeuron>(item, lane).set_release_current(item.last_spike[lane], current);
+    out_of(item, lane).set_release_current(item.last_spike[lane], current);
     item.held &= ~(1u << lane);
     released_.add(j, tag, {n.v_reset, current}, item.release[lane], horizon);
   }
 
   // Where lanes just released stand at the end of their interval, and which may cross before.
-  template <bool ByNeuron>
   void look() {
     released_.look(lanes_->identical);
     for (Size m = 0; m < released_.size(); ++m) {
@@ -489,7 +431,6 @@ class LayerSimulator {
     released_.clear();
   }
 
-  template <bool ByNeuron>
   void settle() {
     climbers_->solve(lanes_->identical, false);
     climbers_->look_on(lanes_->identical);
@@ -498,9 +439,9 @@ class LayerSimulator {
       const Id tag = climbers_->tag(m);
       const Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = neuron_of<ByNeuron>(item, l);
+      const Id j = neuron_of(item, l);
       if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, inputs_[ByNeuron ? item.sample : item.sample + l].sample, j,
+        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j,
                     climbers_->crossing(m));
     };
     climbers_->each_spike(touch, [&](Size m) {
@@ -508,15 +449,14 @@ class LayerSimulator {
       const Id tag = climbers_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = neuron_of<ByNeuron>(item, l);
+      const Id j = neuron_of(item, l);
       if (++item.count[l] > limits_.spike_limit) {
-        const Size s = ByNeuron ? item.sample : item.sample + l;
-        // The queue comes to the first of them in time, and says so.
-        QueueSimulator<Real, false>(plan_, inputs_[s], limits_, interrupt_).run(nullptr);
-        throw_spike_limit(plan_, inputs_[s].sample, j, time, item.count[l]);
+        excess_.see(inputs_[sample_of(item, l)].sample, j, time, item.count[l]);
+        retire(item, l);
+        return;
       }
       const Real current = climbers_->current(m);
-      SpikeList<Real>& out = out_of<ByNeuron>(item, l);
+      SpikeList<Real>& out = out_of(item, l);
       const Real refractory = plan_.neurons.t_refractory.data()[j];
       const bool at_once = !(refractory > Real(0));
       out.push_back(time, j, climbers_->slope_at(m), at_once ? current : Real(0));
@@ -529,17 +469,14 @@ class LayerSimulator {
       }
       const Real released = time + refractory;
       if (released > until_) {
-        // Out of the way of the cheap bounds, whatever still arrives.
-        item.mask &= ~(1u << l);
-        item.v[l] = Real(0);
-        item.i[l] = Real(-1e30);
+        retire(item, l);
         return;
       }
       item.last_spike[l] = out.size() - 1;
       item.release[l] = released;
       item.held |= 1u << l;
       if (falls_due(item, item.at - 1, l, horizon)) {
-        free<ByNeuron>(item, l, tag, time, current, horizon);
+        free(item, l, tag, time, current, horizon);
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
         item.v[l] = plan_.neurons.v_reset.data()[j];
@@ -550,26 +487,27 @@ class LayerSimulator {
     std::swap(climbers_, again_);
   }
 
+  // A lane that takes no part any more: out of the way of the cheap bounds, whatever still arrives.
+  static void retire(Item& item, int lane) {
+    item.mask &= ~(1u << lane);
+    item.v[lane] = Real(0);
+    item.i[lane] = Real(-1e30);
+  }
+
   const Plan<Real>& plan_;
   const RunLimits& limits_;
-  Interrupt& interrupt_;
+  const Watch watch_;
+  FirstExcess<Real> excess_;
   Real until_ = Real(0);
   const Lanes<Real>* lanes_ = nullptr;
   const SampleInput<Real>* inputs_ = nullptr;
   SpikeList<Real>* out_ = nullptr;
   Size stride_ = 0;
 
-  Vector<Real> arrival_time_;
-  Vector<const Real*> arrival_row_;
-  Vector<Size> sample_end_;
-
-  // Of each interval, by neuron one value, by sample one a lane.
-  Vector<Real> time_, span_, mem_, syn_, kappa_, response_, late_, slack_;
-  Vector<Real> by_v_, by_i_, by_size_, top_;  // the TangentBound, where packs glide
-  bool glides_ = false;
-  Vector<const Real*> row_;
-  Vector<Real> weight_;
-  Vector<Size> table_begin_;  // of each sample or pack of them
+  LayerArrivals<Real> arrivals_;
+  LayerTables<Real> tables_;
+  bool by_samples_ = false;
+  Vector<OwnArrivals<Real>> own_;  // of each slot
 
   CrossingBatch<Real> batches_[2];
   CrossingBatch<Real>* climbers_ = &batches_[0];  // may cross
@@ -578,6 +516,7 @@ class LayerSimulator {
   Vector<Item> items_;
   Vector<Id> ready_;
   SpikeSorter<Real> sorter_;
+  std::vector<std::optional<Lanes<Real>>> all_lanes_;  // of each population that has run
 };
 
 SNNFP_ISA_END

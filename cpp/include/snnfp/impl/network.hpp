@@ -266,12 +266,14 @@ Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_o
   for (Size k = 0; k < targets.size(); ++k)
     if (targets[k] < 0 || targets[k] >= n_target)
       detail::invalid("targets[", k, "] is ", targets[k], ", expected 0 <= target < ", n_target);
-  bool ascend = true;
+  bool ascend = true, complete = targets.size() == n * n_target;
   for (Size i = 0; i < n && ascend; ++i)
     ascend = std::is_sorted(targets.begin() + row_offsets[i], targets.begin() + row_offsets[i + 1]);
+  for (Size k = 0; k < targets.size() && complete; ++k)
+    complete = targets[k] == k % n_target && row_offsets[k / n_target] == k - targets[k];
   return connect({std::move(name), source, target.index, Connectivity::sparse,
                   std::move(row_offsets), std::move(targets), std::move(weight),
-                  std::move(delay), ascend});
+                  std::move(delay), ascend, complete});
 }
 
 template <class Real>

@@ -138,7 +138,7 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
   for (const Projection<Real>& q : network.projections()) {
     ProjectionPlan<Real> p;
     p.index = static_cast<Id>(plan.projections.size());
-    p.connectivity = q.connectivity;
+    p.connectivity = q.complete ? Connectivity::dense : q.connectivity;
     p.shared_delay = q.delay.size() == 1;
     const bool from_input = q.source.kind == Source::Kind::input;
     p.from_input = from_input ? q.source.index : -1;

@@ -1,43 +1,40 @@
 #pragma once
-// One sample through the global event queue: any graph, zero delays included. Either the neurons
-// find their own crossings (simulate) or their spikes are given (replay).
+// One sample through an event queue: any graph, zero delays included. The whole network or one of its
+// components; either the neurons find their own crossings (simulate) or their spikes are given
+// (replay). Cost: O(log(events under way)) and one crossing search a delivery.
 
 #include <cmath>
 #include <optional>
 
+#include "snnfp/detail/component.hpp"
 #include "snnfp/detail/crossing.hpp"
-#include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/excursion.hpp"
 #include "snnfp/detail/faint.hpp"
-#include "snnfp/detail/sample_end.hpp"
-#include "snnfp/detail/spike_list.hpp"
 
 SNNFP_ISA_BEGIN
 
 template <class Real, bool Replay>
 class QueueSimulator {
  public:
-  QueueSimulator(const Plan<Real>& plan, const SampleInput<Real>& input, const RunLimits& limits,
+  QueueSimulator(const ComponentSample<Real>& sample, const RunLimits& limits,
                  Interrupt& interrupt)
-      : plan_(plan),
-        input_(input),
+      : plan_(sample.plan),
+        s_(sample),
         limits_(limits),
         watch_(interrupt, limits.worker),
-        until_(static_cast<Real>(limits.until)),
-        end_(plan, limits),
-        own_(plan.n_neurons),
-        time_(plan.n_neurons, Real(0)),
-        state_(plan.n_neurons, Membrane<Real>{Real(0), Real(0)}),
-        mode_(plan.n_neurons, Mode::free),
-        last_spike_(plan.n_neurons, Size(-1)),
-        count_(plan.n_neurons, Size(0)) {
-    for (Id j = 0; j < plan.n_neurons; ++j) {
-      if (input.voltage) state_[j].v = input.voltage[j];
-      if (input.current) state_[j].i = input.current[j];
-    }
-    if (end_.wanted()) end_.reset();
-    for (const ProjectionPlan<Real>& p : plan.projections)
+        until_(sample.until),
+        own_(plan_.n_neurons),
+        time_(plan_.n_neurons, Real(0)),
+        state_(plan_.n_neurons, Membrane<Real>{Real(0), Real(0)}),
+        mode_(plan_.n_neurons, Mode::free),
+        last_spike_(plan_.n_neurons, Size(-1)),
+        count_(plan_.n_neurons, Size(0)) {
+    each_neuron([&](Id j) {
+      if (s_.input.voltage) state_[j].v = s_.input.voltage[j];
+      if (s_.input.current) state_[j].i = s_.input.current[j];
+    });
+    for (const ProjectionPlan<Real>& p : plan_.projections)
       if (piles_up(p)) most_pending_ += p.synapses();
     most_pending_ = std::max(most_pending_ * most_on_their_way(limits.spike_limit), Size(1) << 20);
   }
@@ -64,8 +61,8 @@ class QueueSimulator {
   }
 
   void run(const ProbePoints<Real>* probe) {
-    add_input_arrivals();
-    for (Id j = 0; j < plan_.n_neurons; ++j) schedule(j);
+    add_known_arrivals();
+    each_neuron([&](Id j) { schedule(j); });
     Size probed = 0;
     for (;;) {
       watch_.did(1);
@@ -89,8 +86,7 @@ class QueueSimulator {
     }
     if (probe)
       for (; probed < probe->n_times; ++probed) sample_state(*probe, probed);
-    if (excursions_)
-      for (Id j = 0; j < plan_.n_neurons; ++j) end_excursion(j);
+    if (excursions_) each_neuron([&](Id j) { end_excursion(j); });
   }
 
   const SpikeList<Real>& spikes() const { return spikes_; }
@@ -114,13 +110,21 @@ class QueueSimulator {
     return time < arrival || (time == arrival && own_.kind(j) == Kind::crossing);
   }
 
-  void add_input_arrivals() {
-    for (std::size_t g = 0; g < plan_.from_input.size(); ++g) {
-      const InputSpikes<Real>& in = input_.groups[g];
-      for (Size k = 0; k < in.count; ++k)
-        for (const Id p : plan_.from_input[g])
-          send(plan_.input_offsets.data()[g] + in.units[k], in.units[k], p, in.times[k], true);
-    }
+  template <class Visit>
+  void each_neuron(const Visit& visit) const {
+    for (const Id* p = s_.begin; p != s_.end; ++p)
+      for (Id j = plan_.population_offsets.data()[*p]; j < plan_.population_offsets.data()[*p + 1];
+           ++j)
+        visit(j);
+  }
+
+  // Of what comes from outside.
+  void add_known_arrivals() {
+    s_.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& p = *sent.projection;
+      for (Size k = 0; k < sent.count; ++k)
+        send(p.source_first + sent.unit(k), sent.unit(k), p.index, sent.time(k), true);
+    });
     arrivals_.sort_known();
   }
 
@@ -243,17 +247,17 @@ class QueueSimulator {
       residuals_.push_back(before.v - n.threshold);
       if (mode_[j] == Mode::held) spikes_.set_release_current(last_spike_[j], before.i);
     } else if (!(v1 > Real(0))) {
-      if (clock_hides_spike(state_[j], n)) throw_clock(plan_, input_.sample, j, time);
+      if (clock_hides_spike(state_[j], n)) throw_clock(plan_, s_.input.sample, j, time);
       own_.remove(j);  // touching, as far as rounding can tell
       return;
     } else if (++count_[j] > limits_.spike_limit) {
-      throw_spike_limit(plan_, input_.sample, j, time, count_[j]);
+      throw_spike_limit(plan_, s_.input.sample, j, time, count_[j]);
     }
     last_spike_[j] = spikes_.size();
     spikes_.push_back(time, j, v1);
-    if (end_.wanted()) {
-      end_.see(j, time);
-      until_ = std::min(until_, end_.time());
+    if (s_.sample_end.wanted()) {
+      s_.sample_end.see(j, time);
+      until_ = std::min(until_, s_.sample_end.time());
     }
     state_[j] = {n.v_reset, before.i};
     time_[j] = time;
@@ -265,9 +269,10 @@ class QueueSimulator {
     }
     const Id population = plan_.population_of.data()[j];
     for (const Id p : plan_.from_population.data()[population])
-      send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);
+      if (s_.inside(plan_.projections.data()[p]))
+        send(plan_.n_inputs + j, j - plan_.population_offsets.data()[population], p, time, false);
     if (!Replay && pending_ > most_pending_)
-      throw_runaway(plan_, input_.sample, j, time, count_[j], pending_, most_pending_);
+      throw_runaway(plan_, s_.input.sample, j, time, count_[j], pending_, most_pending_);
   }
 
   // Judges given spike k of neuron j; false where it is to be dropped. One that has no derivative
@@ -328,11 +333,10 @@ class QueueSimulator {
   }
 
   const Plan<Real>& plan_;
-  const SampleInput<Real>& input_;
+  const ComponentSample<Real>& s_;
   const RunLimits& limits_;
   PacedWatch watch_;
   Real until_;
-  SampleEnd<Real> end_;
 
   ArrivalQueue<Real> arrivals_;
   NeuronQueue<Real> own_;

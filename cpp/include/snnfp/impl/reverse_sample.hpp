@@ -1,5 +1,5 @@
 #pragma once
-// One sample on its way through the reverse sweep: what is read, and where derivatives go.
+// One sample on its way through the adjoint: what is read, and where derivatives go.
 
 #include <algorithm>
 
@@ -9,10 +9,14 @@
 
 SNNFP_ISA_BEGIN
 
-// Scratch memory that never shrinks.
+// Scratch memory that never shrinks. Its values are lost where it grows.
 template <class T>
-inline void make_room(Vector<T>& v, Size n) {
-  if (Size(v.size()) < n) v.resize(static_cast<std::size_t>(n));
+using Scratch = UnsetVector<T>;
+template <class T>
+inline void make_room(Scratch<T>& v, Size n) {
+  if (Size(v.size()) >= n) return;
+  v.clear();
+  v.resize(static_cast<std::size_t>(n));
 }
 
 alignas(64) inline constexpr Id lane_numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
@@ -26,17 +30,17 @@ struct ReverseSample {
   const SampleInput<Real>* input = nullptr;
   SampleSpikes<Real> spikes;
   Real* gradient = nullptr;
-  Real* const* input_times = nullptr;
-  Real* voltage_adjoint = nullptr;  // takes lV just before each spike; null: not asked for
-  bool known = false;               // lV just before each spike is, from an earlier run
+  Real* const* input_times = nullptr;  // one a group, null where not asked for; null: none is
 
   // The spikes once more, population by population and in time order within each: those of
   // population p are [first[p], first[p + 1]). Arrays have room for a pack behind the last.
   Vector<Size> first;
-  Vector<Id> spike;  // in the record's order
-  Vector<Real> time, slope;
-  Vector<Id> unit;
-  Vector<Real> mu;  // the adjoint of the spike time; with `known` lV just before the spike
+  Scratch<Id> spike;  // in the record's order
+  Scratch<Real> time, slope;
+  Scratch<Id> unit;
+  // The adjoint of the spike time, as far as what the spike caused has been gone through; from the
+  // turn of its component on lV just before the spike, if that is to be kept.
+  Scratch<Real> mu;
 
   ReverseSample(const Plan<Real>& p, const Columns& c)
       : plan(p), columns(c), first(p.population_offsets.size()) {}
@@ -45,8 +49,8 @@ struct ReverseSample {
     input = &in;
     spikes = s;
     const Size room = s.count + lane_width<Real>;
-    for (Vector<Id>* v : {&spike, &unit}) make_room(*v, room);
-    for (Vector<Real>* v : {&time, &slope, &mu}) make_room(*v, room);
+    for (Scratch<Id>* v : {&spike, &unit}) make_room(*v, room);
+    for (Scratch<Real>* v : {&time, &slope, &mu}) make_room(*v, room);
     const Id* offsets = plan.population_offsets.data();
     const Id populations = static_cast<Id>(first.size()) - 1;
     first[0] = 0;
@@ -76,13 +80,34 @@ struct ReverseSample {
     if (columns.neuron[at] < 0) return;
     gradient[columns.neuron[at] + (columns.neuron_shared[at] ? 0 : unit_)] += value;
   }
+  // Null: not asked for.
   Real* weights(const ProjectionPlan<Real>& q) const {
     return columns.weight[q.index] >= 0 ? gradient + columns.weight[q.index] : nullptr;
   }
+  Real* delays(const ProjectionPlan<Real>& q) const {
+    return columns.delay[q.index] >= 0 ? gradient + columns.delay[q.index] : nullptr;
+  }
   // Whether anything depends on the times of what arrives through a projection.
   bool timed(const ProjectionPlan<Real>& q) const {
-    return !known && (q.from_population >= 0 || columns.delay[q.index] >= 0 ||
-                      input_times[q.from_input]);
+    return q.from_population >= 0 || columns.delay[q.index] >= 0 || input_times[q.from_input];
+  }
+
+  // What leaves the source of a projection, in time order; `by_time` takes the derivatives by these
+  // times, null where not asked for.
+  struct Sent {
+    const Real* times;
+    const Id* units;
+    Size count;
+    Real* by_time;
+  };
+  Sent sent(const ProjectionPlan<Real>& q) {
+    if (q.from_population >= 0) {
+      const Size at = first[q.from_population];
+      return {&time[at], &unit[at], first[q.from_population + 1] - at, &mu[at]};
+    }
+    const InputSpikes<Real>& in = input->groups[q.from_input];
+    Real* const to = input_times ? input_times[q.from_input] : nullptr;
+    return {in.times, in.units, in.count, to ? to + in.first : nullptr};
   }
 
  private:

@@ -12,6 +12,7 @@
 #include "snnfp/error.hpp"
 #include "snnfp/impl/network.hpp"
 #include "snnfp/impl/scales.hpp"
+#include "snnfp/impl/solver.hpp"
 #include "snnfp/simulate.hpp"
 
 namespace snnfp {
@@ -41,10 +42,12 @@ Size check_input(const Network<Real>& network, const Input<Real>& input, Size sa
     if (b.times.size() != b.units.size() || b.offsets[b.samples()] != b.times.size())
       invalid(name, " has ", b.times.size(), " times, ", b.units.size(), " units and last offset ",
               b.offsets[b.samples()], ", expected the same number");
-    for (Size s = 0; s < b.samples(); ++s) {
+    // All of them before any time is read: one in the middle may be past the end.
+    for (Size s = 0; s < b.samples(); ++s)
       if (b.offsets[s + 1] < b.offsets[s])
         invalid(name, ".offsets[", s + 1, "] is ", b.offsets[s + 1], ", expected at least ",
                 b.offsets[s]);
+    for (Size s = 0; s < b.samples(); ++s) {
       Real last = 0;
       for (Size k = b.offsets[s]; k < b.offsets[s + 1]; ++k) {
         const Real t = b.times[k];
@@ -255,6 +258,25 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   return record;
 }
 
+// Chooses a solver for each component, and notes it in the record; empty: the queue for all at once.
+template <class Real>
+std::vector<Solver> plan_run(Record<Real>& record, const SimulateOptions<Real>& options) {
+  const Plan<Real>& plan = *record.plan;
+  std::vector<double> input_spikes;
+  for (const SpikeBatch<Real>& group : record.input)
+    input_spikes.push_back(double(group.times.size()) / double(record.samples()));
+  std::vector<Solver> solvers;
+  for (Size c = 0; c < plan.n_components(); ++c) {
+    solvers.push_back(options.engine == Engine::queue
+                          ? Solver::queue
+                          : choose_solver(plan, c, input_spikes, double(options.until)));
+    record.ran.push_back({{plan.component_begin(c), plan.component_end(c)}, solvers.back()});
+  }
+  record.isa = resolve_isa(options.isa);
+  if (options.engine == Engine::queue) solvers.clear();
+  return solvers;
+}
+
 }  // namespace detail
 
 template <class Real>
@@ -267,6 +289,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   Record<Real> record = detail::begin_record(network, input, options, options.samples);
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
+  const std::vector<Solver> solvers = detail::plan_run(record, options);
   // Samples go in groups that share scratch memory and vector lanes.
   const Size threads = detail::thread_count(options.n_threads);
   const Size group = std::clamp<Size>(samples / (4 * threads), 1, 32);
@@ -286,7 +309,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     if (!simulator)
       simulator.reset(engine.simulator(
           *record.plan,
-          {double(until), options.spike_limit, options.engine == Engine::queue, worker,
+          {double(until), options.spike_limit, solvers.empty() ? nullptr : solvers.data(), worker,
            record.stop_after.data(), Size(record.stop_after.size())},
           interrupt));
     simulator->run(inputs.data(), end - begin, collector.part(g));
@@ -312,7 +335,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
     try {
       run(g, begin, end, worker, options.until);
     } catch (const EventLimitError&) {
-      const bool one = record.plan->component_offsets.size() == 2 && end - begin == 1;
+      const bool one = record.plan->n_components() == 1 && end - begin == 1;
       if (one || options.engine == Engine::queue) throw;
       // The error that is reported is the first one of the first sample that has one.
       for (Size s = begin; s < end; ++s) raise_first(g, s, worker);
@@ -363,7 +386,7 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                            probe.times.data(),
                                            result.voltage.data() + s * n * m,
                                            result.current.data() + s * n * m};
-    const detail::RunLimits limits{double(record.until), 0, true, worker};
+    const detail::RunLimits limits{double(record.until), 0, nullptr, worker};
     engine.replay(*record.plan, view.get(), detail::sample_spikes(record, s), limits, interrupt,
                   nullptr, nullptr, &points);
   });

@@ -1,16 +1,16 @@
 #pragma once
-// Samples of a graph with one delay a projection and none of zero within a loop, of any connectivity:
-// within the shortest delay of a loop no neuron hears of another, so every neuron is advanced alone
-// through its own sorted arrivals, many side by side, and nothing predicted is ever thrown away. The
-// neurons go in blocks whose arrivals stay in the cache. The same record as the queue's, to the bit.
+// A component with one delay a projection and none of zero within it, of any connectivity: within its
+// shortest delay no neuron hears of another, so every neuron is advanced alone through its own sorted
+// arrivals, many side by side, and nothing predicted is ever thrown away. The neurons go in blocks
+// whose arrivals stay in the cache. The same record as the queue's, to the bit.
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "snnfp/detail/arrival_lists.hpp"
+#include "snnfp/detail/component.hpp"
 #include "snnfp/detail/event_queue.hpp"
-#include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/strands.hpp"
 
 SNNFP_ISA_BEGIN
@@ -18,70 +18,31 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class WindowSimulator {
  public:
-  // Whether the graph allows it and windows are long enough to be worth while: most neurons hear
-  // something in each.
-  static bool suits(const Plan<Real>& plan, const SampleInput<Real>& input, const RunLimits& limits) {
-    for (const ProjectionPlan<Real>& p : plan.projections)
-      if (!p.shared_delay || (p.within_component && !(p.delay[0] > Real(0)))) return false;
-    const Real window = shortest_loop_delay(plan);
-    if (!(window < never<Real>)) return true;
-    if (!(limits.until < never<double>) ||
-        !(Real(limits.until) + window * shortest_step > Real(limits.until)))
-      return false;
-    double deliveries = plan.n_neurons;
-    for (std::size_t g = 0; g < plan.from_input.size(); ++g)
-      for (const Id q : plan.from_input[g]) {
-        const ProjectionPlan<Real>& p = plan.projections[q];
-        deliveries += double(input.groups[g].count) * double(p.synapses()) / p.n_source;
-      }
-    return deliveries * double(window) > limits.until * plan.n_neurons / 16;
-  }
-
   WindowSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
-        limits_(limits),
         watch_(interrupt, limits.worker),
-        until_(static_cast<Real>(limits.until)),
-        end_(plan, limits),
         strands_(plan, limits.spike_limit),
-        lane_(plan.n_neurons),
-        spikes_(plan.population_offsets.size() - 1) {}
+        lane_(plan.n_neurons) {}
 
-  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
-    for (Size s = 0; s < samples; ++s) {
-      input_ = &inputs[s];
-      for (SpikeList<Real>& list : spikes_) list.clear();
-      until_ = static_cast<Real>(limits_.until);
-      for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c)
-        run_component(plan_.components.data() + plan_.component_offsets.data()[c],
-                      plan_.components.data() + plan_.component_offsets.data()[c + 1]);
-      if (end_.wanted()) {
-        end_.see_all(spikes_.data());
-        end_.cut(spikes_.data(), static_cast<Size>(spikes_.size()));
-      }
-      write_merged(spikes_.data(), static_cast<Size>(spikes_.size()), sink);
-    }
+  void run(const ComponentSample<Real>& sample) {
+    s_ = &sample;
+    spikes_ = sample.spikes;
+    until_ = sample.until;
+    run_component(sample.begin, sample.end);
   }
 
  private:
   static constexpr Real shortest_step = Real(0x1p-6);  // of the longest
 
-  static Real shortest_loop_delay(const Plan<Real>& plan) {
-    Real shortest = never<Real>;
-    for (const ProjectionPlan<Real>& p : plan.projections)
-      if (p.within_component) shortest = std::min(shortest, p.delay[0]);
-    return shortest;
-  }
-
   void run_component(const Id* begin, const Id* end) {
+    SampleEnd<Real>& sample_end = s_->sample_end;
     start_lanes(begin, end);
-    collect_outside(begin, end);
-    if (end_.wanted()) end_.see_all(spikes_.data());
-    Real longest = never<Real>;
+    collect_outside();
+    Real longest = never<Real>;  // window: the shortest delay within the component
     for (const Id* p = begin; p != end; ++p)
-      for (const Id q : plan_.from_population.data()[*p])
-        if (plan_.projections.data()[q].within_component)
-          longest = std::min(longest, plan_.projections.data()[q].delay[0]);
+      for (const Id q : plan_.into_population.data()[*p])
+        if (const ProjectionPlan<Real>& in = plan_.projections.data()[q]; in.within_component)
+          longest = std::min(longest, in.delay[0]);
     // What is known beforehand goes in portions too, so that memory does not grow with the run.
     const Real span = last_outside_;
     const Real portion = span * (Real(24) * static_cast<Real>(n_lanes_) /
@@ -122,12 +83,12 @@ class WindowSimulator {
         const Size from = before_[*p - *begin];
         if (list.size() == from) continue;
         if (list.sort_from(from)) strands_.follow(list, from, lane_.data());
-        if (end_.wanted()) end_.see(list, from);
+        if (sample_end.wanted()) sample_end.see(list, from);
         send(*p, from);
       }
       if (last) return;
-      if (end_.wanted()) {
-        until_ = std::min(until_, end_.time());
+      if (sample_end.wanted()) {
+        until_ = std::min(until_, sample_end.time());
         if (stop > until_) return;
       }
       start = stop;
@@ -150,9 +111,9 @@ class WindowSimulator {
            ++j) {
         for (const std::vector<Real>* x : {&c.alpha, &c.beta, &c.inv_c, &c.drive, &c.threshold})
           identical_ &= x->data()[j] == x->data()[one];
-        lane_[j] = static_cast<Id>(strands_.add(j, input_->sample,
-                                                {input_->voltage ? input_->voltage[j] : Real(0),
-                                                 input_->current ? input_->current[j] : Real(0)},
+        lane_[j] = static_cast<Id>(strands_.add(j, s_->input.sample,
+                                                {s_->input.voltage ? s_->input.voltage[j] : Real(0),
+                                                 s_->input.current ? s_->input.current[j] : Real(0)},
                                                 &spikes_[*p]));
         ++n_lanes_;
       }
@@ -172,46 +133,30 @@ class WindowSimulator {
     n_blocks_ = 0;
   }
 
-  // One projection from outside the component, and how far it has been read.
-  struct Outside {
-    const ProjectionPlan<Real>* projection;
-    const InputSpikes<Real>* input;  // or
-    const SpikeList<Real>* spikes;
-    Id first;  // neuron of the sending population
-    Size count, next;
+  // What one projection from outside sends, and how far it has been read.
+  struct Outside : SentSpikes<Real> {
+    Size next = 0;
 
-    Real time(Size k) const { return input ? input->times[k] : (*spikes)[k].time; }
-    Id unit(Size k) const { return input ? input->units[k] : (*spikes)[k].neuron - first; }
+    explicit Outside(const SentSpikes<Real>& sent) : SentSpikes<Real>(sent) {}
     void take(const WindowSimulator& simulator, Real stop, Vector<Arrival<Real>>& to) {
-      const Real delay = projection->delay[0];
-      for (; next < count && time(next) + delay < stop; ++next)
-        simulator.keep(*projection, unit(next), time(next), to);
+      const Real delay = this->projection->delay[0];
+      for (; next < this->count && this->time(next) + delay < stop; ++next)
+        simulator.keep(*this->projection, this->unit(next), this->time(next), to);
     }
   };
 
-  void collect_outside(const Id* begin, const Id* end) {
+  void collect_outside() {
     outside_.clear();
     outside_deliveries_ = last_outside_ = Real(0);
-    for (const Id* p = begin; p != end; ++p)
-      for (const Id q : plan_.into_population.data()[*p]) {
-        const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
-        if (projection.within_component) continue;
-        Outside source{&projection, nullptr, nullptr, 0, 0, 0};
-        if (projection.from_input >= 0) {
-          source.input = &input_->groups[projection.from_input];
-          source.count = source.input->count;
-        } else {
-          source.spikes = &spikes_[projection.from_population];
-          source.first = plan_.population_offsets.data()[projection.from_population];
-          source.count = source.spikes->size();
-        }
-        if (source.count == 0) continue;
-        outside_.push_back(source);
-        outside_deliveries_ += static_cast<Real>(source.count) *
-                               static_cast<Real>(projection.synapses()) /
-                               static_cast<Real>(projection.n_source);
-        last_outside_ = std::max(last_outside_, source.time(source.count - 1) + projection.delay[0]);
-      }
+    s_->each_sent([&](const SentSpikes<Real>& sent) {
+      if (sent.count == 0) return;
+      const ProjectionPlan<Real>& projection = *sent.projection;
+      outside_.emplace_back(sent);
+      outside_deliveries_ += static_cast<Real>(sent.count) *
+                             static_cast<Real>(projection.synapses()) /
+                             static_cast<Real>(projection.n_source);
+      last_outside_ = std::max(last_outside_, sent.time(sent.count - 1) + projection.delay[0]);
+    });
   }
   bool outside_ends() const {
     return std::all_of(outside_.begin(), outside_.end(),
@@ -392,17 +337,15 @@ class WindowSimulator {
   }
 
   const Plan<Real>& plan_;
-  const RunLimits& limits_;
   PacedWatch watch_;
-  Real until_;
-  SampleEnd<Real> end_;
-  const SampleInput<Real>* input_ = nullptr;
+  const ComponentSample<Real>* s_ = nullptr;
+  Real until_ = Real(0);
 
   Strands<Real> strands_;
   Vector<Id> lane_;  // of each neuron
   Size n_lanes_ = 0;
   bool identical_ = false;
-  Vector<SpikeList<Real>> spikes_;  // of each population
+  SpikeList<Real>* spikes_ = nullptr;  // of each population
   Vector<Size> before_;
   Vector<Outside> outside_;
   Real outside_deliveries_ = Real(0), last_outside_ = Real(0);

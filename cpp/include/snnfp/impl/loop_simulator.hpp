@@ -1,118 +1,49 @@
 #pragma once
-// Samples of a graph of dense projections with one delay each, component by component: all that
-// arrives at a population arrives at every neuron of it, so one vector loop an arrival moves them
-// all, and only neurons that may cross meet the solver, many at once. The same record as the queue's,
-// to the bit: each neuron sees the same events, and every event is computed by the same operations.
+// Populations that project to each other or to themselves through dense projections with one delay
+// each, and receive nothing else: all that arrives at a population arrives at every neuron of it, so
+// one vector loop an arrival moves them all, and only neurons that may cross meet the solver, many at
+// once. The same record as the queue's, to the bit: each neuron sees the same events, and every event
+// is computed by the same operations. Cost: an arrival takes O(neurons) multiplications.
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <memory>
 
+#include "snnfp/detail/component.hpp"
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lanes.hpp"
-#include "snnfp/detail/sample_end.hpp"
-#include "snnfp/detail/spike_list.hpp"
-#include "snnfp/impl/layer_simulator.hpp"
 
 SNNFP_ISA_BEGIN
 
 template <class Real>
-class SweepSimulator {
+class LoopSimulator {
  public:
-  // Whether every projection is dense with one delay.
-  static bool suits(const Plan<Real>& plan) {
-    for (const ProjectionPlan<Real>& p : plan.projections)
-      if (p.connectivity != Connectivity::dense || !p.shared_delay) return false;
-    return true;
-  }
-
-  SweepSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
+  LoopSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
         limits_(limits),
-        interrupt_(interrupt),
-        end_(plan, limits),
+        watch_{interrupt, limits.worker},
         batch_(plan),
-        layer_(plan, limits, interrupt),
         last_spike_(plan.n_neurons),
         count_(plan.n_neurons, Size(0)),
-        apart_(plan.n_neurons, 0) {
-    const Id n_populations = static_cast<Id>(plan.population_offsets.size()) - 1;
-    for (Id p = 0; p < n_populations; ++p) populations_.emplace_back(plan, p);
-  }
+        apart_(plan.n_neurons, 0),
+        states_(plan.population_offsets.size() - 1) {}
 
-  void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) {
-    const Size n = static_cast<Size>(populations_.size());
-    const bool early = end_.wanted();
-    if (!(early ? run_to_end(inputs, samples) : run_until(horizon(), inputs, samples))) return;
-    for (Size s = 0; s < samples; ++s) write_merged(&(early ? ended_ : spikes_)[s * n], n, sink);
+  void run(const ComponentSample<Real>& sample) {
+    s_ = &sample;
+    excess_ = {};
+    for (const Id* p = sample.begin; p != sample.end; ++p) {
+      if (!states_[*p]) states_[*p] = std::make_unique<PopulationState>(plan_, *p);
+      PopulationState& state = population(*p);
+      state.reset(sample.input);
+      std::fill_n(count_.begin() + state.first, state.size, Size(0));
+      std::fill_n(apart_.begin() + state.first, state.size, 0);
+    }
+    collect_arrivals();
+    run_component(sample.begin, sample.end);
   }
 
  private:
-  Real horizon() const { return static_cast<Real>(limits_.until); }
-
-  bool run_until(Real until, const SampleInput<Real>* inputs, Size samples) {
-    until_ = until;
-    inputs_ = inputs;
-    spikes_.resize(std::max<std::size_t>(spikes_.size(), samples * populations_.size()));
-    for (SpikeList<Real>& s : spikes_) s.clear();
-    for (std::size_t c = 0; c + 1 < plan_.component_offsets.size(); ++c) {
-      const Id* begin = plan_.components.data() + plan_.component_offsets.data()[c];
-      const Id* end = plan_.components.data() + plan_.component_offsets.data()[c + 1];
-      if (end - begin == 1 && !feeds_back(*begin)) {
-        if (!run_layer(*begin, samples)) return false;
-        continue;
-      }
-      for (Size s = 0; s < samples; ++s) {
-        sample_ = s;
-        for (const Id* p = begin; s > 0 && p != end; ++p)
-          spikes_of(s, *p).reserve(spikes_of(s - 1, *p).size() + 16);
-        if (!run_component(begin, end)) return false;
-      }
-    }
-    return true;
-  }
-
-  // Samples that end early. Where they do is not known before their last population has run. So the
-  // first few go to the horizon, the others to a guess made from these, and to the horizon what has
-  // not ended there. The guess saves time and nothing else: every sample is cut where it ends.
-  bool run_to_end(const SampleInput<Real>* inputs, Size samples) {
-    ended_.resize(std::max<std::size_t>(ended_.size(), samples * populations_.size()));
-    open_.resize(samples);
-    std::iota(open_.begin(), open_.end(), Size(0));
-    const bool guesses = plan_.component_offsets.size() > 2;
-    if (guesses) {
-      const Size unknown = EndGuess<Real>::enough - guess_.samples();
-      if (!run_open(inputs, std::min(samples, unknown), horizon())) return false;
-    }
-    const Size rest = static_cast<Size>(open_.size());
-    return run_open(inputs, rest, guesses ? guess_.time(horizon()) : horizon()) &&
-           run_open(inputs, static_cast<Size>(open_.size()), horizon());
-  }
-
-  // Runs the first `count` open samples; those that do not end by `until` are open again.
-  bool run_open(const SampleInput<Real>* inputs, Size count, Real until) {
-    if (count == 0) return true;
-    const Size n = static_cast<Size>(populations_.size());
-    chosen_.clear();
-    for (Size k = 0; k < count; ++k) chosen_.push_back(inputs[open_[k]]);
-    if (!run_until(until, chosen_.data(), count)) return false;
-    for (Size k = 0; k < count; ++k) {
-      SpikeList<Real>* const lists = &spikes_of(k, 0);
-      end_.see_all(lists);
-      const bool whole = !(until < horizon());
-      if (whole) guess_.learn(end_.time(), lists, n);
-      if (whole || end_.time() < never<Real>) {
-        end_.cut(lists, n);
-        std::swap_ranges(lists, lists + n, &ended_[open_[k] * n]);
-      } else {
-        open_.push_back(open_[k]);
-      }
-    }
-    open_.erase(open_.begin(), open_.begin() + count);
-    return true;
-  }
-
   // A neuron whose next crossing is looked for on its own: it may cross, or has spiked, since the
   // last arrival. It rejoins the others at the next one after its release.
   struct Apart {
@@ -187,115 +118,42 @@ class SweepSimulator {
     return plan_.projections.data()[projection].silent_row.data()[unit];
   }
 
-  SpikeList<Real>& spikes_of(Size sample, Id population) {
-    return spikes_[sample * static_cast<Size>(populations_.size()) + population];
-  }
-
-  bool feeds_back(Id population) const {
-    for (const Id q : plan_.from_population.data()[population])
-      if (plan_.projections.data()[q].within_component) return true;
-    return false;
-  }
-
-  // A population that feeds nothing back, in all samples; so many at a time as the cache holds.
-  bool run_layer(Id population, Size samples) {
-    constexpr Size most_arrivals = 8192;
-    for (Size s = 0; s < samples;) {
-      const Size begin = s;
-      layer_.clear();
-      while (s < samples && (s == begin || layer_.arrivals() < most_arrivals)) {
-        sample_ = s++;
-        collect_layer(population);
-        layer_.end_sample();
-      }
-      if (!layer_.run(populations_[population].lanes, inputs_ + begin, until_,
-                      &spikes_of(begin, population), static_cast<Size>(populations_.size())))
-        return false;
-    }
-    return true;
-  }
-
-  void collect_layer(Id population) {
-    const std::vector<Id>& into = plan_.into_population.data()[population];
-    if (into.size() == 1 && collect_in_order(plan_.projections.data()[into.data()[0]])) return;
-    layer_.drop_sample();
-    collect_arrivals(&population, &population + 1);
-    for (const Arrival<Real>& a : arrivals_.known())
-      layer_.add_arrival(a.time, plan_.projections.data()[a.projection].weight + a.begin);
-  }
-
-  // The arrivals of one projection are those of its source, delayed; false where two meet.
-  bool collect_in_order(const ProjectionPlan<Real>& q) {
-    Real last = -Real(1);
-    const auto add = [&](Id unit, Real time) {
-      const Real arrival = time + q.delay[0];
-      if (q.silent_row.data()[unit] || !(arrival <= until_)) return true;
-      if (!(arrival > last)) return false;
-      last = arrival;
-      layer_.add_arrival(arrival, q.weight + Size(unit) * q.n_target);
-      return true;
-    };
-    if (q.from_input >= 0) {
-      const InputSpikes<Real>& in = inputs_[sample_].groups[q.from_input];
-      for (Size k = 0; k < in.count; ++k)
-        if (!add(in.units[k], in.times[k])) return false;
-    } else {
-      const SpikeList<Real>& s = spikes_of(sample_, q.from_population);
-      const Id first = populations_[q.from_population].first;
-      for (Size k = 0; k < s.size(); ++k)
-        if (!add(s[k].neuron - first, s[k].time)) return false;
-    }
-    return true;
-  }
+  PopulationState& population(Id p) { return *states_[p]; }
+  const PopulationState& population(Id p) const { return *states_[p]; }
 
   // What arrives at the component from outside.
-  void collect_arrivals(const Id* begin, const Id* end) {
+  void collect_arrivals() {
     arrivals_.clear();
-    for (const Id* p = begin; p != end; ++p)
-      for (const Id q : plan_.into_population.data()[*p]) {
-        const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
-        if (projection.from_input >= 0) {
-          const InputSpikes<Real>& in = inputs_[sample_].groups[projection.from_input];
-          for (Size k = 0; k < in.count; ++k) keep(q, in.units[k], in.times[k]);
-        } else if (!projection.within_component) {
-          const SpikeList<Real>& s = spikes_of(sample_, projection.from_population);
-          const Id first = populations_[projection.from_population].first;
-          for (Size k = 0; k < s.size(); ++k) keep(q, s[k].neuron - first, s[k].time);
-        }
-      }
+    s_->each_sent([&](const SentSpikes<Real>& sent) {
+      for (Size k = 0; k < sent.count; ++k)
+        keep(sent.projection->index, sent.unit(k), sent.time(k));
+    });
     arrivals_.sort_known();
   }
   void keep(Id projection, Id unit, Real time) {
     if (silent(projection, unit)) return;
     const Arrival<Real> a = arrival_of(projection, unit, time);
-    if (a.time <= until_) arrivals_.add_known(a);
+    if (a.time <= s_->until) arrivals_.add_known(a);
   }
 
-  bool run_component(const Id* begin, const Id* end) {
-    for (const Id* p = begin; p != end; ++p) {
-      PopulationState& state = populations_[*p];
-      state.reset(inputs_[sample_]);
-      std::fill_n(count_.begin() + state.first, state.size, Size(0));
-      std::fill_n(apart_.begin() + state.first, state.size, 0);
-    }
-    collect_arrivals(begin, end);
-    if (end_.wanted()) end_.see_all(&spikes_of(sample_, 0));
+  void run_component(const Id* begin, const Id* end) {
+    SampleEnd<Real>& sample_end = s_->sample_end;
     Size steps = 0;
     for (;;) {
-      if ((++steps & 255) == 0 && interrupt_.check(limits_.worker)) return false;
+      if ((++steps & 255) == 0) watch_.look();
       const bool last = arrivals_.empty();
-      const Real horizon = last ? until_ : arrivals_.top().time;
+      const Real horizon = last ? s_->until : arrivals_.top().time;
       // A spike may bring the next arrival forward: nothing after that is settled yet.
       Real cut = horizon;
       for (const Id* p = begin; p != end; ++p) {
-        search(populations_[*p], horizon);
-        if (populations_[*p].apart.count > 0) cut = std::min(cut, earliest_consequence(*p, cut));
+        search(population(*p), horizon);
+        if (population(*p).apart.count > 0) cut = std::min(cut, earliest_consequence(*p, cut));
       }
       const bool final = last && cut == horizon;
       for (const Id* p = begin; p != end; ++p)
-        if (populations_[*p].apart.count > 0) fire(*p, cut, final);
+        if (population(*p).apart.count > 0) fire(*p, cut, final);
       excess_.raise(plan_);
-      if (end_.wanted() && end_.time() < cut) break;
+      if (sample_end.wanted() && sample_end.time() < cut) break;
       if (arrivals_.empty()) {
         if (final) break;
         continue;
@@ -308,7 +166,6 @@ class SweepSimulator {
         deliver(a);
       } while (!arrivals_.empty() && arrivals_.top().time == now);
     }
-    return true;
   }
 
   // Finds the next crossing up to `horizon` of every neuron, if nothing arrives before.
@@ -377,7 +234,7 @@ class SweepSimulator {
   void found(Apart& a, Size k, Real time, Real i, Real v1, Membrane<Real> start) {
     if (!(v1 > Real(0))) {
       if (clock_hides_spike(start, Neuron<Real>(plan_.neurons, a.neuron[k])))
-        throw_clock(plan_, inputs_[sample_].sample, a.neuron[k], time);
+        throw_clock(plan_, s_->input.sample, a.neuron[k], time);
       a.known[k] = never<Real>;
       return;
     }
@@ -395,7 +252,7 @@ class SweepSimulator {
 
   // When the first spike found could arrive within the component, or infinity.
   Real earliest_consequence(Id population, Real horizon) const {
-    const Apart& a = populations_[population].apart;
+    const Apart& a = this->population(population).apart;
     Real first = never<Real>;
     for (Size k = 0; k < a.count; ++k) first = std::min(first, a.next[k]);
     if (!(first <= horizon)) return never<Real>;
@@ -409,9 +266,9 @@ class SweepSimulator {
 
   // Lets the population spike up to `cut`, and release what is due before it (`final`: at it too).
   void fire(Id population, Real cut, bool final) {
-    PopulationState& p = populations_[population];
+    PopulationState& p = this->population(population);
     Apart& a = p.apart;
-    SpikeList<Real>& spikes = spikes_of(sample_, population);
+    SpikeList<Real>& spikes = s_->spikes[population];
     const Size before = spikes.size();
     for (bool again = true; again;) {
       again = false;
@@ -422,7 +279,7 @@ class SweepSimulator {
         const Id j = a.neuron[k];
         const Real time = a.next[k];
         if (++count_[j] > limits_.spike_limit) {
-          excess_.see(inputs_[sample_].sample, j, time, count_[j]);
+          excess_.see(s_->input.sample, j, time, count_[j]);
           a.next[k] = never<Real>;
           a.known[k] = never<Real>;
           continue;
@@ -450,14 +307,14 @@ class SweepSimulator {
         release(a, k, spikes);
     if (spikes.size() == before) return;
     order(spikes, before);
-    if (end_.wanted()) end_.see(spikes, before);
+    if (s_->sample_end.wanted()) s_->sample_end.see(spikes, before);
     for (const Id q : plan_.from_population.data()[population]) {
       if (!plan_.projections.data()[q].within_component) continue;
       for (Size k = before; k < spikes.size(); ++k) {
         const Id unit = spikes[k].neuron - p.first;
         if (silent(q, unit)) continue;
         const Arrival<Real> arrival = arrival_of(q, unit, spikes[k].time);
-        if (arrival.time <= until_) arrivals_.push(arrival);
+        if (arrival.time <= s_->until) arrivals_.push(arrival);
       }
     }
   }
@@ -477,7 +334,7 @@ class SweepSimulator {
 
   void deliver(const Arrival<Real>& arrival) {
     const ProjectionPlan<Real>& q = plan_.projections.data()[arrival.projection];
-    PopulationState& p = populations_[q.target_population];
+    PopulationState& p = population(q.target_population);
     const Real d = arrival.time - p.now;
     if (d > Real(0)) {
       if (p.moved_to != arrival.time) move_lanes<false>(p.lanes, d, arrival.time, p.states);
@@ -540,24 +397,15 @@ class SweepSimulator {
 
   const Plan<Real>& plan_;
   const RunLimits& limits_;
-  Interrupt& interrupt_;
-  Real until_ = Real(0);
+  const Watch watch_;
+  const ComponentSample<Real>* s_ = nullptr;
 
-  SampleEnd<Real> end_;
-  EndGuess<Real> guess_;
-  Vector<Size> open_;  // samples that have not ended
-  Vector<SampleInput<Real>> chosen_;
   ArrivalQueue<Real> arrivals_;
   CrossingBatch<Real> batch_;
-  LayerSimulator<Real> layer_;
-  const SampleInput<Real>* inputs_ = nullptr;
-  Size sample_ = 0;  // of those given to run
   FirstExcess<Real> excess_;
   Vector<Size> last_spike_, count_;
   Vector<unsigned char> apart_;
-  Vector<PopulationState> populations_;
-  Vector<SpikeList<Real>> spikes_;  // of each sample and population that runs
-  Vector<SpikeList<Real>> ended_;   // of those that end early
+  std::vector<std::unique_ptr<PopulationState>> states_;  // of each population that has run
 };
 
 SNNFP_ISA_END

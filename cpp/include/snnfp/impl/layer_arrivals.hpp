@@ -1,0 +1,392 @@
+#pragma once
+// All that arrives at one population that feeds nothing back, sample by sample, known before it runs.
+//
+// A row reaches every neuron: the weights of a dense projection from one unit. With one delay it
+// arrives everywhere at once, and the population's neurons share its time. Neurons that receive
+// something on their own (sparse, one to one, a delay a synapse) have tables of their own, a pack of
+// neurons at a time: each lane its arrivals, in the order of the queue.
+
+#include <algorithm>
+
+#include "snnfp/detail/component.hpp"
+#include "snnfp/detail/event_queue.hpp"
+#include "snnfp/detail/lane_sort.hpp"
+
+SNNFP_ISA_BEGIN
+
+// What a pack of neurons receives: interval a of lane l ends at time[a * width + l], with an arrival
+// of weight[a * width + l], or at the horizon from interval last[l] on.
+template <class Real>
+struct OwnArrivals {
+  Vector<Real> time, weight;
+  Id intervals = 0;
+  Id last[Pack<Real>::width];
+};
+
+template <class Real>
+class LayerArrivals {
+ public:
+  explicit LayerArrivals(const Plan<Real>& plan) : plan_(plan) {}
+
+  // Forgets all samples; those that follow are of this population.
+  void begin(Id population) {
+    rows_alone_ = true;
+    for (const Id q : plan_.into_population.data()[population]) {
+      const ProjectionPlan<Real>& in = plan_.projections.data()[q];
+      rows_alone_ &= in.connectivity == Connectivity::dense && in.shared_delay;
+    }
+    size_ = plan_.population_offsets.data()[population + 1] -
+            plan_.population_offsets.data()[population];
+    longest_ = 0;
+    row_time_.clear();
+    row_.clear();
+    sent_.clear();
+    single_time_.clear();
+    single_weight_.clear();
+    single_sent_.clear();
+    samples_.clear();
+    first_single_.clear();
+  }
+
+  void add_sample(const ComponentSample<Real>& sample) {
+    Sample s;
+    s.begin = static_cast<Size>(sent_.size());
+    s.first_row = rows();
+    if (rows_alone_) {
+      if (plan_.into_population.data()[*sample.begin].size() != 1 || !add_in_order(sample)) {
+        row_time_.resize(s.first_row);
+        row_.resize(s.first_row);
+        add_sorted(sample);
+      }
+    } else {
+      runs_.clear();
+      sample.each_sent([&](const SentSpikes<Real>& sent) {
+        runs_.push_back(static_cast<Size>(sent_.size()));
+        add_sent(sent, sample.until, s);
+      });
+      s.end = static_cast<Size>(sent_.size());
+      put_in_order(s);
+      if (s.singles) add_singles(s, sample.until);
+      longest_ = std::max(longest_, s.end - s.begin);
+    }
+    s.end_row = rows();
+    samples_.push_back(s);
+  }
+
+  Size samples() const { return static_cast<Size>(samples_.size()); }
+  // What was sent in all samples: a measure of their memory.
+  Size sent() const { return rows() + static_cast<Size>(sent_.size()); }
+  // Whether no neuron has arrivals of its own.
+  bool rows_alone() const { return rows_alone_; }
+
+  // The rows that arrive everywhere at once, in the order of the queue; those of a sample are
+  // [first_row(sample), end_row(sample)).
+  Size rows() const { return static_cast<Size>(row_time_.size()); }
+  Size first_row(Size sample) const { return samples_[sample].first_row; }
+  Size end_row(Size sample) const { return samples_[sample].end_row; }
+  const Real* row_times() const { return row_time_.data(); }
+  const Real* const* row_weights() const { return row_.data(); }
+
+  // In one sample: a measure of the tables of packs.
+  Size longest() const { return longest_; }
+
+  // Whether a pack of neurons has arrivals of its own in a sample.
+  bool own(Size sample, Size pack) const {
+    if (rows_alone_) return false;
+    const Sample& s = samples_[sample];
+    if (s.delays_differ) return true;
+    return s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width);
+  }
+  // Whether all have.
+  bool all_own(Size sample) const { return samples_[sample].delays_differ; }
+
+  // Fills the table of a pack of neurons that has its own arrivals.
+  void build(Size sample, Size pack, Real until, OwnArrivals<Real>& to) {
+    const Sample& s = samples_[sample];
+    const bool sorts = s.delays_differ;
+    Vector<Real>& time = sorts ? time_ : to.time;
+    Vector<Real>& weight = sorts ? weight_ : to.weight;
+    const Size n = s.rows ? merge(s, pack, until, time, weight) : gather(s, pack, time, weight);
+    if (sorts) {
+      make_room(to.time, n + 1);
+      make_room(to.weight, n + 1);
+      sorter_.sort(time_.data(), weight_.data(), n, to.time.data(), to.weight.data());
+    }
+    Size longest = 0;
+    std::fill_n(to.last, width, Id(0));
+    for (Size r = 0; r < n; ++r) {
+      const unsigned arrive = bits_of(P::load(&to.time[r * width]) < P(never<Real>));
+      if (arrive == 0) break;
+      longest = r + 1;
+      for (unsigned m = arrive; m != 0; m &= m - 1) ++to.last[__builtin_ctz(m)];
+    }
+    make_room(to.time, longest + 1);
+    make_room(to.weight, longest + 1);
+    // The horizon, at which those wait that have come through.
+    for (Size r = 0; r <= longest; ++r) {
+      const P t = r < longest ? P::load(&to.time[r * width]) : P(never<Real>);
+      const auto arrives = t < P(never<Real>);
+      select(arrives, t, P(until)).store(&to.time[r * width]);
+      if (r == longest) P(Real(0)).store(&to.weight[r * width]);
+    }
+    to.intervals = static_cast<Id>(longest + 1);
+  }
+
+ private:
+  using P = Pack<Real>;
+  static constexpr int width = P::width;
+
+  // One spike through one projection.
+  struct Sent {
+    Real time;              // of its arrival, or of the spike where each synapse has its own delay
+    const Real* row;        // dense: its weights
+    const Real* delay;      // where each synapse has its own: those of its row
+    const ProjectionPlan<Real>* projection;
+    Id sender, unit;
+  };
+  struct Sample {
+    Size begin = 0, end = 0;     // of sent_
+    Size first_row = 0, end_row = 0;
+    Size neurons = 0;            // of first_single_, where there are single arrivals
+    bool rows = false, singles = false;
+    bool delays_differ = false;  // of dense synapses: every pack has its own arrivals
+  };
+
+  void add_row(Real time, const Real* row) {
+    row_time_.push_back(time);
+    row_.push_back(row);
+  }
+  // The arrivals of one projection are those of its source, delayed; false where two meet.
+  bool add_in_order(const ComponentSample<Real>& sample) {
+    Real last = -Real(1);
+    bool in_order = true;
+    sample.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& q = *sent.projection;
+      const Real delay = q.delay[0];
+      const unsigned char* const silent = q.silent_row.data();
+      for (Size k = 0; k < sent.count && in_order; ++k) {
+        const Id unit = sent.unit(k);
+        const Real arrival = sent.time(k) + delay;
+        if (silent[unit] || !(arrival <= sample.until)) continue;
+        in_order = arrival > last;
+        last = arrival;
+        add_row(arrival, q.weight + Size(unit) * q.n_target);
+      }
+    });
+    return in_order;
+  }
+  void add_sorted(const ComponentSample<Real>& sample) {
+    sorted_.clear();
+    sample.each_sent([&](const SentSpikes<Real>& sent) {
+      const ProjectionPlan<Real>& q = *sent.projection;
+      for (Size k = 0; k < sent.count; ++k) {
+        const Id unit = sent.unit(k);
+        const Real arrival = sent.time(k) + q.delay[0];
+        if (!sent.silent(k) && arrival <= sample.until)
+          sorted_.push_back(
+              {arrival, q.source_first + unit, q.index, q.row_begin(unit), q.row_end(unit)});
+      }
+    });
+    if (!std::is_sorted(sorted_.begin(), sorted_.end())) std::sort(sorted_.begin(), sorted_.end());
+    for (const Arrival<Real>& a : sorted_)
+      add_row(a.time, plan_.projections.data()[a.projection].weight + a.begin);
+  }
+
+  // By arrival, or, where that is different for each synapse, so that sorting each neuron's arrivals
+  // by time leaves the others in their order. What one projection sends is mostly in order: runs_.
+  void put_in_order(const Sample& s) {
+    const auto first = sent_.begin() + s.begin;
+    if (s.delays_differ) {
+      std::sort(first, sent_.end(), by_sender);
+      return;
+    }
+    for (std::size_t r = 0; r < runs_.size(); ++r) {
+      const auto begin = sent_.begin() + runs_[r];
+      const auto end = r + 1 < runs_.size() ? sent_.begin() + runs_[r + 1] : sent_.end();
+      if (!std::is_sorted(begin, end, by_arrival)) std::sort(begin, end, by_arrival);
+      if (begin != first && begin != end && by_arrival(*begin, *(begin - 1)))
+        std::inplace_merge(first, begin, end, by_arrival);
+    }
+    for (auto one = first; one != sent_.end(); ++one)
+      if (one->row) add_row(one->time, one->row);
+  }
+
+  static bool by_arrival(const Sent& a, const Sent& b) {
+    return a.time != b.time ? a.time < b.time : by_sender(a, b);
+  }
+  static bool by_sender(const Sent& a, const Sent& b) {
+    return a.sender != b.sender ? a.sender < b.sender : a.projection->index < b.projection->index;
+  }
+
+  void add_sent(const SentSpikes<Real>& sent, Real until, Sample& s) {
+    const ProjectionPlan<Real>& q = *sent.projection;
+    const bool dense = q.connectivity == Connectivity::dense;
+    for (Size k = 0; k < sent.count; ++k) {
+      const Id unit = sent.unit(k);
+      const Size begin = q.row_begin(unit), end = q.row_end(unit);
+      if (sent.silent(k) || begin == end) continue;
+      Sent one{sent.time(k), dense ? q.weight + begin : nullptr, nullptr, &q,
+               q.source_first + unit, unit};
+      if (q.shared_delay) {
+        one.time = one.time + q.delay[0];
+        if (!(one.time <= until)) continue;
+      } else {
+        one.delay = q.delay + begin;
+        s.delays_differ = true;
+      }
+      s.rows |= dense;
+      s.singles |= !dense;
+      sent_.push_back(one);
+    }
+  }
+
+  // Calls put(neuron, time, weight, e) for the synapses of what is not dense, e-th of sent_; those of
+  // each neuron in the order of the queue.
+  template <class Put>
+  void each_single(const Sample& s, Real until, const Put& put) const {
+    for (Size e = s.begin, next; e < s.end; e = next) {
+      const Sent& sent = sent_[e];
+      next = e + 1;
+      if (sent.row) continue;
+      const ProjectionPlan<Real>& q = *sent.projection;
+      const Size begin = q.row_begin(sent.unit), end = q.row_end(sent.unit);
+      const Real* const weight = q.weight;
+      const Id* const targets = q.connectivity == Connectivity::one_to_one ? nullptr : q.targets;
+      if (!sent.delay) {
+        for (Size k = begin; k < end; ++k)
+          if (weight[k] != Real(0))
+            put(targets ? targets[k] : sent.unit, sent.time, weight[k], e);
+        continue;
+      }
+      // All spikes of one synapse come before those of the next.
+      while (next < s.end && !by_sender(sent, sent_[next])) ++next;
+      for (Size k = begin; k < end; ++k)
+        for (Size g = e; g < next && weight[k] != Real(0); ++g) {
+          const Real time = sent_[g].time + sent.delay[k - begin];
+          if (time <= until) put(targets ? targets[k] : sent.unit, time, weight[k], e);
+        }
+    }
+  }
+
+  void add_singles(Sample& s, Real until) {
+    const Size base = static_cast<Size>(single_time_.size());
+    s.neurons = static_cast<Size>(first_single_.size());
+    first_single_.resize(s.neurons + size_ + 1, Size(0));
+    Size* const first = &first_single_[s.neurons];
+    each_single(s, until, [=](Id neuron, Real, Real, Size) { ++first[neuron + 1]; });
+    first[0] = base;
+    for (Size j = 0; j < size_; ++j) first[j + 1] += first[j];
+    const Size n = first[size_];
+    single_time_.resize(n);
+    single_weight_.resize(n);
+    single_sent_.resize(n);
+    place_.assign(first, first + size_);
+    Size* const place = place_.data();
+    Real *const times = single_time_.data(), *const weights = single_weight_.data();
+    Id* const sents = single_sent_.data();
+    each_single(s, until, [=](Id neuron, Real time, Real weight, Size e) {
+      const Size at = place[neuron]++;
+      times[at] = time;
+      weights[at] = weight;
+      sents[at] = static_cast<Id>(e);
+    });
+  }
+  Size first_of(const Sample& s, Size neuron) const {
+    return first_single_[s.neurons + std::min(neuron, size_)];
+  }
+
+  static void make_room(Vector<Real>& v, Size rows) {
+    if (static_cast<Size>(v.size()) < rows * width) v.resize(rows * width);
+  }
+
+  // Lanes with single arrivals alone. Each of these returns how many rows it filled.
+  Size gather(const Sample& s, Size pack, Vector<Real>& time, Vector<Real>& weight) const {
+    Size n = 0;
+    for (Size j = pack * width; j < (pack + 1) * width; ++j)
+      n = std::max(n, first_of(s, j + 1) - first_of(s, j));
+    make_room(time, n + 1);
+    make_room(weight, n + 1);
+    for (int l = 0; l < width; ++l) {
+      const Size first = first_of(s, pack * width + l);
+      const Size count = first_of(s, pack * width + l + 1) - first;
+      for (Size r = 0; r < count; ++r) {
+        time[r * width + l] = single_time_[first + r];
+        weight[r * width + l] = single_weight_[first + r];
+      }
+      for (Size r = count; r < n; ++r) nothing(time, weight, r, l);
+    }
+    return n;
+  }
+
+  // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand still.
+  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
+             Vector<Real>& weight) const {
+    Size next[width], end[width], n_singles = 0;
+    for (int l = 0; l < width; ++l) {
+      next[l] = s.singles ? first_of(s, pack * width + l) : 0;
+      end[l] = s.singles ? first_of(s, pack * width + l + 1) : 0;
+      n_singles += end[l] - next[l];
+    }
+    make_room(time, s.end - s.begin + n_singles + 1);
+    make_room(weight, s.end - s.begin + n_singles + 1);
+    const auto soonest = [&] {
+      Size e = s.end;
+      for (int l = 0; l < width; ++l)
+        if (next[l] < end[l]) e = std::min<Size>(e, single_sent_[next[l]]);
+      return e;
+    };
+    const Size column = pack * width, rest = size_ - column;
+    const P zero(Real(0)), nowhere(never<Real>);
+    P before = s.delays_differ ? nowhere : zero;
+    Size n = 0, single = soonest();
+    for (Size e = s.begin; e < s.end; ++e) {
+      for (; single == e; single = soonest(), ++n) {
+        before.store(&time[n * width]);
+        zero.store(&weight[n * width]);
+        for (int l = 0; l < width; ++l) {
+          if (next[l] == end[l] || single_sent_[next[l]] != static_cast<Id>(e)) continue;
+          time[n * width + l] = single_time_[next[l]];
+          weight[n * width + l] = single_weight_[next[l]++];
+        }
+        if (!s.delays_differ) before = P::load(&time[n * width]);
+      }
+      const Sent& sent = sent_[e];
+      if (!sent.row) continue;
+      const P w = load_up_to(sent.row + column, rest);
+      P t(sent.time);
+      if (sent.delay) {
+        t = t + load_up_to(sent.delay + column, rest);
+        t = select((w == zero) | !(t <= P(until)), nowhere, t);
+      }
+      t.store(&time[n * width]);
+      w.store(&weight[n * width]);
+      if (!s.delays_differ) before = t;
+      ++n;
+    }
+    return n;
+  }
+
+  static void nothing(Vector<Real>& time, Vector<Real>& weight, Size row, int lane) {
+    time[row * width + lane] = never<Real>;
+    weight[row * width + lane] = Real(0);
+  }
+
+  const Plan<Real>& plan_;
+  Size size_ = 0, longest_ = 0;
+  bool rows_alone_ = true;
+  Vector<Real> row_time_;
+  Vector<const Real*> row_;
+  Vector<Arrival<Real>> sorted_;
+  Vector<Size> runs_;  // of sent_, while a sample is put in order
+  Vector<Sent> sent_;  // where there is more than rows
+  // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
+  Vector<Real> single_time_, single_weight_;
+  Vector<Id> single_sent_;
+  Vector<Sample> samples_;
+  Vector<Size> first_single_;  // of each neuron, of samples with single arrivals
+  Vector<Size> place_;
+  Vector<Real> time_, weight_;  // of a pack, before it is sorted
+  LaneSorter<Real> sorter_;
+};
+
+SNNFP_ISA_END

@@ -1,0 +1,233 @@
+#pragma once
+// What comes to a population through a projection with one delay, seen backwards in time: the
+// neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike of
+// its neuron and at the last one while it is held. Between two changes nothing but E12 happens, to
+// all alike.
+
+#include <algorithm>
+
+#include "snnfp/impl/reverse_spikes.hpp"
+
+SNNFP_ISA_BEGIN
+
+// From arrival `end` - 1 back, a neuron's adjoint is what leads to a spike, or to the release that
+// a pair of spikes has between them.
+struct AdjointChange {
+  Size end;
+  Id unit;
+  Id spike;  // or -1 - pair
+};
+
+// Finds the changes a few at a time, from the last to the first, so that they stay in the nearest
+// cache: a record may be long. The times of spikes are enough for it; their adjoints may follow.
+template <class Real>
+class ReverseArrivals {
+ public:
+  static constexpr int block = 64;
+
+  explicit ReverseArrivals(const Plan<Real>& plan) : c_(plan.neurons) {}
+
+  // Returns how many arrivals some spike comes after.
+  Size start(const SpikeAdjoints<Real>& spikes, const typename ReverseSample<Real>::Sent& sent,
+             const ProjectionPlan<Real>& q) {
+    spikes_ = &spikes;
+    times_ = sent.times;
+    delay_ = q.delay[0];
+    at_ = filled_ = 0;
+    spike_ = spikes.count();
+    if (spike_ == 0) return count_ = 0;
+    const Real latest = spikes.time(spike_ - 1);
+    count_ = std::lower_bound(times_, times_ + sent.count, latest,
+                              [&](Real t, Real bound) { return t + delay_ < bound; }) -
+             times_;
+    before_spike_ = before_release_ = count_;
+    last_ = count_ > 0 ? time(count_ - 1) : -never<Real>;
+    pair_ = 0;
+    n_pairs_ = spikes.traits().held ? spikes.n_pairs() : 0;
+    held_.clear();
+    if (n_pairs_ > 0 && !spikes.releases_in_order()) sort_held();
+    next_spike();
+    next_held();
+    return count_;
+  }
+
+  const SpikeAdjoints<Real>& spikes() const { return *spikes_; }
+  Size count() const { return count_; }
+  Real time(Size a) const { return times_[a] + delay_; }
+
+  // Whether some neuron's adjoint changes at arrival `end` - 1, the next to be looked at; `fill` is
+  // told when there are new ones in the block.
+  template <class Fill>
+  bool changes_at(Size end, Fill fill) {
+    if (at_ == filled_) {
+      refill();
+      if (filled_ > 0) fill();
+    }
+    return at_ < filled_ && change_[at_].end == end;
+  }
+  // Those in the block, and the one that is next. Of one neuron at one arrival the last counts.
+  int filled() const { return filled_; }
+  const AdjointChange& change(int x) const { return change_[x]; }
+  int take() { return at_++; }
+  // The end of the arrivals at which the next one is; 0: there are no more.
+  template <class Fill>
+  Size next_end(Fill fill) {
+    changes_at(0, fill);
+    return at_ < filled_ ? change_[at_].end : 0;
+  }
+  // How long each change's arrival is before its spike or release.
+  Real ahead(const AdjointChange& c) const {
+    const Real to =
+        c.spike >= 0 ? spikes_->time(c.spike) : spikes_->release(spikes_->pair(-1 - c.spike).spike);
+    return to - time(c.end - 1);
+  }
+
+  // Calls use(b, spans, neurons) for packs of the block's changes.
+  template <class Use>
+  void over_block(Use use) const {
+    Real spans[block];
+    Id neuron[block];
+    const bool identical = spikes_->traits().identical;
+    const Id first = spikes_->first();
+    const int end = static_cast<int>(padded<Real>(filled_));
+    for (int x = 0; x < end; ++x) spans[x] = x < filled_ ? ahead(change_[x]) : Real(0);
+    if (!identical)
+      for (int x = 0; x < end; ++x) neuron[x] = first + (x < filled_ ? change_[x].unit : 0);
+    const Neuron<P> all(c_, first);
+    for (int b = 0; b < end; b += P::width)
+      use(b, P::load(spans + b), identical ? all : Neuron<P>::gather(c_, neuron + b));
+  }
+
+  // Calls use(b, spans) for packs of the times from arrivals `begin` ... `end` - 1 back to the ones
+  // before them; b counts from `begin`. At most a block.
+  template <class Use>
+  void over_steps(Size begin, Size end, Use use) const {
+    Real spans[block];
+    const Size n = end - begin;
+    for (Size k = 0; k < padded<Real>(n); ++k) {
+      const Size a = begin + k;
+      spans[k] = k < n && a > 0 ? time(a) - time(a - 1) : Real(0);
+    }
+    for (Size b = 0; b < n; b += P::width) use(b, P::load(spans + b));
+  }
+
+ private:
+  using P = Pack<Real>;
+
+  // Invariant: spike_ is the next spike to change something and before_spike_ the number of
+  // arrivals before it, those at its moment not among them, the last of them at last_; or there is
+  // none and before_spike_ is 0.
+  void next_spike() {
+    if (--spike_ < 0) before_spike_ = 0;
+    if (before_spike_ == 0) return;
+    for (const Real t = spikes_->time(spike_); last_ >= t;)
+      last_ = --before_spike_ > 0 ? time(before_spike_ - 1) : -never<Real>;
+  }
+  // The same of the next release that something arrived ahead of while the neuron was held;
+  // arrivals at the moment of a release come before it.
+  void next_held() {
+    if (!held_.empty()) {
+      before_release_ = pair_ < Size(held_.size()) ? held_[pair_].end : 0;
+      return;
+    }
+    for (; pair_ < n_pairs_; ++pair_)
+      if (arrives_held(pair_)) return;
+    before_release_ = 0;
+  }
+  // Whether something does, for a pair of spikes; before_release_ is not far from where it was.
+  bool arrives_held(Size pair) {
+    const Size e = spikes_->pair(pair).spike;
+    const Real last = spikes_->last_held(e);
+    while (before_release_ < count_ && time(before_release_) <= last) ++before_release_;
+    while (before_release_ > 0 && time(before_release_ - 1) > last) --before_release_;
+    return before_release_ > 0 && time(before_release_ - 1) >= spikes_->time(e);
+  }
+  // Where refractory times differ, releases are not in the order of spikes.
+  void sort_held() {
+    for (Size c = 0; c < n_pairs_; ++c)
+      if (arrives_held(c))
+        held_.push_back(
+            {before_release_, spikes_->unit(spikes_->pair(c).spike), static_cast<Id>(-1 - c)});
+    if (held_.empty()) n_pairs_ = 0;
+    std::sort(held_.begin(), held_.end(), [](const AdjointChange& a, const AdjointChange& b) {
+      return a.end != b.end ? a.end > b.end : a.spike > b.spike;
+    });
+  }
+
+  void refill() {
+    at_ = filled_ = 0;
+    while (filled_ < block && (before_spike_ > 0 || before_release_ > 0)) {
+      AdjointChange& to = change_[filled_++];
+      if (before_spike_ >= before_release_) {
+        to.end = before_spike_;
+        to.unit = spikes_->unit(spike_);
+        to.spike = static_cast<Id>(spike_);
+        next_spike();
+        continue;
+      }
+      const Size c = held_.empty() ? pair_ : Size(-1 - held_[pair_].spike);
+      to.end = before_release_;
+      to.unit = spikes_->unit(spikes_->pair(c).spike);
+      to.spike = static_cast<Id>(-1 - c);
+      ++pair_;
+      next_held();
+    }
+  }
+
+  const NeuronConstants<Real>& c_;
+  const SpikeAdjoints<Real>* spikes_ = nullptr;
+  const Real* times_ = nullptr;
+  Real delay_ = Real(0);
+  Size count_ = 0;
+
+  Size spike_ = 0, before_spike_ = 0;
+  Real last_ = Real(0);
+  Size pair_ = 0, n_pairs_ = 0, before_release_ = 0;  // pair_: in held_ where that is not empty
+  Vector<AdjointChange> held_;
+
+  AdjointChange change_[block];
+  int at_ = 0, filled_ = 0;
+};
+
+// The changes with lV/C and lI of the neuron at the arrival.
+template <class Real>
+class AdjointEntries {
+ public:
+  explicit AdjointEntries(const Plan<Real>& plan) : arrivals_(plan) {}
+  ReverseArrivals<Real>& arrivals() { return arrivals_; }
+  bool changes_at(Size end) {
+    return arrivals_.changes_at(end, [&] { fill(); });
+  }
+  Size next_end() {
+    return arrivals_.next_end([&] { fill(); });
+  }
+  struct Entry {
+    Id unit;
+    Real lv, li;
+  };
+  Entry take() {
+    const int x = arrivals_.take();
+    const AdjointChange& c = arrivals_.change(x);
+    const SpikeAdjoints<Real>& spikes = arrivals_.spikes();
+    if (c.spike < 0) return {c.unit, Real(0), syn_[x] * spikes.pair(-1 - c.spike).li};
+    const Real lv = spikes.lv(c.spike);
+    return {c.unit, mem_[x] * lv, fma(kappa_[x], lv, syn_[x] * spikes.li(c.spike))};
+  }
+
+ private:
+  using P = Pack<Real>;
+  void fill() {
+    arrivals_.over_block([&](int b, P span, const Neuron<P>& n) {
+      const Decay<P> e = decay(span, n);
+      (e.mem * n.inv_c).store(mem_ + b);
+      e.syn.store(syn_ + b);
+      (e.kappa * n.inv_c).store(kappa_ + b);
+    });
+  }
+
+  static constexpr int block = ReverseArrivals<Real>::block;
+  ReverseArrivals<Real> arrivals_;
+  Real mem_[block], syn_[block], kappa_[block];
+};
+
+SNNFP_ISA_END

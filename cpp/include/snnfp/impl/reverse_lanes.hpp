@@ -1,0 +1,235 @@
+#pragma once
+// What a population's spikes owe to what came through a projection with one delay, where all
+// neurons have one pair of time constants. MATH.md E12, E13.
+//
+// Invariant: with the coefficients of E12 from a moment of reference to the arrival at hand, the
+// adjoint of every neuron there is lI = kappa lv + syn li and lV/C = mem lv, lv and li its lane. So
+// an arrival costs its own synapses only and writes nothing but their derivatives, and a spike that
+// comes into view costs its own neuron: its lane is taken to the reference. All lanes move when mem
+// or syn falls below 1/4, so that no more than two bits are lost on the way.
+
+#include <algorithm>
+
+#include "snnfp/impl/reverse_arrivals.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <class Real>
+class ReverseLanes {
+ public:
+  ReverseLanes(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
+      : c_(plan.neurons), q_(q), entries_(plan), consecutive_(q.n_source, unknown) {}
+
+  // Whether it takes what came through a projection, and at less cost than one by one: a move of
+  // all lanes costs 1/16 of what a delivery by itself does, a neuron.
+  static bool suits(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
+                    const ProjectionPlan<Real>& q) {
+    if (!q.shared_delay || !spikes.traits().uniform) return false;
+    const auto sent = s.sent(q);
+    if (q.connectivity == Connectivity::dense || sent.count == 0) return true;
+    Size deliveries = 0;
+    for (Size a = 0; a < sent.count; ++a)
+      deliveries += q.row_end(sent.units[a]) - q.row_begin(sent.units[a]);
+    const Neuron<Real> n(s.plan.neurons, spikes.first());
+    const Real spans = (sent.times[sent.count - 1] - sent.times[0]) * std::max(n.alpha, n.beta);
+    const Real moves = std::min(Real(1) + spans, Real(sent.count));
+    return moves * Real(spikes.size()) <= Real(16) * Real(deliveries);
+  }
+
+  void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes, bool timed) {
+    timed_ = timed;
+    out_ = s.weights(q_);
+    delay_ = s.delays(q_);
+    sent_ = s.sent(q_);
+    begin_ = spikes.begin();
+    size_ = spikes.size();
+    to_ = {Real(1), Real(1), Real(0)};
+    first_step_ = entries_.arrivals().start(spikes, sent_, q_);
+    if (first_step_ > 0)
+      for (Vector<Real>* v : {&lv_, &li_}) v->assign(padded<Real>(spikes.size()), Real(0));
+  }
+
+  // What was sent from place `from` on, up to `to`; later ones have had their turn. Takes the
+  // adjoints of all spikes after the arrivals.
+  void pull(Size from, Size to, const Watch& watch) {
+    for (Size a = std::min(to, entries_.arrivals().count()); a-- > from;) {
+      if (a % block == 0) watch.look();
+      if (entries_.changes_at(a + 1)) change(a + 1);
+      const Real by_time = row(a);
+      if (timed_ && delay_) *delay_ += by_time;
+      if (timed_ && sent_.by_time) sent_.by_time[a] += by_time;
+      if (a < first_step_) take_steps(a + 1);
+      const Decay<Real>& step = step_[a - first_step_];
+      to_ = {step.mem * to_.mem, step.syn * to_.syn,
+             fma(step.syn, to_.kappa, step.kappa * to_.mem)};
+      if (std::min(to_.mem, to_.syn) < Real(0.25)) move_all();
+    }
+  }
+  void pull(const Watch& watch) { pull(0, sent_.count, watch); }
+
+ private:
+  using P = Pack<Real>;
+  static constexpr int parts = lane_width<Real> / P::width;
+  static constexpr int block = ReverseArrivals<Real>::block;
+
+  // Takes the adjoints of the neurons that change at arrival `end` - 1 to the moment of reference.
+  void change(Size end) {
+    const Real mem = Real(1) / to_.mem, syn = Real(1) / to_.syn, kappa = -to_.kappa;
+    while (entries_.changes_at(end)) {
+      const auto entry = entries_.take();
+      const Real lv = entry.lv * mem;
+      lv_[entry.unit] = lv;
+      li_[entry.unit] = fma(kappa, lv, entry.li) * syn;
+    }
+  }
+  // E12 from each arrival of a block, which ends at `end`, to the one before it.
+  void take_steps(Size end) {
+    first_step_ = std::max<Size>(0, end - block);
+    const Neuron<P> all(c_, entries_.arrivals().spikes().first());
+    Real mem[P::width], syn[P::width], kappa[P::width];
+    entries_.arrivals().over_steps(first_step_, end, [&](Size b, P span) {
+      const Decay<P> e = decay(span, all);
+      e.mem.store(mem);
+      e.syn.store(syn);
+      e.kappa.store(kappa);
+      for (int l = 0; l < P::width; ++l) step_[b + l] = {mem[l], syn[l], kappa[l]};
+    });
+  }
+  void move_all() {
+    const P mem(to_.mem), syn(to_.syn), kappa(to_.kappa);
+    for (Size k = 0; k < Size(lv_.size()); k += P::width) {
+      const P lv = P::load(&lv_[k]);
+      fma(kappa, lv, syn * P::load(&li_[k])).store(&li_[k]);
+      (mem * lv).store(&lv_[k]);
+    }
+    to_ = {Real(1), Real(1), Real(0)};
+  }
+
+  // E13 of one arrival. Returns the derivative by its time: alpha w lI - (w/C) lV.
+  Real row(Size a) {
+    Id unit = sent_.units[a];
+    const Size at = q_.row_begin(unit);
+    const Size n = q_.row_end(unit) - at;
+    Sums by{Real(0), Real(0)};
+    if (q_.connectivity == Connectivity::dense) {
+      by = beside(at + begin_, q_.row_begin(sent_.units[std::max<Size>(a - 1, 0)]) + begin_, 0,
+                  size_);
+    } else if (q_.connectivity == Connectivity::one_to_one) {
+      by = scattered(at, &unit, 1);
+    } else if (n > 0 && runs(unit)) {
+      by = beside(at, at, q_.targets[at], n);
+    } else {
+      by = scattered(at, q_.targets + at, n);
+    }
+    const Real alpha = c_.alpha.data()[q_.target_first];
+    return fma(alpha, fma(to_.kappa, by.lv, to_.syn * by.li), -(to_.mem * by.lv));
+  }
+
+  // Sums of w lv and w li over a row.
+  struct Sums {
+    Real lv, li;
+  };
+
+  // One neuron after the other: gathering the values of eight takes longer.
+  Sums scattered(Size at, const Id* target, Size n) const {
+    const Real *const lv = lv_.data(), *const li = li_.data(), *const w = q_.weight + at;
+    const Real kappa = to_.kappa, syn = to_.syn;
+    if (out_) {
+      Real* const __restrict out = out_ + at;
+      for (Size m = 0; m < n; ++m) out[m] += fma(kappa, lv[target[m]], syn * li[target[m]]);
+    }
+    if (!timed_) return {Real(0), Real(0)};
+    Real by_lv[4] = {}, by_li[4] = {};
+    for (Size m = 0; m < n; m += 4)
+      for (Size l = 0; l < std::min<Size>(4, n - m); ++l) {
+        by_lv[l] = fma(w[m + l], lv[target[m + l]], by_lv[l]);
+        by_li[l] = fma(w[m + l], li[target[m + l]], by_li[l]);
+      }
+    return {(by_lv[0] + by_lv[1]) + (by_lv[2] + by_lv[3]),
+            (by_li[0] + by_li[1]) + (by_li[2] + by_li[3])};
+  }
+
+  // Neurons from `first` on side by side; `next` is where the arrival that comes next begins.
+  Sums beside(Size at, Size next, Id first, Size n) const {
+    return !timed_ ? beside<true, false>(at, next, first, n)
+           : out_  ? beside<true, true>(at, next, first, n)
+                   : beside<false, true>(at, next, first, n);
+  }
+  template <bool weights, bool timed>
+  Sums beside(Size at, Size next, Id first, Size n) const {
+    const P kappa(to_.kappa), syn(to_.syn);
+    const Real *const lvs = lv_.data() + first, *const lis = li_.data() + first;
+    const Real* const w = q_.weight + at;
+    Real* const out = weights ? out_ + at : nullptr;
+    // A fixed pattern of partial sums: the same bits at every vector width.
+    P by_lv[parts], by_li[parts];
+    for (int u = 0; u < parts; ++u) by_lv[u] = by_li[u] = P(Real(0));
+    const auto add = [&](int u, P weight, P lv, P li) {
+      by_lv[u] = fma(weight, lv, by_lv[u]);
+      by_li[u] = fma(weight, li, by_li[u]);
+    };
+    const Size whole = n / lane_width<Real> * lane_width<Real>;
+    for (Size j = 0; j < whole; j += lane_width<Real>) {
+      // Each row lies in a page of its own.
+      if (weights) __builtin_prefetch(out_ + next + j, 1);
+      if (timed) __builtin_prefetch(q_.weight + next + j);
+      for (int u = 0; u < parts; ++u) {
+        const Size k = j + u * P::width;
+        const P lv = P::load(lvs + k), li = P::load(lis + k);
+        if (weights) (P::load(out + k) + fma(kappa, lv, syn * li)).store(out + k);
+        if (timed) add(u, P::load(w + k), lv, li);
+      }
+    }
+    for (int u = 0; u < parts; ++u) {
+      const Size k = whole + u * P::width, rest = n - k;
+      if (rest <= 0) break;
+      const P lv = load_up_to(lvs + k, rest), li = load_up_to(lis + k, rest);
+      if (weights)
+        (load_up_to(out + k, rest) + fma(kappa, lv, syn * li))
+            .store_first(out + k, int(std::min<Size>(rest, P::width)));
+      if (timed) add(u, load_up_to(w + k, rest), lv, li);
+    }
+    if (!timed) return {Real(0), Real(0)};
+    return {sum_of(by_lv), sum_of(by_li)};
+  }
+  static Real sum_of(const P (&sum)[parts]) {
+    Real part[lane_width<Real>];
+    for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
+    for (int half = lane_width<Real> / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) part[l] += part[l + half];
+    return part[0];
+  }
+
+  // Whether a sparse row's targets lie side by side.
+  bool runs(Id unit) {
+    unsigned char& known = consecutive_[unit];
+    if (known == unknown) {
+      const Id* const t = q_.targets + q_.row_begin(unit);
+      const Id n = static_cast<Id>(q_.row_end(unit) - q_.row_begin(unit));
+      known = n >= lane_width<Real> ? yes : no;
+      for (Id m = 1; m < n && known == yes; ++m)
+        if (t[m] != t[0] + m) known = no;
+    }
+    return known == yes;
+  }
+
+  const NeuronConstants<Real>& c_;
+  const ProjectionPlan<Real>& q_;
+  AdjointEntries<Real> entries_;
+  // Of each source unit: whether its targets lie side by side, once looked at.
+  enum : unsigned char { unknown, no, yes };
+  Vector<unsigned char> consecutive_;
+
+  bool timed_ = false;
+  Real* out_ = nullptr;
+  Real* delay_ = nullptr;
+  typename ReverseSample<Real>::Sent sent_{};
+  Id begin_ = 0;  // of the neurons in their population
+  Size size_ = 0;
+  Size first_step_ = 0;  // the steps are those of the arrivals from it on
+  Decay<Real> step_[block];
+  Decay<Real> to_;        // from the moment of reference to the arrival at hand
+  Vector<Real> lv_, li_;  // the lanes
+};
+
+SNNFP_ISA_END

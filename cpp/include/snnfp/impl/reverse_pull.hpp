@@ -1,0 +1,116 @@
+#pragma once
+// One population's adjoints, and the derivatives by what came to it through one projection, with
+// the kernel that the projection allows.
+
+#include <algorithm>
+#include <memory>
+
+#include "snnfp/impl/reverse_few.hpp"
+#include "snnfp/impl/reverse_lanes.hpp"
+#include "snnfp/impl/reverse_rows.hpp"
+
+SNNFP_ISA_BEGIN
+
+// The spikes of a population, and what lies ahead of arrivals where that is asked for.
+template <class Real>
+class PopulationAdjoint {
+ public:
+  PopulationAdjoint(const Plan<Real>& plan, Id population)
+      : spikes_(plan, population),
+        anchors_(plan),
+        size_(plan.population_offsets.data()[population + 1] -
+              plan.population_offsets.data()[population]) {}
+
+  SpikeAdjoints<Real>& collect(const ReverseSample<Real>& s, bool known, Real last = -never<Real>) {
+    return collect(s, 0, size_, known, last);
+  }
+  // Those of the neurons [begin, end) only.
+  SpikeAdjoints<Real>& collect(const ReverseSample<Real>& s, Id begin, Id end, bool known,
+                               Real last = -never<Real>) {
+    spikes_.collect(s, begin, end, known, last);
+    anchored_ = false;
+    return spikes_;
+  }
+  void solve(ReverseSample<Real>& s, Size e) {
+    spikes_.solve(s, e);
+    if (!anchored_) return;
+    anchors_.set(spikes_, e);
+    if (spikes_.pair_to(e) >= 0) anchors_.set_release(spikes_, spikes_.pair_to(e));
+  }
+
+  SpikeAdjoints<Real>& spikes() { return spikes_; }
+  const Anchors<Real>& anchors() {
+    if (!anchored_) anchors_.build(spikes_);
+    anchored_ = true;
+    return anchors_;
+  }
+
+ private:
+  SpikeAdjoints<Real> spikes_;
+  Anchors<Real> anchors_;
+  Id size_;
+  bool anchored_ = false;  // the anchors are those of the spikes
+};
+
+template <class Real>
+class ReversePull {
+ public:
+  enum class Kernel { few, lanes, rows };
+
+  ReversePull(const Plan<Real>& plan, const ProjectionPlan<Real>& q) : plan_(&plan), q_(&q) {}
+
+  // `timed`: the times at the source are asked for, or the delays. `at_once`: the adjoints of all
+  // spikes are known.
+  void start(ReverseSample<Real>& s, PopulationAdjoint<Real>& target, bool timed, bool at_once) {
+    const SpikeAdjoints<Real>& spikes = target.spikes();
+    kernel_ = at_once && ReverseFew<Real>::suits(spikes, *q_) ? Kernel::few
+              : ReverseLanes<Real>::suits(s, spikes, *q_)     ? Kernel::lanes
+                                                              : Kernel::rows;
+    switch (kernel_) {
+      case Kernel::few: made(few_).start(s, spikes); return;
+      case Kernel::lanes: made(lanes_).start(s, spikes, timed); return;
+      default: rows().start(s, spikes, target.anchors());
+    }
+  }
+  // What was sent from place `from` on, up to `to`; later ones have had their turn.
+  void pull(ReverseSample<Real>& s, Size from, Size to, const Watch& watch) {
+    if (kernel_ == Kernel::lanes) {
+      lanes_->pull(from, to, watch);
+    } else {
+      rows_->pull(s, from, to, watch);
+    }
+  }
+  // All that was sent.
+  void pull(ReverseSample<Real>& s, const Watch& watch) {
+    switch (kernel_) {
+      case Kernel::few: few_->pull(watch); return;
+      case Kernel::lanes: lanes_->pull(watch); return;
+      default: rows_->pull(s, watch);
+    }
+  }
+  // The adjoint of a spike of this neuron is known now.
+  void solved(Id unit) {
+    if (kernel_ == Kernel::rows) rows_->rows().look(unit);
+  }
+
+  AnchoredPull<Real>& rows() { return made(rows_); }
+  Real shortest_delay() { return q_->shared_delay ? q_->delay[0] : rows().rows().shortest(); }
+
+  Kernel kernel() const { return kernel_; }
+
+ private:
+  template <class T>
+  T& made(std::unique_ptr<T>& kernel) {
+    if (!kernel) kernel = std::make_unique<T>(*plan_, *q_);
+    return *kernel;
+  }
+
+  const Plan<Real>* plan_;
+  const ProjectionPlan<Real>* q_;
+  Kernel kernel_ = Kernel::rows;
+  std::unique_ptr<ReverseFew<Real>> few_;
+  std::unique_ptr<ReverseLanes<Real>> lanes_;
+  std::unique_ptr<AnchoredPull<Real>> rows_;
+};
+
+SNNFP_ISA_END

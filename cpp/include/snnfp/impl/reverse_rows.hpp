@@ -1,0 +1,297 @@
+#pragma once
+// A projection of any kind, sender by sender: each of its synapses with what lies ahead of the
+// arrival at its target, side by side.
+
+#include <algorithm>
+
+#include "snnfp/impl/reverse_anchors.hpp"
+
+SNNFP_ISA_BEGIN
+
+// Up to a pack of one sender's synapses; lanes past the last have nothing ahead.
+template <class Real>
+struct AnchoredPack {
+  using P = Pack<Real>;
+  Size synapse;  // the first
+  int count;
+  P at, time, lv, li, held;
+  Neuron<P> neuron;
+  const Id* targets;  // null: the neurons from `synapse` on
+};
+
+// Senders' spikes come latest first. Then what lies ahead of the latest moment at which one may
+// arrive only moves back: kept for each neuron, and close to what lies ahead of the arrival.
+template <class Real>
+class AnchoredRows {
+ public:
+  AnchoredRows(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
+      : c_(plan.neurons),
+        q_(q),
+        shortest_(q.synapses() > 0 ? q.delay[0] : Real(0)),
+        longest_(shortest_) {
+    if (!q.shared_delay) find_longest();
+    Size row = 0;
+    for (Id u = 0; u < q.n_source; ++u) row = std::max(row, q.row_end(u) - q.row_begin(u));
+    longest_row_ = padded<Real>(row);
+    for (Vector<Real>* v : {&at_, &time_, &lv_, &li_, &held_})
+      v->assign(q.connectivity == Connectivity::dense ? 0 : longest_row_, Real(0));
+    target_.assign(longest_row_, 0);
+  }
+  const ProjectionPlan<Real>& projection() const { return q_; }
+  Real shortest() const { return shortest_; }  // of its delays
+
+  void start(const SpikeAdjoints<Real>& spikes, const Anchors<Real>& anchors) {
+    anchors_ = &anchors;
+    uniform_ = spikes.traits().uniform;
+    begin_ = spikes.begin();
+    first_ = spikes.first();
+    size_ = static_cast<Id>(spikes.size());
+    make_room(ahead_, size_);
+    for (Id j = 0; j < size_; ++j) ahead_[j] = anchors.last(j);
+    if (q_.connectivity != Connectivity::dense) return;
+    for (View& v : view_) {
+      for (Vector<Real>* x : {&v.lv, &v.li, &v.held}) x->assign(padded<Real>(size_), Real(0));
+      v.time.assign(padded<Real>(size_), nowhere<Real>);
+      v.last.assign(padded<Real>(size_), -never<Real>);
+    }
+    for (Id j = 0; j < size_; ++j) look(j);
+  }
+  // The values of a neuron's anchors have changed.
+  void look(Id j) {
+    if (q_.connectivity != Connectivity::dense) return;
+    const Size first = anchors_->begin(j);
+    Size place = ahead_[j];
+    for (int r = 0; r < depth; ++r) {
+      const Anchor<Real>& a = (*anchors_)[place];
+      view_[r].time[j] = a.time;
+      view_[r].lv[j] = a.lv;
+      view_[r].li[j] = a.li;
+      view_[r].held[j] = a.held;
+      const bool more = place > first;
+      view_[r].last[j] = more ? (*anchors_)[place - 1].last : -never<Real>;
+      place -= more;
+    }
+  }
+
+  // Calls use(pack, u) for the synapses of `unit`, of which a spike is sent at `time`; u counts the
+  // packs. Returns how many synapses there are.
+  template <class Use>
+  void row(Id unit, Real time, Use use) {
+    if (q_.connectivity == Connectivity::dense) {
+      dense_row(unit, time, use);
+    } else {
+      staged_row(unit, time, use);
+    }
+  }
+
+ private:
+  using P = Pack<Real>;
+  void find_longest() {
+    const Size n = q_.synapses(), whole = n / P::width * P::width;
+    P shortest(shortest_), longest(longest_);
+    for (Size k = 0; k < whole; k += P::width) {
+      const P delay = P::load(q_.delay + k);
+      shortest = smaller(delay, shortest);
+      longest = larger(delay, longest);
+    }
+    Real ends[2][P::width];
+    shortest.store(ends[0]);
+    longest.store(ends[1]);
+    for (int l = 0; l < P::width; ++l) {
+      shortest_ = std::min(shortest_, ends[0][l]);
+      longest_ = std::max(longest_, ends[1][l]);
+    }
+    for (Size k = whole; k < n; ++k) {
+      shortest_ = std::min(shortest_, q_.delay[k]);
+      longest_ = std::max(longest_, q_.delay[k]);
+    }
+  }
+
+  // So many anchors of each neuron lie side by side; an arrival further back is looked up by
+  // itself.
+  static constexpr int depth = 4;
+
+  template <class Use>
+  void dense_row(Id unit, Real time, Use use) {
+    const Size begin = q_.row_begin(unit) + begin_, n = size_;
+    const Real latest = time + longest_;
+    const Neuron<P> all(c_, first_);
+    for (Size j = 0, u = 0; j < n; j += P::width, ++u) {
+      if (any(P(latest) <= P::load(&view_[0].last[j]))) move_back(j, latest);
+      const P at = q_.shared_delay ? P(latest) : P(time) + load_up_to(q_.delay + begin + j, n - j);
+      AnchoredPack<Real> a{begin + j,
+                           int(std::min<Size>(P::width, n - j)),
+                           at,
+                           P::load(&view_[0].time[j]),
+                           P::load(&view_[0].lv[j]),
+                           P::load(&view_[0].li[j]),
+                           P::load(&view_[0].held[j]),
+                           uniform_ ? all : Neuron<P>::load(c_, first_ + static_cast<Id>(j)),
+                           nullptr};
+      if (!q_.shared_delay) {
+        auto earlier = at <= P::load(&view_[0].last[j]);
+        for (int r = 1; r < depth && any(earlier); ++r) {
+          a.time = select(earlier, P::load(&view_[r].time[j]), a.time);
+          a.lv = select(earlier, P::load(&view_[r].lv[j]), a.lv);
+          a.li = select(earlier, P::load(&view_[r].li[j]), a.li);
+          a.held = select(earlier, P::load(&view_[r].held[j]), a.held);
+          earlier = earlier & (at <= P::load(&view_[r].last[j]));
+        }
+        if (any(earlier)) look_up(bits_of(earlier), j, a);
+      }
+      use(a, u);
+    }
+  }
+  void move_back(Size j, Real latest) {
+    for (Size k = j; k < std::min<Size>(j + P::width, size_); ++k)
+      if (latest <= view_[0].last[k]) {
+        ahead_[k] = anchors_->back_to(static_cast<Id>(k), ahead_[k], latest);
+        look(static_cast<Id>(k));
+      }
+  }
+  [[gnu::noinline]] void look_up(unsigned lanes, Size j, AnchoredPack<Real>& a) const {
+    Real at[P::width], time[P::width], lv[P::width], li[P::width], held[P::width];
+    a.at.store(at);
+    a.time.store(time);
+    a.lv.store(lv);
+    a.li.store(li);
+    a.held.store(held);
+    for (; lanes != 0; lanes &= lanes - 1) {
+      const int l = __builtin_ctz(lanes);
+      const Id k = static_cast<Id>(j) + l;
+      const Anchor<Real>& found = (*anchors_)[anchors_->back_to(k, ahead_[k] - depth, at[l])];
+      time[l] = found.time;
+      lv[l] = found.lv;
+      li[l] = found.li;
+      held[l] = found.held;
+    }
+    a.time = P::load(time);
+    a.lv = P::load(lv);
+    a.li = P::load(li);
+    a.held = P::load(held);
+  }
+
+  template <class Use>
+  void staged_row(Id unit, Real time, Use use) {
+    const Size begin = q_.row_begin(unit), n = q_.row_end(unit) - begin;
+    const Real latest = time + longest_;
+    for (Size m = 0; m < n; ++m) {
+      const Id j = q_.target_of(unit, begin + m), k = j - q_.target_first;
+      Size place = ahead_[k] = anchors_->back_to(k, ahead_[k], latest);
+      Real at = latest;
+      if (!q_.shared_delay) {
+        at = time + q_.delay[begin + m];
+        place = anchors_->back_to(k, place, at);
+      }
+      const Anchor<Real>& a = (*anchors_)[place];
+      target_[m] = j;
+      at_[m] = at;
+      time_[m] = a.time;
+      lv_[m] = a.lv;
+      li_[m] = a.li;
+      held_[m] = a.held;
+    }
+    for (Size m = n; m < padded<Real>(n); ++m) {
+      target_[m] = q_.target_first;
+      at_[m] = time_[m] = lv_[m] = li_[m] = held_[m] = Real(0);
+    }
+    const Neuron<P> all(c_, q_.target_first);
+    for (Size m = 0, u = 0; m < n; m += P::width, ++u)
+      use(AnchoredPack<Real>{begin + m, int(std::min<Size>(P::width, n - m)), P::load(&at_[m]),
+                             P::load(&time_[m]), P::load(&lv_[m]), P::load(&li_[m]),
+                             P::load(&held_[m]),
+                             uniform_ ? all : Neuron<P>::gather(c_, &target_[m]), &target_[m]},
+          u);
+  }
+
+  const NeuronConstants<Real>& c_;
+  const ProjectionPlan<Real>& q_;
+  Real shortest_, longest_;  // delay
+  Size longest_row_ = 0;
+  const Anchors<Real>* anchors_ = nullptr;
+  bool uniform_ = true;
+  Id begin_ = 0, first_ = 0, size_ = 0;  // the neurons: from where in the population, in all
+  Scratch<Size> ahead_;                  // of an arrival at the latest moment, for each neuron
+
+  // Dense: that anchor and the ones before it, each with the last moment at which the one before it
+  // is meant.
+  struct View {
+    Vector<Real> last, time, lv, li, held;
+  };
+  View view_[depth];
+
+  // Otherwise one sender's synapses.
+  Vector<Real> at_, time_, lv_, li_, held_;
+  Vector<Id> target_;
+};
+
+// E13 through such a projection.
+template <class Real>
+class AnchoredPull {
+ public:
+  AnchoredPull(const Plan<Real>& plan, const ProjectionPlan<Real>& q) : rows_(plan, q) {}
+  AnchoredRows<Real>& rows() { return rows_; }
+
+  void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
+             const Anchors<Real>& anchors) {
+    latest_ = anchors.latest();
+    sent_ = s.sent(rows_.projection());
+    rows_.start(spikes, anchors);
+  }
+  // What was sent from place `from` on, up to `to`; later ones have had their turn. Takes the
+  // adjoints of all spikes after the arrivals.
+  void pull(ReverseSample<Real>& s, Size from, Size to, const Watch& watch) {
+    for (Size a = to; a-- > from;) {
+      if (sent_.times[a] + rows_.shortest() >= latest_) continue;
+      if (a % 16 == 0) watch.look();
+      const Real by_time = pull(s, sent_.units[a], sent_.times[a]);
+      if (sent_.by_time) sent_.by_time[a] += by_time;
+    }
+  }
+  void pull(ReverseSample<Real>& s, const Watch& watch) { pull(s, 0, sent_.count, watch); }
+
+ private:
+  using P = Pack<Real>;
+
+  // The derivative by the time of a spike that `unit` sends; adds those by the weights and delays
+  // on the way.
+  Real pull(ReverseSample<Real>& s, Id unit, Real time) {
+    const ProjectionPlan<Real>& q = rows_.projection();
+    Real* const weights = s.weights(q);
+    Real* const delays = q.shared_delay ? nullptr : s.delays(q);
+    // A fixed pattern of partial sums: the same bits at every vector width.
+    constexpr int parts = lane_width<Real> / P::width;
+    P sum[parts];
+    for (int u = 0; u < parts; ++u) sum[u] = P(Real(0));
+    rows_.row(unit, time, [&](const AnchoredPack<Real>& a, Size u) {
+      const Decay<P> e = decay(a.time - a.at, a.neuron);
+      const P by_weight = fma(e.kappa, a.lv, e.syn * a.li);
+      const P by_time = load_up_to(q.weight + a.synapse, a.count) *
+                        fma(a.neuron.alpha, by_weight, -(e.mem * a.lv));
+      if (weights) add(weights + a.synapse, a.count, by_weight);
+      if (delays) add(delays + a.synapse, a.count, by_time);
+      sum[u % parts] = sum[u % parts] + by_time;
+    });
+    Real part[lane_width<Real>];
+    for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
+    for (int half = lane_width<Real> / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) part[l] += part[l + half];
+    if (q.shared_delay)
+      if (Real* delay = s.delays(q)) *delay += part[0];
+    return part[0];
+  }
+
+  static void add(Real* to, int n, P value) {
+    if (n == P::width) {
+      (P::load(to) + value).store(to);
+    } else {
+      (P::load_first(to, n) + value).store_first(to, n);
+    }
+  }
+
+  AnchoredRows<Real> rows_;
+  typename ReverseSample<Real>::Sent sent_{};
+  Real latest_ = Real(0);
+};
+
+SNNFP_ISA_END

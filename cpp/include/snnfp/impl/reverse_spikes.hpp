@@ -1,0 +1,305 @@
+#pragma once
+// The spikes of one population, or of some of its neurons, and their own adjoints. MATH.md E12,
+// E14. Between its own spikes a neuron's adjoint is a closed form of its value at the next one, so
+// what leads from one spike to the one before it is taken for all spikes side by side.
+
+#include <algorithm>
+
+#include "snnfp/detail/crossing.hpp"
+#include "snnfp/impl/reverse_sample.hpp"
+
+SNNFP_ISA_BEGIN
+
+// What a population's neurons have in common.
+struct Traits {
+  bool uniform = true;    // one tau_mem, one tau_syn
+  bool identical = true;  // one capacitance too
+  bool held = false;      // some refractory time
+  bool one_refractory = true;
+
+  template <class Real>
+  Traits(const NeuronConstants<Real>& c, Id begin, Id end) {
+    for (Id j = begin; j < end; ++j) {
+      uniform &=
+          c.alpha.data()[j] == c.alpha.data()[begin] && c.beta.data()[j] == c.beta.data()[begin];
+      identical &= uniform && c.inv_c.data()[j] == c.inv_c.data()[begin];
+      held |= c.t_refractory.data()[j] > Real(0);
+      one_refractory &= c.t_refractory.data()[j] == c.t_refractory.data()[begin];
+    }
+  }
+};
+
+// E14: lV just before a spike; 0 where nothing depends on it, however flat V crosses.
+template <class T>
+SNNFP_INLINE T spike_adjoint(T mu, T slope) {
+  return select(mu == T(0), T(0), -(mu / slope));
+}
+
+template <class Real>
+class SpikeAdjoints {
+ public:
+  SpikeAdjoints(const Plan<Real>& plan, Id population)
+      : c_(plan.neurons),
+        population_(population),
+        traits_(c_, plan.population_offsets.data()[population],
+                plan.population_offsets.data()[population + 1]),
+        offset_(plan.population_offsets.data()[population]),
+        all_(plan.population_offsets.data()[population + 1] - offset_),
+        later_(all_, -1) {}
+
+  // Takes the spikes of the neurons [begin, end), up to the last one that anything depends on or,
+  // where more is still to be found out, that is not after `last`. Known: `s.mu` is lV already.
+  void collect(const ReverseSample<Real>& s, Id begin, Id end, bool known,
+               Real last = -never<Real>) {
+    begin_ = begin;
+    size_ = end - begin;
+    first_ = offset_ + begin;
+    const Size from = s.first[population_];
+    Size to = s.first[population_ + 1];
+    while (to > from && s.mu[to - 1] == Real(0) && !(s.time[to - 1] <= last)) --to;
+    const Size room = padded<Real>(to - from) + lane_width<Real>;
+    for (Scratch<Real>* v : {&time_, &lv_, &li_}) make_room(*v, room);
+    for (Scratch<Id>* v : {&unit_, &place_}) make_room(*v, room);
+    count_ = 0;
+    for (Size m = from; m < to; m += P::width) {
+      const Ids<Real> units = Ids<Real>::load(&s.unit[m]).plus(-begin_);
+      unsigned mine = units.below(static_cast<Id>(size_));
+      if (to - m < P::width) mine &= (1u << (to - m)) - 1;
+      const P mu = P::load(&s.mu[m]);
+      const P lv = known ? mu : spike_adjoint(mu, P::load(&s.slope[m]));
+      P::load(&s.time[m]).store_lanes(mine, &time_[count_]);
+      lv.store_lanes(mine, &lv_[count_]);
+      units.store_lanes(mine, &unit_[count_]);
+      Ids<Real>::load(lane_numbers).plus(static_cast<Id>(m)).store_lanes(mine, &place_[count_]);
+      count_ += __builtin_popcount(mine);
+    }
+    std::fill_n(li_.data(), count_, Real(0));
+    find_pairs();
+    find_releases();
+    coefficients();
+  }
+
+  // Once `s.mu` says all that the population's spikes caused: lV of each, which stands there then
+  // if it is to be kept.
+  void solve_all(ReverseSample<Real>& s, bool keep) {
+    for (Size c = 0; c < n_pairs_; ++c)
+      if (const Size e = step_back(c); pairs_[c].lv != Real(0)) {
+        const Size m = place_[e];
+        lv_[e] = spike_adjoint(s.mu[m] - release_slope(s, e) * pairs_[c].lv, s.slope[m]);
+      }
+    for (Size e = 0; keep && e < count_; ++e) s.mu[place_[e]] = lv_[e];
+  }
+  // The same for one spike, after `index_pairs`; called for all, latest first.
+  void solve(ReverseSample<Real>& s, Size e) {
+    const Size m = place_[e];
+    s.mu[m] = lv_[e] = spike_adjoint(s.mu[m], s.slope[m]);
+    if (pair_to_[e] < 0) return;
+    const Size before = step_back(pair_to_[e]);
+    const Real lv = pairs_[pair_to_[e]].lv;
+    if (lv != Real(0)) s.mu[place_[before]] -= release_slope(s, before) * lv;
+  }
+  // lI where lV is known.
+  void carry() {
+    for (Size c = 0; c < n_pairs_; ++c) step_back(c);
+  }
+
+  // Adds the derivatives by what belongs to the neurons and needs their own spikes only.
+  void add_own(ReverseSample<Real>& s) {
+    using Q = NeuronParameter;
+    const auto wants = [&](Q q) { return s.wants(population_, q); };
+    const auto add = [&](Size e, Q q, Real value) {
+      s.add(population_, unit_[e] + begin_, q, value);
+    };
+    if (wants(Q::threshold))
+      for (Size e = 0; e < count_; ++e) add(e, Q::threshold, -lv_[e]);
+    if (wants(Q::t_refractory) || wants(Q::v_reset))
+      for (Size c = 0; c < n_pairs_; ++c) {
+        const Size e = pairs_[c].spike;
+        if (pairs_[c].lv == Real(0)) continue;
+        add(e, Q::t_refractory, -release_slope(s, e) * pairs_[c].lv);
+        add(e, Q::v_reset, pairs_[c].lv);
+      }
+    const bool constants = wants(Q::tau_mem) || wants(Q::tau_syn);
+    if (!constants && !wants(Q::bias) && !wants(Q::capacitance)) return;
+    index_pairs();
+    for (Size e = 0; e < count_; ++e) add_flight(s, e, constants);
+  }
+
+  // A spike and its neuron's next one; lV and lI just after the release between them.
+  struct Pair {
+    Id spike, next;
+    Real lv, li;
+  };
+
+  const Traits& traits() const { return traits_; }
+  Id population() const { return population_; }
+  Id begin() const { return begin_; }  // of the neurons in their population
+  Id first() const { return first_; }  // and among all
+  Size size() const { return size_; }
+  Size count() const { return count_; }
+  Real time(Size e) const { return time_[e]; }
+  Id unit(Size e) const { return unit_[e]; }    // from begin()
+  Id place(Size e) const { return place_[e]; }  // in the sample
+  Real release(Size e) const { return traits_.held ? release_[e] : time_[e]; }
+  // The last moment at which an arrival still falls into the refractory time; without one it is
+  // before the spike.
+  Real last_held(Size e) const { return last_held_[e]; }
+  bool releases_in_order() const { return releases_in_order_; }  // as the spikes are
+  // Just before the spike.
+  Real lv(Size e) const { return lv_[e]; }
+  Real li(Size e) const { return li_[e]; }
+  Size n_pairs() const { return n_pairs_; }
+  const Pair& pair(Size c) const { return pairs_[c]; }  // latest first
+  // The pair whose `next` is spike e, or -1; after `index_pairs`.
+  Size pair_to(Size e) const { return pair_to_[e]; }
+  void index_pairs() {
+    make_room(pair_to_, count_);
+    std::fill_n(pair_to_.data(), count_, Size(-1));
+    for (Size c = 0; c < n_pairs_; ++c) pair_to_[pairs_[c].next] = c;
+  }
+
+ private:
+  using P = Pack<Real>;
+
+  void find_pairs() {
+    make_room(pairs_, count_ + 1);
+    Size n = 0;
+    for (Size e = count_; e-- > 0;) {
+      Size& later = later_[unit_[e]];
+      pairs_[n].spike = static_cast<Id>(e);
+      pairs_[n].next = static_cast<Id>(later - seen_);
+      n += later >= seen_;
+      later = seen_ + e;
+    }
+    n_pairs_ = n;
+    seen_ += count_;
+  }
+
+  void find_releases() {
+    if (!traits_.held) return;
+    make_room(release_, count_);
+    make_room(last_held_, count_);
+    const Real* const refractory = c_.t_refractory.data() + first_;
+    for (Size e = 0; e < count_; ++e) {
+      const Real t = refractory[unit_[e]];
+      release_[e] = time_[e] + t;
+      last_held_[e] = t > Real(0) ? release_[e] : -never<Real>;
+    }
+    releases_in_order_ = traits_.one_refractory;
+    // A spike kept in a refractory time (OnFault) ends it: it is a release as well.
+    for (Size c = 0; c < n_pairs_; ++c) {
+      const Size e = pairs_[c].spike;
+      const Real next = time_[pairs_[c].next];
+      if (release_[e] < next) continue;
+      release_[e] = next;
+      last_held_[e] = std::nextafter(next, -never<Real>);
+      releases_in_order_ = false;
+    }
+  }
+
+  // Of E12 from each pair's later spike to the release, and on to the earlier spike.
+  void coefficients() {
+    const Size n = n_pairs_;
+    if (n == 0) return;
+    const Size end = padded<Real>(n);
+    for (Scratch<Real>* v : {&mem_, &syn_, &kappa_}) make_room(*v, end);
+    if (!traits_.identical) {
+      make_room(neuron_, end);
+      for (Size c = 0; c < end; ++c) neuron_[c] = first_ + (c < n ? unit_[pairs_[c].spike] : 0);
+    }
+    for (Size c = 0; c < n; ++c) mem_[c] = time_[pairs_[c].next] - release(pairs_[c].spike);
+    decays(mem_.data(), [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
+      e.mem.store(&mem_[b]);
+      e.syn.store(&syn_[b]);
+      (e.kappa * k.inv_c).store(&kappa_[b]);
+    });
+    if (!traits_.held) return;
+    make_room(syn_held_, end);
+    for (Size c = 0; c < n; ++c) syn_held_[c] = release(pairs_[c].spike) - time_[pairs_[c].spike];
+    decays(syn_held_.data(),
+           [&](Size b, const Decay<P>& e, const Neuron<P>&) { e.syn.store(&syn_held_[b]); });
+  }
+  // Over spans that may be overwritten with what is found.
+  template <class Use>
+  void decays(Real* spans, Use use) {
+    const Size end = padded<Real>(n_pairs_);
+    std::fill(spans + n_pairs_, spans + end, Real(0));
+    const Neuron<P> all(c_, first_);
+    for (Size b = 0; b < end; b += P::width) {
+      const Neuron<P> each = traits_.identical ? all : Neuron<P>::gather(c_, &neuron_[b]);
+      use(b, decay(P::load(spans + b), each), each);
+    }
+  }
+
+  // E12 from a pair's later spike to the earlier one, which it returns.
+  Size step_back(Size c) {
+    Pair& pair = pairs_[c];
+    const Size e = pair.spike, next = pair.next;
+    pair.li = fma(kappa_[c], lv_[next], syn_[c] * li_[next]);
+    pair.lv = mem_[c] * lv_[next];
+    li_[e] = traits_.held ? syn_held_[c] * pair.li : pair.li;
+    return e;
+  }
+
+  // V'(r+) after spike e.
+  Real release_slope(const ReverseSample<Real>& s, Size e) const {
+    const Neuron<Real> n(c_, first_ + unit_[e]);
+    return slope(Membrane<Real>{n.v_reset, s.spikes.release_currents[s.spike[place_[e]]]}, n);
+  }
+
+  // What acts along the free flight that ended in spike e, and E7 on from the state that it began
+  // with. What arrived on the way has explicit terms of its own.
+  void add_flight(ReverseSample<Real>& s, Size e, bool constants) {
+    using Q = NeuronParameter;
+    const Id unit = unit_[e] + begin_, j = first_ + unit_[e];
+    const Neuron<Real> n(c_, j);
+    Real start = Real(0), v = s.input->voltage ? s.input->voltage[j] : Real(0);
+    Real i = s.input->current ? s.input->current[j] : Real(0);
+    if (pair_to_[e] >= 0) {
+      const Size before = pairs_[pair_to_[e]].spike;
+      start = release(before);
+      v = n.v_reset;
+      i = s.spikes.release_currents[s.spike[place_[before]]];
+    }
+    const Real d = time_[e] - start, lv = lv_[e];
+    const auto add = [&](Q q, Real value) { s.add(population_, unit, q, value); };
+    if (s.wants(population_, Q::bias)) add(Q::bias, lv * n.inv_c * step_response(d, n.beta));
+    const Decay<Real> e2 = decay(d, n);
+    add(Q::capacitance, -lv * n.inv_c * (n.threshold - e2.mem * v));
+    if (!constants) return;
+    // I goes on to the release of spike e; lI there is lI at the spike over what the refractory
+    // time takes of it.
+    const Real held = release(e) - time_[e];
+    const Real by_beta = lv * (-d * e2.mem * v + n.drive * step_response_by_beta(d, n) +
+                               n.inv_c * i * kappa_by_beta(d, n));
+    const Real by_alpha =
+        i * (lv * n.inv_c * kappa_by_alpha(d, n) - (d + held) * (e2.syn * li_[e]));
+    add(Q::tau_mem, -n.beta * n.beta * by_beta);
+    add(Q::tau_syn, -n.alpha * n.alpha * by_alpha);
+  }
+
+  const NeuronConstants<Real>& c_;
+  const Id population_;
+  const Traits traits_;
+  const Id offset_, all_;
+  Id begin_ = 0, first_ = 0;
+  Size size_ = 0;
+
+  // In time order.
+  Size count_ = 0;
+  Scratch<Real> time_, release_, last_held_, lv_, li_;
+  bool releases_in_order_ = true;
+  Scratch<Id> unit_, place_;
+  Scratch<Size> pair_to_;
+  Scratch<Pair> pairs_;
+  Size n_pairs_ = 0;
+  // The neuron's next spike while pairs are found, from seen_ on: lower ones are of earlier calls.
+  Vector<Size> later_;
+  Size seen_ = 0;
+
+  // Of pairs.
+  Scratch<Real> mem_, syn_, kappa_, syn_held_;
+  Scratch<Id> neuron_;
+};
+
+SNNFP_ISA_END

@@ -1,0 +1,77 @@
+#pragma once
+// Which solver suits a component of the graph: a question to its own projections and to those that
+// reach it, and to no others. The same for every instruction set and number of threads.
+
+#include <limits>
+#include <vector>
+
+#include "snnfp/detail/plan.hpp"
+#include "snnfp/execution.hpp"
+
+namespace snnfp::detail {
+
+// How long windows of a loop are: its shortest delay. Infinite where nothing feeds back.
+template <class Real>
+Real shortest_loop_delay(const Plan<Real>& plan, Size component) {
+  Real shortest = std::numeric_limits<Real>::infinity();
+  for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
+    for (const Id q : plan.into_population[*p])
+      if (const ProjectionPlan<Real>& in = plan.projections[q]; in.within_component)
+        shortest = std::min(shortest, in.delay[0]);
+  return shortest;
+}
+
+// Deliveries in a sample through a projection from outside; other populations are taken to fire once.
+template <class Real>
+double sent_by(const ProjectionPlan<Real>& in, const std::vector<double>& input_spikes) {
+  const double spikes = in.from_input >= 0 ? input_spikes[in.from_input] : double(in.n_source);
+  return spikes * double(in.synapses()) / in.n_source;
+}
+
+// Windows are worth while where they are so long that most neurons receive something in each.
+// `input_spikes`: of each input group, in a sample on average.
+template <class Real>
+bool windows_are_long(const Plan<Real>& plan, Size component, Real window,
+                      const std::vector<double>& input_spikes, double until) {
+  constexpr Real shortest_step = Real(0x1p-6);  // of a window, see WindowSimulator
+  if (!(until < std::numeric_limits<double>::infinity()) ||
+      !(Real(until) + window * shortest_step > Real(until)))
+    return false;
+  double neurons = 0, deliveries = 0;
+  for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p) {
+    neurons += plan.population_offsets[*p + 1] - plan.population_offsets[*p];
+    for (const Id q : plan.into_population[*p]) {
+      const ProjectionPlan<Real>& in = plan.projections[q];
+      if (!in.within_component) deliveries += sent_by(in, input_spikes);
+    }
+  }
+  deliveries += neurons;
+  return deliveries * double(window) > until * neurons / 16;
+}
+
+template <class Real>
+Solver choose_solver(const Plan<Real>& plan, Size component,
+                     const std::vector<double>& input_spikes, double until) {
+  bool feeds_back = false, rows = true, one_delay = true, at_once = false;
+  double singles = 0;
+  for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
+    for (const Id q : plan.into_population[*p]) {
+      const ProjectionPlan<Real>& in = plan.projections[q];
+      feeds_back |= in.within_component;
+      one_delay &= in.shared_delay;
+      rows &= in.connectivity == Connectivity::dense && in.shared_delay;
+      at_once |= in.within_component && in.shared_delay && !(in.delay[0] > Real(0));
+      if (in.connectivity != Connectivity::dense) singles += sent_by(in, input_spikes);
+    }
+  // A layer keeps all single arrivals of a sample; windows take them in portions.
+  if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
+  if (rows) return Solver::loop;
+  if (!one_delay || at_once) return Solver::queue;
+  if (!feeds_back) return Solver::windows;
+  return windows_are_long(plan, component, shortest_loop_delay(plan, component), input_spikes,
+                          until)
+             ? Solver::windows
+             : Solver::queue;
+}
+
+}  // namespace snnfp::detail
