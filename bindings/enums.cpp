@@ -23,6 +23,10 @@ void bind_enums(py::module_& m) {
       .value("windows", Solver::windows)
       .value("queue", Solver::queue)
       .finalize();
+  py::native_enum<Adjoint>(m, "Adjoint", "enum.Enum")
+      .value("layer", Adjoint::layer)
+      .value("loop", Adjoint::loop)
+      .finalize();
   py::native_enum<OnFault>(m, "OnFault", "enum.Enum")
       .value("raise", OnFault::raise)
       .value("drop", OnFault::drop)

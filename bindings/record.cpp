@@ -70,8 +70,8 @@ void bind_record(py::module_& m, const char* name) {
       .def_property_readonly("release_currents", vector_view(&Rec::release_currents))
       .def_property_readonly("residuals", vector_view(&Rec::residuals))
       .def_property_readonly("ran", [](const Rec& r) {
-        std::vector<std::pair<std::vector<Id>, Solver>> ran;
-        for (const ComponentRun& c : r.ran) ran.emplace_back(c.populations, c.solver);
+        std::vector<std::tuple<std::vector<Id>, Solver, Adjoint>> ran;
+        for (const ComponentRun& c : r.ran) ran.emplace_back(c.populations, c.solver, c.adjoint);
         return ran;
       })
       .def_property_readonly("isa", [](const Rec& r) { return r.isa; })

@@ -134,6 +134,8 @@ const char* solver_name(Solver solver) {
   }
 }
 
+const char* adjoint_name(Adjoint adjoint) { return adjoint == Adjoint::layer ? "layer" : "loop"; }
+
 Isa resolve_isa(Isa wanted) {
   check_index("isa", Size(wanted), 4);
 #ifdef SNNFP_HAVE_X86_VARIANTS

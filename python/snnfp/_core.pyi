@@ -53,6 +53,10 @@ class Solver(Enum):
     windows = 2
     queue = 3
 
+class Adjoint(Enum):
+    layer = 0
+    loop = 1
+
 OnFault = Enum("OnFault", {"raise": 0, "drop": 1, "keep": 2})
 
 class ImpossibleReason(Enum):
@@ -155,7 +159,7 @@ class _Record(Generic[_Real]):
     @property
     def residuals(self) -> NDArray[_Real]: ...
     @property
-    def ran(self) -> list[tuple[list[int], Solver]]: ...
+    def ran(self) -> list[tuple[list[int], Solver, Adjoint]]: ...
     @property
     def isa(self) -> Isa: ...
     @property

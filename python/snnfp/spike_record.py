@@ -29,10 +29,13 @@ class ComponentRun:
         solver: ``"layer"`` (nothing feeds back; all arrivals are known beforehand), ``"loop"``
             (dense projections with one delay each), ``"windows"`` (one delay a projection: each
             neuron runs alone through the shortest) or ``"queue"`` (any graph, event by event).
+        adjoint: what ``vjp`` takes: ``"layer"`` (all spikes at once) or ``"loop"`` (backwards in
+            windows as long as the shortest delay within).
     """
 
     populations: tuple[str, ...]
     solver: str
+    adjoint: str
 
 
 class SpikeRecord:
@@ -74,8 +77,8 @@ class SpikeRecord:
         """
         names = list(self._net.populations)
         return tuple(
-            ComponentRun(tuple(names[p] for p in populations), solver.name)
-            for populations, solver in self._core.ran
+            ComponentRun(tuple(names[p] for p in populations), solver.name, adjoint.name)
+            for populations, solver, adjoint in self._core.ran
         )
 
     @property

@@ -13,7 +13,6 @@
 #include "snnfp/impl/reverse_pull.hpp"
 
 using namespace snnfp;
-using detail::Adjoint;
 
 namespace {
 

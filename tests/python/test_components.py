@@ -36,18 +36,19 @@ def _delays(net, x, h, y):
 
 
 @pytest.mark.parametrize(
-    ("more", "solvers"),
+    ("more", "solvers", "adjoints"),
     [
-        (None, ["layer", "layer"]),
-        (_sparse, ["layer", "layer"]),
-        (_one_to_one, ["layer", "windows"]),
-        (_delays, ["layer", "layer"]),
+        (None, ["layer", "layer"], ["layer", "layer"]),
+        (_sparse, ["layer", "layer"], ["layer", "layer"]),
+        (_one_to_one, ["layer", "windows"], ["layer", "loop"]),
+        (_delays, ["layer", "layer"], ["layer", "layer"]),
     ],
 )
-def test_a_projection_decides_on_its_own_component_only(more, solvers):
+def test_a_projection_decides_on_its_own_component_only(more, solvers, adjoints):
     net = _network(more)
     record = snnfp.simulate(net, _batch(), until=40.0)
     assert [c.solver for c in record.components] == solvers
+    assert [c.adjoint for c in record.components] == adjoints
     assert [c.populations for c in record.components] == [("h",), ("y",)]
     assert record.n_spikes > 100
     queue = snnfp.simulate(net, _batch(), until=40.0, engine="queue")

@@ -31,10 +31,19 @@ enum class Solver {
 
 SNNFP_EXPORT const char* solver_name(Solver solver);
 
-// A component of the graph and what simulated it.
+// How the adjoint goes back through the spikes of a component.
+enum class Adjoint {
+  layer,  // feeds nothing back: all spikes of the population at once
+  loop    // in windows as long as the shortest delay within
+};
+
+SNNFP_EXPORT const char* adjoint_name(Adjoint adjoint);
+
+// A component of the graph, what simulated it, and what differentiates it.
 struct ComponentRun {
   std::vector<Id> populations;
   Solver solver;
+  Adjoint adjoint;
 };
 
 struct ExecutionOptions {

@@ -4,16 +4,7 @@
 
 #include "snnfp/detail/isa.hpp"
 #include "snnfp/detail/plan.hpp"
-
-namespace snnfp::detail {
-
-// How the adjoints of a component's own spikes are found.
-enum class Adjoint {
-  layer,  // feeds nothing back: all spikes of the population at once
-  loop    // in windows as long as the shortest delay within
-};
-
-}  // namespace snnfp::detail
+#include "snnfp/execution.hpp"
 
 SNNFP_ISA_BEGIN
 

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 
+#include "snnfp/detail/adjoint.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/parallel.hpp"
 #include "snnfp/error.hpp"
@@ -270,7 +271,9 @@ std::vector<Solver> plan_run(Record<Real>& record, const SimulateOptions<Real>& 
     solvers.push_back(options.engine == Engine::queue
                           ? Solver::queue
                           : choose_solver(plan, c, input_spikes, double(options.until)));
-    record.ran.push_back({{plan.component_begin(c), plan.component_end(c)}, solvers.back()});
+    record.ran.push_back({{plan.component_begin(c), plan.component_end(c)},
+                          solvers.back(),
+                          adjoint_of(plan, static_cast<Id>(c))});
   }
   record.isa = resolve_isa(options.isa);
   if (options.engine == Engine::queue) solvers.clear();
