@@ -53,7 +53,8 @@ void bind_enums(py::module_& m) {
   py::class_<Parameter>(m, "Parameter")
       .def(py::init([](Kind kind, Id index, NeuronParameter neuron) {
              return Parameter{kind, index, neuron};
-           }), py::arg("kind"), py::arg("index"), py::arg("neuron"))
+           }),
+           py::arg("kind"), py::arg("index"), py::arg("neuron"))
       .def_readonly("kind", &Parameter::kind)
       .def_readonly("index", &Parameter::index)
       .def_readonly("neuron", &Parameter::neuron)

@@ -21,50 +21,70 @@ void bind_network(py::module_& m, const char* name) {
   py::class_<Net>(m, name)
       .def(py::init<>())
       .def("__copy__", [](const Net& n) { return Net(n); })
-      .def("add_input", [](Net& n, std::string name, Id size) {
-             return n.add_input(std::move(name), size).index;
-           }, py::arg("name"), py::arg("size"))
-      .def("add_population", [](Net& n, std::string name, Id size,
-                                const std::map<NeuronParameter, In<Real>>& values) {
-             if (values.size() != n_neuron_parameters)
-               throw InvalidArgument(std::to_string(values.size()) + " parameters of " + name +
-                                     ", expected " + std::to_string(n_neuron_parameters));
-             Lif<Real> lif;
-             for (const auto& [parameter, array] : values) lif[parameter] = share(array);
-             return n.add_population(std::move(name), size, std::move(lif)).index;
-           }, py::arg("name"), py::arg("size"), py::arg("parameters"))
-      .def("connect_dense", [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight,
-                               const In<Real>& delay, std::string name) {
-             return n.connect_dense(source(from_input, from), source(false, to), share(weight),
-                                    share(delay), std::move(name));
-           }, py::arg("from_input"), py::arg("source"), py::arg("target"),
-           py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
-      .def("connect_one_to_one", [](Net& n, bool from_input, Id from, Id to,
-                                    const In<Real>& weight, const In<Real>& delay,
-                                    std::string name) {
-             return n.connect_one_to_one(source(from_input, from), source(false, to),
-                                         share(weight), share(delay), std::move(name));
-           }, py::arg("from_input"), py::arg("source"), py::arg("target"),
-           py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
-      .def("connect_sparse", [](Net& n, bool from_input, Id from, Id to,
-                                const In<Size>& row_offsets, const In<Id>& targets,
-                                const In<Real>& weight, const In<Real>& delay, std::string name) {
-             return n.connect_sparse(source(from_input, from), source(false, to),
-                                     share(row_offsets), share(targets), share(weight),
-                                     share(delay), std::move(name));
-           }, py::arg("from_input"), py::arg("source"), py::arg("target"),
-           py::arg("row_offsets").noconvert(), py::arg("targets").noconvert(),
-           py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
-      .def("set_parameter", [](Net& n, Id population, NeuronParameter parameter,
-                               const In<Real>& values) {
-             n.set_parameter(population, parameter, share(values));
-           }, py::arg("population"), py::arg("parameter"), py::arg("values").noconvert())
-      .def("set_weight", [](Net& n, Id projection, const In<Real>& values) {
-             n.set_weight(projection, share(values));
-           }, py::arg("projection"), py::arg("values").noconvert())
-      .def("set_delay", [](Net& n, Id projection, const In<Real>& values) {
-             n.set_delay(projection, share(values));
-           }, py::arg("projection"), py::arg("values").noconvert());
+      .def(
+          "add_input",
+          [](Net& n, std::string name, Id size) {
+            return n.add_input(std::move(name), size).index;
+          },
+          py::arg("name"), py::arg("size"))
+      .def(
+          "add_population",
+          [](Net& n, std::string name, Id size, const std::map<NeuronParameter, In<Real>>& values) {
+            if (values.size() != n_neuron_parameters)
+              throw InvalidArgument(std::to_string(values.size()) + " parameters of " + name +
+                                    ", expected " + std::to_string(n_neuron_parameters));
+            Lif<Real> lif;
+            for (const auto& [parameter, array] : values) lif[parameter] = share(array);
+            return n.add_population(std::move(name), size, std::move(lif)).index;
+          },
+          py::arg("name"), py::arg("size"), py::arg("parameters"))
+      .def(
+          "connect_dense",
+          [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,
+             std::string name) {
+            return n.connect_dense(source(from_input, from), source(false, to), share(weight),
+                                   share(delay), std::move(name));
+          },
+          py::arg("from_input"), py::arg("source"), py::arg("target"),
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
+      .def(
+          "connect_one_to_one",
+          [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,
+             std::string name) {
+            return n.connect_one_to_one(source(from_input, from), source(false, to), share(weight),
+                                        share(delay), std::move(name));
+          },
+          py::arg("from_input"), py::arg("source"), py::arg("target"),
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
+      .def(
+          "connect_sparse",
+          [](Net& n, bool from_input, Id from, Id to, const In<Size>& row_offsets,
+             const In<Id>& targets, const In<Real>& weight, const In<Real>& delay,
+             std::string name) {
+            return n.connect_sparse(source(from_input, from), source(false, to), share(row_offsets),
+                                    share(targets), share(weight), share(delay), std::move(name));
+          },
+          py::arg("from_input"), py::arg("source"), py::arg("target"),
+          py::arg("row_offsets").noconvert(), py::arg("targets").noconvert(),
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
+      .def(
+          "set_parameter",
+          [](Net& n, Id population, NeuronParameter parameter, const In<Real>& values) {
+            n.set_parameter(population, parameter, share(values));
+          },
+          py::arg("population"), py::arg("parameter"), py::arg("values").noconvert())
+      .def(
+          "set_weight",
+          [](Net& n, Id projection, const In<Real>& values) {
+            n.set_weight(projection, share(values));
+          },
+          py::arg("projection"), py::arg("values").noconvert())
+      .def(
+          "set_delay",
+          [](Net& n, Id projection, const In<Real>& values) {
+            n.set_delay(projection, share(values));
+          },
+          py::arg("projection"), py::arg("values").noconvert());
 }
 
 template void bind_network<float>(py::module_&, const char*);

@@ -21,8 +21,9 @@ void crossing(benchmark::State& state, double ratio, bool near) {
   std::mt19937 random(1);
   std::uniform_real_distribution<double> draw(0, 1);
   const auto voltage = [&](const detail::Membrane<double>& s, double d) {
-    const double kappa = alpha == beta ? d * std::exp(-d)
-                                       : (std::exp(-beta * d) - std::exp(-alpha * d)) / (alpha - beta);
+    const double kappa = alpha == beta
+                             ? d * std::exp(-d)
+                             : (std::exp(-beta * d) - std::exp(-alpha * d)) / (alpha - beta);
     return s.v * std::exp(-beta * d) + s.i * kappa;
   };
   std::vector<detail::Membrane<double>> states;

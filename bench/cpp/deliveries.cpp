@@ -1,6 +1,6 @@
 // What does the delivery of a spike to one target cost in a sparse network, from 1e4 synapses to
-// 1e8, and how much memory does it take? Connections are random, so a target is rarely in a cache by
-// itself.
+// 1e8, and how much memory does it take? Connections are random, so a target is rarely in a cache
+// by itself.
 #include <sys/resource.h>
 
 #include <cmath>

@@ -28,8 +28,8 @@ double best_seconds(int repeats, Work work) {
 
 constexpr int steps = 200000, chains = 12;
 
-// Twelve chains of multiply-adds: enough to hide their latency. Each returns its result and how many
-// lanes a step has.
+// Twelve chains of multiply-adds: enough to hide their latency. Each returns its result and how
+// many lanes a step has.
 template <class Real>
 double portable_chains(double& lanes) {
   Real x[chains] = {};
@@ -42,22 +42,22 @@ double portable_chains(double& lanes) {
 }
 
 #if defined(__x86_64__)
-#define SNNFP_CHAINS(name, isa, Vector, Real, set, fmadd, store)       \
-  __attribute__((target(isa))) double name(double& lanes) {            \
-    Vector x[chains];                                                  \
-    for (Vector& v : x) v = set(Real(0));                              \
-    const Vector half = set(Real(0.5)), one = set(Real(1));            \
-    for (int k = 0; k < steps; ++k)                                    \
-      for (Vector& v : x) v = fmadd(v, half, one);                     \
-    constexpr int width = sizeof(Vector) / sizeof(Real);               \
-    Real values[width];                                                \
-    double sum = 0;                                                    \
-    for (Vector& v : x) {                                              \
-      store(values, v);                                                \
-      for (Real value : values) sum += double(value);                  \
-    }                                                                  \
-    lanes = width;                                                     \
-    return sum / (chains * width);                                     \
+#define SNNFP_CHAINS(name, isa, Vector, Real, set, fmadd, store) \
+  __attribute__((target(isa))) double name(double& lanes) {      \
+    Vector x[chains];                                            \
+    for (Vector& v : x) v = set(Real(0));                        \
+    const Vector half = set(Real(0.5)), one = set(Real(1));      \
+    for (int k = 0; k < steps; ++k)                              \
+      for (Vector& v : x) v = fmadd(v, half, one);               \
+    constexpr int width = sizeof(Vector) / sizeof(Real);         \
+    Real values[width];                                          \
+    double sum = 0;                                              \
+    for (Vector& v : x) {                                        \
+      store(values, v);                                          \
+      for (Real value : values) sum += double(value);            \
+    }                                                            \
+    lanes = width;                                               \
+    return sum / (chains * width);                               \
   }
 SNNFP_CHAINS(avx2_double, "avx2,fma", __m256d, double, _mm256_set1_pd, _mm256_fmadd_pd,
              _mm256_storeu_pd)
@@ -110,16 +110,16 @@ void multiply_add(benchmark::State& state, bool is_double) {
     benchmark::DoNotOptimize(result);
   }
   if (std::abs(result - 2) > 1e-6) state.SkipWithError("the chains do not end at 2");
-  state.counters["flops"] = benchmark::Counter(2.0 * steps * chains * lanes * double(state.iterations()),
-                                               benchmark::Counter::kIsRate);
+  state.counters["flops"] = benchmark::Counter(
+      2.0 * steps * chains * lanes * double(state.iterations()), benchmark::Counter::kIsRate);
 }
 
 void triad(benchmark::State& state) {
   Triad t;
   for (auto _ : state) t.run();
   if (t.a[12345] != 7.0) state.SkipWithError("the sum is wrong");
-  state.counters["bytes"] = benchmark::Counter(24.0 * double(t.a.size()) * double(state.iterations()),
-                                               benchmark::Counter::kIsRate);
+  state.counters["bytes"] = benchmark::Counter(
+      24.0 * double(t.a.size()) * double(state.iterations()), benchmark::Counter::kIsRate);
 }
 
 BENCHMARK_CAPTURE(multiply_add, double, true)->Unit(benchmark::kMicrosecond);

@@ -87,7 +87,8 @@ Case<Real> feed_forward() {
 }
 
 // n neurons with `synapses` random targets each, 80 % excitatory, delay 1.5 ms, each driven by an
-// input of its own. Targets in any order or, `ascending`, one in each of `synapses` equal parts. ms.
+// input of its own. Targets in any order or, `ascending`, one in each of `synapses` equal parts.
+// ms.
 template <class Real>
 Case<Real> sparse(Id n, Size synapses, double until, bool ascending) {
   std::mt19937 random(3);

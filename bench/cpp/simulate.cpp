@@ -15,8 +15,7 @@ void run(benchmark::State& state, bench::Case<Real> c, Engine engine) {
   other.engine = Engine::queue;
   other.isa = Isa::portable;
   const auto expected = simulate(c.network, c.input, other);
-  if (record.spikes() < 100 || record.times != expected.times ||
-      record.neurons != expected.neurons)
+  if (record.spikes() < 100 || record.times != expected.times || record.neurons != expected.neurons)
     return state.SkipWithError("not the spikes that the portable queue gives");
   bench::rate(state, "spikes", double(record.spikes()));
   const auto& populations = c.network.populations();
@@ -35,9 +34,9 @@ void recurrent(benchmark::State& state) {
   run(state, bench::recurrent<Real>(), engine);
 }
 
-#define SNNFP_SIMULATE_BENCHMARKS(name)                                                      \
-  BENCHMARK_TEMPLATE(name, double, Engine::automatic)->Unit(benchmark::kMillisecond);        \
-  BENCHMARK_TEMPLATE(name, double, Engine::queue)->Unit(benchmark::kMillisecond);            \
+#define SNNFP_SIMULATE_BENCHMARKS(name)                                               \
+  BENCHMARK_TEMPLATE(name, double, Engine::automatic)->Unit(benchmark::kMillisecond); \
+  BENCHMARK_TEMPLATE(name, double, Engine::queue)->Unit(benchmark::kMillisecond);     \
   BENCHMARK_TEMPLATE(name, float, Engine::automatic)->Unit(benchmark::kMillisecond)
 SNNFP_SIMULATE_BENCHMARKS(feed_forward);
 SNNFP_SIMULATE_BENCHMARKS(recurrent);

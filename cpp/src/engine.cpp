@@ -11,8 +11,8 @@
 namespace snnfp {
 namespace detail {
 
-#define SNNFP_DECLARE_TABLE(isa)                    \
-  const EngineTable<float>& isa##_table(float);     \
+#define SNNFP_DECLARE_TABLE(isa)                \
+  const EngineTable<float>& isa##_table(float); \
   const EngineTable<double>& isa##_table(double);
 SNNFP_DECLARE_TABLE(portable)
 #ifdef SNNFP_HAVE_X86_VARIANTS

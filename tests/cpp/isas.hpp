@@ -1,6 +1,6 @@
 #pragma once
-// The instruction sets that this processor runs. Another one that is asked for would be answered with
-// the best there is, and a test of it would see nothing.
+// The instruction sets that this processor runs. Another one that is asked for would be answered
+// with the best there is, and a test of it would see nothing.
 
 #include <vector>
 

@@ -49,16 +49,20 @@ inline RandomCase random_case(unsigned seed, bool recurrent, Size samples = 2,
   c.network.connect_dense(a, b, many(n_a * n_b, -0.5, 1.2),
                           (seed % 5 ? uniform(0, 0.4) : 0.0) + (windows && recurrent ? 0.2 : 0.0));
   if (!dense_only)
-    c.network.connect_sparse(x, b, {0, 1, 1, 3, 4}, {2, 0, 0, 1}, many(4, 0, 1), windows ? Array<double>(uniform(0, 2)) : Array<double>(many(4, 0, 2)));
+    c.network.connect_sparse(x, b, {0, 1, 1, 3, 4}, {2, 0, 0, 1}, many(4, 0, 1),
+                             windows ? Array<double>(uniform(0, 2)) : Array<double>(many(4, 0, 2)));
   if (recurrent) {
-    c.network.connect_dense(a, a, many(n_a * n_a, -0.5, 0.4), windows    ? uniform(0.2, 0.5)
+    c.network.connect_dense(a, a, many(n_a * n_a, -0.5, 0.4),
+                            windows    ? uniform(0.2, 0.5)
                             : seed % 4 ? uniform(0, 0.5)
                                        : 0.0);
     const auto delay = many(n_b * n_a, 0, 1);
-    c.network.connect_dense(b, a, many(n_b * n_a, -0.5, 0.5),
-                            dense_only || windows ? Array<double>(delay[0] + 0.1) : Array<double>(delay));
-    if (!dense_only) c.network.connect_one_to_one(b, b, many(n_b, -0.6, 0.3),
-                                                       uniform(0, 0.5) + (windows ? 0.2 : 0.0));
+    c.network.connect_dense(
+        b, a, many(n_b * n_a, -0.5, 0.5),
+        dense_only || windows ? Array<double>(delay[0] + 0.1) : Array<double>(delay));
+    if (!dense_only)
+      c.network.connect_one_to_one(b, b, many(n_b, -0.6, 0.3),
+                                   uniform(0, 0.5) + (windows ? 0.2 : 0.0));
   }
   std::vector<double> times;
   std::vector<Id> units;

@@ -1,5 +1,5 @@
-// Graphs of everything at once, component by component, beside the event queue: the same bits, and the
-// solvers that were to run.
+// Graphs of everything at once, component by component, beside the event queue: the same bits, and
+// the solvers that were to run.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -91,7 +91,8 @@ class RandomGraph {
         break;
       }
       case 1:
-        if (n_source == n) network.connect_one_to_one(source, target, many(n, -0.2, 1.5), delays(n, own));
+        if (n_source == n)
+          network.connect_one_to_one(source, target, many(n, -0.2, 1.5), delays(n, own));
         break;
       default: {
         // Unordered, with several synapses between the same neurons.

@@ -49,8 +49,8 @@ TEST_CASE("the first crossing, and no other") {
     Trial t;
     t.beta = k % 11 == 0 ? 0 : std::exp(2 * sign(random));
     const double ratios[] = {1, 1 + 1e-15, 1 - 1e-12, 1 + 1e-8, 1.001, 2, 0.5, 4, 30};
-    t.alpha = k % 7 == 0 ? std::exp(2 * sign(random))
-                         : (t.beta > 0 ? t.beta : 1.0L) * ratios[k % 9];
+    t.alpha =
+        k % 7 == 0 ? std::exp(2 * sign(random)) : (t.beta > 0 ? t.beta : 1.0L) * ratios[k % 9];
     t.threshold = 1;
     t.drive = k % 3 == 0 ? 2 * sign(random) : 0;
     t.v = 1 - 2 * unit(random) * unit(random);

@@ -27,7 +27,8 @@ void check_range(Real low, Real high) {
     const Real x = uniform(random);
     const auto parts = exponential_parts(x);
     worst_exp = std::max(worst_exp, ulps(parts.exp(), std::exp(static_cast<long double>(x))));
-    worst_expm1 = std::max(worst_expm1, ulps(parts.expm1(), std::expm1(static_cast<long double>(x))));
+    worst_expm1 =
+        std::max(worst_expm1, ulps(parts.expm1(), std::expm1(static_cast<long double>(x))));
   }
   CHECK(worst_exp < Real(1.01));
   CHECK(worst_expm1 < Real(1.6));

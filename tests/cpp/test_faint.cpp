@@ -35,8 +35,8 @@ void check_rounding() {
   for (int k = 0; k < 1000000; ++k) {
     const Real a = part(random) < Real(0.1) ? std::floor(factor(random) * 2) / 2 : factor(random);
     const Real b = value();
-    const Real c = part(random) < Real(0.2) ? -a * b * (part(random) < Real(0.5) ? 1 : Real(1.001))
-                                            : value();
+    const Real c =
+        part(random) < Real(0.2) ? -a * b * (part(random) < Real(0.5) ? 1 : Real(1.001)) : value();
     const Real plain = snnfp::detail::fma(a, b, c), up = Faint<Real>::up;
     const Real got = Faint<Real>::rounded(a, b * up, c * up) * Faint<Real>::down;
     denormal += std::fpclassify(plain) == FP_SUBNORMAL;
@@ -52,16 +52,11 @@ template <class Real>
 void check_decay(double alpha, double beta) {
   snnfp::detail::NeuronConstants<Real> c;
   const double slow = std::min(alpha, beta), ratio = std::max(alpha, beta) - slow;
-  const auto all = {std::pair(&c.alpha, alpha),
-                    {&c.beta, beta},
-                    {&c.difference, ratio},
-                    {&c.inv_difference, ratio == 0 ? 0 : 1 / ratio},
-                    {&c.inv_c, 0.37},
-                    {&c.drive, 0.0},
-                    {&c.threshold, 1.0},
-                    {&c.v_reset, 0.0},
-                    {&c.t_refractory, 0.0},
-                    {&c.kappa_max, 1.0}};
+  const auto all = {std::pair(&c.alpha, alpha), {&c.beta, beta},
+                    {&c.difference, ratio},     {&c.inv_difference, ratio == 0 ? 0 : 1 / ratio},
+                    {&c.inv_c, 0.37},           {&c.drive, 0.0},
+                    {&c.threshold, 1.0},        {&c.v_reset, 0.0},
+                    {&c.t_refractory, 0.0},     {&c.kappa_max, 1.0}};
   for (const auto& [to, x] : all) to->assign(1, static_cast<Real>(x));
   const snnfp::detail::Neuron<Real> n(c, 0);
   std::mt19937_64 random(2);

@@ -223,8 +223,8 @@ TEST_CASE_TEMPLATE("few neurons and many, held and free, in a graph without loop
       std::vector<Parameter> wrt, general;
       for (const Parameter& p : all_parameters(net)) {
         general.push_back(p);
-        if (p.kind != Parameter::Kind::neuron || (p.neuron != NeuronParameter::tau_mem &&
-                                                  p.neuron != NeuronParameter::tau_syn))
+        if (p.kind != Parameter::Kind::neuron ||
+            (p.neuron != NeuronParameter::tau_mem && p.neuron != NeuronParameter::tau_syn))
           wrt.push_back(p);
       }
       const auto swept = vjp<Real>(record, u, wrt), plain = vjp<Real>(record, u, general);
@@ -322,9 +322,11 @@ TEST_CASE("a Jacobian has the same bits for every instruction set, thread count 
       }
     // Each parameter array alone: what is not upstream of it is left out.
     for (std::size_t k = 0; k < wrt.size(); ++k) {
-      const Size from = layout(record, wrt).offsets[k], n = layout(record, wrt).offsets[k + 1] - from;
+      const Size from = layout(record, wrt).offsets[k],
+                 n = layout(record, wrt).offsets[k + 1] - from;
       std::vector<double> alone(rows.size() * n);
-      jacobian<double>(record, rows, {wrt[k]}, 0, n, Span<double>(alone.data(), Size(alone.size())));
+      jacobian<double>(record, rows, {wrt[k]}, 0, n,
+                       Span<double>(alone.data(), Size(alone.size())));
       bool same = true;
       for (std::size_t i = 0; i < rows.size(); ++i)
         for (Size q = 0; q < n; ++q) same &= alone[i * n + q] == whole[i * columns + from + q];

@@ -1,4 +1,5 @@
-// Layers of neurons by packs, wide and narrow, beside the queue: everything that a pack has a case for.
+// Layers of neurons by packs, wide and narrow, beside the queue: everything that a pack has a case
+// for.
 #include <cmath>
 #include <random>
 #include <string>
@@ -42,9 +43,9 @@ Size check_layers(const LayerCase& c, unsigned seed) {
     if (!c.same_thresholds) p.threshold = many(n, 0.8, 1.2);
     p.v_reset = many(n, -0.2, 0.1);
     p.bias = Real(c.bias);
-    p.t_refractory =
-        c.t_refractory > 0 && c.t_refractory < 10 ? Array<Real>(many(n, 0, c.t_refractory))
-                                                  : Array<Real>(Real(c.t_refractory));
+    p.t_refractory = c.t_refractory > 0 && c.t_refractory < 10
+                         ? Array<Real>(many(n, 0, c.t_refractory))
+                         : Array<Real>(Real(c.t_refractory));
     return p;
   };
   Network<Real> net;
@@ -147,8 +148,7 @@ TEST_CASE("neurons not followed beyond their first spikes: the first ones of the
   std::mt19937 random(4);
   const auto many = [&](Size n, double a, double b) {
     std::vector<double> x;
-    for (Size k = 0; k < n; ++k)
-      x.push_back(std::uniform_real_distribution<double>(a, b)(random));
+    for (Size k = 0; k < n; ++k) x.push_back(std::uniform_real_distribution<double>(a, b)(random));
     return x;
   };
   const auto x = net.add_input("x", 5);
@@ -156,7 +156,8 @@ TEST_CASE("neurons not followed beyond their first spikes: the first ones of the
   const auto o = net.add_population("o", 3, {});
   net.connect_dense(x, h, many(150, -0.5, 4));
   net.connect_dense(h, o, many(90, -0.2, 1));
-  const Input<double> input{single_sample<double>({{0.1, 0}, {0.3, 1}, {0.3, 2}, {0.9, 3}, {1.2, 4}})};
+  const Input<double> input{
+      single_sample<double>({{0.1, 0}, {0.3, 1}, {0.3, 2}, {0.9, 3}, {1.2, 4}})};
   SimulateOptions<double> options;
   options.until = 6;
   const auto all = simulate(net, input, options);

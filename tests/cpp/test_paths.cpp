@@ -16,7 +16,8 @@ namespace {
 
 std::string solvers_of(const Network<double>& net, const Input<double>& input, double until) {
   const auto plan = detail::make_plan(net, {});
-  const std::vector<double> spikes(input.size(), double(input[0].times.size()) / input[0].samples());
+  const std::vector<double> spikes(input.size(),
+                                   double(input[0].times.size()) / input[0].samples());
   std::string solvers;
   for (Size c = 0; c < plan.n_components(); ++c)
     solvers += (c > 0 ? " " : "") +
@@ -38,8 +39,7 @@ TEST_CASE("random networks reach the solvers that they are made for") {
       CHECK(solvers_of(windows.network, windows.input, windows.until) ==
             (recurrent ? "windows" : "layer layer"));
       const RandomCase any = random_case(seed, recurrent, 2);
-      CHECK(solvers_of(any.network, any.input, any.until) ==
-            (recurrent ? "queue" : "layer layer"));
+      CHECK(solvers_of(any.network, any.input, any.until) == (recurrent ? "queue" : "layer layer"));
     }
 }
 

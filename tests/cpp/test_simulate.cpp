@@ -132,7 +132,8 @@ TEST_CASE("poll stops the work with what it throws") {
   }
 }
 
-TEST_CASE("a neuron that hears a thousand times more than the others, in windows and in the queue") {
+TEST_CASE(
+    "a neuron that hears a thousand times more than the others, in windows and in the queue") {
   using namespace snnfp;
   const Id n = 400;
   Network<double> net;
@@ -163,7 +164,8 @@ TEST_CASE("a neuron that hears a thousand times more than the others, in windows
   check_same(simulate(net, input, options), windows);
 }
 
-TEST_CASE("windows of several blocks of neurons: rows in order, in no order, short ones, dense ones") {
+TEST_CASE(
+    "windows of several blocks of neurons: rows in order, in no order, short ones, dense ones") {
   const Id n_a = 5000, n_b = 4000, n_hub = 3;
   for (const Size row : {40, 4})
     for (const bool in_order : {true, false}) {
@@ -202,7 +204,8 @@ TEST_CASE("windows of several blocks of neurons: rows in order, in no order, sho
       sparse(b, n_b, a, n_a, 2.0, 0.4);
       sparse(a, n_a, hub, n_hub, 0.02, 0.7);
       std::vector<std::pair<double, Id>> spikes;
-      for (int k = 0; k < 20000; ++k) spikes.push_back({uniform(0, 5), Id(random() % unsigned(n_a))});
+      for (int k = 0; k < 20000; ++k)
+        spikes.push_back({uniform(0, 5), Id(random() % unsigned(n_a))});
       const Input<double> input{single_sample<double>(spikes)};
       SimulateOptions<double> options;
       options.until = 6;

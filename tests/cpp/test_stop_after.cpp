@@ -164,8 +164,8 @@ TEST_CASE("derivatives of samples that end early are those of the whole ones") {
       of_whole[a[k]] = of_early[b[k]] = 1.0 + double(k);
     }
     using Kind = Parameter::Kind;
-    std::vector<Parameter> wrt{{Kind::weight, 0}, {Kind::weight, 1}, {Kind::delay, 1},
-                               {Kind::input_times, 0}};
+    std::vector<Parameter> wrt{
+        {Kind::weight, 0}, {Kind::weight, 1}, {Kind::delay, 1}, {Kind::input_times, 0}};
     for (Id p : {0, 1})
       for (NeuronParameter q : {NeuronParameter::tau_mem, NeuronParameter::tau_syn,
                                 NeuronParameter::t_refractory, NeuronParameter::v_reset})
@@ -203,7 +203,7 @@ TEST_CASE("what a sample that ends early does not know is not probed") {
   CHECK_THROWS_WITH_AS(simulate(c.network, c.input, options),
                        "stop_after[0] is 2, expected one of 2 populations", InvalidArgument);
   options.stop_after = {0};
-  CHECK_THROWS_WITH_AS(record_from_spikes(c.network, c.input, {{}, {}, std::vector<Size>{0, 0, 0}},
-                                          1.0, options),
-                       doctest::Contains("stop_after has 1 populations"), InvalidArgument);
+  CHECK_THROWS_WITH_AS(
+      record_from_spikes(c.network, c.input, {{}, {}, std::vector<Size>{0, 0, 0}}, 1.0, options),
+      doctest::Contains("stop_after has 1 populations"), InvalidArgument);
 }

@@ -1,5 +1,6 @@
 #pragma once
-// How work is carried out: instruction sets, threads and solvers. None of it changes a bit of a result.
+// How work is carried out: instruction sets, threads and solvers. None of it changes a bit of a
+// result.
 
 #include <functional>
 #include <vector>

@@ -17,8 +17,8 @@ class RowSolver;
 // One parameter array, or the times of one input group's spikes.
 struct Parameter {
   enum class Kind { neuron, weight, delay, input_times } kind;
-  Id index;                                                  // population, projection or input group
-  NeuronParameter neuron = NeuronParameter::tau_mem;         // kind == neuron only
+  Id index;                                           // population, projection or input group
+  NeuronParameter neuron = NeuronParameter::tau_mem;  // kind == neuron only
 };
 
 // Parameters laid end to end in the order asked for: the columns of a Jacobian.
@@ -54,8 +54,8 @@ SNNFP_EXPORT void jacobian(const Record<Real>& record, Span<const Size> rows,
                            const std::vector<Parameter>& wrt, Size begin, Size end, Span<Real> out,
                            const ExecutionOptions& options = {});
 
-// The same for one range of columns after another: what all ranges have in common is worked out once,
-// with the first, and kept (up to 256 MiB). The record must outlive it; one call at a time.
+// The same for one range of columns after another: what all ranges have in common is worked out
+// once, with the first, and kept (up to 256 MiB). The record must outlive it; one call at a time.
 template <class Real>
 class SNNFP_EXPORT Jacobian {
  public:

@@ -37,13 +37,14 @@ struct Projection {
   Source source;
   Id target;
   Connectivity connectivity;
-  Array<Size> row_offsets;  // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
-  Array<Id> targets;        // sparse only: the target neuron of each synapse
-  Array<Real> weight;       // one a synapse; dense: row-major [source, target]
-  Array<Real> delay;        // one for the projection or one a synapse
+  Array<Size>
+      row_offsets;     // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
+  Array<Id> targets;   // sparse only: the target neuron of each synapse
+  Array<Real> weight;  // one a synapse; dense: row-major [source, target]
+  Array<Real> delay;   // one for the projection or one a synapse
   bool targets_ascend = false;  // sparse only: within the synapses of each source unit
-  bool complete = false;  // sparse only: every source unit reaches every target once, in order
-  Real largest_weight = 0;      // in size
+  bool complete = false;    // sparse only: every source unit reaches every target once, in order
+  Real largest_weight = 0;  // in size
 };
 
 // Units of time, voltage and current are the user's own. Members throw InvalidArgument for what

@@ -7,7 +7,15 @@
 
 namespace snnfp {
 
-enum class NeuronParameter { tau_mem, tau_syn, threshold, v_reset, t_refractory, bias, capacitance };
+enum class NeuronParameter {
+  tau_mem,
+  tau_syn,
+  threshold,
+  v_reset,
+  t_refractory,
+  bias,
+  capacitance
+};
 
 inline constexpr std::array<const char*, 7> neuron_parameter_names = {
     "tau_mem", "tau_syn", "threshold", "v_reset", "t_refractory", "bias", "capacitance"};

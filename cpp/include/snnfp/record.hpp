@@ -56,7 +56,8 @@ struct Record {
   Size samples() const { return static_cast<Size>(offsets.size()) - 1; }
   Size spikes() const { return static_cast<Size>(times.size()); }
 
-  // Index of each neuron's first spike in each sample, [samples, neurons of the population]; -1: none.
+  // Index of each neuron's first spike in each sample, [samples, neurons of the population]; -1:
+  // none.
   std::vector<Size> first_spikes(Id population) const {
     check_index("population", population, Size(population_offsets.size()) - 1);
     const Id first = population_offsets[population];
@@ -69,8 +70,8 @@ struct Record {
       }
     return result;
   }
-  // How far a sample was simulated: to `until`, or to the last of the first spikes of the neurons of
-  // `stop_after` where all of them fire.
+  // How far a sample was simulated: to `until`, or to the last of the first spikes of the neurons
+  // of `stop_after` where all of them fire.
   Real end(Size sample) const {
     check_index("sample", sample, samples());
     if (stop_after.empty()) return until;
@@ -85,7 +86,8 @@ struct Record {
   bool silent(Id population) const {
     check_index("population", population, Size(population_offsets.size()) - 1);
     for (const Id j : neurons)
-      if (j >= population_offsets[population] && j < population_offsets[population + 1]) return false;
+      if (j >= population_offsets[population] && j < population_offsets[population + 1])
+        return false;
     return true;
   }
 };

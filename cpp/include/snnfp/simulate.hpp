@@ -34,18 +34,17 @@ struct SimulateOptions : ExecutionOptions {
 // ClockError (times too large to resolve a time constant), and what `options.poll` throws.
 template <class Real>
 SNNFP_EXPORT Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
-                      const SimulateOptions<Real>& options = {});
+                                   const SimulateOptions<Real>& options = {});
 
 // The record that these spikes would have left, with residuals V(f-) - threshold, and what does not
 // fit in its `faults`: spikes that cannot be, and crossings by more than `tolerance` (a voltage)
-// without a spike. Where it is infinite no residual is a fault and no crossing is, but crossings from
-// which V comes down again, or is above at the end, without a spike are told.
+// without a spike. Where it is infinite no residual is a fault and no crossing is, but crossings
+// from which V comes down again, or is above at the end, without a spike are told.
 //
 // `options.stop_after` must be empty: recorded spikes are taken as they are. Throws
 // RecordedSpikeError for a recording with faults (OnFault::raise), and else as simulate.
 template <class Real>
-SNNFP_EXPORT Record<Real> record_from_spikes(const Network<Real>& network,
-                                             const Input<Real>& input,
+SNNFP_EXPORT Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>& input,
                                              const RecordedSpikes<Real>& spikes, Real tolerance,
                                              const SimulateOptions<Real>& options = {},
                                              OnFault on_fault = OnFault::raise);
@@ -86,15 +85,15 @@ template <class Real>
 SNNFP_EXPORT ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                      const ExecutionOptions& options = {});
 
-#define SNNFP_SIMULATE_TEMPLATES(EXTERN, Real)                                                   \
-  EXTERN template Record<Real> simulate(const Network<Real>&, const Input<Real>&,                \
-                                        const SimulateOptions<Real>&);                           \
-  EXTERN template Record<Real> record_from_spikes(const Network<Real>&, const Input<Real>&,      \
-                                                  const RecordedSpikes<Real>&, Real,             \
-                                                  const SimulateOptions<Real>&, OnFault);        \
-  EXTERN template Record<Real> restore(const Network<Real>&, const Input<Real>&,                 \
-                                       RecordParts<Real>, const SimulateOptions<Real>&);         \
-  EXTERN template ProbeResult<Real> probe(const Record<Real>&, const Probe<Real>&,               \
+#define SNNFP_SIMULATE_TEMPLATES(EXTERN, Real)                                              \
+  EXTERN template Record<Real> simulate(const Network<Real>&, const Input<Real>&,           \
+                                        const SimulateOptions<Real>&);                      \
+  EXTERN template Record<Real> record_from_spikes(const Network<Real>&, const Input<Real>&, \
+                                                  const RecordedSpikes<Real>&, Real,        \
+                                                  const SimulateOptions<Real>&, OnFault);   \
+  EXTERN template Record<Real> restore(const Network<Real>&, const Input<Real>&,            \
+                                       RecordParts<Real>, const SimulateOptions<Real>&);    \
+  EXTERN template ProbeResult<Real> probe(const Record<Real>&, const Probe<Real>&,          \
                                           const ExecutionOptions&);
 SNNFP_SIMULATE_TEMPLATES(extern, float)
 SNNFP_SIMULATE_TEMPLATES(extern, double)

@@ -1,5 +1,6 @@
 #pragma once
-// Ids, counts, and the two array types every public function takes: a view and a shared immutable array.
+// Ids, counts, and the two array types every public function takes: a view and a shared immutable
+// array.
 
 #include <cstdint>
 #include <initializer_list>
@@ -21,7 +22,8 @@ struct Span {
   Span() = default;
   Span(T* pointer, Size count) : data(pointer), size(count) {}
   template <class U>
-  Span(const std::vector<U>& values) : data(values.data()), size(static_cast<Size>(values.size())) {}
+  Span(const std::vector<U>& values)
+      : data(values.data()), size(static_cast<Size>(values.size())) {}
 
   T& operator[](Size i) const { return data[i]; }
   T* begin() const { return data; }

@@ -1,6 +1,6 @@
 #pragma once
-// What each lane of a block receives in a window: times and weights by turns, in one memory that the
-// blocks use one after the other.
+// What each lane of a block receives in a window: times and weights by turns, in one memory that
+// the blocks use one after the other.
 
 #include <algorithm>
 #include <limits>

@@ -28,11 +28,12 @@ namespace crossing {
 constexpr int max_iterations = 100;
 constexpr int max_climb = 8;
 
-// A step from a point of a concave rise (I > 0 and V rising: its third derivative is positive there,
-// MATH.md E5) towards V = threshold. Where the parabola through V, V', V'' reaches the threshold, its
-// root is past the crossing and before the maximum; one Newton step on the cubic brings it back:
-// order four. Where it does not, the farther of the parabola's top and the tangent's root: neither is
-// past the crossing, and only a tangent's root can be past the maximum, which shows there is none.
+// A step from a point of a concave rise (I > 0 and V rising: its third derivative is positive
+// there, MATH.md E5) towards V = threshold. Where the parabola through V, V', V'' reaches the
+// threshold, its root is past the crossing and before the maximum; one Newton step on the cubic
+// brings it back: order four. Where it does not, the farther of the parabola's top and the
+// tangent's root: neither is past the crossing, and only a tangent's root can be past the maximum,
+// which shows there is none.
 template <class T>
 struct Step {
   T length;
@@ -94,8 +95,8 @@ SNNFP_INLINE T foothold(Membrane<T> s, const Neuron<T>& n) {
   using Real = Scalar<T>;
   const T gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
   const Ceiling<T> c = ceiling(v1, current, n);
-  const T noise = T(64 * std::numeric_limits<Real>::epsilon()) *
-                  (size_of(s.v) + size_of(n.threshold));
+  const T noise =
+      T(64 * std::numeric_limits<Real>::epsilon()) * (size_of(s.v) + size_of(n.threshold));
   const auto never_there = tops_out(c, s.v, v1, current, gap - noise, n);
   const T square = fma(v1, v1, T(2) * c.bend * gap);
   const T y = T(2) * gap * c.rate / (v1 + sqrt_of(larger(square, T(0))));
@@ -242,9 +243,9 @@ inline Real by_cases(Membrane<Real> s, const Neuron<Real>& n) {
       const Real from_top = top - sqrt_of(Real(2) * above / curvature);
       return solve(s, n, Real(0), top, from_top > Real(0) ? from_top : Real(0));
     }
-    const bool rises_past =
-        n.beta > Real(0) ? n.drive > n.beta * n.threshold
-                         : (n.drive > Real(0) || (n.drive == Real(0) && i > n.alpha * gap));
+    const bool rises_past = n.beta > Real(0)
+                                ? n.drive > n.beta * n.threshold
+                                : (n.drive > Real(0) || (n.drive == Real(0) && i > n.alpha * gap));
     if (!rises_past) return never<Real>;
   } else {
     // Inhibition dies away: V ends at drive / beta, rising towards it.
@@ -300,10 +301,11 @@ inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
   return crossing_by_cases(s, n, climbs && !at_once);
 }
 
-// When neuron j, free and in state `s` at `time`, spikes next if nothing arrives; infinity if never.
-// Always later than `time`: what happened at `time` is a cause, not a consequence.
+// When neuron j, free and in state `s` at `time`, spikes next if nothing arrives; infinity if
+// never. Always later than `time`: what happened at `time` is a cause, not a consequence.
 template <class Real>
-inline Real crossing_time(const NeuronConstants<Real>& constants, Id j, Membrane<Real> s, Real time) {
+inline Real crossing_time(const NeuronConstants<Real>& constants, Id j, Membrane<Real> s,
+                          Real time) {
   const Neuron<Real> n(constants, j);
   if (stays_below(s, n)) return never<Real>;
   const Real d = next_crossing(s, n);

@@ -57,19 +57,18 @@ class CrossingBatch {
     pad();
     const Neuron<P> all(constants_, neuron_[0]);
     for (Size b = 0; b < size_; b += P::width) {
-      const auto shut =
-          look(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]), state(b),
-               P::load(&time_[b]));
+      const auto shut = look(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]),
+                             state(b), P::load(&time_[b]));
       select(shut, P(none), P(running)).store(&state_[b]);
     }
   }
   Membrane<Real> end(Size k) const { return {end_v_[k], end_i_[k]}; }
   bool shut(Size k) const { return state_[k] == none; }
 
-  // Finds crossing(k), the time of entry k's next crossing, and, where that is not after the horizon,
-  // current(k) and slope_at(k): I and V' there. Never (infinity) may also stand for a time after the
-  // horizon. `identical`: all neurons have the constants of the first. `filter`: most entries will
-  // not cross, look at the horizon first.
+  // Finds crossing(k), the time of entry k's next crossing, and, where that is not after the
+  // horizon, current(k) and slope_at(k): I and V' there. Never (infinity) may also stand for a time
+  // after the horizon. `identical`: all neurons have the constants of the first. `filter`: most
+  // entries will not cross, look at the horizon first.
   void solve(bool identical, bool filter) {
     if (size_ == 0) return;
     pad();
@@ -147,8 +146,8 @@ class CrossingBatch {
     const Size n = std::max<Size>(64 * lane_width<Real>, 2 * size_);
     neuron_.resize(n);
     tag_.resize(n);
-    for (Vector<Real>* x : {&v_, &i_, &time_, &horizon_, &d_, &v1_, &current_, &state_, &crossing_,
-                            &end_v_, &end_i_})
+    for (Vector<Real>* x :
+         {&v_, &i_, &time_, &horizon_, &d_, &v1_, &current_, &state_, &crossing_, &end_v_, &end_i_})
       x->resize(n);
   }
 
@@ -224,10 +223,9 @@ class CrossingBatch {
       for (unsigned m = bits_of(rare); m != 0; m &= m - 1) {
         const Size k = b + __builtin_ctz(m);
         if (k >= size_) break;
-        crossing_[k] =
-            state_[k] == found
-                ? std::nextafter(time_[k], never<Real>)
-                : crossing_time(constants_, neuron_[k], Membrane<Real>{v_[k], i_[k]}, time_[k]);
+        crossing_[k] = state_[k] == found ? std::nextafter(time_[k], never<Real>)
+                                          : crossing_time(constants_, neuron_[k],
+                                                          Membrane<Real>{v_[k], i_[k]}, time_[k]);
       }
       at = P::load(&crossing_[b]);
     }

@@ -145,10 +145,10 @@ struct ProbePoints {
 
 // What a gradient is taken with respect to, as column offsets; -1: not asked for.
 struct Columns {
-  const Size* neuron;      // [populations * 7]
-  const Size* weight;      // [projections]
-  const Size* delay;       // [projections]
-  const Size* input_time;  // [groups]
+  const Size* neuron;                  // [populations * 7]
+  const Size* weight;                  // [projections]
+  const Size* delay;                   // [projections]
+  const Size* input_time;              // [groups]
   const unsigned char* neuron_shared;  // [populations * 7] one value for the population
   // [projections] 1: from an input, large, and wanted for its weights only: `reverse` leaves it to
   // `reverse_weights`.
@@ -215,8 +215,8 @@ struct EngineTable {
   Draft* (*draft)(const Plan<Real>&, const SampleInput<Real>&, const SampleSpikes<Real>&,
                   const Columns&, const unsigned char* wanted, const Watch&);
   void (*fill)(const Draft&, Size part, const Watch&);
-  // The columns [begin, end) of block `block` (of column_block columns) of the rows asked for, whose
-  // spikes do not decrease.
+  // The columns [begin, end) of block `block` (of column_block columns) of the rows asked for,
+  // whose spikes do not decrease.
   void (*rows)(const Program&, Size block, Size begin, Size end, const RowTarget<Real>* targets,
                Size n_targets, Real* scratch, const Watch&);
   // gradient[column] += sum over spikes of cotangents * derivative, for the columns of the block.
@@ -231,7 +231,8 @@ const EngineTable<Real>& engine_table(Isa isa);
 
 // Made outside the inner loops.
 template <class Real>
-[[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time, Size count);
+[[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time,
+                                    Size count);
 // Of `pending` arrivals on their way, more than `most`.
 template <class Real>
 [[noreturn]] void throw_runaway(const Plan<Real>&, Size sample, Id neuron, Real time, Size count,

@@ -76,8 +76,8 @@ SNNFP_INLINE T rough_log_of_rest(T y) {
   const T m = x * scale_from_bits(T(round) - k);  // 3/4 <= m < 3/2
   const T f = select(k == T(0), -y, m - T(1));
   const T s = f / (T(2) + f), s2 = s * s;  // ln(1 + f) = 2 artanh(s)
-  const T tail = fma(s2, fma(s2, T(Scalar<T>(1.0 / 7.0)), T(Scalar<T>(1.0 / 5.0))),
-                     T(Scalar<T>(1.0 / 3.0)));
+  const T tail =
+      fma(s2, fma(s2, T(Scalar<T>(1.0 / 7.0)), T(Scalar<T>(1.0 / 5.0))), T(Scalar<T>(1.0 / 3.0)));
   return -fma(k, T(Scalar<T>(0x1.62e42fefa39efp-1)), fma(s * s2, T(2) * tail, T(2) * s));
 }
 

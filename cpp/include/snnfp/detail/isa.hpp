@@ -6,8 +6,8 @@
 #define SNNFP_ISA portable
 #endif
 
-#define SNNFP_ISA_BEGIN      \
-  namespace snnfp::detail {  \
+#define SNNFP_ISA_BEGIN     \
+  namespace snnfp::detail { \
   inline namespace SNNFP_ISA {
 #define SNNFP_ISA_END \
   }                   \

@@ -33,9 +33,9 @@ struct Lanes {
   }
 };
 
-// How far from the threshold V has to stay, so that no rounding makes a crossing of it: of V, and of
-// the crossing's time, which may be past `horizon` and still be rounded to it. V' is at most its value
-// at the start where V is concave, and beta |V| + |drive| elsewhere.
+// How far from the threshold V has to stay, so that no rounding makes a crossing of it: of V, and
+// of the crossing's time, which may be past `horizon` and still be rounded to it. V' is at most its
+// value at the start where V is concave, and beta |V| + |drive| elsewhere.
 template <class T>
 struct Margin {
   T late;   // the span d and what rounding adds to it
@@ -61,11 +61,12 @@ SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Margin<
   const T positive_i = larger(current, zero);
   const T size = size_of(s.v) + size_of(n.threshold) + positive_i * smaller(d, n.kappa_max);
   const T below = fma(m.slack, size, m.top);
-  // Long after the last arrival the slope at the end is rounding, and says nothing about a top before.
+  // Long after the last arrival the slope at the end is rounding, and says nothing about a top
+  // before.
   const T noise = -m.slack * (fma(n.beta, size, size_of(current)) + size_of(n.drive));
-  // The bound of stays_below; a V that is largest at one of the ends; and, where V is concave (up to
-  // the end, if it still is there), its ceiling's top, the tangent at the start and where it meets
-  // that at the end.
+  // The bound of stays_below; a V that is largest at one of the ends; and, where V is concave (up
+  // to the end, if it still is there), its ceiling's top, the tangent at the start and where it
+  // meets that at the end.
   const auto bounded =
       (n.drive <= zero) & (fma(positive_i, n.kappa_max, larger(s.v, zero)) < below);
   const auto stays = fma(m.late - d, larger(v1_end, zero), end.v) < below;
@@ -74,24 +75,25 @@ SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Margin<
   const auto tangent = fma(m.late, v1, s.v) < below;
   const T meets = v1 * (end.v - fma(v1_end, d, s.v));
   const auto bends = fma(n.beta, v1_end, n.alpha * current_end) > n.beta * noise;
-  const auto between =
-      stays & (v1_end < zero) & bends & (meets < (v1 - v1_end) * (below - s.v));
+  const auto between = stays & (v1_end < zero) & bends & (meets < (v1 - v1_end) * (below - s.v));
   const auto below_top = tops_out(ceiling(v1, current, n), s.v, v1, current, below - s.v, n);
   return bounded | ends | (concave & (tangent | between | below_top));
 }
 
-// The cheap half of no_crossing: V ends below threshold, and so does the tangent at its start. Where
-// I > 0 and V rises it is concave, below its tangent; elsewhere it is largest at one of the ends.
+// The cheap half of no_crossing: V ends below threshold, and so does the tangent at its start.
+// Where I > 0 and V rises it is concave, below its tangent; elsewhere it is largest at one of the
+// ends.
 template <class T>
 SNNFP_INLINE auto plainly_below(Membrane<T> s, Membrane<T> end, T d, const Margin<T>& m,
                                 const Neuron<T>& n) {
-  const T size = size_of(s.v) + size_of(n.threshold) +
-                 larger(n.inv_c * s.i, T(0)) * smaller(d, n.kappa_max);
+  const T size =
+      size_of(s.v) + size_of(n.threshold) + larger(n.inv_c * s.i, T(0)) * smaller(d, n.kappa_max);
   return larger(end.v, fma(m.late, slope(s, n), s.v)) < fma(m.slack, size, m.top);
 }
 
 // The same for neurons that share d and all constants. Where V ends below threshold and the tangent
-// does, the size in the margin is at most 3 |V| + 2 |threshold| + |drive| d, as beta kappa_max <= 1.
+// does, the size in the margin is at most 3 |V| + 2 |threshold| + |drive| d, as beta kappa_max
+// <= 1.
 template <class T>
 struct TangentBound {
   T by_v, by_i, by_drive;  // where the tangent ends: by_v V + by_i I + by_drive

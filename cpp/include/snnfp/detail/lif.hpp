@@ -134,8 +134,8 @@ inline Real bend_after(Membrane<Real> s, Real d, Membrane<Real> end, Real v1,
 }
 
 // A curve that V stays below from here on, where I > 0 and V rises: the parabola in
-// 1 - e^(-rate d) with V's value, slope and curvature at d = 0. Where one time constant is twice the
-// other it is V itself. MATH.md E5.
+// 1 - e^(-rate d) with V's value, slope and curvature at d = 0. Where one time constant is twice
+// the other it is V itself. MATH.md E5.
 template <class T>
 struct Ceiling {
   T rate;
@@ -185,8 +185,8 @@ template <class Real>
 inline Real kappa_by_beta(Real d, const Neuron<Real>& n) {
   return -d * d * scaled_phi2((n.beta - n.alpha) * d, n.beta * d);
 }
-// Both of kappa's at once from e^(-beta d) and e^(-alpha d), without another exponential. The series of
-// phi2(x) and phi2(-x) have their even and odd parts in common.
+// Both of kappa's at once from e^(-beta d) and e^(-alpha d), without another exponential. The
+// series of phi2(x) and phi2(-x) have their even and odd parts in common.
 template <class T>
 struct KappaByRates {
   T alpha, beta;

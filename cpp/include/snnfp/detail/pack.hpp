@@ -1,6 +1,6 @@
 #pragma once
-// As many numbers as the instruction set computes at once. Formulas are written once, on a type T that
-// is Real or Pack<Real>; each lane of a pack has the bits that Real would have.
+// As many numbers as the instruction set computes at once. Formulas are written once, on a type T
+// that is Real or Pack<Real>; each lane of a pack has the bits that Real would have.
 
 #include <cstdint>
 #include <cstring>
@@ -66,68 +66,67 @@ using Scalar = typename ScalarOf<T>::type;
 
 #if defined(__AVX512F__)
 
-#define SNNFP_PACK_OPERATIONS(Real, Vector, Bits, s, Index, load_index, Whole, whole, k)           \
-  struct Mask##Real {                                                                              \
-    Bits bits;                                                                                     \
-    friend Mask##Real operator&(Mask##Real a, Mask##Real b) { return {Bits(a.bits & b.bits)}; }    \
-    friend Mask##Real operator|(Mask##Real a, Mask##Real b) { return {Bits(a.bits | b.bits)}; }    \
-    friend Mask##Real operator!(Mask##Real a) { return {Bits(~a.bits)}; }                          \
-    friend bool any(Mask##Real a) { return a.bits != 0; }                                          \
-    friend unsigned bits_of(Mask##Real a) { return a.bits; }                                       \
-  };                                                                                               \
-  template <>                                                                                      \
-  struct Pack<Real> {                                                                              \
-    static constexpr int width = 64 / int(sizeof(Real));                                           \
-    Vector x;                                                                                      \
-    Pack() = default;                                                                              \
-    Pack(Vector v) : x(v) {}                                                                       \
-    Pack(Real v) : x(_mm512_set1_##s(v)) {}                                                        \
-    static Pack load(const Real* p) { return _mm512_loadu_##s(p); }                                \
-    /* The first n values, zeros after them; no more is read. */                                   \
-    static Pack load_first(const Real* p, int n) {                                                 \
-      return _mm512_maskz_loadu_##s(Bits((1u << n) - 1), p);                                       \
-    }                                                                                              \
-    static Pack gather(const Real* p, const Id* at) {                                              \
-      return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p, sizeof(Real)); \
-    }                                                                                              \
-    void store(Real* p) const { _mm512_storeu_##s(p, x); }                                         \
-    /* The lanes whose bits are set, side by side; what is left of a pack is overwritten. */       \
-    void store_lanes(unsigned lanes, Real* p) const {                                              \
-      _mm512_storeu_##s(p, _mm512_maskz_compress_##s(Bits(lanes), x));                             \
-    }                                                                                              \
-    void store_first(Real* p, int n) const {                                                       \
-      _mm512_mask_storeu_##s(p, Bits((1u << n) - 1), x);                                           \
-    }                                                                                              \
-    friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                     \
-    friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                     \
-    friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                     \
-    friend Pack operator/(Pack a, Pack b) { return _mm512_div_##s(a.x, b.x); }                     \
-    friend Pack operator-(Pack a) { return _mm512_xor_##s(a.x, _mm512_set1_##s(Real(-0.0))); }     \
-    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }            \
-    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }           \
-    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }            \
-    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }           \
-    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }           \
-    friend Pack fma(Pack a, Pack b, Pack c) { return _mm512_fmadd_##s(a.x, b.x, c.x); }            \
-    friend Pack sqrt_of(Pack a) { return _mm512_sqrt_##s(a.x); }                                   \
-    friend Pack size_of(Pack a) { return _mm512_abs_##s(a.x); }                                    \
-    friend Pack larger(Pack a, Pack b) { return _mm512_max_##s(a.x, b.x); }                        \
-    friend Pack smaller(Pack a, Pack b) { return _mm512_min_##s(a.x, b.x); }                       \
-    friend Pack select(Mask##Real m, Pack yes, Pack no) {                                          \
-      return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                           \
-    }                                                                                              \
-    friend Pack exponent_of(Pack a) { return _mm512_getexp_##s(a.x); }                             \
-    friend Pack scale_from_bits(Pack a) {                                                          \
-      const __m512i bits = _mm512_cast##s##_si512(a.x);                                            \
-      return _mm512_castsi512_##s(_mm512_slli_##whole(                                             \
-          _mm512_add_##whole(bits, _mm512_set1_##whole(Whole(k))), sizeof(Real) == 8 ? 52 : 23));  \
-    }                                                                                              \
-                                                                                                   \
-   private:                                                                                        \
-    template <int Relation>                                                                        \
-    static Bits compare(Pack a, Pack b) {                                                          \
-      return _mm512_cmp_##s##_mask(a.x, b.x, Relation);                                            \
-    }                                                                                              \
+#define SNNFP_PACK_OPERATIONS(Real, Vector, Bits, s, Index, load_index, Whole, whole, k)          \
+  struct Mask##Real {                                                                             \
+    Bits bits;                                                                                    \
+    friend Mask##Real operator&(Mask##Real a, Mask##Real b) { return {Bits(a.bits & b.bits)}; }   \
+    friend Mask##Real operator|(Mask##Real a, Mask##Real b) { return {Bits(a.bits | b.bits)}; }   \
+    friend Mask##Real operator!(Mask##Real a) { return {Bits(~a.bits)}; }                         \
+    friend bool any(Mask##Real a) { return a.bits != 0; }                                         \
+    friend unsigned bits_of(Mask##Real a) { return a.bits; }                                      \
+  };                                                                                              \
+  template <>                                                                                     \
+  struct Pack<Real> {                                                                             \
+    static constexpr int width = 64 / int(sizeof(Real));                                          \
+    Vector x;                                                                                     \
+    Pack() = default;                                                                             \
+    Pack(Vector v) : x(v) {}                                                                      \
+    Pack(Real v) : x(_mm512_set1_##s(v)) {}                                                       \
+    static Pack load(const Real* p) { return _mm512_loadu_##s(p); }                               \
+    /* The first n values, zeros after them; no more is read. */                                  \
+    static Pack load_first(const Real* p, int n) {                                                \
+      return _mm512_maskz_loadu_##s(Bits((1u << n) - 1), p);                                      \
+    }                                                                                             \
+    static Pack gather(const Real* p, const Id* at) {                                             \
+      return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p,              \
+                                  sizeof(Real));                                                  \
+    }                                                                                             \
+    void store(Real* p) const { _mm512_storeu_##s(p, x); }                                        \
+    /* The lanes whose bits are set, side by side; what is left of a pack is overwritten. */      \
+    void store_lanes(unsigned lanes, Real* p) const {                                             \
+      _mm512_storeu_##s(p, _mm512_maskz_compress_##s(Bits(lanes), x));                            \
+    }                                                                                             \
+    void store_first(Real* p, int n) const { _mm512_mask_storeu_##s(p, Bits((1u << n) - 1), x); } \
+    friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                    \
+    friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                    \
+    friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                    \
+    friend Pack operator/(Pack a, Pack b) { return _mm512_div_##s(a.x, b.x); }                    \
+    friend Pack operator-(Pack a) { return _mm512_xor_##s(a.x, _mm512_set1_##s(Real(-0.0))); }    \
+    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }           \
+    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }          \
+    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }           \
+    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }          \
+    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }          \
+    friend Pack fma(Pack a, Pack b, Pack c) { return _mm512_fmadd_##s(a.x, b.x, c.x); }           \
+    friend Pack sqrt_of(Pack a) { return _mm512_sqrt_##s(a.x); }                                  \
+    friend Pack size_of(Pack a) { return _mm512_abs_##s(a.x); }                                   \
+    friend Pack larger(Pack a, Pack b) { return _mm512_max_##s(a.x, b.x); }                       \
+    friend Pack smaller(Pack a, Pack b) { return _mm512_min_##s(a.x, b.x); }                      \
+    friend Pack select(Mask##Real m, Pack yes, Pack no) {                                         \
+      return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                          \
+    }                                                                                             \
+    friend Pack exponent_of(Pack a) { return _mm512_getexp_##s(a.x); }                            \
+    friend Pack scale_from_bits(Pack a) {                                                         \
+      const __m512i bits = _mm512_cast##s##_si512(a.x);                                           \
+      return _mm512_castsi512_##s(_mm512_slli_##whole(                                            \
+          _mm512_add_##whole(bits, _mm512_set1_##whole(Whole(k))), sizeof(Real) == 8 ? 52 : 23)); \
+    }                                                                                             \
+                                                                                                  \
+   private:                                                                                       \
+    template <int Relation>                                                                       \
+    static Bits compare(Pack a, Pack b) {                                                         \
+      return _mm512_cmp_##s##_mask(a.x, b.x, Relation);                                           \
+    }                                                                                             \
   }
 
 template <class Real>
@@ -221,81 +220,81 @@ SNNFP_INLINE __m256i first_lanes(int n) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(bits + 8 - words));
 }
 
-#define SNNFP_PACK_OPERATIONS(Real, Vector, s, Index, load_index, Whole, whole, set_whole, k)      \
-  struct Mask##Real {                                                                              \
-    Vector bits;                                                                                   \
-    friend Mask##Real operator&(Mask##Real a, Mask##Real b) {                                      \
-      return {_mm256_and_##s(a.bits, b.bits)};                                                     \
-    }                                                                                              \
-    friend Mask##Real operator|(Mask##Real a, Mask##Real b) {                                      \
-      return {_mm256_or_##s(a.bits, b.bits)};                                                      \
-    }                                                                                              \
-    friend Mask##Real operator!(Mask##Real a) {                                                    \
-      return {_mm256_xor_##s(a.bits, _mm256_cast##whole##_##s(_mm256_set1_epi32(-1)))};            \
-    }                                                                                              \
-    friend bool any(Mask##Real a) { return _mm256_movemask_##s(a.bits) != 0; }                     \
-    friend unsigned bits_of(Mask##Real a) { return unsigned(_mm256_movemask_##s(a.bits)); }        \
-  };                                                                                               \
-  template <>                                                                                      \
-  struct Pack<Real> {                                                                              \
-    static constexpr int width = 32 / int(sizeof(Real));                                           \
-    Vector x;                                                                                      \
-    Pack() = default;                                                                              \
-    Pack(Vector v) : x(v) {}                                                                       \
-    Pack(Real v) : x(_mm256_set1_##s(v)) {}                                                        \
-    static Pack load(const Real* p) { return _mm256_loadu_##s(p); }                                \
-    /* The first n values, zeros after them; no more is read. */                                   \
-    static Pack load_first(const Real* p, int n) {                                                 \
-      return _mm256_maskload_##s(p, first_lanes<Real>(n));                                         \
-    }                                                                                              \
-    static Pack gather(const Real* p, const Id* at) {                                              \
-      return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)), sizeof(Real)); \
-    }                                                                                              \
-    void store(Real* p) const { _mm256_storeu_##s(p, x); }                                         \
-    void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(x, lanes, p); }               \
-    void store_first(Real* p, int n) const {                                                       \
-      Real values[width];                                                                          \
-      store(values);                                                                               \
-      std::memcpy(p, values, n * sizeof(Real));                                                    \
-    }                                                                                              \
-    friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                     \
-    friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                     \
-    friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                     \
-    friend Pack operator/(Pack a, Pack b) { return _mm256_div_##s(a.x, b.x); }                     \
-    friend Pack operator-(Pack a) { return _mm256_xor_##s(a.x, _mm256_set1_##s(Real(-0.0))); }     \
-    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }            \
-    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }           \
-    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }            \
-    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }           \
-    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }           \
-    friend Pack fma(Pack a, Pack b, Pack c) { return _mm256_fmadd_##s(a.x, b.x, c.x); }            \
-    friend Pack sqrt_of(Pack a) { return _mm256_sqrt_##s(a.x); }                                   \
-    friend Pack size_of(Pack a) { return _mm256_andnot_##s(_mm256_set1_##s(Real(-0.0)), a.x); }    \
-    friend Pack larger(Pack a, Pack b) { return _mm256_max_##s(a.x, b.x); }                        \
-    friend Pack smaller(Pack a, Pack b) { return _mm256_min_##s(a.x, b.x); }                       \
-    friend Pack select(Mask##Real m, Pack yes, Pack no) {                                          \
-      return _mm256_blendv_##s(no.x, yes.x, m.bits);                                               \
-    }                                                                                              \
-    /* The exponent's bits become the last ones of a number whose last bit stands for 1. */        \
-    friend Pack exponent_of(Pack a) {                                                              \
-      constexpr Real whole = sizeof(Real) == 8 ? Real(0x1p52) : Real(0x1p23);                      \
-      const __m256i bits = _mm256_srli_##Whole(_mm256_cast##s##_si256(a.x),                        \
-                                               sizeof(Real) == 8 ? 52 : 23);                       \
-      const Vector shifted = _mm256_or_##s(_mm256_castsi256_##s(bits), _mm256_set1_##s(whole));    \
-      return _mm256_sub_##s(shifted, _mm256_set1_##s(whole + Real(k)));                            \
-    }                                                                                              \
-    friend Pack scale_from_bits(Pack a) {                                                          \
-      const __m256i bits = _mm256_cast##s##_si256(a.x);                                            \
-      return _mm256_castsi256_##s(                                                                 \
-          _mm256_slli_##Whole(_mm256_add_##Whole(bits, set_whole(k)),                              \
-                              sizeof(Real) == 8 ? 52 : 23));                                       \
-    }                                                                                              \
-                                                                                                   \
-   private:                                                                                        \
-    template <int Relation>                                                                        \
-    static Vector compare(Pack a, Pack b) {                                                        \
-      return _mm256_cmp_##s(a.x, b.x, Relation);                                                   \
-    }                                                                                              \
+#define SNNFP_PACK_OPERATIONS(Real, Vector, s, Index, load_index, Whole, whole, set_whole, k)   \
+  struct Mask##Real {                                                                           \
+    Vector bits;                                                                                \
+    friend Mask##Real operator&(Mask##Real a, Mask##Real b) {                                   \
+      return {_mm256_and_##s(a.bits, b.bits)};                                                  \
+    }                                                                                           \
+    friend Mask##Real operator|(Mask##Real a, Mask##Real b) {                                   \
+      return {_mm256_or_##s(a.bits, b.bits)};                                                   \
+    }                                                                                           \
+    friend Mask##Real operator!(Mask##Real a) {                                                 \
+      return {_mm256_xor_##s(a.bits, _mm256_cast##whole##_##s(_mm256_set1_epi32(-1)))};         \
+    }                                                                                           \
+    friend bool any(Mask##Real a) { return _mm256_movemask_##s(a.bits) != 0; }                  \
+    friend unsigned bits_of(Mask##Real a) { return unsigned(_mm256_movemask_##s(a.bits)); }     \
+  };                                                                                            \
+  template <>                                                                                   \
+  struct Pack<Real> {                                                                           \
+    static constexpr int width = 32 / int(sizeof(Real));                                        \
+    Vector x;                                                                                   \
+    Pack() = default;                                                                           \
+    Pack(Vector v) : x(v) {}                                                                    \
+    Pack(Real v) : x(_mm256_set1_##s(v)) {}                                                     \
+    static Pack load(const Real* p) { return _mm256_loadu_##s(p); }                             \
+    /* The first n values, zeros after them; no more is read. */                                \
+    static Pack load_first(const Real* p, int n) {                                              \
+      return _mm256_maskload_##s(p, first_lanes<Real>(n));                                      \
+    }                                                                                           \
+    static Pack gather(const Real* p, const Id* at) {                                           \
+      return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)),            \
+                                  sizeof(Real));                                                \
+    }                                                                                           \
+    void store(Real* p) const { _mm256_storeu_##s(p, x); }                                      \
+    void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(x, lanes, p); }            \
+    void store_first(Real* p, int n) const {                                                    \
+      Real values[width];                                                                       \
+      store(values);                                                                            \
+      std::memcpy(p, values, n * sizeof(Real));                                                 \
+    }                                                                                           \
+    friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                  \
+    friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                  \
+    friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                  \
+    friend Pack operator/(Pack a, Pack b) { return _mm256_div_##s(a.x, b.x); }                  \
+    friend Pack operator-(Pack a) { return _mm256_xor_##s(a.x, _mm256_set1_##s(Real(-0.0))); }  \
+    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }         \
+    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }        \
+    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }         \
+    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }        \
+    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }        \
+    friend Pack fma(Pack a, Pack b, Pack c) { return _mm256_fmadd_##s(a.x, b.x, c.x); }         \
+    friend Pack sqrt_of(Pack a) { return _mm256_sqrt_##s(a.x); }                                \
+    friend Pack size_of(Pack a) { return _mm256_andnot_##s(_mm256_set1_##s(Real(-0.0)), a.x); } \
+    friend Pack larger(Pack a, Pack b) { return _mm256_max_##s(a.x, b.x); }                     \
+    friend Pack smaller(Pack a, Pack b) { return _mm256_min_##s(a.x, b.x); }                    \
+    friend Pack select(Mask##Real m, Pack yes, Pack no) {                                       \
+      return _mm256_blendv_##s(no.x, yes.x, m.bits);                                            \
+    }                                                                                           \
+    /* The exponent's bits become the last ones of a number whose last bit stands for 1. */     \
+    friend Pack exponent_of(Pack a) {                                                           \
+      constexpr Real whole = sizeof(Real) == 8 ? Real(0x1p52) : Real(0x1p23);                   \
+      const __m256i bits =                                                                      \
+          _mm256_srli_##Whole(_mm256_cast##s##_si256(a.x), sizeof(Real) == 8 ? 52 : 23);        \
+      const Vector shifted = _mm256_or_##s(_mm256_castsi256_##s(bits), _mm256_set1_##s(whole)); \
+      return _mm256_sub_##s(shifted, _mm256_set1_##s(whole + Real(k)));                         \
+    }                                                                                           \
+    friend Pack scale_from_bits(Pack a) {                                                       \
+      const __m256i bits = _mm256_cast##s##_si256(a.x);                                         \
+      return _mm256_castsi256_##s(_mm256_slli_##Whole(_mm256_add_##Whole(bits, set_whole(k)),   \
+                                                      sizeof(Real) == 8 ? 52 : 23));            \
+    }                                                                                           \
+                                                                                                \
+   private:                                                                                     \
+    template <int Relation>                                                                     \
+    static Vector compare(Pack a, Pack b) {                                                     \
+      return _mm256_cmp_##s(a.x, b.x, Relation);                                                \
+    }                                                                                           \
   }
 
 template <class Real>

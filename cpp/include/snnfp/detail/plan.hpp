@@ -27,9 +27,9 @@ struct ProjectionPlan {
   Connectivity connectivity;
   bool shared_delay;
   bool within_component = false;  // joins populations of one strongly connected component
-  Id from_input;       // input group, or -1
-  Id from_population;  // population, or -1
-  Id source_first;  // sender number of the first source unit (see Plan)
+  Id from_input;                  // input group, or -1
+  Id from_population;             // population, or -1
+  Id source_first;                // sender number of the first source unit (see Plan)
   Id n_source;
   Id target_first;  // neuron number of the first target
   Id n_target;
@@ -38,7 +38,7 @@ struct ProjectionPlan {
   const Id* targets;
   const Real* weight;
   const Real* delay;
-  bool targets_ascend = false;  // sparse: within each row
+  bool targets_ascend = false;            // sparse: within each row
   std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
 
   Size row_begin(Id unit) const {
@@ -87,7 +87,9 @@ struct Plan {
   std::vector<Id> component_offsets;
 
   Size n_components() const { return static_cast<Size>(component_offsets.size()) - 1; }
-  const Id* component_begin(Size g) const { return components.data() + component_offsets.data()[g]; }
+  const Id* component_begin(Size g) const {
+    return components.data() + component_offsets.data()[g];
+  }
   const Id* component_end(Size g) const { return component_begin(g + 1); }
 };
 

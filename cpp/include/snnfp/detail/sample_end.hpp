@@ -31,7 +31,8 @@ class SampleEnd {
     last_ = std::max(last_, time);
   }
   void see(const SpikeList<Real>& spikes, Size from) {
-    for (Size k = from; k < spikes.size() && missing_ > 0; ++k) see(spikes[k].neuron, spikes[k].time);
+    for (Size k = from; k < spikes.size() && missing_ > 0; ++k)
+      see(spikes[k].neuron, spikes[k].time);
   }
   // `lists`: the spikes of each population, in order.
   void see_all(const SpikeList<Real>* lists) {
@@ -76,8 +77,8 @@ class EndGuess {
       for (Size k = 0; k < lists[p].size(); ++k) times_.push_back(lists[p][k].time);
   }
 
-  // The least work, with spikes as its measure: those up to there, and all of them again for samples
-  // that end later.
+  // The least work, with spikes as its measure: those up to there, and all of them again for
+  // samples that end later.
   Real time(Real horizon) const {
     Real best = horizon, least = static_cast<Real>(times_.size());
     for (const Real end : ends_) {
@@ -85,7 +86,8 @@ class EndGuess {
       const auto up_to_it = [&](Real time) { return time <= end; };
       const Real done = static_cast<Real>(std::count_if(times_.begin(), times_.end(), up_to_it));
       const Size ended = std::count_if(ends_.begin(), ends_.end(), up_to_it);
-      const Real again = static_cast<Real>(samples() - ended + 1) / static_cast<Real>(samples() + 2);
+      const Real again =
+          static_cast<Real>(samples() - ended + 1) / static_cast<Real>(samples() + 2);
       const Real work = done + again * static_cast<Real>(times_.size());
       if (work < least) {
         least = work;

@@ -30,9 +30,8 @@ class SpikeIndex {
       rank_[k] = place;
       const Real refractory = plan.neurons.t_refractory.data()[j];
       releases_[place] = spikes.times[k] + refractory;
-      last_held_[place] = refractory > Real(0)
-                              ? releases_[place]
-                              : std::nextafter(spikes.times[k], -never<Real>);
+      last_held_[place] =
+          refractory > Real(0) ? releases_[place] : std::nextafter(spikes.times[k], -never<Real>);
       // A spike kept in a refractory time (OnFault) ends it: it is a release as well.
       if (place > offsets_[j] && !(releases_[place - 1] < spikes.times[k])) {
         releases_[place - 1] = spikes.times[k];

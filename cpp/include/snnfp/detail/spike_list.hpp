@@ -73,7 +73,8 @@ class SpikeList {
     std::sort(first, spikes_.end(), InOrder());
     return true;
   }
-  // Puts all in order: dealt into spans of time, twice as many as there are spikes, then one by one.
+  // Puts all in order: dealt into spans of time, twice as many as there are spikes, then one by
+  // one.
   void sort(SpikeSorter<Real>& scratch) {
     const Size n = size();
     if (std::is_sorted(spikes_.begin(), spikes_.end(), InOrder())) return;

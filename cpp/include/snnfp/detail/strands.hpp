@@ -1,5 +1,6 @@
 #pragma once
-// Neurons advanced alone, each through its own sorted arrivals, side by side in packs. Same operations as the other simulators, so the same bits.
+// Neurons advanced alone, each through its own sorted arrivals, side by side in packs. Same
+// operations as the other simulators, so the same bits.
 
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/spike_list.hpp"
@@ -28,8 +29,8 @@ class Strands {
     return size_++;
   }
 
-  // The arrivals of lane k: pairs[at], pairs[at + 2], ... up to an infinite one, each followed by its
-  // weight (that of the infinite one is read, and may be anything).
+  // The arrivals of lane k: pairs[at], pairs[at + 2], ... up to an infinite one, each followed by
+  // its weight (that of the infinite one is read, and may be anything).
   void set_arrivals(Size k, Id at) { at_[k] = at; }
 
   // Whether a lane went over the limit, and stays there: to be asked when all have come as far.
@@ -40,8 +41,8 @@ class Strands {
     for (Size k = from; k < list.size(); ++k) last_spike_[lane_of_neuron[list[k].neuron]] = k;
   }
 
-  // Advances the lanes `chosen` to `limit` (`final`: releases at it too). A lane's state stays where
-  // its last event left it, so that the next call goes on with the same bits.
+  // Advances the lanes `chosen` to `limit` (`final`: releases at it too). A lane's state stays
+  // where its last event left it, so that the next call goes on with the same bits.
   void advance(const Real* pairs, const Id* chosen, Size count, Real limit, bool final,
                bool identical, PacedWatch& watch) {
     if (count == 0) return;

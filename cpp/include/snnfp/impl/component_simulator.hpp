@@ -1,7 +1,7 @@
 #pragma once
 // The driver of a simulation: samples through the graph, component by component, each by the solver
-// that suits it. What all solvers share is here: what they read and fill, samples that end early, who
-// is named in an error, and the order of the spikes handed out.
+// that suits it. What all solvers share is here: what they read and fill, samples that end early,
+// who is named in an error, and the order of the spikes handed out.
 
 #include <algorithm>
 #include <memory>

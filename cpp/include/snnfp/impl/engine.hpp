@@ -37,9 +37,9 @@ struct EngineFunctions {
                       const Real* cotangents, Real* gradient, Real* const* input_times,
                       Real* voltage_adjoints, const Watch& watch) {
     for (Size s = 0; s < samples; ++s)
-      static_cast<Reverse<Real>&>(workspace)
-          .run(inputs[s], spikes[s], cotangents + first_spikes[s], gradient, input_times,
-               voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
+      static_cast<Reverse<Real>&>(workspace).run(
+          inputs[s], spikes[s], cotangents + first_spikes[s], gradient, input_times,
+          voltage_adjoints ? voltage_adjoints + first_spikes[s] : nullptr, watch);
   }
 
   static void reverse_weights(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
@@ -47,9 +47,9 @@ struct EngineFunctions {
                               const Real* voltage_adjoints, Id population, Id begin, Id end,
                               Real* gradient, const Watch& watch) {
     for (Size s = 0; s < samples; ++s)
-      static_cast<Reverse<Real>&>(workspace)
-          .run_weights(inputs[s], spikes[s], voltage_adjoints + first_spikes[s], population, begin,
-                       end, gradient, watch);
+      static_cast<Reverse<Real>&>(workspace).run_weights(inputs[s], spikes[s],
+                                                         voltage_adjoints + first_spikes[s],
+                                                         population, begin, end, gradient, watch);
   }
 
   static Draft* draft(const Plan<Real>& plan, const SampleInput<Real>& input,

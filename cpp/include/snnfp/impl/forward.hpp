@@ -80,7 +80,8 @@ struct ForwardProgram final : Program {
       Real* const t = x + k * width;
       Real* const s = x + (n_spikes + row.neuron) * width;
       if (!row.second) both = add_both(row, x, active, shared);
-      bool any = add_own(row, x, active, both ? shared + (row.second ? 2 * width : 0) : nullptr, t, s);
+      bool any =
+          add_own(row, x, active, both ? shared + (row.second ? 2 * width : 0) : nullptr, t, s);
       any |= both;
       for (; entry < entries_end && entry->at / width == k; ++entry) {
         any = true;

@@ -116,8 +116,7 @@ class ForwardCompiler {
     const Decay<Real> e = decay(d, n);
     // By the previous spike's time, and by the current at its release: what remains of it at this
     // release too.
-    const Real from_before =
-        before >= 0 ? e.mem * release_slope(n, from.i) * inv_slope : Real(0);
+    const Real from_before = before >= 0 ? e.mem * release_slope(n, from.i) * inv_slope : Real(0);
     const Real from_current = -e.kappa * n.inv_c * inv_slope;
     const Real carry = exp_of(-n.alpha * (index_.release(place) - from.start));
 
@@ -141,8 +140,9 @@ class ForwardCompiler {
         add_entry(k, weight_column_.data()[q], t_weight_.data()[q], s_weight_.data()[q]);
     if (layout_.moves_arrivals_)
       for (Size q = 0; q < count; ++q)
-        layout_.time_columns(arrivals_[r.held + q], [&](Size c) { add_entry(k, c, t_[q], s_[q]); },
-                     [&](Id projection) { add_shared_delay(k, projection, t_[q], s_[q]); });
+        layout_.time_columns(
+            arrivals_[r.held + q], [&](Size c) { add_entry(k, c, t_[q], s_[q]); },
+            [&](Id projection) { add_shared_delay(k, projection, t_[q], s_[q]); });
     for (const Id q : shared_delays_) {
       add_entry(k, columns_.delay[q], delay_sums_[q].t, delay_sums_[q].s);
       delay_sums_[q] = {-1, Real(0), Real(0)};
@@ -154,9 +154,7 @@ class ForwardCompiler {
         case NeuronParameter::threshold: t = inv_slope; break;
         case NeuronParameter::t_refractory: t = from_before; break;
         case NeuronParameter::v_reset: t = -e.mem * inv_slope; break;
-        case NeuronParameter::bias:
-          t = -n.inv_c * step_response(d, n.beta) * inv_slope;
-          break;
+        case NeuronParameter::bias: t = -n.inv_c * step_response(d, n.beta) * inv_slope; break;
         case NeuronParameter::capacitance:
           t = n.inv_c * (n.threshold - e.mem * from.v) * inv_slope;
           break;
@@ -234,8 +232,7 @@ class ForwardCompiler {
                n.inv_c * from.i * kappa_by_beta(d, n);
     const Range r = ranges_[k];
     for (Size q = r.free; q < r.end; ++q)
-      sum += weight_[q - r.held] * n.inv_c *
-             kappa_by_beta(spikes_.times[k] - time_[q - r.held], n);
+      sum += weight_[q - r.held] * n.inv_c * kappa_by_beta(spikes_.times[k] - time_[q - r.held], n);
     return n.beta * n.beta * sum;
   }
 
@@ -271,11 +268,11 @@ class ForwardCompiler {
   const Vector<Range>& ranges_;
   const Vector<unsigned char>& reaches_;
   const Room<Incoming>& arrivals_;
-  const Size begin_, end_;             // pairs
-  Vector<Size> next_entry_;            // of each block
-  Vector<Term> first_, second_;        // of a pair
-  Vector<Id> place_;                   // of a row among the terms of the first, or -1
-  Vector<DelaySum> delay_sums_;        // a projection with one delay for all
+  const Size begin_, end_;       // pairs
+  Vector<Size> next_entry_;      // of each block
+  Vector<Term> first_, second_;  // of a pair
+  Vector<Id> place_;             // of a row among the terms of the first, or -1
+  Vector<DelaySum> delay_sums_;  // a projection with one delay for all
   Vector<Id> shared_delays_;
   // Of one spike's arrivals.
   Vector<Real> time_, weight_, t_, s_, t_weight_, s_weight_;

@@ -110,8 +110,8 @@ class ForwardLayout final : public Draft {
         const InputSpikes<Real>& in = input_.groups[p.from_input];
         const Size column = columns_.input_time[p.from_input];
         for (Size k = 0; k < in.count; ++k)
-          volleys_.push_back({in.times[k], in.units[k], p.index, -1,
-                              column < 0 ? -1 : column + in.first + k});
+          volleys_.push_back(
+              {in.times[k], in.units[k], p.index, -1, column < 0 ? -1 : column + in.first + k});
       } else {
         const Id first = plan_.population_offsets.data()[p.from_population];
         for (const Size k : sent[p.from_population])
@@ -173,9 +173,8 @@ class ForwardLayout final : public Draft {
         const Volley* free = held;
         for (Size place = index_.first(j); place < index_.end(j) && held < end; ++place) {
           const Size k = index_.spike(place);
-          const Volley* const next_held = std::partition_point(free, end, [&](const Volley& v) {
-            return v.sent + delay < spikes_.times[k];
-          });
+          const Volley* const next_held = std::partition_point(
+              free, end, [&](const Volley& v) { return v.sent + delay < spikes_.times[k]; });
           if (program_.rows[k].needed)
             visit(k, p, held - volleys_.data(), free - volleys_.data(),
                   next_held - volleys_.data());
@@ -349,13 +348,13 @@ class ForwardLayout final : public Draft {
   OneSidedTerms<Real> ties_;
   ForwardProgram<Real>& program_;
   Vector<Volley> volleys_;
-  Vector<Run> runs_;          // [projections] of volleys
-  Room<Incoming> arrivals_;   // by spike, held ones first
+  Vector<Run> runs_;         // [projections] of volleys
+  Room<Incoming> arrivals_;  // by spike, held ones first
   Size n_arrivals_ = 0;
   Vector<Range> ranges_;
   Vector<SpikePair> pairs_;
-  Vector<Size> parts_;       // [parts + 1] pairs
-  Vector<Size> next_entry_;  // [parts, blocks] where the first goes
+  Vector<Size> parts_;             // [parts + 1] pairs
+  Vector<Size> next_entry_;        // [parts, blocks] where the first goes
   Vector<unsigned char> reaches_;  // spikes that some column is upstream of
   bool moves_arrivals_ = false;    // some column moves arrivals: a delay, an input time
 };

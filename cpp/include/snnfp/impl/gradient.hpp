@@ -44,8 +44,8 @@ class ColumnMap {
       if (*slot >= 0) invalid("parameter ", k, " of wrt is asked for twice");
       *slot = layout.offsets[k];
     }
-    columns_ = {neuron_.data(),     weight_.data(), delay_.data(),
-                input_time_.data(), shared_.data(), later_.data(), layout.size()};
+    columns_ = {neuron_.data(), weight_.data(), delay_.data(), input_time_.data(),
+                shared_.data(), later_.data(),  layout.size()};
   }
   ColumnMap(const ColumnMap&) = delete;
   const Columns& get() const { return columns_; }
@@ -68,7 +68,8 @@ void check_cotangents(const Record<Real>& record, Span<const Real> cotangents) {
 template <class Real>
 void check_spike_counts(const Record<Real>& record) {
   for (Size s = 0; s < record.samples(); ++s)
-    if (const Size n = record.offsets[s + 1] - record.offsets[s]; n > std::numeric_limits<Id>::max())
+    if (const Size n = record.offsets[s + 1] - record.offsets[s];
+        n > std::numeric_limits<Id>::max())
       invalid("sample ", s, " has ", n, " spikes, the adjoint takes ",
               std::numeric_limits<Id>::max(), " at most");
 }
@@ -192,8 +193,7 @@ std::vector<Real> reverse_samples(const Record<Real>& record, const Batch<Real>&
 template <class Real>
 void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const Columns& columns,
                    const std::vector<unsigned char>& later, const ExecutionOptions& options,
-                   Interrupt& interrupt, const std::vector<Real>& voltage_adjoint,
-                   Real* gradient) {
+                   Interrupt& interrupt, const std::vector<Real>& voltage_adjoint, Real* gradient) {
   const auto& engine = engine_table<Real>(options.isa);
   Columns only = columns;
   only.later = later.data();
@@ -219,8 +219,7 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
     const Piece& piece = pieces[k];
     engine.reverse_weights(batch.inputs.data(), batch.spikes.data(), record.samples(),
                            workspaces.get(worker), record.offsets.data(), voltage_adjoint.data(),
-                           piece.population, piece.begin, piece.end, gradient,
-                           {interrupt, worker});
+                           piece.population, piece.begin, piece.end, gradient, {interrupt, worker});
   });
 }
 

@@ -206,9 +206,9 @@ class RowSolver {
   Scratch<Real> scratch_;
   Size n_rows_, keep_;
   std::vector<std::vector<std::pair<Size, Size>>> rows_;  // of each sample: spike and row of out
-  std::vector<Size> samples_;    // with rows
-  std::vector<Size> zero_rows_;  // of no spike
-  Programs kept_;                // [samples]
+  std::vector<Size> samples_;                             // with rows
+  std::vector<Size> zero_rows_;                           // of no spike
+  Programs kept_;                                         // [samples]
 };
 
 }  // namespace detail
@@ -246,8 +246,8 @@ void jacobian(const Record<Real>& record, Span<const Size> rows, const std::vect
 template <class Real>
 Jacobian<Real>::Jacobian(const Record<Real>& record, Span<const Size> rows,
                          const std::vector<Parameter>& wrt, const ExecutionOptions& options)
-    : solver_(std::make_unique<detail::RowSolver<Real>>(record, rows, wrt, options,
-                                                        Size(1) << 28)) {}
+    : solver_(
+          std::make_unique<detail::RowSolver<Real>>(record, rows, wrt, options, Size(1) << 28)) {}
 template <class Real>
 Jacobian<Real>::~Jacobian() = default;
 template <class Real>

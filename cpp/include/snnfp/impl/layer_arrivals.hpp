@@ -1,10 +1,11 @@
 #pragma once
-// All that arrives at one population that feeds nothing back, sample by sample, known before it runs.
+// All that arrives at one population that feeds nothing back, sample by sample, known before it
+// runs.
 //
 // A row reaches every neuron: the weights of a dense projection from one unit. With one delay it
 // arrives everywhere at once, and the population's neurons share its time. Neurons that receive
-// something on their own (sparse, one to one, a delay a synapse) have tables of their own, a pack of
-// neurons at a time: each lane its arrivals, in the order of the queue.
+// something on their own (sparse, one to one, a delay a synapse) have tables of their own, a pack
+// of neurons at a time: each lane its arrivals, in the order of the queue.
 
 #include <algorithm>
 
@@ -14,8 +15,8 @@
 
 SNNFP_ISA_BEGIN
 
-// What a pack of neurons receives: interval a of lane l ends at time[a * width + l], with an arrival
-// of weight[a * width + l], or at the horizon from interval last[l] on.
+// What a pack of neurons receives: interval a of lane l ends at time[a * width + l], with an
+// arrival of weight[a * width + l], or at the horizon from interval last[l] on.
 template <class Real>
 struct OwnArrivals {
   Vector<Real> time, weight;
@@ -138,16 +139,16 @@ class LayerArrivals {
 
   // One spike through one projection.
   struct Sent {
-    Real time;              // of its arrival, or of the spike where each synapse has its own delay
-    const Real* row;        // dense: its weights
-    const Real* delay;      // where each synapse has its own: those of its row
+    Real time;          // of its arrival, or of the spike where each synapse has its own delay
+    const Real* row;    // dense: its weights
+    const Real* delay;  // where each synapse has its own: those of its row
     const ProjectionPlan<Real>* projection;
     Id sender, unit;
   };
   struct Sample {
-    Size begin = 0, end = 0;     // of sent_
+    Size begin = 0, end = 0;  // of sent_
     Size first_row = 0, end_row = 0;
-    Size neurons = 0;            // of first_single_, where there are single arrivals
+    Size neurons = 0;  // of first_single_, where there are single arrivals
     bool rows = false, singles = false;
     bool delays_differ = false;  // of dense synapses: every pack has its own arrivals
   };
@@ -192,8 +193,9 @@ class LayerArrivals {
       add_row(a.time, plan_.projections.data()[a.projection].weight + a.begin);
   }
 
-  // By arrival, or, where that is different for each synapse, so that sorting each neuron's arrivals
-  // by time leaves the others in their order. What one projection sends is mostly in order: runs_.
+  // By arrival, or, where that is different for each synapse, so that sorting each neuron's
+  // arrivals by time leaves the others in their order. What one projection sends is mostly in
+  // order: runs_.
   void put_in_order(const Sample& s) {
     const auto first = sent_.begin() + s.begin;
     if (s.delays_differ) {
@@ -225,8 +227,8 @@ class LayerArrivals {
       const Id unit = sent.unit(k);
       const Size begin = q.row_begin(unit), end = q.row_end(unit);
       if (sent.silent(k) || begin == end) continue;
-      Sent one{sent.time(k), dense ? q.weight + begin : nullptr, nullptr, &q,
-               q.source_first + unit, unit};
+      Sent one{sent.time(k), dense ? q.weight + begin : nullptr, nullptr, &q, q.source_first + unit,
+               unit};
       if (q.shared_delay) {
         one.time = one.time + q.delay[0];
         if (!(one.time <= until)) continue;
@@ -240,8 +242,8 @@ class LayerArrivals {
     }
   }
 
-  // Calls put(neuron, time, weight, e) for the synapses of what is not dense, e-th of sent_; those of
-  // each neuron in the order of the queue.
+  // Calls put(neuron, time, weight, e) for the synapses of what is not dense, e-th of sent_; those
+  // of each neuron in the order of the queue.
   template <class Put>
   void each_single(const Sample& s, Real until, const Put& put) const {
     for (Size e = s.begin, next; e < s.end; e = next) {
@@ -254,8 +256,7 @@ class LayerArrivals {
       const Id* const targets = q.connectivity == Connectivity::one_to_one ? nullptr : q.targets;
       if (!sent.delay) {
         for (Size k = begin; k < end; ++k)
-          if (weight[k] != Real(0))
-            put(targets ? targets[k] : sent.unit, sent.time, weight[k], e);
+          if (weight[k] != Real(0)) put(targets ? targets[k] : sent.unit, sent.time, weight[k], e);
         continue;
       }
       // All spikes of one synapse come before those of the next.
@@ -318,7 +319,8 @@ class LayerArrivals {
     return n;
   }
 
-  // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand still.
+  // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand
+  // still.
   Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
              Vector<Real>& weight) const {
     Size next[width], end[width], n_singles = 0;

@@ -1,13 +1,13 @@
 #pragma once
 // A population that feeds nothing back, in several samples: all that arrives is known beforehand. A
-// pack of neurons runs from arrival to arrival in registers until one of its lanes may cross; then it
-// waits, and the solver takes the waiting lanes of many packs at once. The same operations as in the
-// other simulators, so the same bits.
+// pack of neurons runs from arrival to arrival in registers until one of its lanes may cross; then
+// it waits, and the solver takes the waiting lanes of many packs at once. The same operations as in
+// the other simulators, so the same bits.
 //
 // Packs that receive rows alone share the times of their arrivals and so the exponentials between
 // them; in packs with arrivals of their own each lane has its own. Where a population is narrow and
-// receives rows alone, the lanes are samples of one neuron. Cost a delivery: some ten multiplications
-// in lanes, and two exponentials more where a lane has its own times.
+// receives rows alone, the lanes are samples of one neuron. Cost a delivery: some ten
+// multiplications in lanes, and two exponentials more where a lane has its own times.
 
 #include <algorithm>
 #include <optional>
@@ -37,8 +37,8 @@ class LayerSimulator {
   // To be filled with the samples that run together.
   LayerArrivals<Real>& arrivals() { return arrivals_; }
 
-  // Simulates the population in the samples given up to `until`; the spikes of sample s go, in order,
-  // to out[s * stride].
+  // Simulates the population in the samples given up to `until`; the spikes of sample s go, in
+  // order, to out[s * stride].
   void run(Id population, const SampleInput<Real>* inputs, Real until, SpikeList<Real>* out,
            Size stride) {
     const Id* offsets = plan_.population_offsets.data() + population;
@@ -71,7 +71,8 @@ class LayerSimulator {
  private:
   using P = Pack<Real>;
   static constexpr int width = P::width;
-  // So many packs are under way that the solver's own packs are full, and what they read is in cache.
+  // So many packs are under way that the solver's own packs are full, and what they read is in
+  // cache.
   static constexpr Size slots = 64;
   static constexpr Size packs(Size n) { return (n + width - 1) / width; }
 
@@ -107,8 +108,8 @@ class LayerSimulator {
 
   template <bool BySamples, bool Identical, bool Uniform>
   void run_all() {
-    const Size items = by_samples_ ? packs(samples()) * lanes_->count
-                                   : packs(lanes_->count) * samples();
+    const Size items =
+        by_samples_ ? packs(samples()) * lanes_->count : packs(lanes_->count) * samples();
     if (items_.empty()) items_.resize(slots);
     if (own_.empty()) own_.resize(slots);
     ready_.clear();
@@ -242,8 +243,10 @@ class LayerSimulator {
   // When interval a ends.
   template <LaneKind Kind>
   SNNFP_INLINE P time_of(const Item& item, Id a) const {
-    if constexpr (Kind == LaneKind::own) return value<Kind>(own_.data()[item.first].time, a);
-    else return value<Kind>(tables_.time, item.first + a);
+    if constexpr (Kind == LaneKind::own)
+      return value<Kind>(own_.data()[item.first].time, a);
+    else
+      return value<Kind>(tables_.time, item.first + a);
   }
   Real time_of(const Item& item, Id a, int lane) const {
     switch (item.kind) {
@@ -274,8 +277,9 @@ class LayerSimulator {
     return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
   }
 
-  // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval in
-  // which one may cross, or the end. A function of its own, so that all of it stays in registers.
+  // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval
+  // in which one may cross, or the end. A function of its own, so that all of it stays in
+  // registers.
   [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
     const P zero(Real(0));
     const LayerTables<Real>& t = tables_;
@@ -386,8 +390,9 @@ class LayerSimulator {
       if (falls_due(item, a, l, time_of(item, a, l))) due |= 1u << l;
     }
     if ((open | due) == 0) return false;
-    climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag), s,
-                         a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1), time_of<Kind>(item, a));
+    climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag),
+                         s, a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1),
+                         time_of<Kind>(item, a));
     (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
@@ -441,8 +446,7 @@ class LayerSimulator {
       const int l = static_cast<int>(tag % width);
       const Id j = neuron_of(item, l);
       if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j,
-                    climbers_->crossing(m));
+        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j, climbers_->crossing(m));
     };
     climbers_->each_spike(touch, [&](Size m) {
       const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
@@ -480,8 +484,7 @@ class LayerSimulator {
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
         item.v[l] = plan_.neurons.v_reset.data()[j];
-        item.i[l] =
-            d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
+        item.i[l] = d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
       }
     });
     std::swap(climbers_, again_);

@@ -1,6 +1,6 @@
 #pragma once
-// The intervals between the rows that arrive at a layer, in several samples, and what neurons with the
-// same time constants share of them: exponentials, and the coefficients of the bound on V.
+// The intervals between the rows that arrive at a layer, in several samples, and what neurons with
+// the same time constants share of them: exponentials, and the coefficients of the bound on V.
 
 #include <algorithm>
 
@@ -52,7 +52,8 @@ class LayerTables {
     take_exponentials(lanes, n, lanes.identical && !lanes.driven && n >= 65 * samples);
   }
 
-  // The same for as many samples at once as a pack has lanes, of a population that receives rows alone.
+  // The same for as many samples at once as a pack has lanes, of a population that receives rows
+  // alone.
   void stage_samples(const Lanes<Real>& lanes, const LayerArrivals<Real>& arrivals, Real until) {
     const Size samples = arrivals.samples(), groups = (samples + width - 1) / width;
     const Size size = lanes.count;
@@ -74,8 +75,8 @@ class LayerTables {
     take_exponentials(lanes, n, false);
   }
 
-  // The intervals of sample or pack of samples `s` are [begin(s), begin(s + 1)); its lanes come to the
-  // horizon in the last ones of last(s).
+  // The intervals of sample or pack of samples `s` are [begin(s), begin(s + 1)); its lanes come to
+  // the horizon in the last ones of last(s).
   Size begin(Size s) const { return begin_[s]; }
   const Id* last(Size s) const { return &last_[s * width]; }
 
@@ -96,8 +97,8 @@ class LayerTables {
 
   void make_room(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time, &span, &mem, &syn, &kappa, &response, &late, &slack, &by_v, &by_i,
-                            &by_size, &top})
+    for (Vector<Real>* x :
+         {&time, &span, &mem, &syn, &kappa, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
       if (x->size() < end) x->resize(end);
   }
 
@@ -105,7 +106,8 @@ class LayerTables {
                    Real until) {
     const Real* const times = arrivals.row_times();
     const Real* const* const rows = arrivals.row_weights();
-    // Of each lane: its next arrival, and the one past its last. Lanes that are through stand still.
+    // Of each lane: its next arrival, and the one past its last. Lanes that are through stand
+    // still.
     Size next[width], end[width];
     Real now[width] = {};
     for (int l = 0; l < width; ++l) {

@@ -1,9 +1,10 @@
 #pragma once
 // Populations that project to each other or to themselves through dense projections with one delay
-// each, and receive nothing else: all that arrives at a population arrives at every neuron of it, so
-// one vector loop an arrival moves them all, and only neurons that may cross meet the solver, many at
-// once. The same record as the queue's, to the bit: each neuron sees the same events, and every event
-// is computed by the same operations. Cost: an arrival takes O(neurons) multiplications.
+// each, and receive nothing else: all that arrives at a population arrives at every neuron of it,
+// so one vector loop an arrival moves them all, and only neurons that may cross meet the solver,
+// many at once. The same record as the queue's, to the bit: each neuron sees the same events, and
+// every event is computed by the same operations. Cost: an arrival takes O(neurons)
+// multiplications.
 
 #include <algorithm>
 #include <cmath>
@@ -49,11 +50,11 @@ class LoopSimulator {
   struct Apart {
     Size count = 0;
     Vector<Id> neuron;
-    Vector<Real> v, i, time;       // its state, and when
-    Vector<Real> release;          // the end of its refractory time, or -infinity
-    Vector<Real> next;             // its next crossing as far as known, and I and V' there
+    Vector<Real> v, i, time;  // its state, and when
+    Vector<Real> release;     // the end of its refractory time, or -infinity
+    Vector<Real> next;        // its next crossing as far as known, and I and V' there
     Vector<Real> next_i, next_v1;
-    Vector<Real> known;            // the horizon that `next` holds up to
+    Vector<Real> known;  // the horizon that `next` holds up to
 
     explicit Apart(Size n) : neuron(n, 0) {
       for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
@@ -302,8 +303,7 @@ class LoopSimulator {
       if (again) ask(p, cut, true);
     }
     for (Size k = 0; k < a.count; ++k)
-      if (a.release[k] > -never<Real> &&
-          (a.release[k] < cut || (final && a.release[k] <= cut)))
+      if (a.release[k] > -never<Real> && (a.release[k] < cut || (final && a.release[k] <= cut)))
         release(a, k, spikes);
     if (spikes.size() == before) return;
     order(spikes, before);
@@ -350,8 +350,8 @@ class LoopSimulator {
     for (Size k = 0; k < p.apart.count; ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
   }
 
-  // Neurons apart that have spiked come to the arrival on their own, and rejoin the others where they
-  // are free. Those that have not were among the others all along.
+  // Neurons apart that have spiked come to the arrival on their own, and rejoin the others where
+  // they are free. Those that have not were among the others all along.
   void rejoin(PopulationState& p, Real time) {
     Apart& a = p.apart;
     using P = Pack<Real>;

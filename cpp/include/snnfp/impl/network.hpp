@@ -193,7 +193,8 @@ Size Network<Real>::synapse_count(Id projection) const {
 template <class Real>
 Id Network<Real>::connect(Projection<Real> projection) {
   if (projection.name.empty())
-    projection.name = source_name(projection.source) + "_to_" + populations_[projection.target].name;
+    projection.name =
+        source_name(projection.source) + "_to_" + populations_[projection.target].name;
   const std::string name = projection.name;
   projections_.push_back(std::move(projection));
   Projection<Real>& p = projections_.back();
@@ -219,13 +220,19 @@ inline void check_target(Source target) {
 }  // namespace detail
 
 template <class Real>
-Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight,
-                                Array<Real> delay, std::string name) {
+Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight, Array<Real> delay,
+                                std::string name) {
   detail::check_target(target);
   check_source(source, "source");
   check_source(target, "target");
-  return connect({std::move(name), source, target.index, Connectivity::dense, {}, {},
-                  std::move(weight), std::move(delay)});
+  return connect({std::move(name),
+                  source,
+                  target.index,
+                  Connectivity::dense,
+                  {},
+                  {},
+                  std::move(weight),
+                  std::move(delay)});
 }
 
 template <class Real>
@@ -238,8 +245,14 @@ Id Network<Real>::connect_one_to_one(Source source, Source target, Array<Real> w
     detail::invalid("one-to-one projection from ", source_name(source), " (", source_size(source),
                     ") to ", source_name(target), " (", source_size(target),
                     "): expected equal sizes");
-  return connect({std::move(name), source, target.index, Connectivity::one_to_one, {}, {},
-                  std::move(weight), std::move(delay)});
+  return connect({std::move(name),
+                  source,
+                  target.index,
+                  Connectivity::one_to_one,
+                  {},
+                  {},
+                  std::move(weight),
+                  std::move(delay)});
 }
 
 template <class Real>
@@ -253,8 +266,7 @@ Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_o
   if (row_offsets.size() != n + 1)
     detail::invalid("row_offsets has ", row_offsets.size(), " values, expected ", n + 1,
                     " (one more than source units)");
-  if (row_offsets[0] != 0)
-    detail::invalid("row_offsets[0] is ", row_offsets[0], ", expected 0");
+  if (row_offsets[0] != 0) detail::invalid("row_offsets[0] is ", row_offsets[0], ", expected 0");
   for (Size i = 0; i < n; ++i)
     if (row_offsets[i + 1] < row_offsets[i])
       detail::invalid("row_offsets[", i + 1, "] is ", row_offsets[i + 1],
@@ -272,8 +284,8 @@ Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_o
   for (Size k = 0; k < targets.size() && complete; ++k)
     complete = targets[k] == k % n_target && row_offsets[k / n_target] == k - targets[k];
   return connect({std::move(name), source, target.index, Connectivity::sparse,
-                  std::move(row_offsets), std::move(targets), std::move(weight),
-                  std::move(delay), ascend, complete});
+                  std::move(row_offsets), std::move(targets), std::move(weight), std::move(delay),
+                  ascend, complete});
 }
 
 template <class Real>

@@ -98,8 +98,8 @@ void append_constants(NeuronConstants<Real>& c, const Population<Real>& populati
     c.threshold.push_back(p.threshold.at_or_shared(k));
     c.v_reset.push_back(p.v_reset.at_or_shared(k));
     // For ever is past every horizon, and still a number to calculate with.
-    c.t_refractory.push_back(
-        only_first ? forever : std::min(p.t_refractory.at_or_shared(k), forever));
+    c.t_refractory.push_back(only_first ? forever
+                                        : std::min(p.t_refractory.at_or_shared(k), forever));
     c.kappa_max.push_back(largest_kappa(alpha, beta));
   }
 }

@@ -1,6 +1,6 @@
 #pragma once
-// One sample through an event queue: any graph, zero delays included. The whole network or one of its
-// components; either the neurons find their own crossings (simulate) or their spikes are given
+// One sample through an event queue: any graph, zero delays included. The whole network or one of
+// its components; either the neurons find their own crossings (simulate) or their spikes are given
 // (replay). Cost: O(log(events under way)) and one crossing search a delivery.
 
 #include <cmath>
@@ -17,8 +17,7 @@ SNNFP_ISA_BEGIN
 template <class Real, bool Replay>
 class QueueSimulator {
  public:
-  QueueSimulator(const ComponentSample<Real>& sample, const RunLimits& limits,
-                 Interrupt& interrupt)
+  QueueSimulator(const ComponentSample<Real>& sample, const RunLimits& limits, Interrupt& interrupt)
       : plan_(sample.plan),
         s_(sample),
         limits_(limits),

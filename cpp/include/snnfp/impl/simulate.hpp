@@ -79,11 +79,10 @@ void check_until(const Network<Real>& network, Real until) {
       const Real bias = q.bias.at_or_shared(k), tau = q.tau_mem.at_or_shared(k);
       const Real end = bias == Real(0) ? Real(0) : bias * tau / q.capacitance.at_or_shared(k);
       if (end > q.threshold.at_or_shared(k))
-        invalid("until is not given, but neuron ", k, " of population ", p.name,
-                " fires for ever: ",
-                bias == Real(0) ? "V, which is measured from rest, goes to "
-                                : "its bias drives V to ",
-                end, ", above threshold ", q.threshold.at_or_shared(k));
+        invalid(
+            "until is not given, but neuron ", k, " of population ", p.name, " fires for ever: ",
+            bias == Real(0) ? "V, which is measured from rest, goes to " : "its bias drives V to ",
+            end, ", above threshold ", q.threshold.at_or_shared(k));
       if (std::isinf(q.tau_syn.at_or_shared(k)))
         invalid("until is not given, but neuron ", k, " of population ", p.name,
                 " has tau_syn = inf: its current never ends, and it may fire for ever");
@@ -124,8 +123,7 @@ void check_initial(const Network<Real>& network, const Plan<Real>& plan,
 // The inputs and initial state of one sample, as the inner loops read them. Fills `groups`, one an
 // input group.
 template <class Real>
-SampleInput<Real> sample_input(const Record<Real>& record, Size sample,
-                               InputSpikes<Real>* groups) {
+SampleInput<Real> sample_input(const Record<Real>& record, Size sample, InputSpikes<Real>* groups) {
   for (std::size_t g = 0; g < record.input.size(); ++g) {
     const SpikeBatch<Real>& b = record.input[g];
     const Size begin = b.offsets[sample];
@@ -170,7 +168,7 @@ class Collector {
   }
 
   struct Part final : SpikeSink<Real> {
-    std::vector<Size> counts;  // of each sample
+    std::vector<Size> counts;               // of each sample
     std::unique_ptr<Spike<Real>[]> spikes;  // of `size`; not initialised where std::vector would
     Size samples, size = 0, capacity = 0;
     std::vector<Real> residuals;
@@ -179,7 +177,8 @@ class Collector {
       counts.push_back(count);
       if (size + count > capacity) {
         // The first sample speaks for the others.
-        capacity = std::max(counts.size() == 1 ? samples * (count + count / 8) : 2 * capacity, size + count);
+        capacity = std::max(counts.size() == 1 ? samples * (count + count / 8) : 2 * capacity,
+                            size + count);
         std::unique_ptr<Spike<Real>[]> larger(new Spike<Real>[capacity]);
         std::copy_n(spikes.get(), size, larger.get());
         spikes = std::move(larger);
@@ -249,8 +248,7 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   std::sort(record.stop_after.begin(), record.stop_after.end());
   record.stop_after.erase(std::unique(record.stop_after.begin(), record.stop_after.end()),
                           record.stop_after.end());
-  auto plan =
-      std::make_shared<Plan<Real>>(make_plan(record.network, options.first_spikes_of));
+  auto plan = std::make_shared<Plan<Real>>(make_plan(record.network, options.first_spikes_of));
   check_scales(network, *plan);
   check_initial(network, *plan, options.initial, samples);
   record.population_offsets = plan->population_offsets;
@@ -259,7 +257,8 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   return record;
 }
 
-// Chooses a solver for each component, and notes it in the record; empty: the queue for all at once.
+// Chooses a solver for each component, and notes it in the record; empty: the queue for all at
+// once.
 template <class Real>
 std::vector<Solver> plan_run(Record<Real>& record, const SimulateOptions<Real>& options) {
   const Plan<Real>& plan = *record.plan;
@@ -365,8 +364,8 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
   for (Size k = 0; k < m; ++k) {
     const Real t = probe.times[k];
     if (!(t >= Real(0)) || !std::isfinite(t) || t > record.until)
-      invalid("probe time ", k, " is ", t, ", expected a finite time >= 0 and <= until = ",
-              record.until);
+      invalid("probe time ", k, " is ", t,
+              ", expected a finite time >= 0 and <= until = ", record.until);
     if (k > 0 && t < probe.times[k - 1])
       invalid("probe time ", k, " is ", t, " after ", probe.times[k - 1],
               ", expected times that do not decrease");

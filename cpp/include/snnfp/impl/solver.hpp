@@ -21,7 +21,8 @@ Real shortest_loop_delay(const Plan<Real>& plan, Size component) {
   return shortest;
 }
 
-// Deliveries in a sample through a projection from outside; other populations are taken to fire once.
+// Deliveries in a sample through a projection from outside; other populations are taken to fire
+// once.
 template <class Real>
 double sent_by(const ProjectionPlan<Real>& in, const std::vector<double>& input_spikes) {
   const double spikes = in.from_input >= 0 ? input_spikes[in.from_input] : double(in.n_source);

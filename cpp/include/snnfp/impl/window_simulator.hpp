@@ -1,8 +1,8 @@
 #pragma once
-// A component with one delay a projection and none of zero within it, of any connectivity: within its
-// shortest delay no neuron hears of another, so every neuron is advanced alone through its own sorted
-// arrivals, many side by side, and nothing predicted is ever thrown away. The neurons go in blocks
-// whose arrivals stay in the cache. The same record as the queue's, to the bit.
+// A component with one delay a projection and none of zero within it, of any connectivity: within
+// its shortest delay no neuron hears of another, so every neuron is advanced alone through its own
+// sorted arrivals, many side by side, and nothing predicted is ever thrown away. The neurons go in
+// blocks whose arrivals stay in the cache. The same record as the queue's, to the bit.
 
 #include <algorithm>
 #include <cmath>
@@ -45,11 +45,10 @@ class WindowSimulator {
           longest = std::min(longest, in.delay[0]);
     // What is known beforehand goes in portions too, so that memory does not grow with the run.
     const Real span = last_outside_;
-    const Real portion = span * (Real(24) * static_cast<Real>(n_lanes_) /
-                                 std::max(Real(1), outside_deliveries_));
-    const Real longest_step = span > Real(0)
-                                  ? std::min(longest, std::max(portion, span * Real(1e-6)))
-                                  : longest;
+    const Real portion =
+        span * (Real(24) * static_cast<Real>(n_lanes_) / std::max(Real(1), outside_deliveries_));
+    const Real longest_step =
+        span > Real(0) ? std::min(longest, std::max(portion, span * Real(1e-6))) : longest;
     Real step = longest_step;
     pending_.clear();
     for (Real start = Real(0);;) {
@@ -94,7 +93,8 @@ class WindowSimulator {
       start = stop;
       // A neuron's arrivals are to be some 16: more leave the cache, fewer are not worth the start.
       const Real ratio = static_cast<Real>(16 * n_lanes_) / static_cast<Real>(delivered_ + 1);
-      step = std::clamp(step * std::min(Real(2), ratio), longest_step * shortest_step, longest_step);
+      step =
+          std::clamp(step * std::min(Real(2), ratio), longest_step * shortest_step, longest_step);
     }
   }
 
@@ -111,10 +111,11 @@ class WindowSimulator {
            ++j) {
         for (const std::vector<Real>* x : {&c.alpha, &c.beta, &c.inv_c, &c.drive, &c.threshold})
           identical_ &= x->data()[j] == x->data()[one];
-        lane_[j] = static_cast<Id>(strands_.add(j, s_->input.sample,
-                                                {s_->input.voltage ? s_->input.voltage[j] : Real(0),
-                                                 s_->input.current ? s_->input.current[j] : Real(0)},
-                                                &spikes_[*p]));
+        lane_[j] =
+            static_cast<Id>(strands_.add(j, s_->input.sample,
+                                         {s_->input.voltage ? s_->input.voltage[j] : Real(0),
+                                          s_->input.current ? s_->input.current[j] : Real(0)},
+                                         &spikes_[*p]));
         ++n_lanes_;
       }
     }
@@ -187,7 +188,8 @@ class WindowSimulator {
     for (const Id q : plan_.from_population.data()[population]) {
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
       if (!p.within_component) continue;
-      for (Size k = from; k < list.size(); ++k) keep(p, list[k].neuron - first, list[k].time, pending_);
+      for (Size k = from; k < list.size(); ++k)
+        keep(p, list[k].neuron - first, list[k].time, pending_);
     }
   }
 
@@ -203,9 +205,9 @@ class WindowSimulator {
     if (static_cast<Size>(buckets_.size()) < n_blocks_) buckets_.resize(n_blocks_);
   }
 
-  // Advances all lanes through the window, block by block. Rows in which the targets ascend are read
-  // piece by piece; other rows, and rows of which a block gets little, are laid out for all blocks
-  // beforehand.
+  // Advances all lanes through the window, block by block. Rows in which the targets ascend are
+  // read piece by piece; other rows, and rows of which a block gets little, are laid out for all
+  // blocks beforehand.
   void advance_blocks(Real limit, bool last) {
     if (n_blocks_ == 0 || room_ != lists_.room()) set_blocks();
     delivered_ = 0;
@@ -354,10 +356,10 @@ class WindowSimulator {
   Vector<Id> order_;  // of the lanes of a block
   int block_bits_ = 0;
   Size n_blocks_ = 0, room_ = 0;
-  bool ascend_ = false;           // targets in all sparse rows
-  Size row_ = 0;                  // synapses of a sparse row, where they are fewest
-  Size delivered_ = 0;            // in the window
-  Vector<Vector<Id>> of_block_;   // arrivals of each block, as positions in window_
+  bool ascend_ = false;          // targets in all sparse rows
+  Size row_ = 0;                 // synapses of a sparse row, where they are fewest
+  Size delivered_ = 0;           // in the window
+  Vector<Vector<Id>> of_block_;  // arrivals of each block, as positions in window_
   Vector<Bucket> buckets_;
 };
 
