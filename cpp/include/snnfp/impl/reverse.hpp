@@ -84,7 +84,7 @@ class Reverse final : public Workspace {
  private:
   void pull_from_outside(Id q, const Watch& watch) {
     const ProjectionPlan<Real>& projection = plan_.projections.data()[q];
-    if (projection.within_component || sample_.columns.later[q]) return;
+    if (projection.within_component) return;
     const bool timed = sample_.timed(projection);
     if (!timed && !sample_.weights(projection)) return;
     pulls_[q].start(sample_, populations_[projection.target_population], timed, true);

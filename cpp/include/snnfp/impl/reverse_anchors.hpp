@@ -11,9 +11,9 @@
 
 SNNFP_ISA_BEGIN
 
-// A time far ahead at which nothing happens: squares of it and all coefficients are finite.
+// A time after all others at which nothing happens: its coefficients are finite.
 template <class Real>
-inline const Real nowhere = sqrt_of(std::numeric_limits<Real>::max()) / 4;
+constexpr Real nowhere = std::numeric_limits<Real>::max() / 8;
 
 // Ahead of arrivals up to `last`: at t, lI = kappa(time - t) lv + e^(-alpha (time - t)) li and
 // lV/C = e^(-beta (time - t)) lv.

@@ -121,9 +121,13 @@ class ReverseConstants {
       rows.row(sent.units[a], sent.times[a], [&](const AnchoredPack<Real>& p, Size) {
         const P d = p.time - p.at, w = load_up_to(q.weight + p.synapse, p.count);
         const ExplicitDecay<P> e = explicit_decay(d, p.neuron);
-        const P by_alpha =
-            w * fma(p.lv, e.kappa_by_alpha, p.li * fma(-p.held, e.syn, e.syn_by_alpha));
-        const P by_beta = w * (p.lv * e.kappa_by_beta);
+        // What lies nowhere has no finite derivative by its time constants.
+        const auto ahead = !(p.time == P(nowhere<Real>));
+        const P none(Real(0));
+        const P by_alpha = select(
+            ahead, w * fma(p.lv, e.kappa_by_alpha, p.li * fma(-p.held, e.syn, e.syn_by_alpha)),
+            none);
+        const P by_beta = select(ahead, w * (p.lv * e.kappa_by_beta), none);
         if (!p.targets) {
           const Size j = p.synapse - q.row_begin(sent.units[a]);
           (P::load(&by_alpha_[j]) + by_alpha).store(&by_alpha_[j]);

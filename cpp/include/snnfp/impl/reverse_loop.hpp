@@ -51,8 +51,10 @@ class ReverseLoop {
       std::sort(turns_.begin(), turns_.begin() + n,
                 [](const Turn& a, const Turn& b) { return a.spike < b.spike; });
     const auto time = [&](const Turn& t) { return populations[t.population].spikes().time(t.e); };
+    Size looked = n;
     for (Size to = n, from; to > 0; to = from) {
-      watch.look();
+      if (looked - to >= 64) watch.look();
+      if (looked - to >= 64) looked = to;
       const Real latest = time(turns_[to - 1]);
       for (from = to - 1; from > 0 && time(turns_[from - 1]) + shortest >= latest;) --from;
       pull(s, begin, end, populations, pulls, from, to, watch);
