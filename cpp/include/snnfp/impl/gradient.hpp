@@ -68,7 +68,8 @@ void check_cotangents(const Record<Real>& record, Span<const Real> cotangents) {
 template <class Real>
 void check_spike_counts(const Record<Real>& record) {
   for (Size s = 0; s < record.samples(); ++s)
-    if (const Size n = record.offsets[s + 1] - record.offsets[s]; n > std::numeric_limits<Id>::max())
+    if (const Size n = record.offsets[s + 1] - record.offsets[s];
+        n > std::numeric_limits<Id>::max())
       invalid("sample ", s, " has ", n, " spikes, the adjoint takes ",
               std::numeric_limits<Id>::max(), " at most");
 }
