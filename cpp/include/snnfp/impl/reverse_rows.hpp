@@ -137,7 +137,12 @@ class AnchoredRows {
           a.held = select(earlier, P::load(&view_[r].held[j]), a.held);
           earlier = earlier & (at <= P::load(&view_[r].last[j]));
         }
-        if (any(earlier)) look_up(bits_of(earlier), j, a);
+        if (any(earlier)) {
+          // A copy, so that `a` itself stays in registers.
+          AnchoredPack<Real> found = a;
+          look_up(bits_of(earlier), j, found);
+          a = found;
+        }
       }
       use(a, u);
     }
