@@ -43,7 +43,9 @@ class LayerTables {
       }
       time[at] = until;
       span[at] = until - now;
-      row_[at] = rows ? rows[std::min(arrivals.end_row(s), arrivals.rows() - 1)] : nullptr;
+      // No row arrives at the horizon; what is asked for ahead there may be any.
+      row_[at] =
+          arrivals.rows() > 0 ? rows[std::min(arrivals.end_row(s), arrivals.rows() - 1)] : nullptr;
       std::fill_n(&last_[s * width], width, static_cast<Id>(at - begin_.back()));
       ++at;
     }
