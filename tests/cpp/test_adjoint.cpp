@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "all_parameters.hpp"
 #include "isas.hpp"
 #include "mixed_network.hpp"
 #include "plain_adjoint.hpp"
@@ -15,20 +16,6 @@
 using namespace snnfp;
 
 namespace {
-
-template <class Real>
-std::vector<Parameter> all_parameters(const Network<Real>& net) {
-  std::vector<Parameter> wrt;
-  for (Id p = 0; p < Id(net.populations().size()); ++p)
-    for (int q = 0; q < n_neuron_parameters; ++q)
-      wrt.push_back({Parameter::Kind::neuron, p, NeuronParameter(q)});
-  for (Id p = 0; p < Id(net.projections().size()); ++p) {
-    wrt.push_back({Parameter::Kind::weight, p});
-    wrt.push_back({Parameter::Kind::delay, p});
-  }
-  for (Id g = 0; g < Id(net.inputs().size()); ++g) wrt.push_back({Parameter::Kind::input_times, g});
-  return wrt;
-}
 
 template <class Real>
 std::vector<Adjoint> adjoints_of(const Record<Real>& record) {

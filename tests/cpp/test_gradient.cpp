@@ -3,26 +3,13 @@
 
 #include <cmath>
 
+#include "all_parameters.hpp"
 #include "isas.hpp"
 #include "random_network.hpp"
 
 using namespace snnfp;
 
 namespace {
-
-template <class Real>
-std::vector<Parameter> all_parameters(const Network<Real>& net) {
-  std::vector<Parameter> wrt;
-  for (Id p = 0; p < Id(net.populations().size()); ++p)
-    for (int q = 0; q < n_neuron_parameters; ++q)
-      wrt.push_back({Parameter::Kind::neuron, p, NeuronParameter(q)});
-  for (Id p = 0; p < Id(net.projections().size()); ++p) {
-    wrt.push_back({Parameter::Kind::weight, p});
-    wrt.push_back({Parameter::Kind::delay, p});
-  }
-  for (Id g = 0; g < Id(net.inputs().size()); ++g) wrt.push_back({Parameter::Kind::input_times, g});
-  return wrt;
-}
 
 double largest(const std::vector<double>& x) {
   double m = 0;
