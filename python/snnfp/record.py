@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,13 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp import _core
 from snnfp._arrays import integer_array, real_array
 from snnfp._memory import need_memory
+from snnfp._warnings import warn
 from snnfp.derivatives import DifferentiableRecord
 from snnfp.network import Network, Population
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
 from snnfp.spike_record import snapshot
 from snnfp.spikes import Spikes
 
-__all__ = ["Probed", "Record", "Recording"]
+__all__ = ["ProbeRequest", "Probed", "Record", "Recording"]
+
+ProbeRequest = Mapping[str, tuple[ArrayLike | None, ArrayLike]]
 
 
 class Probed(NamedTuple):
@@ -74,6 +78,7 @@ class Record(DifferentiableRecord):
         self._groups = groups
         self._execution = (n_threads, isa)
         self._first = {}
+        self._asked: dict[str, Probed] = {}
         self._recording = recording or _SIMULATED
         self.until = until
         self._take(core)
@@ -132,6 +137,37 @@ class Record(DifferentiableRecord):
         shape = (self.n_samples, chosen.size, at.size)
         return Probed(voltage.reshape(shape), current.reshape(shape), chosen, at)
 
+    def voltage(self, population: str | Population) -> NDArray[Any]:
+        """Deprecated: V that ``simulate(probe=)`` asked for; take :meth:`probe`."""
+        return self._asked_for(population).voltage
+
+    def current(self, population: str | Population) -> NDArray[Any]:
+        """Deprecated: I that ``simulate(probe=)`` asked for; take :meth:`probe`."""
+        return self._asked_for(population).current
+
+    def _asked_for(self, population: str | Population) -> Probed:
+        name = self._population(population).name
+        if name not in self._asked:
+            raise KeyError(
+                f"simulate was not asked for voltages of {name}: call record.probe({name!r}, "
+                "times).voltage"
+            )
+        return self._asked[name]
+
+    def _ask(self, wanted: ProbeRequest) -> None:
+        for population, request in wanted.items():
+            name = self._population(population).name
+            if not isinstance(request, (tuple, list)) or len(request) != 2:
+                raise TypeError(
+                    f"probe[{name!r}] is {request!r}, expected (units or None for all, times)"
+                )
+            warn(
+                "simulate(probe=) is deprecated: call record.probe("
+                f"{name!r}, times, units=units), which returns the voltages",
+                DeprecationWarning,
+            )
+            self._asked[name] = self.probe(name, request[1], units=request[0])
+
     # -- spikes recorded elsewhere ---------------------------------------------------------------
 
     @cached_property
@@ -155,12 +191,12 @@ class Record(DifferentiableRecord):
 
     def __copy__(self) -> Record:
         other: Record = object.__new__(type(self))
-        vars(other).update(vars(self), _first=dict(self._first))
+        vars(other).update(vars(self), _first=dict(self._first), _asked=dict(self._asked))
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         core = self._core
-        kept = ("_net", "_groups", "_execution", "_recording", "until")
+        kept = ("_net", "_groups", "_execution", "_recording", "_asked", "until")
         return {name: vars(self)[name] for name in kept} | {
             "core": (
                 (*(getattr(core, name) for name in _PARTS),),

@@ -18,7 +18,7 @@ from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
 from snnfp.network import Network, Population, population_of
-from snnfp.record import Record
+from snnfp.record import ProbeRequest, Record
 from snnfp.spikes import Spikes
 
 __all__ = ["InputSpikes", "simulate"]
@@ -37,6 +37,7 @@ def simulate(
     *,
     until: float | None = None,
     samples: int | None = None,
+    probe: ProbeRequest | None = None,
     initial: InitialState | None = None,
     n_threads: int | None = None,
     spike_limit: int = 10_000,
@@ -55,6 +56,8 @@ def simulate(
             happen.
         samples: number of samples of a network without input groups, 1 if not given; otherwise
             the input says it.
+        probe: deprecated, ``{population: (units or None for all, times)}``: the voltages are then
+            ``record.voltage(population)``; take :meth:`Record.probe`, which returns them.
         initial: state at time 0, ``{population: (voltage, current)}``, each one number, ``[n]`` or
             ``[samples, n]``; zero where not given.
         n_threads: threads for the samples; None: all. The result is the same for any number.
@@ -105,6 +108,7 @@ def simulate(
     )
     record = Record(core, net, groups, end, n_threads, isa)
     _warn(net, groups, end, record, ends)
+    record._ask(probe or {})
     return record
 
 

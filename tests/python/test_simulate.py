@@ -1,5 +1,7 @@
 """What a simulation returns: against closed forms of one neuron, and its options."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -75,6 +77,22 @@ def test_probe_of_chosen_neurons_and_samples():
     assert np.array_equal(some.current, every.current[:, [4, 1]])
     again = record.probe("hidden", times, units=np.array([4, 1], dtype=np.uint8))
     assert np.array_equal(again.voltage, some.voltage) and again.units.tolist() == [4, 1]
+
+
+def test_voltages_asked_for_with_the_simulation():
+    """The deprecated form gives the same numbers, and says what replaces it."""
+    net, spikes = random_network(np.random.default_rng(3))
+    times = np.linspace(0, 6, 13)
+    with pytest.warns(DeprecationWarning, match=r"call record.probe\('hidden', times, units"):
+        record = quiet(net, spikes, until=6.0, probe={"hidden": ([4, 1], times)})
+    probed = record.probe("hidden", times, units=[4, 1])
+    for again in (record, copy.copy(record), pickle.loads(pickle.dumps(record))):
+        assert np.array_equal(again.voltage("hidden"), probed.voltage)
+        assert np.array_equal(again.current("hidden"), probed.current)
+    with pytest.raises(KeyError, match=r"voltages of output: call record.probe\('output', times"):
+        record.voltage("output")
+    with pytest.raises(TypeError, match=r"probe\['hidden'\] is \[0.5, 1, 2\], expected \(units"):
+        quiet(net, spikes, until=6.0, probe={"hidden": [0.5, 1, 2]})
 
 
 def test_voltage_is_the_threshold_at_every_spike():
