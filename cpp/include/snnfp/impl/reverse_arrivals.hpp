@@ -1,11 +1,12 @@
 #pragma once
-// What comes to a population through a projection with one delay, seen backwards in time: the
-// neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike of
+// What comes to a population through a projection whose rows arrive at once, seen backwards in
+// time: the neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike of
 // its neuron and at the last one while it is held. Between two changes nothing but E12 happens, to
 // all alike.
 
 #include <algorithm>
 
+#include "snnfp/detail/time_sort.hpp"
 #include "snnfp/impl/reverse_spikes.hpp"
 
 SNNFP_ISA_BEGIN
@@ -31,11 +32,17 @@ class ReverseArrivals {
   Size start(const SpikeAdjoints<Real>& spikes, const typename ReverseSample<Real>::Sent& sent,
              const ProjectionPlan<Real>& q) {
     spikes_ = &spikes;
-    times_ = sent.times;
-    delay_ = q.delay[0];
     at_ = filled_ = 0;
     spike_ = spikes.count();
     if (spike_ == 0) return count_ = 0;
+    if (q.delay_per == DelayPer::source) {
+      put_in_order(sent, q);
+    } else {
+      times_ = sent.times;
+      units_ = sent.units;
+      place_ = nullptr;
+      delay_ = q.row_delay(0);
+    }
     const Real latest = spikes.time(spike_ - 1);
     count_ = std::lower_bound(times_, times_ + sent.count, latest,
                               [&](Real t, Real bound) { return t + delay_ < bound; }) -
@@ -54,6 +61,8 @@ class ReverseArrivals {
   const SpikeAdjoints<Real>& spikes() const { return *spikes_; }
   Size count() const { return count_; }
   Real time(Size a) const { return times_[a] + delay_; }
+  Id unit(Size a) const { return units_[a]; }             // that sent it
+  Size place(Size a) const { return place_ ? place_[a] : a; }  // among what was sent
 
   // Whether some neuron's adjoint changes at arrival `end` - 1, the next to be looked at; `fill` is
   // told when there are new ones in the block.
@@ -113,6 +122,27 @@ class ReverseArrivals {
 
  private:
   using P = Pack<Real>;
+
+  // Where each source unit has its own delay.
+  void put_in_order(const typename ReverseSample<Real>::Sent& sent,
+                    const ProjectionPlan<Real>& q) {
+    own_.resize(sent.count);
+    for (Size k = 0; k < sent.count; ++k)
+      own_[k] = {sent.times[k] + q.row_delay(sent.units[k]), static_cast<Id>(k)};
+    sorter_.sort(own_);
+    make_room(own_time_, sent.count);
+    make_room(own_unit_, sent.count);
+    make_room(own_place_, sent.count);
+    for (Size a = 0; a < sent.count; ++a) {
+      own_time_[a] = own_[a].time;
+      own_place_[a] = own_[a].place;
+      own_unit_[a] = sent.units[own_[a].place];
+    }
+    times_ = own_time_.data();
+    units_ = own_unit_.data();
+    place_ = own_place_.data();
+    delay_ = Real(0);
+  }
 
   // Invariant: spike_ is the next spike to change something and before_spike_ the number of
   // arrivals before it, those at its moment not among them, the last of them at last_; or there is
@@ -177,7 +207,20 @@ class ReverseArrivals {
   const NeuronConstants<Real>& c_;
   const SpikeAdjoints<Real>* spikes_ = nullptr;
   const Real* times_ = nullptr;
+  const Id *units_ = nullptr, *place_ = nullptr;
   Real delay_ = Real(0);
+  // Those put in order: when they arrive, and their places among what was sent.
+  struct Own {
+    Real time;
+    Id place;
+    friend bool operator<(const Own& a, const Own& b) {
+      return a.time != b.time ? a.time < b.time : a.place < b.place;
+    }
+  };
+  Vector<Own> own_;
+  TimeSorter<Own> sorter_;
+  Scratch<Real> own_time_;
+  Scratch<Id> own_unit_, own_place_;
   Size count_ = 0;
 
   Size spike_ = 0, before_spike_ = 0;
