@@ -82,14 +82,14 @@ inline Size sample_blocks(Size samples, Size columns) {
 }
 
 // Which projections' weights the second pass of vjp is for: wanted, large, from an input and dense
-// with rows that arrive at once, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower with 256
+// without delays a synapse, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower with 256
 // neurons, even with 1024.)
 template <class Real>
 std::vector<unsigned char> weights_for_later(const Plan<Real>& plan, const Columns& columns) {
   std::vector<unsigned char> later(plan.projections.size(), 0);
   for (const ProjectionPlan<Real>& p : plan.projections)
     later[p.index] = p.from_input >= 0 && columns.weight[p.index] >= 0 &&
-                     p.connectivity == Connectivity::dense && p.arrives_at_once() &&
+                     p.connectivity == Connectivity::dense && p.delay_per != DelayPer::synapse &&
                      p.synapses() >= 8192;
   return later;
 }

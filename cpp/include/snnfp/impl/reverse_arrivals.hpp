@@ -1,8 +1,8 @@
 #pragma once
-// What comes to a population through a projection whose rows arrive at once, seen backwards in
-// time: the neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike of
-// its neuron and at the last one while it is held. Between two changes nothing but E12 happens, to
-// all alike.
+// What comes to a population through a projection without delays a synapse, seen backwards in time:
+// the neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike
+// of its neuron and at the last one while it is held. Between two changes nothing but E12 happens,
+// to all alike: where each target has its own delay too, if its clock is late by that.
 
 #include <algorithm>
 
@@ -28,7 +28,8 @@ class ReverseArrivals {
 
   explicit ReverseArrivals(const Plan<Real>& plan) : c_(plan.neurons) {}
 
-  // Returns how many arrivals some spike comes after.
+  // Returns how many arrivals some spike comes after. Where each target has its own delay, `time` is
+  // when they were sent: seen from a neuron whose clock is late by its delay, when they arrive.
   Size start(const SpikeAdjoints<Real>& spikes, const typename ReverseSample<Real>::Sent& sent,
              const ProjectionPlan<Real>& q) {
     spikes_ = &spikes;
@@ -41,8 +42,10 @@ class ReverseArrivals {
       times_ = sent.times;
       units_ = sent.units;
       place_ = nullptr;
-      delay_ = q.row_delay(0);
+      delay_ = q.delay_per == DelayPer::target ? Real(0) : q.row_delay(0);
     }
+    delays_ = q.delay_per == DelayPer::target ? q.delay + spikes.begin() : nullptr;
+    if (delays_) return count_ = sort_all(sent.count);
     const Real latest = spikes.time(spike_ - 1);
     count_ = std::lower_bound(times_, times_ + sent.count, latest,
                               [&](Real t, Real bound) { return t + delay_ < bound; }) -
@@ -88,7 +91,7 @@ class ReverseArrivals {
   Real ahead(const AdjointChange& c) const {
     const Real to =
         c.spike >= 0 ? spikes_->time(c.spike) : spikes_->release(spikes_->pair(-1 - c.spike).spike);
-    return to - time(c.end - 1);
+    return to - time_at(c.end - 1, c.unit);
   }
 
   // Calls use(b, spans, neurons) for packs of the block's changes.
@@ -122,6 +125,44 @@ class ReverseArrivals {
 
  private:
   using P = Pack<Real>;
+
+  Real time_at(Size a, Id unit) const { return times_[a] + (delays_ ? delays_[unit] : delay_); }
+
+  // Where each target has its own delay: its spikes and releases by how many arrivals it has before
+  // them, all put in order beforehand. Gone through by when they are seen from clocks that are late
+  // by the delays, that number falls, but for rounding.
+  Size sort_all(Size sent) {
+    held_.clear();
+    own_.clear();
+    pair_ = n_pairs_ = spike_ = before_spike_ = 0;
+    for (Size e = 0; e < spikes_->count(); ++e)
+      own_.push_back({spikes_->time(e) - delays_[spikes_->unit(e)], static_cast<Id>(e)});
+    if (spikes_->traits().held)
+      for (Size c = 0; c < spikes_->n_pairs(); ++c)
+        if (const Size e = spikes_->pair(c).spike; spikes_->last_held(e) >= spikes_->time(e))
+          own_.push_back(
+              {spikes_->last_held(e) - delays_[spikes_->unit(e)], static_cast<Id>(-1 - c)});
+    sorter_.sort(own_);
+    Size end = sent;
+    for (Size k = Size(own_.size()); k-- > 0;) {
+      const Id change = own_[k].place;
+      const Size e = change >= 0 ? change : spikes_->pair(-1 - change).spike;
+      const Id unit = spikes_->unit(e);
+      // Arrivals at the moment of a release come before it, at that of a spike after it.
+      const Real until = change >= 0 ? spikes_->time(e) : spikes_->last_held(e);
+      const auto counts = [&](Size a) {
+        return change >= 0 ? time_at(a, unit) < until : time_at(a, unit) <= until;
+      };
+      while (end < sent && counts(end)) ++end;
+      while (end > 0 && !counts(end - 1)) --end;
+      if (end > 0 && (change >= 0 || time_at(end - 1, unit) >= spikes_->time(e)))
+        held_.push_back({end, unit, change});
+    }
+    if (!std::is_sorted(held_.begin(), held_.end(), before))
+      std::sort(held_.begin(), held_.end(), before);
+    next_held();
+    return before_release_;
+  }
 
   // Where each source unit has its own delay.
   void put_in_order(const typename ReverseSample<Real>::Sent& sent,
@@ -179,9 +220,11 @@ class ReverseArrivals {
         held_.push_back(
             {before_release_, spikes_->unit(spikes_->pair(c).spike), static_cast<Id>(-1 - c)});
     if (held_.empty()) n_pairs_ = 0;
-    std::sort(held_.begin(), held_.end(), [](const AdjointChange& a, const AdjointChange& b) {
-      return a.end != b.end ? a.end > b.end : a.spike > b.spike;
-    });
+    std::sort(held_.begin(), held_.end(), before);
+  }
+  // At one arrival spikes come first, latest first, then releases: the last of one neuron counts.
+  static bool before(const AdjointChange& a, const AdjointChange& b) {
+    return a.end != b.end ? a.end > b.end : a.spike > b.spike;
   }
 
   void refill() {
@@ -195,10 +238,12 @@ class ReverseArrivals {
         next_spike();
         continue;
       }
-      const Size c = held_.empty() ? pair_ : Size(-1 - held_[pair_].spike);
-      to.end = before_release_;
-      to.unit = spikes_->unit(spikes_->pair(c).spike);
-      to.spike = static_cast<Id>(-1 - c);
+      if (held_.empty()) {
+        to = {before_release_, spikes_->unit(spikes_->pair(pair_).spike),
+              static_cast<Id>(-1 - pair_)};
+      } else {
+        to = held_[pair_];
+      }
       ++pair_;
       next_held();
     }
@@ -209,6 +254,7 @@ class ReverseArrivals {
   const Real* times_ = nullptr;
   const Id *units_ = nullptr, *place_ = nullptr;
   Real delay_ = Real(0);
+  const Real* delays_ = nullptr;  // of each target, where they have their own
   // Those put in order: when they arrive, and their places among what was sent.
   struct Own {
     Real time;
@@ -226,7 +272,7 @@ class ReverseArrivals {
   Size spike_ = 0, before_spike_ = 0;
   Real last_ = Real(0);
   Size pair_ = 0, n_pairs_ = 0, before_release_ = 0;  // pair_: in held_ where that is not empty
-  Vector<AdjointChange> held_;
+  Vector<AdjointChange> held_;  // changes that were put in order beforehand
 
   AdjointChange change_[block];
   int at_ = 0, filled_ = 0;

@@ -69,7 +69,7 @@ class ReverseConstants {
     }
   }
 
-  // What came through a dense projection whose rows arrive at once to neurons with one pair of time constants.
+  // What came through a dense projection without delays a synapse to neurons with one pair of time constants.
   // As in ReverseLanes, the lanes are the adjoints at a moment of reference.
   void add_lanes(ReverseSample<Real>& s, const ProjectionPlan<Real>& q, const Watch& watch) {
     const auto sent = s.sent(q);

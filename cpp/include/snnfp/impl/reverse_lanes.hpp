@@ -1,6 +1,6 @@
 #pragma once
-// What a population's spikes owe to what came through a projection whose rows arrive at once, where
-// all neurons have one pair of time constants. MATH.md E12, E13.
+// What a population's spikes owe to what came through a projection without delays a synapse, where all
+// neurons have one pair of time constants. MATH.md E12, E13.
 //
 // Invariant: with the coefficients of E12 from a moment of reference to the arrival at hand, the
 // adjoint of every neuron there is lI = kappa lv + syn li and lV/C = mem lv, lv and li its lane. So
@@ -24,7 +24,7 @@ class ReverseLanes {
   // all lanes costs 1/16 of what a delivery by itself does, a neuron.
   static bool suits(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
                     const ProjectionPlan<Real>& q) {
-    if (!q.arrives_at_once() || !spikes.traits().uniform) return false;
+    if (q.delay_per == DelayPer::synapse || !spikes.traits().uniform) return false;
     const auto sent = s.sent(q);
     if (q.connectivity == Connectivity::dense || sent.count == 0) return true;
     Size deliveries = 0;
@@ -39,7 +39,8 @@ class ReverseLanes {
   void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes, bool timed) {
     timed_ = timed;
     out_ = s.weights(q_);
-    delays_ = s.delays(q_);
+    delays_ = timed && q_.arrives_at_once() ? s.delays(q_) : nullptr;
+    of_targets_ = timed && !q_.arrives_at_once() ? s.delays(q_) : nullptr;
     sent_ = s.sent(q_);
     begin_ = spikes.begin();
     size_ = spikes.size();
@@ -56,7 +57,7 @@ class ReverseLanes {
       if (a % block == 0) watch.look();
       if (entries_.changes_at(a + 1)) change(a + 1);
       const Real by_time = row(a);
-      if (timed_ && delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += by_time;
+      if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += by_time;
       if (timed_ && sent_.by_time) sent_.by_time[entries_.arrivals().place(a)] += by_time;
       if (a < first_step_) take_steps(a + 1);
       const Decay<Real>& step = step_[a - first_step_];
@@ -129,7 +130,29 @@ class ReverseLanes {
       by = scattered(at, q_.targets + at, n);
     }
     const Real alpha = c_.alpha.data()[q_.target_first];
+    if (of_targets_) add_to_targets(unit, alpha);
     return fma(alpha, fma(to_.kappa, by.lv, to_.syn * by.li), -(to_.mem * by.lv));
+  }
+
+  // By the delay of each target, what the arrival's time there is worth.
+  void add_to_targets(Id unit, Real alpha) const {
+    const Size at = q_.row_begin(unit);
+    if (q_.connectivity != Connectivity::dense) {
+      for (Size k = at; k < q_.row_end(unit); ++k) {
+        const Id j = q_.targets[k];
+        of_targets_[j] += q_.weight[k] * fma(alpha, fma(to_.kappa, lv_[j], to_.syn * li_[j]),
+                                             -(to_.mem * lv_[j]));
+      }
+      return;
+    }
+    const P kappa(to_.kappa), syn(to_.syn), mem(to_.mem);
+    Real* const to = of_targets_ + begin_;
+    for (Size j = 0; j < size_; j += P::width) {
+      const P w = load_up_to(q_.weight + at + begin_ + j, size_ - j), lv = P::load(&lv_[j]);
+      const P by = fma(P(alpha), fma(kappa, lv, syn * P::load(&li_[j])), -(mem * lv));
+      fma(w, by, load_up_to(to + j, size_ - j))
+          .store_first(to + j, int(std::min<Size>(size_ - j, P::width)));
+    }
   }
 
   // Sums of w lv and w li over a row.
@@ -230,6 +253,7 @@ class ReverseLanes {
   bool timed_ = false;
   Real* out_ = nullptr;
   Real* delays_ = nullptr;
+  Real* of_targets_ = nullptr;  // by the delays of targets
   typename ReverseSample<Real>::Sent sent_{};
   Id begin_ = 0;  // of the neurons in their population
   Size size_ = 0;
