@@ -126,13 +126,15 @@ class LayerArrivals {
       sorter_.sort(time_.data(), weight_.data(), n, to.time.data(), to.weight.data());
     }
     Size longest = 0;
-    std::fill_n(to.last, width, Id(0));
-    for (Size r = 0; r < n; ++r) {
-      const unsigned arrive = bits_of(P::load(&to.time[r * width]) < P(never<Real>));
-      if (arrive == 0) break;
-      longest = r + 1;
-      for (unsigned m = arrive; m != 0; m &= m - 1) ++to.last[__builtin_ctz(m)];
+    P arrived(Real(0));
+    for (; longest < n; ++longest) {
+      const auto arrives = P::load(&to.time[longest * width]) < P(never<Real>);
+      if (!any(arrives)) break;
+      arrived = arrived + select(arrives, P(Real(1)), P(Real(0)));
     }
+    Real count[width];
+    arrived.store(count);
+    for (int l = 0; l < width; ++l) to.last[l] = static_cast<Id>(count[l]);
     make_room(to.time, longest + 1);
     make_room(to.weight, longest + 1);
     // The horizon, at which those wait that have come through.
@@ -148,6 +150,7 @@ class LayerArrivals {
  private:
   using P = Pack<Real>;
   static constexpr int width = P::width;
+  static constexpr Size ahead = 8;  // rows of weights are asked for so many arrivals ahead
 
   // One spike through one projection.
   struct Sent {
@@ -353,6 +356,8 @@ class LayerArrivals {
     for (Size e = s.begin; e < s.end; ++e) {
       const Sent& sent = sent_[e];
       if (e > s.begin && sent.time != sent_[e - 1].time) before = last;
+      // Each row lies in a page of its own.
+      __builtin_prefetch(sent_[std::min(e + ahead, s.end - 1)].row + column);
       const P w = load_up_to(sent.row + column, rest), t = P(sent.time) + delay;
       const auto nothing = w == zero;
       if (any(!nothing & (t <= before))) return -1;
@@ -403,6 +408,7 @@ class LayerArrivals {
         if (!s.delays_differ) before = P::load(&time[n * width]);
       }
       const Sent& sent = sent_of[e - s.begin];
+      __builtin_prefetch(sent_of[std::min(e + ahead, s.end - 1) - s.begin].row + column);
       if (!sent.row) continue;
       const P w = load_up_to(sent.row + column, rest);
       P t(sent.time);
