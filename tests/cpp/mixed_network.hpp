@@ -1,8 +1,8 @@
 #pragma once
 // Random graphs of several components that mix every kind of projection: dense, sparse and
-// one-to-one, with one delay, one a source unit, a target or a synapse, loops of each kind, few neurons and many, with one
-// set of time constants or one a neuron; refractory times, bias, an initial state and ties among
-// them.
+// one-to-one, with one delay, one a source unit, a target or a synapse, loops of each kind, few
+// neurons and many, with one set of time constants or one a neuron; refractory times, bias, an
+// initial state and ties among them.
 
 #include <algorithm>
 #include <random>

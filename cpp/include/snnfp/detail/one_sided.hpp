@@ -80,7 +80,8 @@ class OneSidedTerms {
   }
 
   Wanted of(const ProjectionPlan<Real>& p) const {
-    Wanted w{false, columns_.delay[p.index] >= 0 && (p.delay_per == DelayPer::synapse || p.shortest_delay == Real(0))};
+    Wanted w{false, columns_.delay[p.index] >= 0 &&
+                        (p.delay_per == DelayPer::synapse || p.shortest_delay == Real(0))};
     if (refractory_column(p.target_population) < 0) return w;
     for (Id t = 0; t < p.n_target && !w.refractory; ++t)
       w.refractory = refractory(p.target_first + t) == Real(0);

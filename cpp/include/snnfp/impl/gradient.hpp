@@ -82,8 +82,8 @@ inline Size sample_blocks(Size samples, Size columns) {
 }
 
 // Which projections' weights the second pass of vjp is for: wanted, large, from an input and dense
-// without delays a synapse, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower with 256
-// neurons, even with 1024.)
+// without delays a synapse, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower
+// with 256 neurons, even with 1024.)
 template <class Real>
 std::vector<unsigned char> weights_for_later(const Plan<Real>& plan, const Columns& columns) {
   std::vector<unsigned char> later(plan.projections.size(), 0);

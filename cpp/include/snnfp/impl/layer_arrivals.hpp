@@ -214,7 +214,8 @@ class LayerArrivals {
   void put_in_order(const Sample& s) {
     const auto first = sent_.begin() + s.begin;
     if (s.in_order) {
-      if (!std::is_sorted(first, sent_.end(), by_arrival)) std::sort(first, sent_.end(), by_arrival);
+      if (!std::is_sorted(first, sent_.end(), by_arrival))
+        std::sort(first, sent_.end(), by_arrival);
       return;
     }
     if (s.delays_differ) {

@@ -1,10 +1,10 @@
 #pragma once
 // Populations that project to each other or to themselves through dense projections with one delay
-// each or one a source unit, and receive nothing else: all that arrives at a population arrives at every neuron of it,
-// so one vector loop an arrival moves them all, and only neurons that may cross meet the solver,
-// many at once. The same record as the queue's, to the bit: each neuron sees the same events, and
-// every event is computed by the same operations. Cost: an arrival takes O(neurons)
-// multiplications.
+// each or one a source unit, and receive nothing else: all that arrives at a population arrives at
+// every neuron of it, so one vector loop an arrival moves them all, and only neurons that may cross
+// meet the solver, many at once. The same record as the queue's, to the bit: each neuron sees the
+// same events, and every event is computed by the same operations. Cost: an arrival takes
+// O(neurons) multiplications.
 
 #include <algorithm>
 #include <cmath>

@@ -39,8 +39,8 @@ class QueueSimulator {
   }
 
   // How many spikes may be on their way through each synapse, on average, where those of a
-  // source unit differ in delay: an arrival each in memory. Runaway firing comes here long before a neuron has fired
-  // spike_limit spikes, and takes seconds and gigabytes from then on.
+  // source unit differ in delay: an arrival each in memory. Runaway firing comes here long before a
+  // neuron has fired spike_limit spikes, and takes seconds and gigabytes from then on.
   static Size most_on_their_way(Size spike_limit) {
     return std::clamp<Size>(spike_limit / 200, 50, Size(1) << 30);
   }
@@ -147,8 +147,7 @@ class QueueSimulator {
     } else {
       const Size before = arrivals_.on_the_way();
       for (Size k = begin; k < end; ++k)
-        if (p.weight[k] != Real(0))
-          add({time + p.delay_of(unit, k), sender, projection, k, k + 1});
+        if (p.weight[k] != Real(0)) add({time + p.delay_of(unit, k), sender, projection, k, k + 1});
       if (piles_up(p)) pending_ += arrivals_.on_the_way() - before;
     }
   }

@@ -28,8 +28,8 @@ class ReverseArrivals {
 
   explicit ReverseArrivals(const Plan<Real>& plan) : c_(plan.neurons) {}
 
-  // Returns how many arrivals some spike comes after. Where each target has its own delay, `time` is
-  // when they were sent: seen from a neuron whose clock is late by its delay, when they arrive.
+  // Returns how many arrivals some spike comes after. Where each target has its own delay, `time`
+  // is when they were sent: seen from a neuron whose clock is late by its delay, when they arrive.
   Size start(const SpikeAdjoints<Real>& spikes, const typename ReverseSample<Real>::Sent& sent,
              const ProjectionPlan<Real>& q) {
     spikes_ = &spikes;
@@ -64,7 +64,7 @@ class ReverseArrivals {
   const SpikeAdjoints<Real>& spikes() const { return *spikes_; }
   Size count() const { return count_; }
   Real time(Size a) const { return times_[a] + delay_; }
-  Id unit(Size a) const { return units_[a]; }             // that sent it
+  Id unit(Size a) const { return units_[a]; }                  // that sent it
   Size place(Size a) const { return place_ ? place_[a] : a; }  // among what was sent
 
   // Whether some neuron's adjoint changes at arrival `end` - 1, the next to be looked at; `fill` is
@@ -165,8 +165,7 @@ class ReverseArrivals {
   }
 
   // Where each source unit has its own delay.
-  void put_in_order(const typename ReverseSample<Real>::Sent& sent,
-                    const ProjectionPlan<Real>& q) {
+  void put_in_order(const typename ReverseSample<Real>::Sent& sent, const ProjectionPlan<Real>& q) {
     own_.resize(sent.count);
     for (Size k = 0; k < sent.count; ++k)
       own_[k] = {sent.times[k] + q.row_delay(sent.units[k]), static_cast<Id>(k)};
@@ -272,7 +271,7 @@ class ReverseArrivals {
   Size spike_ = 0, before_spike_ = 0;
   Real last_ = Real(0);
   Size pair_ = 0, n_pairs_ = 0, before_release_ = 0;  // pair_: in held_ where that is not empty
-  Vector<AdjointChange> held_;  // changes that were put in order beforehand
+  Vector<AdjointChange> held_;                        // changes that were put in order beforehand
 
   AdjointChange change_[block];
   int at_ = 0, filled_ = 0;

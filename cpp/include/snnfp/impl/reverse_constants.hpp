@@ -69,8 +69,8 @@ class ReverseConstants {
     }
   }
 
-  // What came through a dense projection without delays a synapse to neurons with one pair of time constants.
-  // As in ReverseLanes, the lanes are the adjoints at a moment of reference.
+  // What came through a dense projection without delays a synapse to neurons with one pair of time
+  // constants. As in ReverseLanes, the lanes are the adjoints at a moment of reference.
   void add_lanes(ReverseSample<Real>& s, const ProjectionPlan<Real>& q, const Watch& watch) {
     const auto sent = s.sent(q);
     if (arrivals_.start(*spikes_, sent, q) == 0) return;

@@ -1,6 +1,6 @@
 #pragma once
-// What a population's spikes owe to what came through a projection without delays a synapse, where all
-// neurons have one pair of time constants. MATH.md E12, E13.
+// What a population's spikes owe to what came through a projection without delays a synapse, where
+// all neurons have one pair of time constants. MATH.md E12, E13.
 //
 // Invariant: with the coefficients of E12 from a moment of reference to the arrival at hand, the
 // adjoint of every neuron there is lI = kappa lv + syn li and lV/C = mem lv, lv and li its lane. So
@@ -120,7 +120,8 @@ class ReverseLanes {
     const Size n = q_.row_end(unit) - at;
     Sums by{Real(0), Real(0)};
     if (q_.connectivity == Connectivity::dense) {
-      by = beside(at + begin_, q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
+      by = beside(at + begin_,
+                  q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
                   size_);
     } else if (q_.connectivity == Connectivity::one_to_one) {
       by = scattered(at, &unit, 1);
@@ -140,8 +141,8 @@ class ReverseLanes {
     if (q_.connectivity != Connectivity::dense) {
       for (Size k = at; k < q_.row_end(unit); ++k) {
         const Id j = q_.targets[k];
-        of_targets_[j] += q_.weight[k] * fma(alpha, fma(to_.kappa, lv_[j], to_.syn * li_[j]),
-                                             -(to_.mem * lv_[j]));
+        of_targets_[j] += q_.weight[k] *
+                          fma(alpha, fma(to_.kappa, lv_[j], to_.syn * li_[j]), -(to_.mem * lv_[j]));
       }
       return;
     }

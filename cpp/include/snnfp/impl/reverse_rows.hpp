@@ -25,10 +25,7 @@ template <class Real>
 class AnchoredRows {
  public:
   AnchoredRows(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
-      : c_(plan.neurons),
-        q_(q),
-        shortest_(q.shortest_delay),
-        longest_(q.longest_delay) {
+      : c_(plan.neurons), q_(q), shortest_(q.shortest_delay), longest_(q.longest_delay) {
     if (q.delay_per == DelayPer::synapse && q.synapses() > 0) find_longest();
     Size row = 0;
     for (Id u = 0; u < q.n_source; ++u) row = std::max(row, q.row_end(u) - q.row_begin(u));

@@ -61,8 +61,7 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
       feeds_back |= in.within_component;
       at_once &= in.arrives_at_once();
       rows &= in.connectivity == Connectivity::dense && in.arrives_at_once();
-      no_delay |=
-          in.within_component && in.arrives_at_once() && !(in.shortest_delay > Real(0));
+      no_delay |= in.within_component && in.arrives_at_once() && !(in.shortest_delay > Real(0));
       if (in.connectivity != Connectivity::dense) singles += sent_by(in, input_spikes);
     }
   // A layer keeps all single arrivals of a sample; windows take them in portions.
