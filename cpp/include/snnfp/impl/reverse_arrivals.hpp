@@ -44,7 +44,7 @@ class ReverseArrivals {
       place_ = nullptr;
       delay_ = q.delay_per == DelayPer::target ? Real(0) : q.row_delay(0);
     }
-    delays_ = q.delay_per == DelayPer::target ? q.delay + spikes.begin() : nullptr;
+    delays_ = q.delay_per == DelayPer::target ? q.row_delays(0) + spikes.begin() : nullptr;
     if (delays_) return count_ = sort_all(sent.count);
     const Real latest = spikes.time(spike_ - 1);
     count_ = std::lower_bound(times_, times_ + sent.count, latest,
