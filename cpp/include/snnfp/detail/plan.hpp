@@ -65,8 +65,8 @@ struct ProjectionPlan {
     }
   }
 
-  // All code has delays from here. Whether what a unit sends arrives at all its targets at once, and
-  // how much later.
+  // All code has delays from here. Whether what a unit sends arrives at all its targets at once,
+  // and how much later.
   bool arrives_at_once() const {
     return delay_per == DelayPer::projection || delay_per == DelayPer::source;
   }
