@@ -136,7 +136,7 @@ class ReverseLanes {
   }
 
   // By the delay of each target, what the arrival's time there is worth.
-  void add_to_targets(Id unit, Real alpha) const {
+  [[gnu::noinline]] void add_to_targets(Id unit, Real alpha) const {
     const Size at = q_.row_begin(unit);
     if (q_.connectivity != Connectivity::dense) {
       for (Size k = at; k < q_.row_end(unit); ++k) {
