@@ -50,8 +50,10 @@ def decision_map(
     xy, c = np.asarray(points, dtype=np.float64), np.asarray(labels)
     d = 4 if mirrored else 2
     if xy.ndim != 2 or xy.shape[1] != d or c.shape != xy.shape[:1]:
+        plain = mirrored and xy.ndim == 2 and xy.shape[1] == 2 and c.shape == xy.shape[:1]
+        hint = ": mirrored=False takes points (x, y)" if plain else ""
         raise ValueError(
-            f"points have shape {xy.shape} and labels {c.shape}, expected [n, {d}] and [n]"
+            f"points have shape {xy.shape} and labels {c.shape}, expected [n, {d}] and [n]{hint}"
         )
     side = (np.arange(resolution) + 0.5) / resolution
     x, y = np.meshgrid(side, side)
