@@ -208,7 +208,7 @@ def test_an_output_that_fires_on_is_no_solid_block():
     figure = plots.raster_and_voltage(net, spikes, [0], until=50.0)
     raster, voltage = figure.axes
     named = texts(voltage.get_legend())
-    assert named[0] == f"readout 0 (label), to spike 3 of {counts[0]}"
+    assert named[0] == f"readout 0 (label), V up to spike 3 of {counts[0]}"
     curve = voltage.lines[0]
     record = snnfp.simulate(net, spikes, until=50.0)
     third = np.sort(record.times[record.neurons == 0])[2]
@@ -293,7 +293,7 @@ def test_decision_map():
     figure = plots.decision_map(net, encode, loss.predict, points, [1, 0, 1], **options)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
-    assert texts(axes.get_legend()) == ["class 0", "class 1", "wrong (1 of 3)"]
+    assert texts(axes.get_legend()) == ["class 0", "class 1", "wrong (1 of these 3)"]
     assert (axes.images[0].get_array() == 1).all()
     # The same colour for a class in the areas, in the dots and in the other pictures.
     from matplotlib.colors import to_rgba

@@ -50,7 +50,7 @@ def learning_curves(history: History) -> Any:
         if key == "silent":
             for k, name in enumerate(silent):
                 # Two that lie on each other, at 0 mostly, are both seen.
-                line = {"color": colour(k), "ls": ("-", "--", ":", "-.")[k % 4]}
+                line = {"color": colour(k + 2), "ls": ("-", "--", ":", "-.")[k % 4]}
                 axes.plot(
                     epochs, figures[name], label=name.removeprefix("silent/"), **line, **style
                 )

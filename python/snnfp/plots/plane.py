@@ -16,6 +16,8 @@ from snnfp.spikes import Spikes
 
 __all__ = ["decision_map"]
 
+_POINTS = 8192  # simulated at a time
+
 
 def decision_map(
     net: Network,
@@ -25,7 +27,7 @@ def decision_map(
     labels: ArrayLike,
     *,
     until: float,
-    resolution: int = 120,
+    resolution: int = 240,
     mirrored: bool = True,
 ) -> Any:
     """The class that a network gives every point of the unit square, with data on top.
@@ -59,7 +61,10 @@ def decision_map(
     x, y = np.meshgrid(side, side)
     plane = np.stack([x.ravel(), y.ravel()], axis=1)
     features = np.concatenate([plane, 1 - plane], axis=1) if mirrored else plane
-    classes = predict(simulate_quietly(net, encode(features), until)).reshape(x.shape)
+    # Some rows at a time: the spikes of all points would fill the memory.
+    parts = np.array_split(features, -(-len(features) // _POINTS))
+    found = [predict(simulate_quietly(net, encode(part), until)) for part in parts]
+    classes = np.concatenate(found).reshape(x.shape)
     given = predict(simulate_quietly(net, encode(xy), until))
     wrong = given != c
     n = int(max(classes.max(), c.max())) + 1
@@ -99,11 +104,11 @@ def decision_map(
         linewidths=1.5,
         clip_on=False,
         zorder=4,
-        label=f"wrong ({wrong.sum()} of {wrong.size})",
+        label=f"wrong ({wrong.sum()} of these {wrong.size})",
     )
     if (classes < 0).any():
         axes.scatter([], [], s=90, marker="s", color=SILENT, alpha=0.4, label="no output fires")
     axes.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_title("areas: the output that fires first; dots: data", fontsize=11)
+    axes.set_title("Which output fires first, and the data's own classes", fontsize=11)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=min(4, n + 1))
     return figure
