@@ -293,7 +293,7 @@ def test_decision_map():
     figure = plots.decision_map(net, encode, loss.predict, points, [1, 0, 1], **options)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
-    assert texts(axes.get_legend()) == ["class 0", "class 1", "wrong (1 of these 3)"]
+    assert texts(axes.get_legend()) == ["class 0", "class 1", "wrong (1 of 3)"]
     assert (axes.images[0].get_array() == 1).all()
     # The same colour for a class in the areas, in the dots and in the other pictures.
     from matplotlib.colors import to_rgba

@@ -104,7 +104,7 @@ def decision_map(
         linewidths=1.5,
         clip_on=False,
         zorder=4,
-        label=f"wrong ({wrong.sum()} of these {wrong.size})",
+        label=f"wrong ({wrong.sum()} of {wrong.size})",
     )
     if (classes < 0).any():
         axes.scatter([], [], s=90, marker="s", color=SILENT, alpha=0.4, label="no output fires")
