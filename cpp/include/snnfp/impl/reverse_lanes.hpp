@@ -1,6 +1,6 @@
 #pragma once
-// What a population's spikes owe to what came through a projection with one delay, where all
-// neurons have one pair of time constants. MATH.md E12, E13.
+// What a population's spikes owe to what came through a projection without delays a synapse, where
+// all neurons have one pair of time constants. MATH.md E12, E13.
 //
 // Invariant: with the coefficients of E12 from a moment of reference to the arrival at hand, the
 // adjoint of every neuron there is lI = kappa lv + syn li and lV/C = mem lv, lv and li its lane. So
@@ -24,7 +24,7 @@ class ReverseLanes {
   // all lanes costs 1/16 of what a delivery by itself does, a neuron.
   static bool suits(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
                     const ProjectionPlan<Real>& q) {
-    if (!q.shared_delay || !spikes.traits().uniform) return false;
+    if (q.delay_per == DelayPer::synapse || !spikes.traits().uniform) return false;
     const auto sent = s.sent(q);
     if (q.connectivity == Connectivity::dense || sent.count == 0) return true;
     Size deliveries = 0;
@@ -39,12 +39,13 @@ class ReverseLanes {
   void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes, bool timed) {
     timed_ = timed;
     out_ = s.weights(q_);
-    delay_ = s.delays(q_);
+    delays_ = timed && q_.arrives_at_once() ? s.delays(q_) : nullptr;
+    of_targets_ = timed && !q_.arrives_at_once() ? s.delays(q_) : nullptr;
     sent_ = s.sent(q_);
     begin_ = spikes.begin();
     size_ = spikes.size();
     to_ = {Real(1), Real(1), Real(0)};
-    first_step_ = entries_.arrivals().start(spikes, sent_, q_);
+    first_step_ = left_ = entries_.arrivals().start(spikes, sent_, q_);
     if (first_step_ > 0)
       for (Vector<Real>* v : {&lv_, &li_}) v->assign(padded<Real>(spikes.size()), Real(0));
   }
@@ -56,8 +57,8 @@ class ReverseLanes {
       if (a % block == 0) watch.look();
       if (entries_.changes_at(a + 1)) change(a + 1);
       const Real by_time = row(a);
-      if (timed_ && delay_) *delay_ += by_time;
-      if (timed_ && sent_.by_time) sent_.by_time[a] += by_time;
+      if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += by_time;
+      if (timed_ && sent_.by_time) sent_.by_time[entries_.arrivals().place(a)] += by_time;
       if (a < first_step_) take_steps(a + 1);
       const Decay<Real>& step = step_[a - first_step_];
       to_ = {step.mem * to_.mem, step.syn * to_.syn,
@@ -66,6 +67,13 @@ class ReverseLanes {
     }
   }
   void pull(const Watch& watch) { pull(0, sent_.count, watch); }
+  // What arrives at `time` or later and has not had its turn; not together with the others.
+  void pull_since(Real time, const Watch& watch) {
+    Size from = left_;
+    while (from > 0 && entries_.arrivals().time(from - 1) >= time) --from;
+    pull(from, left_, watch);
+    left_ = from;
+  }
 
  private:
   using P = Pack<Real>;
@@ -107,12 +115,13 @@ class ReverseLanes {
 
   // E13 of one arrival. Returns the derivative by its time: alpha w lI - (w/C) lV.
   Real row(Size a) {
-    Id unit = sent_.units[a];
+    Id unit = entries_.arrivals().unit(a);
     const Size at = q_.row_begin(unit);
     const Size n = q_.row_end(unit) - at;
     Sums by{Real(0), Real(0)};
     if (q_.connectivity == Connectivity::dense) {
-      by = beside(at + begin_, q_.row_begin(sent_.units[std::max<Size>(a - 1, 0)]) + begin_, 0,
+      by = beside(at + begin_,
+                  q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
                   size_);
     } else if (q_.connectivity == Connectivity::one_to_one) {
       by = scattered(at, &unit, 1);
@@ -122,7 +131,29 @@ class ReverseLanes {
       by = scattered(at, q_.targets + at, n);
     }
     const Real alpha = c_.alpha.data()[q_.target_first];
+    if (of_targets_) add_to_targets(unit, alpha);
     return fma(alpha, fma(to_.kappa, by.lv, to_.syn * by.li), -(to_.mem * by.lv));
+  }
+
+  // By the delay of each target, what the arrival's time there is worth.
+  void add_to_targets(Id unit, Real alpha) const {
+    const Size at = q_.row_begin(unit);
+    if (q_.connectivity != Connectivity::dense) {
+      for (Size k = at; k < q_.row_end(unit); ++k) {
+        const Id j = q_.targets[k];
+        of_targets_[j] += q_.weight[k] *
+                          fma(alpha, fma(to_.kappa, lv_[j], to_.syn * li_[j]), -(to_.mem * lv_[j]));
+      }
+      return;
+    }
+    const P kappa(to_.kappa), syn(to_.syn), mem(to_.mem);
+    Real* const to = of_targets_ + begin_;
+    for (Size j = 0; j < size_; j += P::width) {
+      const P w = load_up_to(q_.weight + at + begin_ + j, size_ - j), lv = P::load(&lv_[j]);
+      const P by = fma(P(alpha), fma(kappa, lv, syn * P::load(&li_[j])), -(mem * lv));
+      fma(w, by, load_up_to(to + j, size_ - j))
+          .store_first(to + j, int(std::min<Size>(size_ - j, P::width)));
+    }
   }
 
   // Sums of w lv and w li over a row.
@@ -222,10 +253,12 @@ class ReverseLanes {
 
   bool timed_ = false;
   Real* out_ = nullptr;
-  Real* delay_ = nullptr;
+  Real* delays_ = nullptr;
+  Real* of_targets_ = nullptr;  // by the delays of targets
   typename ReverseSample<Real>::Sent sent_{};
   Id begin_ = 0;  // of the neurons in their population
   Size size_ = 0;
+  Size left_ = 0;        // arrivals that have not had their turn, for pull_since
   Size first_step_ = 0;  // the steps are those of the arrivals from it on
   Decay<Real> step_[block];
   Decay<Real> to_;        // from the moment of reference to the arrival at hand
