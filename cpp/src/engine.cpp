@@ -106,8 +106,8 @@ void throw_clock(const Plan<Real>& plan, Size sample, Id neuron, Real time) {
       neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
       " crosses its threshold at time " + number(time) + " in sample " + std::to_string(sample) +
       ", where times are " + number(step) +
-      " apart: that does not resolve its tau_mem = " + number(1 / plan.neurons.beta[neuron]) +
-      " and tau_syn = " + number(1 / plan.neurons.alpha[neuron]) +
+      " apart: that does not resolve its tau_mem = " + number(plan.neurons.tau_mem(neuron)) +
+      " and tau_syn = " + number(plan.neurons.tau_syn(neuron)) +
       ", expected earlier times or longer time constants" +
       (sizeof(Real) == 4 ? ", or float64" : ""));
 }

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "same_record.hpp"
-#include "snnfp/detail/faint.hpp"
+#include "snnfp/model/faint.hpp"
 #include "snnfp/simulate.hpp"
 
 using snnfp::detail::Faint;

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "snnfp/detail/spike_index.hpp"
+#include "snnfp/model/adjoint.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -150,8 +151,8 @@ class OneSidedTerms {
       column = columns_.neuron[at] + (columns_.neuron_shared[at] ? 0 : j - p.target_first);
     }
     const Real d = spikes_.times[next] - index.release(place);
-    const Real left = exp_of(-plan_.neurons.beta.data()[j] * d);
-    terms_.push_back({next, column, p.weight[m] * plan_.neurons.inv_c.data()[j] * left});
+    terms_.push_back(
+        {next, column, by_time_at_release(p.weight[m], d, Neuron<Real>(plan_.neurons, j))});
   }
 
   const Plan<Real>& plan_;

@@ -5,21 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "snnfp/model/constants.hpp"
 #include "snnfp/network.hpp"
 
 namespace snnfp::detail {
-
-// The constants of all neurons, one array a quantity, padded for vector loads.
-template <class Real>
-struct NeuronConstants {
-  std::vector<Real> alpha, beta;     // 1/tau_syn, 1/tau_mem
-  std::vector<Real> difference;      // |alpha - beta|
-  std::vector<Real> inv_difference;  // 0 where alpha == beta
-  std::vector<Real> inv_c;
-  std::vector<Real> drive;  // bias / capacitance
-  std::vector<Real> threshold, v_reset, t_refractory;
-  std::vector<Real> kappa_max;  // the largest kappa(d)
-};
 
 template <class Real>
 struct ProjectionPlan {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "snnfp/detail/crossing.hpp"
+#include "snnfp/model/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/vector.hpp"
 

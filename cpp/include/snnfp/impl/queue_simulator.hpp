@@ -7,10 +7,10 @@
 #include <optional>
 
 #include "snnfp/detail/component.hpp"
-#include "snnfp/detail/crossing.hpp"
+#include "snnfp/model/crossing.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/excursion.hpp"
-#include "snnfp/detail/faint.hpp"
+#include "snnfp/model/faint.hpp"
 
 SNNFP_ISA_BEGIN
 

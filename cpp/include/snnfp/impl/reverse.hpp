@@ -49,9 +49,11 @@ class Reverse final : public Workspace {
         if (populations_[*p].spikes().count() == 0) continue;
         populations_[*p].spikes().add_own(sample_);
         for (const Id q : plan_.into_population.data()[*p]) pull_from_outside(q, watch);
-        if (sample_.wants(*p, NeuronParameter::tau_mem) ||
-            sample_.wants(*p, NeuronParameter::tau_syn))
-          add_constants(*p, watch);
+        for (const NeuronParameter rate : rate_parameters)
+          if (sample_.wants(*p, rate)) {
+            add_constants(*p, watch);
+            break;
+          }
       }
     }
     if (!keep) return;

@@ -15,8 +15,7 @@ SNNFP_ISA_BEGIN
 template <class Real>
 constexpr Real nowhere = std::numeric_limits<Real>::max() / 8;
 
-// Ahead of arrivals up to `last`: at t, lI = kappa(time - t) lv + e^(-alpha (time - t)) li and
-// lV/C = e^(-beta (time - t)) lv.
+// Ahead of arrivals up to `last`: the adjoint at `time`, from which E12 leads to theirs.
 template <class Real>
 struct Anchor {
   Real last, time;
@@ -30,8 +29,6 @@ struct Anchor {
 template <class Real>
 class Anchors {
  public:
-  explicit Anchors(const Plan<Real>& plan) : c_(plan.neurons) {}
-
   // Finds the times, and with them the values that are known already.
   void build(const SpikeAdjoints<Real>& spikes) {
     const Size n = spikes.size();
@@ -68,8 +65,9 @@ class Anchors {
   // Takes over lV and lI of a spike; lI at the release that a pair of spikes has between them.
   void set(const SpikeAdjoints<Real>& spikes, Size e) {
     Anchor<Real>& a = anchors_[of_spike_[e]];
-    a.lv = spikes.lv(e) * c_.inv_c.data()[spikes.first() + spikes.unit(e)];
-    a.li = spikes.li(e);
+    const MembraneAdjoint<Real> adjoint = spikes.adjoint(e);
+    a.lv = adjoint.v;
+    a.li = adjoint.i;
   }
   void set_release(const SpikeAdjoints<Real>& spikes, Size pair) {
     const Size e = spikes.pair(pair).spike;
@@ -95,7 +93,6 @@ class Anchors {
   }
 
  private:
-  const NeuronConstants<Real>& c_;
   Scratch<Size> begin_;
   Scratch<Anchor<Real>> anchors_;
   // Of each spike: its anchor, and whether one for its refractory time follows. Nothing depends on

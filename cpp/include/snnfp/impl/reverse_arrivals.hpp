@@ -189,7 +189,7 @@ class ReverseArrivals {
   int at_ = 0, filled_ = 0;
 };
 
-// The changes with lV/C and lI of the neuron at the arrival.
+// The changes with the adjoint of the neuron at the arrival.
 template <class Real>
 class AdjointEntries {
  public:
@@ -203,31 +203,28 @@ class AdjointEntries {
   }
   struct Entry {
     Id unit;
-    Real lv, li;
+    MembraneAdjoint<Real> a;
   };
   Entry take() {
     const int x = arrivals_.take();
     const AdjointChange& c = arrivals_.change(x);
     const SpikeAdjoints<Real>& spikes = arrivals_.spikes();
-    if (c.spike < 0) return {c.unit, Real(0), syn_[x] * spikes.pair(-1 - c.spike).li};
-    const Real lv = spikes.lv(c.spike);
-    return {c.unit, mem_[x] * lv, fma(kappa_[x], lv, syn_[x] * spikes.li(c.spike))};
+    const Decay<Real> step = step_.template get<Real>(x);
+    if (c.spike >= 0)
+      return {c.unit, adjoint_step<Real>({spikes.lv(c.spike), spikes.li(c.spike)}, step)};
+    return {c.unit, adjoint_step<Real>({Real(0), spikes.pair(-1 - c.spike).li}, step)};
   }
 
  private:
   using P = Pack<Real>;
   void fill() {
-    arrivals_.over_block([&](int b, P span, const Neuron<P>& n) {
-      const Decay<P> e = decay(span, n);
-      (e.mem * n.inv_c).store(mem_ + b);
-      e.syn.store(syn_ + b);
-      (e.kappa * n.inv_c).store(kappa_ + b);
-    });
+    arrivals_.over_block(
+        [&](int b, P span, const Neuron<P>& n) { step_.store(b, decay_to_arrival(span, n)); });
   }
 
   static constexpr int block = ReverseArrivals<Real>::block;
   ReverseArrivals<Real> arrivals_;
-  Real mem_[block], syn_[block], kappa_[block];
+  StructOfArrays<Decay, Real[block]> step_;  // of each change
 };
 
 SNNFP_ISA_END

@@ -53,8 +53,8 @@ class ReverseFew {
       if (looked - end >= 64) looked = end;
       while (entries_.changes_at(end)) {
         const auto entry = entries_.take();
-        lane_lv_[entry.unit] = entry.lv;
-        lane_li_[entry.unit] = entry.li;
+        lane_lv_[entry.unit] = entry.a.v;
+        lane_li_[entry.unit] = entry.a.i;
       }
       begin = entries_.next_end();
       Id live[lane_width<Real>];
@@ -67,21 +67,20 @@ class ReverseFew {
       for (Size a = begin; a < end; a += P::width) {
         const P t = P::load(at + a), span = last - t;
         Decay<P> e = decay(span, Neuron<P>(c_, first_));
-        P by_time(Real(0));
+        P times(Real(0));
         for (int l = 0; l < n_live; ++l) {
           const Id u = live[l];
           const Neuron<P> neuron(c_, first_ + u);
           if (!uniform) e = decay(span, neuron);
-          const P lv(lane_lv_[u]), by_weight = fma(e.kappa, lv, e.syn * P(lane_li_[u]));
-          by_time = fma(P::gather(q_.weight + u, &row_[a]),
-                        fma(neuron.alpha, by_weight, -(e.mem * lv)), by_time);
+          const MembraneAdjoint<P> there = adjoint_step<P>({P(lane_lv_[u]), P(lane_li_[u])}, e);
+          times = fma(P::gather(q_.weight + u, &row_[a]), by_time(there, neuron), times);
           if (!out_) continue;
           Real value[P::width];
-          select(t <= last, by_weight, P(Real(0))).store(value);
+          select(t <= last, by_weight(there), P(Real(0))).store(value);
           for (int k = 0; k < P::width; ++k) out_[row_[a + k] + u] += value[k];
         }
         Real values[P::width];
-        by_time.store(values);
+        times.store(values);
         for (Size k = 0; k < std::min<Size>(P::width, end - a); ++k) {
           if (delay_) *delay_ += values[k];
           if (sent_.by_time) sent_.by_time[a + k] += values[k];
@@ -91,9 +90,10 @@ class ReverseFew {
       const P span(at[end - 1] - at[begin - 1]);
       for (Size k = 0; k < size_; k += P::width) {
         const Decay<P> e = decay(span, Neuron<P>::load(c_, first_ + static_cast<Id>(k)));
-        const P lv = P::load(&lane_lv_[k]);
-        fma(e.kappa, lv, e.syn * P::load(&lane_li_[k])).store(&lane_li_[k]);
-        (e.mem * lv).store(&lane_lv_[k]);
+        const MembraneAdjoint<P> back =
+            adjoint_step<P>({P::load(&lane_lv_[k]), P::load(&lane_li_[k])}, e);
+        back.i.store(&lane_li_[k]);
+        back.v.store(&lane_lv_[k]);
       }
     }
   }

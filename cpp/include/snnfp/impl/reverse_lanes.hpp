@@ -2,11 +2,11 @@
 // What a population's spikes owe to what came through a projection with one delay, where all
 // neurons have one pair of time constants. MATH.md E12, E13.
 //
-// Invariant: with the coefficients of E12 from a moment of reference to the arrival at hand, the
-// adjoint of every neuron there is lI = kappa lv + syn li and lV/C = mem lv, lv and li its lane. So
-// an arrival costs its own synapses only and writes nothing but their derivatives, and a spike that
-// comes into view costs its own neuron: its lane is taken to the reference. All lanes move when mem
-// or syn falls below 1/4, so that no more than two bits are lost on the way.
+// Invariant: the lanes are the adjoints of all neurons at a moment of reference; a step of E12 leads
+// from there to the arrival at hand, the same for all. So an arrival costs its own synapses only and
+// writes nothing but their derivatives, and a spike that comes into view costs its own neuron: its
+// lane is taken to the reference. All lanes move when an exponential of the step falls below 1/4, so
+// that no more than two bits are lost on the way.
 
 #include <algorithm>
 
@@ -30,8 +30,8 @@ class ReverseLanes {
     Size deliveries = 0;
     for (Size a = 0; a < sent.count; ++a)
       deliveries += q.row_end(sent.units[a]) - q.row_begin(sent.units[a]);
-    const Neuron<Real> n(s.plan.neurons, spikes.first());
-    const Real spans = (sent.times[sent.count - 1] - sent.times[0]) * std::max(n.alpha, n.beta);
+    const Real spans =
+        (sent.times[sent.count - 1] - sent.times[0]) * s.plan.neurons.fast_rate(spikes.first());
     const Real moves = std::min(Real(1) + spans, Real(sent.count));
     return moves * Real(spikes.size()) <= Real(16) * Real(deliveries);
   }
@@ -43,7 +43,7 @@ class ReverseLanes {
     sent_ = s.sent(q_);
     begin_ = spikes.begin();
     size_ = spikes.size();
-    to_ = {Real(1), Real(1), Real(0)};
+    to_ = no_decay<Real>();
     first_step_ = entries_.arrivals().start(spikes, sent_, q_);
     if (first_step_ > 0)
       for (Vector<Real>* v : {&lv_, &li_}) v->assign(padded<Real>(spikes.size()), Real(0));
@@ -55,14 +55,12 @@ class ReverseLanes {
     for (Size a = std::min(to, entries_.arrivals().count()); a-- > from;) {
       if (a % block == 0) watch.look();
       if (entries_.changes_at(a + 1)) change(a + 1);
-      const Real by_time = row(a);
-      if (timed_ && delay_) *delay_ += by_time;
-      if (timed_ && sent_.by_time) sent_.by_time[a] += by_time;
+      const Real moved = row(a);
+      if (timed_ && delay_) *delay_ += moved;
+      if (timed_ && sent_.by_time) sent_.by_time[a] += moved;
       if (a < first_step_) take_steps(a + 1);
-      const Decay<Real>& step = step_[a - first_step_];
-      to_ = {step.mem * to_.mem, step.syn * to_.syn,
-             fma(step.syn, to_.kappa, step.kappa * to_.mem)};
-      if (std::min(to_.mem, to_.syn) < Real(0.25)) move_all();
+      to_ = joined(to_, step_.template get<Real>(a - first_step_));
+      if (to_.least() < Real(0.25)) move_all();
     }
   }
   void pull(const Watch& watch) { pull(0, sent_.count, watch); }
@@ -74,69 +72,62 @@ class ReverseLanes {
 
   // Takes the adjoints of the neurons that change at arrival `end` - 1 to the moment of reference.
   void change(Size end) {
-    const Real mem = Real(1) / to_.mem, syn = Real(1) / to_.syn, kappa = -to_.kappa;
+    const InverseDecay<Real> from(to_);
     while (entries_.changes_at(end)) {
       const auto entry = entries_.take();
-      const Real lv = entry.lv * mem;
-      lv_[entry.unit] = lv;
-      li_[entry.unit] = fma(kappa, lv, entry.li) * syn;
+      const MembraneAdjoint<Real> a = adjoint_step(entry.a, from);
+      lv_[entry.unit] = a.v;
+      li_[entry.unit] = a.i;
     }
   }
   // E12 from each arrival of a block, which ends at `end`, to the one before it.
   void take_steps(Size end) {
     first_step_ = std::max<Size>(0, end - block);
     const Neuron<P> all(c_, entries_.arrivals().spikes().first());
-    Real mem[P::width], syn[P::width], kappa[P::width];
-    entries_.arrivals().over_steps(first_step_, end, [&](Size b, P span) {
-      const Decay<P> e = decay(span, all);
-      e.mem.store(mem);
-      e.syn.store(syn);
-      e.kappa.store(kappa);
-      for (int l = 0; l < P::width; ++l) step_[b + l] = {mem[l], syn[l], kappa[l]};
-    });
+    entries_.arrivals().over_steps(first_step_, end,
+                                   [&](Size b, P span) { step_.store(b, decay(span, all)); });
   }
   void move_all() {
-    const P mem(to_.mem), syn(to_.syn), kappa(to_.kappa);
+    const Decay<P> to = everywhere<P>(to_);
     for (Size k = 0; k < Size(lv_.size()); k += P::width) {
-      const P lv = P::load(&lv_[k]);
-      fma(kappa, lv, syn * P::load(&li_[k])).store(&li_[k]);
-      (mem * lv).store(&lv_[k]);
+      const MembraneAdjoint<P> a = adjoint_step<P>({P::load(&lv_[k]), P::load(&li_[k])}, to);
+      a.i.store(&li_[k]);
+      a.v.store(&lv_[k]);
     }
-    to_ = {Real(1), Real(1), Real(0)};
+    to_ = no_decay<Real>();
   }
 
-  // E13 of one arrival. Returns the derivative by its time: alpha w lI - (w/C) lV.
+  // E13 of one arrival. Returns the derivative by its time.
   Real row(Size a) {
     Id unit = sent_.units[a];
     const Size at = q_.row_begin(unit);
     const Size n = q_.row_end(unit) - at;
-    Sums by{Real(0), Real(0)};
+    Sums sums{Real(0), Real(0)};
     if (q_.connectivity == Connectivity::dense) {
-      by = beside(at + begin_, q_.row_begin(sent_.units[std::max<Size>(a - 1, 0)]) + begin_, 0,
-                  size_);
+      sums = beside(at + begin_, q_.row_begin(sent_.units[std::max<Size>(a - 1, 0)]) + begin_, 0,
+                    size_);
     } else if (q_.connectivity == Connectivity::one_to_one) {
-      by = scattered(at, &unit, 1);
+      sums = scattered(at, &unit, 1);
     } else if (n > 0 && runs(unit)) {
-      by = beside(at, at, q_.targets[at], n);
+      sums = beside(at, at, q_.targets[at], n);
     } else {
-      by = scattered(at, q_.targets + at, n);
+      sums = scattered(at, q_.targets + at, n);
     }
-    const Real alpha = c_.alpha.data()[q_.target_first];
-    return fma(alpha, fma(to_.kappa, by.lv, to_.syn * by.li), -(to_.mem * by.lv));
+    // Both rules are linear.
+    return by_time(adjoint_step(sums, to_), Neuron<Real>(c_, q_.target_first));
   }
 
-  // Sums of w lv and w li over a row.
-  struct Sums {
-    Real lv, li;
-  };
+  // Of the adjoints times the weights over a row.
+  using Sums = MembraneAdjoint<Real>;
 
   // One neuron after the other: gathering the values of eight takes longer.
   Sums scattered(Size at, const Id* target, Size n) const {
     const Real *const lv = lv_.data(), *const li = li_.data(), *const w = q_.weight + at;
-    const Real kappa = to_.kappa, syn = to_.syn;
+    const Decay<Real> to = to_;
     if (out_) {
       Real* const __restrict out = out_ + at;
-      for (Size m = 0; m < n; ++m) out[m] += fma(kappa, lv[target[m]], syn * li[target[m]]);
+      for (Size m = 0; m < n; ++m)
+        out[m] += by_weight(adjoint_step<Real>({lv[target[m]], li[target[m]]}, to));
     }
     if (!timed_) return {Real(0), Real(0)};
     Real by_lv[4] = {}, by_li[4] = {};
@@ -157,7 +148,7 @@ class ReverseLanes {
   }
   template <bool weights, bool timed>
   Sums beside(Size at, Size next, Id first, Size n) const {
-    const P kappa(to_.kappa), syn(to_.syn);
+    const Decay<P> to = everywhere<P>(to_);
     const Real *const lvs = lv_.data() + first, *const lis = li_.data() + first;
     const Real* const w = q_.weight + at;
     Real* const out = weights ? out_ + at : nullptr;
@@ -176,7 +167,8 @@ class ReverseLanes {
       for (int u = 0; u < parts; ++u) {
         const Size k = j + u * P::width;
         const P lv = P::load(lvs + k), li = P::load(lis + k);
-        if (weights) (P::load(out + k) + fma(kappa, lv, syn * li)).store(out + k);
+        if (weights)
+          (P::load(out + k) + by_weight(adjoint_step<P>({lv, li}, to))).store(out + k);
         if (timed) add(u, P::load(w + k), lv, li);
       }
     }
@@ -185,7 +177,7 @@ class ReverseLanes {
       if (rest <= 0) break;
       const P lv = load_up_to(lvs + k, rest), li = load_up_to(lis + k, rest);
       if (weights)
-        (load_up_to(out + k, rest) + fma(kappa, lv, syn * li))
+        (load_up_to(out + k, rest) + by_weight(adjoint_step<P>({lv, li}, to)))
             .store_first(out + k, int(std::min<Size>(rest, P::width)));
       if (timed) add(u, load_up_to(w + k, rest), lv, li);
     }
@@ -227,7 +219,7 @@ class ReverseLanes {
   Id begin_ = 0;  // of the neurons in their population
   Size size_ = 0;
   Size first_step_ = 0;  // the steps are those of the arrivals from it on
-  Decay<Real> step_[block];
+  StructOfArrays<Decay, Real[block]> step_;
   Decay<Real> to_;        // from the moment of reference to the arrival at hand
   Vector<Real> lv_, li_;  // the lanes
 };

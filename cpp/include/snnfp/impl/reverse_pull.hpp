@@ -17,7 +17,6 @@ class PopulationAdjoint {
  public:
   PopulationAdjoint(const Plan<Real>& plan, Id population)
       : spikes_(plan, population),
-        anchors_(plan),
         size_(plan.population_offsets.data()[population + 1] -
               plan.population_offsets.data()[population]) {}
 

@@ -249,8 +249,8 @@ class AnchoredPull {
     for (Size a = to; a-- > from;) {
       if (sent_.times[a] + rows_.shortest() >= latest_) continue;
       if (a % 16 == 0) watch.look();
-      const Real by_time = pull(s, sent_.units[a], sent_.times[a]);
-      if (sent_.by_time) sent_.by_time[a] += by_time;
+      const Real moved = pull(s, sent_.units[a], sent_.times[a]);
+      if (sent_.by_time) sent_.by_time[a] += moved;
     }
   }
   void pull(ReverseSample<Real>& s, const Watch& watch) { pull(s, 0, sent_.count, watch); }
@@ -269,13 +269,12 @@ class AnchoredPull {
     P sum[parts];
     for (int u = 0; u < parts; ++u) sum[u] = P(Real(0));
     rows_.row(unit, time, [&](const AnchoredPack<Real>& a, Size u) {
-      const Decay<P> e = decay(a.time - a.at, a.neuron);
-      const P by_weight = fma(e.kappa, a.lv, e.syn * a.li);
-      const P by_time = load_up_to(q.weight + a.synapse, a.count) *
-                        fma(a.neuron.alpha, by_weight, -(e.mem * a.lv));
-      if (weights) add(weights + a.synapse, a.count, by_weight);
-      if (delays) add(delays + a.synapse, a.count, by_time);
-      sum[u % parts] = sum[u % parts] + by_time;
+      const MembraneAdjoint<P> there =
+          adjoint_step<P>({a.lv, a.li}, decay(a.time - a.at, a.neuron));
+      const P moved = load_up_to(q.weight + a.synapse, a.count) * by_time(there, a.neuron);
+      if (weights) add(weights + a.synapse, a.count, by_weight(there));
+      if (delays) add(delays + a.synapse, a.count, moved);
+      sum[u % parts] = sum[u % parts] + moved;
     });
     Real part[lane_width<Real>];
     for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "snnfp/detail/engine.hpp"
-#include "snnfp/detail/lif.hpp"
 #include "snnfp/detail/vector.hpp"
 
 SNNFP_ISA_BEGIN

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "snnfp/detail/lif.hpp"
+#include "snnfp/model/lif.hpp"
 
 SNNFP_ISA_BEGIN
 

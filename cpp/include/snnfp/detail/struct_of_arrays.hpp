@@ -1,0 +1,43 @@
+#pragma once
+// Structs of numbers in memory, each of their values in an array of its own: a pack of structs is
+// loaded and stored like a pack of numbers. Such a struct says how many values it has (n_values),
+// visits them (each) and is made of them (make).
+
+#include "snnfp/detail/pack.hpp"
+
+SNNFP_ISA_BEGIN
+
+template <template <class> class Values, class Array>
+struct StructOfArrays {
+  static constexpr int n_values = Values<double>::n_values;
+  Array of[n_values];
+
+  // Structs k, k + 1, ...
+  template <class P>
+  SNNFP_INLINE void store(Size k, const Values<P>& x) {
+    x.each([&](int m, P value) { value.store(&of[m][k]); });
+  }
+  template <class P>
+  SNNFP_INLINE Values<P> load(Size k) const {
+    return Values<P>::make([&](int m) { return P::load(&of[m][k]); });
+  }
+  // One of them.
+  template <class Real>
+  SNNFP_INLINE void set(Size k, const Values<Real>& x) {
+    x.each([&](int m, Real value) { of[m][k] = value; });
+  }
+  template <class Real>
+  SNNFP_INLINE Values<Real> get(Size k) const {
+    return Values<Real>::make([&](int m) { return of[m][k]; });
+  }
+};
+
+// The same struct in every lane.
+template <class P, template <class> class Values, class Real>
+SNNFP_INLINE Values<P> everywhere(const Values<Real>& x) {
+  Real values[Values<Real>::n_values];
+  x.each([&](int m, Real value) { values[m] = value; });
+  return Values<P>::make([&](int m) { return P(values[m]); });
+}
+
+SNNFP_ISA_END
