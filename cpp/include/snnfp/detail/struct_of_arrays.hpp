@@ -21,6 +21,29 @@ struct StructOfArrays {
   SNNFP_INLINE Values<P> load(Size k) const {
     return Values<P>::make([&](int m) { return P::load(&of[m][k]); });
   }
+  // Of the first n from k on as many as there are lanes, zeros after them.
+  template <class P>
+  SNNFP_INLINE Values<P> load_up_to(Size k, Size n) const {
+    return Values<P>::make([&](int m) { return detail::load_up_to(&of[m][k], n); });
+  }
+  // Whether some value of struct k is not 0.
+  SNNFP_INLINE bool nonzero(Size k) const {
+    for (int m = 0; m < n_values; ++m)
+      if (of[m][k] != 0) return true;
+    return false;
+  }
+  // All from struct k on, through plain pointers: loops that write to memory read these once.
+  template <class Real>
+  SNNFP_INLINE StructOfArrays<Values, const Real*> from(Size k) const {
+    StructOfArrays<Values, const Real*> view;
+    for (int m = 0; m < n_values; ++m) view.of[m] = &of[m][0] + k;
+    return view;
+  }
+  // Struct k in every lane.
+  template <class P>
+  SNNFP_INLINE Values<P> spread(Size k) const {
+    return Values<P>::make([&](int m) { return P(of[m][k]); });
+  }
   // One of them.
   template <class Real>
   SNNFP_INLINE void set(Size k, const Values<Real>& x) {

@@ -101,14 +101,14 @@ class ForwardCompiler {
       const Real before = index_.release(place - 1);
       for (Size q = 0; q < n_held; ++q) {
         const Real left = left_of_current(before - time_[q], one);
-        const MembraneAdjoint<Real> a{Real(0), held_adjoint(from_current, left)};
+        const MembraneAdjoint<Real> a = held_adjoint(held_step(from_current, left));
         t_weight_[q] = by_weight(a);
         t_[q] = weight_[q] * by_time(a, one);
       }
     }
     for (Size q = 0; q < count; q += P::width) {
       const P left = left_of_current(larger(release - P::load(&time_[q]), zero), n);
-      put(q, {zero, left}, s_weight_, s_);
+      put(q, held_adjoint(left), s_weight_, s_);
     }
   }
 

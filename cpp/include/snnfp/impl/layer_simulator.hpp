@@ -283,8 +283,7 @@ class LayerSimulator {
   [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
     const P zero(Real(0));
     const LayerTables<Real>& t = tables_;
-    const StructOfArrays<Decay, const Real*> decays{
-        {t.decays.of[0].data(), t.decays.of[1].data(), t.decays.of[2].data()}};
+    const auto decays = t.decays.template from<Real>(0);
     const Real *by_v = t.by_v.data(), *by_i = t.by_i.data(), *by_size = t.by_size.data(),
                *top = t.top.data();
     TangentBound<P> bound;
@@ -292,7 +291,7 @@ class LayerSimulator {
     Membrane<P> now = s;
     const Size last = item.first + item.intervals - 1;
     for (Size k = item.first + a;; ++k) {
-      const Decay<P> e = everywhere<P>(decays.template get<Real>(k));
+      const Decay<P> e = decays.template spread<P>(k);
       Membrane<P> end = propagate(now, e, zero, n);
       // The same bits: some processors are slow at products that turn denormal, and not at sums.
       end.i = fma(e.syn, now.i, P(Real(-0.0)));

@@ -19,9 +19,8 @@ constexpr Real nowhere = std::numeric_limits<Real>::max() / 8;
 template <class Real>
 struct Anchor {
   Real last, time;
-  Real lv;  // lV / C
-  Real li;
-  Real held;  // how much later li's own moment is, a release
+  MembraneAdjoint<Real> a;
+  Real held;  // how much later lI's own moment is, a release
 };
 
 // The anchors of each neuron of a population in time order. The last of each neuron has nothing
@@ -49,29 +48,25 @@ class Anchors {
       // Each neuron's beginning comes down from its end, and goes back there below.
       Size& end = begin_[spikes.unit(e) + 1];
       if (holds_[e])
-        anchors_[--end - 1] = {spikes.last_held(e), spikes.release(e), Real(0), Real(0), Real(0)};
+        anchors_[--end - 1] = {spikes.last_held(e), spikes.release(e), {}, Real(0)};
       const Real time = spikes.time(e);
       of_spike_[e] = --end - 1;
-      anchors_[end - 1] = {std::nextafter(time, -never<Real>), time, Real(0), Real(0),
-                           spikes.release(e) - time};
+      anchors_[end - 1] = {std::nextafter(time, -never<Real>), time, {}, spikes.release(e) - time};
     }
     for (Size e = 0; e < spikes.count(); ++e) begin_[spikes.unit(e) + 1] += 1 + holds_[e];
     for (Size j = 0; j < n; ++j)
-      anchors_[begin_[j + 1] - 1] = {never<Real>, nowhere<Real>, Real(0), Real(0), Real(0)};
+      anchors_[begin_[j + 1] - 1] = {never<Real>, nowhere<Real>, {}, Real(0)};
     for (Size e = 0; e < spikes.count(); ++e) set(spikes, e);
     for (Size c = 0; c < spikes.n_pairs(); ++c) set_release(spikes, c);
   }
 
   // Takes over lV and lI of a spike; lI at the release that a pair of spikes has between them.
   void set(const SpikeAdjoints<Real>& spikes, Size e) {
-    Anchor<Real>& a = anchors_[of_spike_[e]];
-    const MembraneAdjoint<Real> adjoint = spikes.adjoint(e);
-    a.lv = adjoint.v;
-    a.li = adjoint.i;
+    anchors_[of_spike_[e]].a = spikes.adjoint(e);
   }
   void set_release(const SpikeAdjoints<Real>& spikes, Size pair) {
     const Size e = spikes.pair(pair).spike;
-    if (holds_[e]) anchors_[of_spike_[e] + 1].li = spikes.pair(pair).li;
+    if (holds_[e]) anchors_[of_spike_[e] + 1].a = held_adjoint(spikes.pair(pair).li);
   }
 
   // After it nothing has an adjoint.

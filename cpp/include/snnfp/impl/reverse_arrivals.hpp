@@ -210,9 +210,8 @@ class AdjointEntries {
     const AdjointChange& c = arrivals_.change(x);
     const SpikeAdjoints<Real>& spikes = arrivals_.spikes();
     const Decay<Real> step = step_.template get<Real>(x);
-    if (c.spike >= 0)
-      return {c.unit, adjoint_step<Real>({spikes.lv(c.spike), spikes.li(c.spike)}, step)};
-    return {c.unit, adjoint_step<Real>({Real(0), spikes.pair(-1 - c.spike).li}, step)};
+    if (c.spike < 0) return {c.unit, adjoint_step(held_adjoint(spikes.pair(-1 - c.spike).li), step)};
+    return {c.unit, adjoint_step<Real>({spikes.lv(c.spike), spikes.li(c.spike)}, step)};
   }
 
  private:

@@ -75,7 +75,7 @@ class ReverseConstants {
       rows.row(sent.units[a], sent.times[a], [&](const AnchoredPack<Real>& p, Size) {
         const P w = load_up_to(q.weight + p.synapse, p.count);
         const RateDecay<P> e = rate_decay(p.time - p.at, p.neuron);
-        const RateAdjoint<P> from = rate_adjoint<P>({p.lv, p.li}, p.held);
+        const RateAdjoint<P> from = rate_adjoint(p.a, p.held);
         // What lies nowhere has no finite derivative by its time constants.
         const auto ahead = !(p.time == P(nowhere<Real>));
         const P none(Real(0));
@@ -113,12 +113,12 @@ class ReverseConstants {
   // At each change of a block, which leads to a spike, or to a release with lI alone.
   void enter() {
     for (int x = 0; x < block; ++x) {
-      RateAdjoint<Real> from = rate_adjoint<Real>({Real(0), Real(0)}, Real(0));
+      RateAdjoint<Real> from = rate_adjoint<Real>({}, Real(0));
       if (x < arrivals_.filled()) {
         const Size e = arrivals_.change(x).spike;
         // lI's own moment is the release.
         from = e >= 0 ? rate_adjoint(spikes_->adjoint(e), spikes_->release(e) - spikes_->time(e))
-                      : rate_adjoint<Real>({Real(0), spikes_->pair(-1 - e).li}, Real(0));
+                      : rate_adjoint(held_adjoint(spikes_->pair(-1 - e).li), Real(0));
       }
       enter_.set(x, from);
     }

@@ -31,7 +31,7 @@ class ReverseFew {
     first_ = spikes.first();
     size_ = spikes.size();
     entries_.arrivals().start(spikes, sent_, q_);
-    for (Vector<Real>* v : {&lane_lv_, &lane_li_}) v->assign(padded<Real>(size_), Real(0));
+    for (Vector<Real>& v : lanes_.of) v.assign(padded<Real>(size_), Real(0));
   }
 
   // Few neurons: arrivals side by side. Lanes left over add 0, so that every loop is as long.
@@ -53,15 +53,14 @@ class ReverseFew {
       if (looked - end >= 64) looked = end;
       while (entries_.changes_at(end)) {
         const auto entry = entries_.take();
-        lane_lv_[entry.unit] = entry.a.v;
-        lane_li_[entry.unit] = entry.a.i;
+        lanes_.set(entry.unit, entry.a);
       }
       begin = entries_.next_end();
       Id live[lane_width<Real>];
       int n_live = 0;
       for (Id u = 0; u < size_; ++u) {
         live[n_live] = u;
-        n_live += lane_lv_[u] != Real(0) || lane_li_[u] != Real(0);
+        n_live += lanes_.nonzero(u);
       }
       const P last(at[end - 1]);
       for (Size a = begin; a < end; a += P::width) {
@@ -72,7 +71,7 @@ class ReverseFew {
           const Id u = live[l];
           const Neuron<P> neuron(c_, first_ + u);
           if (!uniform) e = decay(span, neuron);
-          const MembraneAdjoint<P> there = adjoint_step<P>({P(lane_lv_[u]), P(lane_li_[u])}, e);
+          const MembraneAdjoint<P> there = adjoint_step(lanes_.template spread<P>(u), e);
           times = fma(P::gather(q_.weight + u, &row_[a]), by_time(there, neuron), times);
           if (!out_) continue;
           Real value[P::width];
@@ -90,10 +89,7 @@ class ReverseFew {
       const P span(at[end - 1] - at[begin - 1]);
       for (Size k = 0; k < size_; k += P::width) {
         const Decay<P> e = decay(span, Neuron<P>::load(c_, first_ + static_cast<Id>(k)));
-        const MembraneAdjoint<P> back =
-            adjoint_step<P>({P::load(&lane_lv_[k]), P::load(&lane_li_[k])}, e);
-        back.i.store(&lane_li_[k]);
-        back.v.store(&lane_lv_[k]);
+        lanes_.store(k, adjoint_step(lanes_.template load<P>(k), e));
       }
     }
   }
@@ -109,7 +105,7 @@ class ReverseFew {
   typename ReverseSample<Real>::Sent sent_{};
   Id first_ = 0;
   Size size_ = 0;
-  Vector<Real> lane_lv_, lane_li_;  // lV/C and lI of all neurons at the arrival at hand
+  StructOfArrays<MembraneAdjoint, Vector<Real>> lanes_;  // of all neurons at the arrival at hand
   Scratch<Real> at_;
   Scratch<Id> row_;
 };

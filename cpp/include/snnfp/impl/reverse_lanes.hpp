@@ -46,7 +46,7 @@ class ReverseLanes {
     to_ = no_decay<Real>();
     first_step_ = entries_.arrivals().start(spikes, sent_, q_);
     if (first_step_ > 0)
-      for (Vector<Real>* v : {&lv_, &li_}) v->assign(padded<Real>(spikes.size()), Real(0));
+      for (Vector<Real>& v : lanes_.of) v.assign(padded<Real>(spikes.size()), Real(0));
   }
 
   // What was sent from place `from` on, up to `to`; later ones have had their turn. Takes the
@@ -75,9 +75,7 @@ class ReverseLanes {
     const InverseDecay<Real> from(to_);
     while (entries_.changes_at(end)) {
       const auto entry = entries_.take();
-      const MembraneAdjoint<Real> a = adjoint_step(entry.a, from);
-      lv_[entry.unit] = a.v;
-      li_[entry.unit] = a.i;
+      lanes_.set(entry.unit, adjoint_step(entry.a, from));
     }
   }
   // E12 from each arrival of a block, which ends at `end`, to the one before it.
@@ -89,11 +87,8 @@ class ReverseLanes {
   }
   void move_all() {
     const Decay<P> to = everywhere<P>(to_);
-    for (Size k = 0; k < Size(lv_.size()); k += P::width) {
-      const MembraneAdjoint<P> a = adjoint_step<P>({P::load(&lv_[k]), P::load(&li_[k])}, to);
-      a.i.store(&li_[k]);
-      a.v.store(&lv_[k]);
-    }
+    for (Size k = 0; k < size_; k += P::width)
+      lanes_.store(k, adjoint_step(lanes_.template load<P>(k), to));
     to_ = no_decay<Real>();
   }
 
@@ -102,7 +97,7 @@ class ReverseLanes {
     Id unit = sent_.units[a];
     const Size at = q_.row_begin(unit);
     const Size n = q_.row_end(unit) - at;
-    Sums sums{Real(0), Real(0)};
+    MembraneAdjoint<Real> sums{};  // of the adjoints times the weights
     if (q_.connectivity == Connectivity::dense) {
       sums = beside(at + begin_, q_.row_begin(sent_.units[std::max<Size>(a - 1, 0)]) + begin_, 0,
                     size_);
@@ -117,48 +112,41 @@ class ReverseLanes {
     return by_time(adjoint_step(sums, to_), Neuron<Real>(c_, q_.target_first));
   }
 
-  // Of the adjoints times the weights over a row.
-  using Sums = MembraneAdjoint<Real>;
-
   // One neuron after the other: gathering the values of eight takes longer.
-  Sums scattered(Size at, const Id* target, Size n) const {
-    const Real *const lv = lv_.data(), *const li = li_.data(), *const w = q_.weight + at;
+  MembraneAdjoint<Real> scattered(Size at, const Id* target, Size n) const {
+    const auto lanes = lanes_.template from<Real>(0);
+    const Real* const w = q_.weight + at;
     const Decay<Real> to = to_;
     if (out_) {
       Real* const __restrict out = out_ + at;
       for (Size m = 0; m < n; ++m)
-        out[m] += by_weight(adjoint_step<Real>({lv[target[m]], li[target[m]]}, to));
+        out[m] += by_weight(adjoint_step(lanes.template get<Real>(target[m]), to));
     }
-    if (!timed_) return {Real(0), Real(0)};
-    Real by_lv[4] = {}, by_li[4] = {};
+    StructOfArrays<MembraneAdjoint, Real[4]> sum{};
+    if (!timed_) return {};
     for (Size m = 0; m < n; m += 4)
-      for (Size l = 0; l < std::min<Size>(4, n - m); ++l) {
-        by_lv[l] = fma(w[m + l], lv[target[m + l]], by_lv[l]);
-        by_li[l] = fma(w[m + l], li[target[m + l]], by_li[l]);
-      }
-    return {(by_lv[0] + by_lv[1]) + (by_lv[2] + by_lv[3]),
-            (by_li[0] + by_li[1]) + (by_li[2] + by_li[3])};
+      for (Size l = 0; l < std::min<Size>(4, n - m); ++l)
+        for (int x = 0; x < sum.n_values; ++x)
+          sum.of[x][l] = fma(w[m + l], lanes.of[x][target[m + l]], sum.of[x][l]);
+    return MembraneAdjoint<Real>::make(
+        [&](int x) { return (sum.of[x][0] + sum.of[x][1]) + (sum.of[x][2] + sum.of[x][3]); });
   }
 
   // Neurons from `first` on side by side; `next` is where the arrival that comes next begins.
-  Sums beside(Size at, Size next, Id first, Size n) const {
+  MembraneAdjoint<Real> beside(Size at, Size next, Id first, Size n) const {
     return !timed_ ? beside<true, false>(at, next, first, n)
            : out_  ? beside<true, true>(at, next, first, n)
                    : beside<false, true>(at, next, first, n);
   }
   template <bool weights, bool timed>
-  Sums beside(Size at, Size next, Id first, Size n) const {
+  MembraneAdjoint<Real> beside(Size at, Size next, Id first, Size n) const {
     const Decay<P> to = everywhere<P>(to_);
-    const Real *const lvs = lv_.data() + first, *const lis = li_.data() + first;
+    const auto lanes = lanes_.template from<Real>(first);
     const Real* const w = q_.weight + at;
     Real* const out = weights ? out_ + at : nullptr;
     // A fixed pattern of partial sums: the same bits at every vector width.
-    P by_lv[parts], by_li[parts];
-    for (int u = 0; u < parts; ++u) by_lv[u] = by_li[u] = P(Real(0));
-    const auto add = [&](int u, P weight, P lv, P li) {
-      by_lv[u] = fma(weight, lv, by_lv[u]);
-      by_li[u] = fma(weight, li, by_li[u]);
-    };
+    MembraneAdjoint<P> sum[parts];
+    for (MembraneAdjoint<P>& s : sum) s = everywhere<P>(MembraneAdjoint<Real>{});
     const Size whole = n / lane_width<Real> * lane_width<Real>;
     for (Size j = 0; j < whole; j += lane_width<Real>) {
       // Each row lies in a page of its own.
@@ -166,30 +154,26 @@ class ReverseLanes {
       if (timed) __builtin_prefetch(q_.weight + next + j);
       for (int u = 0; u < parts; ++u) {
         const Size k = j + u * P::width;
-        const P lv = P::load(lvs + k), li = P::load(lis + k);
-        if (weights)
-          (P::load(out + k) + by_weight(adjoint_step<P>({lv, li}, to))).store(out + k);
-        if (timed) add(u, P::load(w + k), lv, li);
+        const MembraneAdjoint<P> a = lanes.template load<P>(k);
+        if (weights) (P::load(out + k) + by_weight(adjoint_step(a, to))).store(out + k);
+        if (timed) sum[u] = fma(P::load(w + k), a, sum[u]);
       }
     }
     for (int u = 0; u < parts; ++u) {
       const Size k = whole + u * P::width, rest = n - k;
       if (rest <= 0) break;
-      const P lv = load_up_to(lvs + k, rest), li = load_up_to(lis + k, rest);
+      const MembraneAdjoint<P> a = lanes.template load_up_to<P>(k, rest);
       if (weights)
-        (load_up_to(out + k, rest) + by_weight(adjoint_step<P>({lv, li}, to)))
+        (load_up_to(out + k, rest) + by_weight(adjoint_step(a, to)))
             .store_first(out + k, int(std::min<Size>(rest, P::width)));
-      if (timed) add(u, load_up_to(w + k, rest), lv, li);
+      if (timed) sum[u] = fma(load_up_to(w + k, rest), a, sum[u]);
     }
-    if (!timed) return {Real(0), Real(0)};
-    return {sum_of(by_lv), sum_of(by_li)};
-  }
-  static Real sum_of(const P (&sum)[parts]) {
-    Real part[lane_width<Real>];
-    for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
-    for (int half = lane_width<Real> / 2; half > 0; half /= 2)
-      for (int l = 0; l < half; ++l) part[l] += part[l + half];
-    return part[0];
+    StructOfArrays<MembraneAdjoint, Real[lane_width<Real>]> part;
+    for (int u = 0; u < parts; ++u) part.store(u * P::width, sum[u]);
+    for (int half = lane_width<Real> / 2; timed && half > 0; half /= 2)
+      for (Real* p : part.of)
+        for (int l = 0; l < half; ++l) p[l] += p[l + half];
+    return part.template get<Real>(0);
   }
 
   // Whether a sparse row's targets lie side by side.
@@ -221,7 +205,7 @@ class ReverseLanes {
   Size first_step_ = 0;  // the steps are those of the arrivals from it on
   StructOfArrays<Decay, Real[block]> step_;
   Decay<Real> to_;        // from the moment of reference to the arrival at hand
-  Vector<Real> lv_, li_;  // the lanes
+  StructOfArrays<MembraneAdjoint, Vector<Real>> lanes_;
 };
 
 SNNFP_ISA_END

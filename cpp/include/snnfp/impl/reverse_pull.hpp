@@ -68,7 +68,7 @@ class ReversePull {
     switch (kernel_) {
       case Kernel::few: made(few_).start(s, spikes); return;
       case Kernel::lanes: made(lanes_).start(s, spikes, timed); return;
-      default: rows().start(s, spikes, target.anchors());
+      default: rows().start(s, spikes, target.anchors(), timed);
     }
   }
   // What was sent from place `from` on, up to `to`; later ones have had their turn.

@@ -14,7 +14,9 @@ struct AnchoredPack {
   using P = Pack<Real>;
   Size synapse;  // the first
   int count;
-  P at, time, lv, li, held;
+  P at, time;
+  MembraneAdjoint<P> a;
+  P held;
   Neuron<P> neuron;
   const Id* targets;  // null: the neurons from `synapse` on
 };
@@ -33,8 +35,9 @@ class AnchoredRows {
     Size row = 0;
     for (Id u = 0; u < q.n_source; ++u) row = std::max(row, q.row_end(u) - q.row_begin(u));
     longest_row_ = padded<Real>(row);
-    for (Vector<Real>* v : {&at_, &time_, &lv_, &li_, &held_})
-      v->assign(q.connectivity == Connectivity::dense ? 0 : longest_row_, Real(0));
+    const Size staged = q.connectivity == Connectivity::dense ? 0 : longest_row_;
+    for (Vector<Real>* v : {&at_, &time_, &held_}) v->assign(staged, Real(0));
+    for (Vector<Real>& v : a_.of) v.assign(staged, Real(0));
     target_.assign(longest_row_, 0);
   }
   const ProjectionPlan<Real>& projection() const { return q_; }
@@ -50,7 +53,8 @@ class AnchoredRows {
     for (Id j = 0; j < size_; ++j) ahead_[j] = anchors.last(j);
     if (q_.connectivity != Connectivity::dense) return;
     for (View& v : view_) {
-      for (Vector<Real>* x : {&v.lv, &v.li, &v.held}) x->assign(padded<Real>(size_), Real(0));
+      for (Vector<Real>& x : v.a.of) x.assign(padded<Real>(size_), Real(0));
+      v.held.assign(padded<Real>(size_), Real(0));
       v.time.assign(padded<Real>(size_), nowhere<Real>);
       v.last.assign(padded<Real>(size_), -never<Real>);
     }
@@ -64,8 +68,7 @@ class AnchoredRows {
     for (int r = 0; r < depth; ++r) {
       const Anchor<Real>& a = (*anchors_)[place];
       view_[r].time[j] = a.time;
-      view_[r].lv[j] = a.lv;
-      view_[r].li[j] = a.li;
+      view_[r].a.set(j, a.a);
       view_[r].held[j] = a.held;
       const bool more = place > first;
       view_[r].last[j] = more ? (*anchors_)[place - 1].last : -never<Real>;
@@ -123,8 +126,7 @@ class AnchoredRows {
                            int(std::min<Size>(P::width, n - j)),
                            at,
                            P::load(&view_[0].time[j]),
-                           P::load(&view_[0].lv[j]),
-                           P::load(&view_[0].li[j]),
+                           view_[0].a.template load<P>(j),
                            P::load(&view_[0].held[j]),
                            uniform_ ? all : Neuron<P>::load(c_, first_ + static_cast<Id>(j)),
                            nullptr};
@@ -132,8 +134,7 @@ class AnchoredRows {
         auto earlier = at <= P::load(&view_[0].last[j]);
         for (int r = 1; r < depth && any(earlier); ++r) {
           a.time = select(earlier, P::load(&view_[r].time[j]), a.time);
-          a.lv = select(earlier, P::load(&view_[r].lv[j]), a.lv);
-          a.li = select(earlier, P::load(&view_[r].li[j]), a.li);
+          a.a = select(earlier, view_[r].a.template load<P>(j), a.a);
           a.held = select(earlier, P::load(&view_[r].held[j]), a.held);
           earlier = earlier & (at <= P::load(&view_[r].last[j]));
         }
@@ -155,24 +156,22 @@ class AnchoredRows {
       }
   }
   [[gnu::noinline]] void look_up(unsigned lanes, Size j, AnchoredPack<Real>& a) const {
-    Real at[P::width], time[P::width], lv[P::width], li[P::width], held[P::width];
+    Real at[P::width], time[P::width], held[P::width];
+    StructOfArrays<MembraneAdjoint, Real[P::width]> adjoint;
     a.at.store(at);
     a.time.store(time);
-    a.lv.store(lv);
-    a.li.store(li);
+    adjoint.store(0, a.a);
     a.held.store(held);
     for (; lanes != 0; lanes &= lanes - 1) {
       const int l = __builtin_ctz(lanes);
       const Id k = static_cast<Id>(j) + l;
       const Anchor<Real>& found = (*anchors_)[anchors_->back_to(k, ahead_[k] - depth, at[l])];
       time[l] = found.time;
-      lv[l] = found.lv;
-      li[l] = found.li;
+      adjoint.set(l, found.a);
       held[l] = found.held;
     }
     a.time = P::load(time);
-    a.lv = P::load(lv);
-    a.li = P::load(li);
+    a.a = adjoint.template load<P>(0);
     a.held = P::load(held);
   }
 
@@ -192,19 +191,18 @@ class AnchoredRows {
       target_[m] = j;
       at_[m] = at;
       time_[m] = a.time;
-      lv_[m] = a.lv;
-      li_[m] = a.li;
+      a_.set(m, a.a);
       held_[m] = a.held;
     }
     for (Size m = n; m < padded<Real>(n); ++m) {
       target_[m] = q_.target_first;
-      at_[m] = time_[m] = lv_[m] = li_[m] = held_[m] = Real(0);
+      at_[m] = time_[m] = held_[m] = Real(0);
+      a_.set(m, MembraneAdjoint<Real>{});
     }
     const Neuron<P> all(c_, q_.target_first);
     for (Size m = 0, u = 0; m < n; m += P::width, ++u)
       use(AnchoredPack<Real>{begin + m, int(std::min<Size>(P::width, n - m)), P::load(&at_[m]),
-                             P::load(&time_[m]), P::load(&lv_[m]), P::load(&li_[m]),
-                             P::load(&held_[m]),
+                             P::load(&time_[m]), a_.template load<P>(m), P::load(&held_[m]),
                              uniform_ ? all : Neuron<P>::gather(c_, &target_[m]), &target_[m]},
           u);
   }
@@ -221,12 +219,14 @@ class AnchoredRows {
   // Dense: that anchor and the ones before it, each with the last moment at which the one before it
   // is meant.
   struct View {
-    Vector<Real> last, time, lv, li, held;
+    Vector<Real> last, time, held;
+    StructOfArrays<MembraneAdjoint, Vector<Real>> a;
   };
   View view_[depth];
 
   // Otherwise one sender's synapses.
-  Vector<Real> at_, time_, lv_, li_, held_;
+  Vector<Real> at_, time_, held_;
+  StructOfArrays<MembraneAdjoint, Vector<Real>> a_;
   Vector<Id> target_;
 };
 
@@ -237,8 +237,10 @@ class AnchoredPull {
   AnchoredPull(const Plan<Real>& plan, const ProjectionPlan<Real>& q) : rows_(plan, q) {}
   AnchoredRows<Real>& rows() { return rows_; }
 
+  // `timed`: the times at the source are asked for, or the delays.
   void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
-             const Anchors<Real>& anchors) {
+             const Anchors<Real>& anchors, bool timed) {
+    timed_ = timed;
     latest_ = anchors.latest();
     sent_ = s.sent(rows_.projection());
     rows_.start(spikes, anchors);
@@ -249,6 +251,10 @@ class AnchoredPull {
     for (Size a = to; a-- > from;) {
       if (sent_.times[a] + rows_.shortest() >= latest_) continue;
       if (a % 16 == 0) watch.look();
+      if (!timed_) {
+        weigh(s.weights(rows_.projection()), sent_.units[a], sent_.times[a]);
+        continue;
+      }
       const Real moved = pull(s, sent_.units[a], sent_.times[a]);
       if (sent_.by_time) sent_.by_time[a] += moved;
     }
@@ -257,6 +263,14 @@ class AnchoredPull {
 
  private:
   using P = Pack<Real>;
+
+  // Adds the derivatives by the weights on the way of a spike that `unit` sends.
+  void weigh(Real* weights, Id unit, Real time) {
+    rows_.row(unit, time, [&](const AnchoredPack<Real>& a, Size) {
+      add(weights + a.synapse, a.count,
+          by_weight(adjoint_step(a.a, decay(a.time - a.at, a.neuron))));
+    });
+  }
 
   // The derivative by the time of a spike that `unit` sends; adds those by the weights and delays
   // on the way.
@@ -269,8 +283,7 @@ class AnchoredPull {
     P sum[parts];
     for (int u = 0; u < parts; ++u) sum[u] = P(Real(0));
     rows_.row(unit, time, [&](const AnchoredPack<Real>& a, Size u) {
-      const MembraneAdjoint<P> there =
-          adjoint_step<P>({a.lv, a.li}, decay(a.time - a.at, a.neuron));
+      const MembraneAdjoint<P> there = adjoint_step(a.a, decay(a.time - a.at, a.neuron));
       const P moved = load_up_to(q.weight + a.synapse, a.count) * by_time(there, a.neuron);
       if (weights) add(weights + a.synapse, a.count, by_weight(there));
       if (delays) add(delays + a.synapse, a.count, moved);
@@ -296,6 +309,7 @@ class AnchoredPull {
   AnchoredRows<Real> rows_;
   typename ReverseSample<Real>::Sent sent_{};
   Real latest_ = Real(0);
+  bool timed_ = false;
 };
 
 SNNFP_ISA_END

@@ -232,7 +232,7 @@ class SpikeAdjoints {
     const MembraneAdjoint<Real> a = adjoint_step<Real>({lv_[next], li_[next]}, step_.template get<Real>(c));
     pair.lv = a.v;
     pair.li = a.i;
-    li_[e] = traits_.held ? held_adjoint(a.i, left_[c]) : a.i;
+    li_[e] = traits_.held ? held_step(a.i, left_[c]) : a.i;
     return e;
   }
 

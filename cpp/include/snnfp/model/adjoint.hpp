@@ -12,7 +12,27 @@ SNNFP_ISA_BEGIN
 template <class T>
 struct MembraneAdjoint {
   T v, i;
+
+  static constexpr int n_values = 2;
+  template <class Use>
+  SNNFP_INLINE void each(Use use) const {
+    use(0, v);
+    use(1, i);
+  }
+  template <class Get>
+  static SNNFP_INLINE MembraneAdjoint make(Get get) {
+    return {get(0), get(1)};
+  }
+  friend MembraneAdjoint fma(T w, const MembraneAdjoint& a, const MembraneAdjoint& sum) {
+    return {fma(w, a.v, sum.v), fma(w, a.i, sum.i)};
+  }
 };
+
+template <class T, class Mask>
+SNNFP_INLINE MembraneAdjoint<T> select(Mask which, const MembraneAdjoint<T>& yes,
+                                       const MembraneAdjoint<T>& no) {
+  return {select(which, yes.v, no.v), select(which, yes.i, no.i)};
+}
 
 // E12, where e is decay(d): the adjoint a time d before. The same combination takes lV itself and
 // lI, with the coefficients of `decay_of_adjoint`.
@@ -30,9 +50,14 @@ SNNFP_INLINE Decay<T> decay_to_arrival(T d, const Neuron<T>& n) {
   const Decay<T> e = decay(d, n);
   return {e.mem * n.inv_c, e.syn, e.kappa * n.inv_c};
 }
-// lI a time d before its own moment, the neuron being held in between.
+// While the neuron is held: lI at the release ahead, where V begins anew, and lI with as much of it
+// as is `left` from a time before.
 template <class T>
-SNNFP_INLINE T held_adjoint(T li, T left) {
+SNNFP_INLINE MembraneAdjoint<T> held_adjoint(T li) {
+  return {T(0), li};
+}
+template <class T>
+SNNFP_INLINE T held_step(T li, T left) {
   return left * li;
 }
 
