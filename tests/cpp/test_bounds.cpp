@@ -10,7 +10,7 @@
 
 #include "isas.hpp"
 #include "snnfp/detail/crossing_batch.hpp"
-#include "snnfp/model/faint.hpp"
+#include "snnfp/model/denormal.hpp"
 #include "snnfp/impl/plan.hpp"
 #include "snnfp/snnfp.hpp"
 
@@ -205,7 +205,7 @@ void check_bounds(int trials, int span) {
       batch.look(true);
       CHECK(!batch.shut(0));
     }
-    if (detail::Faint<Real>::suits(s, n)) CHECK(!c.crosses());
+    if (detail::Denormal<Real>::suits(s, n)) CHECK(!c.crosses());
   }
   CHECK(crossing > trials / 20);
   CHECK(staying > trials / 20);

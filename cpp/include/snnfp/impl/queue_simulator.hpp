@@ -10,7 +10,7 @@
 #include "snnfp/model/crossing.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/excursion.hpp"
-#include "snnfp/model/faint.hpp"
+#include "snnfp/model/denormal.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -93,9 +93,9 @@ class QueueSimulator {
 
  private:
   using Kind = typename NeuronQueue<Real>::Kind;
-  // Held: refractory, V waits at v_reset for its release. Faint: free, its state is raised
-  // (faint.hpp) and cannot cross until something arrives.
-  enum class Mode : unsigned char { free, held, faint };
+  // Held: refractory, V waits at v_reset for its release. Denormal: free, its state is raised
+  // (denormal.hpp) and cannot cross until something arrives.
+  enum class Mode : unsigned char { free, held, denormal };
 
   // Whether each spike puts an arrival a synapse on its way around a loop.
   static bool piles_up(const ProjectionPlan<Real>& p) {
@@ -163,7 +163,7 @@ class QueueSimulator {
       if (w == Real(0) && !whole_row) continue;
       const Id j = p.target_of(unit, k);
       advance(j, a.time);
-      if (w != Real(0) && mode_[j] == Mode::faint) wake(j);
+      if (w != Real(0) && mode_[j] == Mode::denormal) wake(j);
       state_[j].i += w;
       if (mode_[j] == Mode::free && !Replay) schedule(j);
     }
@@ -173,7 +173,7 @@ class QueueSimulator {
     const Real from = time_[j], d = time - from;
     if (d > Real(0)) {
       time_[j] = time;
-      if (mode_[j] == Mode::faint) return advance_faint(j, d);
+      if (mode_[j] == Mode::denormal) return advance_denormal(j, d);
       const Neuron<Real> n(plan_.neurons, j);
       const Membrane<Real> moved = propagate(state_[j], d, n);
       if (Replay && excursions_ && mode_[j] == Mode::free)
@@ -181,22 +181,22 @@ class QueueSimulator {
       state_[j].i = moved.i;
       if (mode_[j] == Mode::held) return;
       state_[j].v = moved.v;
-      if (Faint<Real>::may_suit(moved)) fade(j);
+      if (Denormal<Real>::may_suit(moved)) fade(j);
     }
   }
 
   // Rare, and out of the way of the others.
-  [[gnu::noinline]] void advance_faint(Id j, Real d) {
-    state_[j] = Faint<Real>::moved(state_[j], d, Neuron<Real>(plan_.neurons, j));
+  [[gnu::noinline]] void advance_denormal(Id j, Real d) {
+    state_[j] = Denormal<Real>::moved(state_[j], d, Neuron<Real>(plan_.neurons, j));
   }
   [[gnu::noinline]] void fade(Id j) {
-    if (!Faint<Real>::suits(state_[j], Neuron<Real>(plan_.neurons, j))) return;
-    state_[j] = Faint<Real>::raised(state_[j]);
-    mode_[j] = Mode::faint;
+    if (!Denormal<Real>::suits(state_[j], Neuron<Real>(plan_.neurons, j))) return;
+    state_[j] = Denormal<Real>::raised(state_[j]);
+    mode_[j] = Mode::denormal;
     if (!Replay) own_.remove(j);
   }
   void wake(Id j) {
-    state_[j] = Faint<Real>::lowered(state_[j]);
+    state_[j] = Denormal<Real>::lowered(state_[j]);
     mode_[j] = Mode::free;
   }
 
@@ -226,7 +226,7 @@ class QueueSimulator {
 
   void spike(Id j, Real time) {
     const Neuron<Real> n(plan_.neurons, j);
-    if (mode_[j] == Mode::faint) wake(j);
+    if (mode_[j] == Mode::denormal) wake(j);
     const Membrane<Real> last = state_[j];
     const Real d = time - time_[j];
     Membrane<Real> before = propagate(last, d, n);
@@ -324,7 +324,7 @@ class QueueSimulator {
       const Id j = probe.neurons[q];
       const Neuron<Real> n(plan_.neurons, j);
       Membrane<Real> last = state_[j];
-      if (mode_[j] == Mode::faint) last = Faint<Real>::lowered(last);
+      if (mode_[j] == Mode::denormal) last = Denormal<Real>::lowered(last);
       const Membrane<Real> s = propagate(last, time - time_[j], n);
       probe.voltage[q * probe.n_times + at] = mode_[j] == Mode::held ? state_[j].v : s.v;
       probe.current[q * probe.n_times + at] = s.i;
