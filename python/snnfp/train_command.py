@@ -18,10 +18,11 @@ from snnfp.network import Network
 from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
 from snnfp.task_pictures import draw_pictures
 from snnfp.task_settings import Settings
-from snnfp.task_training import fit_task
+from snnfp.task_training import fit_task, make_remedies, make_schedule
 from snnfp.tasks import Task, build_network, make_loss
 
-__all__ = ["train_task"]
+# A training run of one's own takes the schedule and the remedies of a task from here too.
+__all__ = ["make_remedies", "make_schedule", "train_task"]
 
 # At once, also where the output goes into a file or a pipe.
 _say = partial(print, flush=True)
