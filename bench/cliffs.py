@@ -67,8 +67,13 @@ def _delays_of_last(net: Any, rng: Any, shape: Shape) -> None:
     net.parameters["later.delay"] = rng.uniform(0, 1, (shape.hidden, OUTPUTS))
 
 
-def _delays_of_first(net: Any, rng: Any, shape: Shape) -> None:
-    net.parameters["first.delay"] = rng.uniform(0, 5, (shape.inputs, shape.hidden))
+def _delays_of_first(per: str = "synapse") -> Callable[[Any, Any, Shape], None]:
+    def change(net: Any, rng: Any, shape: Shape) -> None:
+        rows = 1 if per == "target" else shape.inputs
+        columns = 1 if per == "source" else shape.hidden
+        net.parameters["first.delay"] = rng.uniform(0, 5, (rows, columns))
+
+    return change
 
 
 def _sparse(part: float) -> Callable[[Any, Any, Shape], snnfp.Network]:
@@ -111,11 +116,15 @@ ROWS = [
     Row("a delay a synapse, last projection", WIDE, _delays_of_last, aims=(1.5, 2)),
     Row("`y.tau_mem` in `wrt`", WIDE, None, ("*.weight", "y.tau_mem"), (np.inf, 1.5)),
     Row("all time constants in `wrt`", WIDE, None, TIME_CONSTANTS, (np.inf, 4)),
-    Row("a delay a synapse, first projection", WIDE, _delays_of_first),
+    Row("a delay a source unit, first", WIDE, _delays_of_first("source"), aims=(1.2, 1.2)),
+    Row("a delay a target neuron, first", WIDE, _delays_of_first("target"), aims=(1.2, 1.2)),
+    Row("a delay a synapse, first projection", WIDE, _delays_of_first()),
     Row("first projection `Sparse`, all synapses", WIDE, _sparse(1.0), aims=(3, 3)),
     Row("first projection `Sparse`, 10 %", WIDE, _sparse(0.1), aims=(1, 1)),
     Row("257-200-10, all dense", NARROW),
-    Row("a delay a synapse, first projection", NARROW, _delays_of_first),
+    Row("a delay a source unit, first", NARROW, _delays_of_first("source"), aims=(1.2, 1.2)),
+    Row("a delay a target neuron, first", NARROW, _delays_of_first("target"), aims=(1.2, 1.2)),
+    Row("a delay a synapse, first projection", NARROW, _delays_of_first()),
     Row("all time constants in `wrt`", NARROW, None, TIME_CONSTANTS, (np.inf, 4)),
 ]
 

@@ -39,6 +39,12 @@ void bind_enums(py::module_& m) {
       .value("falling", Reason::falling)
       .value("residual", Reason::residual)
       .finalize();
+  py::native_enum<DelayPer>(m, "DelayPer", "enum.Enum")
+      .value("projection", DelayPer::projection)
+      .value("source", DelayPer::source)
+      .value("target", DelayPer::target)
+      .value("synapse", DelayPer::synapse)
+      .finalize();
   py::native_enum<NeuronParameter> parameters(m, "NeuronParameter", "enum.Enum");
   for (int p = 0; p < n_neuron_parameters; ++p)
     parameters.value(neuron_parameter_names[p], NeuronParameter(p));

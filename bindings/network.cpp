@@ -13,6 +13,14 @@ Source source(bool is_input, Id index) {
   return {is_input ? Source::Kind::input : Source::Kind::population, index};
 }
 
+template <class Real>
+Delay<Real> delays(const In<Real>& values, DelayPer per) {
+  Delay<Real> all;
+  all.per = per;
+  all.values = share(values);
+  return all;
+}
+
 }  // namespace
 
 template <class Real>
@@ -41,32 +49,36 @@ void bind_network(py::module_& m, const char* name) {
       .def(
           "connect_dense",
           [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,
-             std::string name) {
+             DelayPer per, std::string name) {
             return n.connect_dense(source(from_input, from), source(false, to), share(weight),
-                                   share(delay), std::move(name));
+                                   delays(delay, per), std::move(name));
           },
           py::arg("from_input"), py::arg("source"), py::arg("target"),
-          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("delay_per"),
+          py::arg("name"))
       .def(
           "connect_one_to_one",
           [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,
-             std::string name) {
+             DelayPer per, std::string name) {
             return n.connect_one_to_one(source(from_input, from), source(false, to), share(weight),
-                                        share(delay), std::move(name));
+                                        delays(delay, per), std::move(name));
           },
           py::arg("from_input"), py::arg("source"), py::arg("target"),
-          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("delay_per"),
+          py::arg("name"))
       .def(
           "connect_sparse",
           [](Net& n, bool from_input, Id from, Id to, const In<Size>& row_offsets,
-             const In<Id>& targets, const In<Real>& weight, const In<Real>& delay,
+             const In<Id>& targets, const In<Real>& weight, const In<Real>& delay, DelayPer per,
              std::string name) {
             return n.connect_sparse(source(from_input, from), source(false, to), share(row_offsets),
-                                    share(targets), share(weight), share(delay), std::move(name));
+                                    share(targets), share(weight), delays(delay, per),
+                                    std::move(name));
           },
           py::arg("from_input"), py::arg("source"), py::arg("target"),
           py::arg("row_offsets").noconvert(), py::arg("targets").noconvert(),
-          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"))
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("delay_per"),
+          py::arg("name"))
       .def(
           "set_parameter",
           [](Net& n, Id population, NeuronParameter parameter, const In<Real>& values) {
@@ -81,10 +93,10 @@ void bind_network(py::module_& m, const char* name) {
           py::arg("projection"), py::arg("values").noconvert())
       .def(
           "set_delay",
-          [](Net& n, Id projection, const In<Real>& values) {
-            n.set_delay(projection, share(values));
+          [](Net& n, Id projection, const In<Real>& values, DelayPer per) {
+            n.set_delay(projection, delays(values, per));
           },
-          py::arg("projection"), py::arg("values").noconvert());
+          py::arg("projection"), py::arg("values").noconvert(), py::arg("per"));
 }
 
 template void bind_network<float>(py::module_&, const char*);

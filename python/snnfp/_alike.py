@@ -43,6 +43,8 @@ def _alike(net: Network, population: str) -> bool:
             return False
         for kind in ("weight", "delay"):
             array = values[f"{q.name}.{kind}"]
+            if array.ndim == 1:  # delays of the units of one side
+                array = array[None, :] if array.size == q.ends[1] else array[:, None]
             if q.source == population and not _constant(array, 0):
                 return False
             if q.target == population and not _constant(array, 1):

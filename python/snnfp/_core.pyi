@@ -65,6 +65,12 @@ class ImpossibleReason(Enum):
     falling = 2
     residual = 3
 
+class DelayPer(Enum):
+    projection = 0
+    source = 1
+    target = 2
+    synapse = 3
+
 class NeuronParameter(Enum):
     tau_mem = 0
     tau_syn = 1
@@ -108,6 +114,7 @@ class _Network(Generic[_Real]):
         target: int,
         weight: NDArray[_Real],
         delay: NDArray[_Real],
+        delay_per: DelayPer,
         name: str,
     ) -> int: ...
     def connect_one_to_one(
@@ -117,6 +124,7 @@ class _Network(Generic[_Real]):
         target: int,
         weight: NDArray[_Real],
         delay: NDArray[_Real],
+        delay_per: DelayPer,
         name: str,
     ) -> int: ...
     def connect_sparse(
@@ -128,13 +136,14 @@ class _Network(Generic[_Real]):
         targets: NDArray[np.int32],
         weight: NDArray[_Real],
         delay: NDArray[_Real],
+        delay_per: DelayPer,
         name: str,
     ) -> int: ...
     def set_parameter(
         self, population: int, parameter: NeuronParameter, values: NDArray[_Real]
     ) -> None: ...
     def set_weight(self, projection: int, values: NDArray[_Real]) -> None: ...
-    def set_delay(self, projection: int, values: NDArray[_Real]) -> None: ...
+    def set_delay(self, projection: int, values: NDArray[_Real], per: DelayPer) -> None: ...
 
 class NetworkFloat32(_Network[np.float32]): ...
 class NetworkFloat64(_Network[np.float64]): ...

@@ -54,18 +54,18 @@ def connect_core(
     """Adds a projection."""
     ends = (isinstance(source, Input), source.index, target.index)
     w, d = projection.to_core(weight), projection.to_core(delay)
+    per = projection.delay_shapes[delay.shape]
     try:
         if projection.kind == "dense":
-            core.connect_dense(*ends, w, d, projection.name)
+            core.connect_dense(*ends, w, d, per, projection.name)
         elif projection.kind == "one_to_one":
-            core.connect_one_to_one(*ends, w, d, projection.name)
+            core.connect_one_to_one(*ends, w, d, per, projection.name)
         else:
             layout = projection.sparse
             assert layout is not None
             targets = layout.targets if layout.order is None else layout.targets[layout.order]
-            core.connect_sparse(
-                *ends, layout.row_offsets, np.ascontiguousarray(targets), w, d, projection.name
-            )
+            rows = (layout.row_offsets, np.ascontiguousarray(targets))
+            core.connect_sparse(*ends, *rows, w, d, per, projection.name)
     except ValueError as error:
         for key, value in (("weight", weight), ("delay", delay)):
             error = in_users_order(error, f"{projection.name}.{key}", value, projection)

@@ -161,9 +161,8 @@ class DifferentiableRecord(SpikeRecord):
         for name in names:
             width = math.prod(self._shape(name))
             owner = self._projection(name)
-            elements = np.arange(width)
-            if owner and owner.sparse and owner.sparse.order is not None and width > 1:
-                elements = owner.sparse.order
+            order = owner.order(self._shape(name)) if owner else None
+            elements = np.arange(width) if order is None else order
             begin = 0
             while begin < width:
                 end = min(width, begin + columns)
@@ -208,7 +207,7 @@ class DifferentiableRecord(SpikeRecord):
             part = flat[..., begin:end]
             owner = self._projection(name)
             if owner:
-                part = owner.from_core(part)
+                part = owner.from_core(part, shape)
             out[name] = part.reshape(flat.shape[:-1] + shape)
             begin = end
         return out

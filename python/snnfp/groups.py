@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp import _core
+from snnfp.init import PerSource, PerTarget
 from snnfp.projections import SparseLayout
 
 __all__ = [
@@ -43,7 +44,10 @@ class Population:
 
 @dataclass(frozen=True)
 class Projection:
-    """The connections from one group to a population."""
+    """The connections from one group to a population.
+
+    ``shape`` is that of one value a synapse, ``ends`` the sizes of source and target.
+    """
 
     name: str
     source: str
@@ -51,6 +55,7 @@ class Projection:
     kind: str
     index: int
     shape: tuple[int, ...]
+    ends: tuple[int, int]
     sparse: SparseLayout | None = None
 
     @property
@@ -67,44 +72,90 @@ class Projection:
             raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
         return self.sparse.targets
 
-    def to_core(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values a synapse in the order of the core (last axes flattened)."""
-        flat = values.reshape(-1)
-        if self.sparse is None or self.sparse.order is None or flat.size == 1:
-            return flat
-        return np.ascontiguousarray(flat[self.sparse.order])
+    @property
+    def delay_shapes(self) -> dict[tuple[int, ...], _core.DelayPer]:
+        """The shapes that its delays may have, and what has one value each; a synapse last.
 
-    def from_core(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The inverse of :meth:`to_core` along the last axis."""
-        if self.sparse is None or self.sparse.order is None or values.shape[-1] == 1:
+        They broadcast to ``[n_source, n_target]``, as NumPy does it. A flat array of a dense
+        projection is one a source unit or one a target neuron, whichever has its length; not if
+        both have. One of another projection is one a synapse.
+        """
+        per = _core.DelayPer
+        n_source, n_target = self.ends
+        shapes: dict[tuple[int, ...], _core.DelayPer] = {(): per.projection}
+        if self.kind == "dense" and n_source != n_target:
+            shapes |= {(n_source,): per.source, (n_target,): per.target}
+        shapes |= {(n_source, 1): per.source, (1, n_target): per.target}
+        shapes.pop(self.shape, None)
+        return {**shapes, self.shape: per.synapse}
+
+    def order(self, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
+        """Where the core keeps the elements of a parameter of this shape; None: as they are."""
+        one_each = self.sparse is not None and shape == self.shape
+        return self.sparse.order if self.sparse is not None and one_each else None
+
+    def to_core(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The elements of a parameter in the order of the core."""
+        order = self.order(values.shape)
+        flat = values.reshape(-1)
+        return flat if order is None else np.ascontiguousarray(flat[order])
+
+    def from_core(self, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The inverse of :meth:`to_core` along the last axis, for a parameter of this shape."""
+        order = self.order(shape)
+        if order is None:
             return values
         out = np.empty_like(values)
-        out[..., self.sparse.order] = values
+        out[..., order] = values
         return out
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A parameter as the core knows it, and whose it is."""
+    """A parameter as the core knows it, and whose it is.
+
+    ``drawn`` is the shape of what an initialiser draws for it: one value a neuron or a synapse, if
+    the initialiser does not say otherwise.
+    """
 
     parameter: _core.Parameter
     owner: Population | Projection
+    drawn: tuple[int, ...]
 
     @property
-    def owner_shape(self) -> tuple[int, ...]:
-        """One value a neuron, or one a synapse."""
-        return self.owner.shape if isinstance(self.owner, Projection) else (self.owner.size,)
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes that it may have; the one with most values last."""
+        if isinstance(self.owner, Population):
+            return ((), (self.owner.size,))
+        if self.parameter.kind is _core.ParameterKind.weight:
+            return (self.owner.shape,)
+        return tuple(self.owner.delay_shapes)
 
 
 def neuron_slot(population: Population, name: str) -> Slot:
     """Of a neuron parameter."""
-    kind = _core.ParameterKind.neuron
-    return Slot(_core.Parameter(kind, population.index, _core.NeuronParameter[name]), population)
+    parameter = _core.Parameter(
+        _core.ParameterKind.neuron, population.index, _core.NeuronParameter[name]
+    )
+    return Slot(parameter, population, (population.size,))
 
 
-def synapse_slot(projection: Projection, name: str) -> Slot:
-    """Of a projection's ``"weight"`` or ``"delay"``."""
-    return Slot(core_parameter(name, projection.index), projection)
+def synapse_slot(projection: Projection, name: str, given: Any) -> Slot:
+    """Of a projection's ``"weight"`` or ``"delay"``, which is given like this.
+
+    Raises:
+        TypeError: an initialiser that draws weights for units instead of synapses.
+    """
+    drawn = projection.shape
+    if isinstance(given, (PerSource, PerTarget)):
+        if name != "delay":
+            raise TypeError(
+                f"{projection.name}.{name} is {given!r}, expected an initialiser of one value a "
+                "synapse: only delays have one a source unit or a target neuron"
+            )
+        n_source, n_target = projection.ends
+        drawn = (n_source, 1) if isinstance(given, PerSource) else (1, n_target)
+    return Slot(core_parameter(name, projection.index), projection, drawn)
 
 
 def core_parameter(kind: str, index: int) -> _core.Parameter:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from snnfp._numbers import real_number
 
-__all__ = ["Constant", "Initialiser", "Normal", "Uniform"]
+__all__ = ["Constant", "Initialiser", "Normal", "PerSource", "PerTarget", "Uniform"]
 
 
 @runtime_checkable
@@ -67,3 +67,36 @@ class Uniform:
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Values of the given shape."""
         return rng.uniform(self.low, self.high, shape)
+
+
+@dataclass(frozen=True)
+class PerSource:
+    """Delays, one a source unit, each drawn by ``values``: an array ``[n_source, 1]``."""
+
+    values: Initialiser
+
+    def __post_init__(self) -> None:
+        _check_initialiser(self.values)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Values of the given shape."""
+        return self.values.draw(rng, shape)
+
+
+@dataclass(frozen=True)
+class PerTarget:
+    """Delays, one a target neuron, each drawn by ``values``: an array ``[1, n_target]``."""
+
+    values: Initialiser
+
+    def __post_init__(self) -> None:
+        _check_initialiser(self.values)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Values of the given shape."""
+        return self.values.draw(rng, shape)
+
+
+def _check_initialiser(values: object) -> None:
+    if isinstance(values, type) or not isinstance(values, Initialiser):
+        raise TypeError(f"values is {values!r}, expected an initialiser, such as Uniform(0.0, 1.0)")

@@ -119,14 +119,14 @@ class Network:
             f"the {size} neurons of population {name}",
         )
         given = neuron.values()
-        shapes = ((), (size,))
-        values = {k: self._initial(f"{name}.{k}", v, shapes) for k, v in given.items()}
         offset = sum(p.size for p in self.populations.values())
-        index = add_population_core(self._core, name, size, values)
-        group = Population(name, size, index, offset)
+        group = Population(name, size, len(self.populations), offset)
+        slots = {key: neuron_slot(group, key) for key in given}
+        values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
+        add_population_core(self._core, name, size, values)
         self.populations[name] = group
         for key, value in values.items():
-            self._keep(f"{name}.{key}", neuron_slot(group, key), given[key], value)
+            self._keep(f"{name}.{key}", slots[key], given[key], value)
         return group
 
     def connect(
@@ -173,18 +173,17 @@ class Network:
         else:
             shape = (source.size,)
         index = len(self.projections)
+        ends = (source.size, target_group.size)
         projection = Projection(
-            name, source.name, target_group.name, connectivity.kind, index, shape, layout
+            name, source.name, target_group.name, connectivity.kind, index, shape, ends, layout
         )
-        weight = self._initial(f"{name}.weight", connectivity.weight, (shape,))
-        delay = self._initial(f"{name}.delay", connectivity.delay, ((), shape))
-        connect_core(self._core, projection, source, target_group, weight, delay)
+        given = {"weight": connectivity.weight, "delay": connectivity.delay}
+        slots = {key: synapse_slot(projection, key, value) for key, value in given.items()}
+        values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
+        connect_core(self._core, projection, source, target_group, **values)
         self.projections[name] = projection
-        for key, initial, value in (
-            ("weight", connectivity.weight, weight),
-            ("delay", connectivity.delay, delay),
-        ):
-            self._keep(f"{name}.{key}", synapse_slot(projection, key), initial, value)
+        for key, value in values.items():
+            self._keep(f"{name}.{key}", slots[key], given[key], value)
         return projection
 
     # -- parameters ------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ class Network:
         def draws() -> Iterator[tuple[str, Any]]:
             nonlocal last
             for name, initialiser in self._drawn.items():
-                last, shape = name, self._slots[name].owner_shape
+                last, shape = name, self._slots[name].drawn
                 need_values(shape, name, np.dtype(np.float64))
                 yield name, initialiser.draw(rng, shape)
 
@@ -254,9 +253,7 @@ class Network:
 
     def _shapes_of(self, name: str) -> tuple[tuple[int, ...], ...]:
         """The shapes that a parameter may have."""
-        slot = self._slots[self._known(name)]
-        shape = slot.owner_shape
-        return (shape,) if slot.parameter.kind is _WEIGHT else ((), shape)
+        return self._slots[self._known(name)].shapes
 
     def flatten(self, wrt: Selection = "*.weight") -> NDArray[Any]:
         """The chosen parameters end to end in one array."""
@@ -357,12 +354,12 @@ class Network:
     def _stored(self, wrt: Selection) -> list[str]:
         return [n for n in self.select(wrt) if n in self._values]
 
-    def _initial(self, name: str, value: Any, shapes: tuple[tuple[int, ...], ...]) -> NDArray[Any]:
+    def _initial(self, name: str, value: Any, slot: Slot) -> NDArray[Any]:
         """What the core has of a parameter until an initialiser has drawn it."""
         if is_initialiser(value, name):
-            need_values(shapes[-1], name, self.dtype)
-            return placeholder(name, shapes[-1], self.dtype)
-        return shaped(value, name, shapes, self.dtype)
+            need_values(slot.drawn, name, self.dtype)
+            return placeholder(name, slot.drawn, self.dtype)
+        return shaped(value, name, slot.shapes, self.dtype)
 
     def _keep(self, name: str, slot: Slot, given: Any, value: NDArray[Any]) -> None:
         self._slots[name] = slot
@@ -374,7 +371,7 @@ class Network:
         """The value of a parameter, or what the core may have where there is none yet."""
         value = self._values[name]
         if value is None:
-            return placeholder(name, self._slots[name].owner_shape, self.dtype)
+            return placeholder(name, self._slots[name].drawn, self.dtype)
         return value
 
     def _replace(self, values: Mapping[str, Any]) -> None:
@@ -412,7 +409,8 @@ class Network:
             elif p.kind is _WEIGHT:
                 self._core.set_weight(p.index, slot.owner.to_core(array))
             else:
-                self._core.set_delay(p.index, slot.owner.to_core(array))
+                per = slot.owner.delay_shapes[array.shape]
+                self._core.set_delay(p.index, slot.owner.to_core(array), per)
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array

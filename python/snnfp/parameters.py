@@ -80,6 +80,11 @@ def shaped(
     if array.shape not in shapes:
         if array.ndim:
             expected = " or ".join(str(s) for s in shapes)
+            if name.endswith(".delay"):
+                expected += (
+                    ": one for the projection, a source unit (values[:, None]), a target neuron "
+                    "(values[None, :]) or a synapse"
+                )
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
         need_values(shapes[-1], name, dtype)
         array = np.full(shapes[-1], array, dtype=dtype)
@@ -114,7 +119,8 @@ def in_users_order(error: ValueError, name: str, value: NDArray[Any], owner: obj
     if found is None or value.ndim == 0:
         return error
     flat = int(found[1])
-    if isinstance(owner, Projection) and owner.sparse and owner.sparse.order is not None:
-        flat = int(owner.sparse.order[flat])
+    order = owner.order(value.shape) if isinstance(owner, Projection) else None
+    if order is not None:
+        flat = int(order[flat])
     at = np.unravel_index(flat, value.shape)
     return ValueError(f"{spot(name, at)} is {str(error)[found.end() :]}")

@@ -20,8 +20,11 @@ class Dense:
 
     Args:
         weight: one number, an array ``[n_source, n_target]`` or an initialiser.
-        delay: one time for the projection (its gradient is one number too), or one a synapse as an
-            array ``[n_source, n_target]`` or an initialiser; >= 0.
+        delay: one time for the projection (its gradient is one number too); one a source unit as an
+            array ``[n_source, 1]`` or an initialiser in :class:`init.PerSource`; one a target
+            neuron as an array ``[1, n_target]`` or in :class:`init.PerTarget`; or one a synapse as
+            an array ``[n_source, n_target]`` or an initialiser; >= 0. A flat array is one a source
+            unit or a target neuron, whichever has its length, unless both have.
     """
 
     kind: ClassVar[str] = "dense"
@@ -53,7 +56,8 @@ class Sparse:
         sources: source unit of each synapse, ``[n_synapses]``.
         targets: target neuron of each synapse, ``[n_synapses]``.
         weight: one number, an array ``[n_synapses]`` or an initialiser.
-        delay: one time, an array ``[n_synapses]`` or an initialiser; >= 0.
+        delay: one time, an array ``[n_synapses]``, ``[n_source, 1]`` or ``[1, n_target]``, or an
+            initialiser, as for :class:`Dense`; a flat array is one a synapse; >= 0.
     """
 
     kind: ClassVar[str] = "sparse"

@@ -1,8 +1,8 @@
 #pragma once
 // Random graphs of several components that mix every kind of projection: dense, sparse and
-// one-to-one, with one delay or one a synapse, loops of each kind, few neurons and many, with one
-// set of time constants or one a neuron; refractory times, bias, an initial state and ties among
-// them.
+// one-to-one, with one delay, one a source unit, a target or a synapse, loops of each kind, few
+// neurons and many, with one set of time constants or one a neuron; refractory times, bias, an
+// initial state and ties among them.
 
 #include <algorithm>
 #include <random>
@@ -103,11 +103,26 @@ class MixedNetwork {
     using namespace snnfp;
     const double scale = 4.0 / std::max<Id>(4, n_from);
     const auto weights = [&](Size n) { return many(n, -0.5 * scale, (loop ? 0.4 : 2) * scale); };
-    const bool each = chance(0.4);
+    const int delay_kind = whole(0, 9);
+    // On a grid arrivals tie.
+    const auto several = [&](Size n, double least) {
+      std::vector<Real> d = many(n, least, 1);
+      if (chance(0.3))
+        for (Real& v : d) v = std::ceil(4 * v) / 4;
+      return d;
+    };
+    const double least = chance(0.5) ? 0.1 : 0;
     const auto delays = [&](Size n) {
-      return each          ? Array<Real>(many(n, 0, 1))
-             : chance(0.2) ? Array<Real>(Real(0))
-                           : Array<Real>(Real(0.25) * Real(whole(1, 4)));
+      switch (delay_kind) {
+        case 0:
+        case 1: return Delay<Real>(several(n, 0));
+        case 2:
+        case 3: return Delay<Real>::per_source(several(n_from, least));
+        case 4:
+        case 5: return Delay<Real>::per_target(several(n_to, least));
+        case 6: return Delay<Real>(Real(0));
+        default: return Delay<Real>(Real(0.25) * Real(whole(1, 4)));
+      }
     };
     const int kind = whole(0, n_from == n_to ? 3 : 2);
     if (kind == 3) {

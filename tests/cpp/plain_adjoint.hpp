@@ -120,7 +120,7 @@ class Adjoint {
     Real sum = 0;
     for (Size m = p.row_begin(unit); m < p.row_end(unit); ++m) {
       const Id j = p.target_of(unit, m);
-      const Real at = time + p.delay_of(m), w = p.weight[m];
+      const Real at = time + p.delay_of(unit, m), w = p.weight[m];
       const Size place = index_.anchor(j, at);
       if (place == index_.end(j)) continue;
       const detail::Neuron<Real> n(plan_.neurons, j);
@@ -135,7 +135,7 @@ class Adjoint {
       const Real by_time = w * (n.alpha * by_weight - e.mem * lv);
       if (columns_.weight[projection] >= 0) gradient_[columns_.weight[projection] + m] += by_weight;
       if (columns_.delay[projection] >= 0)
-        gradient_[columns_.delay[projection] + (p.shared_delay ? 0 : m)] += by_time;
+        gradient_[columns_.delay[projection] + p.delay_index(unit, m)] += by_time;
       if (lv != Real(0) || li != Real(0))
         add_constants(j, p.target_population, n, w * lv * plain::kappa_by_beta(d, n),
                       w * (lv * plain::kappa_by_alpha(d, n) - (d + further) * e.syn * li));

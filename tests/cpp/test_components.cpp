@@ -71,28 +71,34 @@ class RandomGraph {
     p.t_refractory = std::vector<Real>{Real(0), Real(0.5), Real(20)}[random_() % 3];
     return p;
   }
-  // One delay, or one a synapse, some of them equal.
-  Array<Real> delays(Size n, bool own) {
-    if (!own) return Real(random_() % 2);
-    std::vector<Real> d = many(n, 0, 2);
-    if (random_() % 2)
-      for (Real& v : d) v = std::floor(2 * v) / 2;
-    return d;
+  // One delay, or one a synapse, a source unit or a target, some of them equal.
+  Delay<Real> delays(Size synapses, Size n_source, Size n_target) {
+    const auto several = [&](Size n) {
+      std::vector<Real> d = many(n, 0, 2);
+      if (random_() % 2)
+        for (Real& v : d) v = std::floor(2 * v) / 2;
+      return d;
+    };
+    switch (random_() % 6) {
+      case 0: return several(synapses);
+      case 1: return Delay<Real>::per_source(several(n_source));
+      case 2: return Delay<Real>::per_target(several(n_target));
+      default: return Real(random_() % 2);
+    }
   }
   void connect(Source source, Id n_source, Source target, Id n) {
-    const bool own = random_() % 2;
     const Size all = Size(n_source) * n;
     switch (random_() % 4) {
       case 0: {
         std::vector<Real> w = many(all, -0.3, 1);
         for (Real& v : w)
           if (random_() % 8 == 0) v = Real(0);
-        network.connect_dense(source, target, w, delays(all, own));
+        network.connect_dense(source, target, w, delays(all, n_source, n));
         break;
       }
       case 1:
         if (n_source == n)
-          network.connect_one_to_one(source, target, many(n, -0.2, 1.5), delays(n, own));
+          network.connect_one_to_one(source, target, many(n, -0.2, 1.5), delays(n, n, n));
         break;
       default: {
         // Unordered, with several synapses between the same neurons.
@@ -100,7 +106,7 @@ class RandomGraph {
         std::vector<Id> targets;
         for (Size k = 0; k < synapses; ++k) targets.push_back(static_cast<Id>(random_() % n));
         network.connect_sparse(source, target, offsets(n_source, synapses), targets,
-                               many(synapses, -0.4, 1), delays(synapses, own));
+                               many(synapses, -0.4, 1), delays(synapses, n_source, n));
       }
     }
   }

@@ -24,14 +24,14 @@ class Exact:
 
     Attributes:
         neurons: parameter -> one value a neuron, h then o.
-        projections: (source, target, weight matrix, delay), as connected.
+        projections: (source, target, weight matrix, delays that broadcast to it), as connected.
         inputs: (times, channels) of each sample, ordered.
         voltage, current: initial state [samples, neurons].
         until: the end.
     """
 
     neurons: dict[str, np.ndarray[Any, Any]]
-    projections: list[tuple[str, str, np.ndarray[Any, Any], float]]
+    projections: list[tuple[str, str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]
     inputs: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
     voltage: np.ndarray[Any, Any]
     current: np.ndarray[Any, Any]
@@ -49,7 +49,9 @@ class Exact:
             sources, targets = np.divmod(np.arange(weight.size), weight.shape[1])
             kind: Any = snnfp.Dense(weight=weight, delay=delay)
             if form != "dense":
-                each = np.full(weight.size, delay) if form == "delays" else delay
+                each = delay
+                if form == "delays":
+                    each = np.broadcast_to(delay, weight.shape).reshape(-1)
                 kind = snnfp.Sparse(
                     sources=sources, targets=targets, weight=weight.reshape(-1), delay=each
                 )
@@ -73,7 +75,7 @@ class Exact:
                 k,
                 first[target] - CHANNELS + j,
                 Fraction(float(weight[i, j])),
-                Fraction(delay),
+                Fraction(float(np.broadcast_to(delay, weight.shape)[i, j])),
             )
             for k, (source, target, weight, delay) in enumerate(self.projections)
             for i in range(weight.shape[0])
@@ -104,26 +106,42 @@ class Exact:
         )
 
 
-def draw(rng: np.random.Generator, *, feedback: bool, zero_delay: bool) -> Exact:
-    """At random, on grids of quarters and halves; with the samples whose ties doubles decide too."""
+def draw(
+    rng: np.random.Generator, *, feedback: bool, zero_delay: bool, per: str = "projection"
+) -> Exact:
+    """At random, on grids of quarters and halves; with the samples whose ties doubles decide too.
+
+    Args:
+        rng: what draws.
+        feedback: whether outputs and hidden neurons project back.
+        zero_delay: whether delays of feedback may be 0.
+        per: what has a delay of its own: "projection", "source" unit or "target" neuron.
+    """
     samples = 8
 
     def pick(values: list[float], *shape: int) -> np.ndarray[Any, Any]:
-        return rng.choice(np.array(values), shape)
+        return np.asarray(rng.choice(np.array(values), shape or None))
 
     def weights(n: int, m: int, scale: float = 1.0) -> np.ndarray[Any, Any]:
         return scale * pick([-1.0, 0.0, 0.5, 1.0, 1.0, 2.0], n, m)
 
+    def delayed(
+        source: str, target: str, weight: np.ndarray[Any, Any], values: list[float]
+    ) -> tuple[str, str, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        n, m = weight.shape
+        shape = {"projection": (), "source": (n, 1), "target": (1, m)}[per]
+        return source, target, weight, pick(values, *shape)
+
     delays = [0.0, 0.25, 0.5] if zero_delay else [0.25, 0.5, 1.0]
     projections = [
-        ("x", "h", weights(CHANNELS, HIDDEN), float(rng.choice([0.0, 0.5]))),
-        ("x", "h", weights(CHANNELS, HIDDEN), 0.25),
-        ("h", "o", weights(HIDDEN, OUTPUT), float(rng.choice([0.0, 0.25]))),
+        delayed("x", "h", weights(CHANNELS, HIDDEN), [0.0, 0.5]),
+        delayed("x", "h", weights(CHANNELS, HIDDEN), [0.25]),
+        delayed("h", "o", weights(HIDDEN, OUTPUT), [0.0, 0.25]),
     ]
     if feedback:
         projections += [
-            ("h", "h", weights(HIDDEN, HIDDEN, 0.5), float(rng.choice(delays))),
-            ("o", "h", weights(OUTPUT, HIDDEN, 0.5), float(rng.choice(delays))),
+            delayed("h", "h", weights(HIDDEN, HIDDEN, 0.5), delays),
+            delayed("o", "h", weights(OUTPUT, HIDDEN, 0.5), delays),
         ]
     inputs = []
     for _ in range(samples):

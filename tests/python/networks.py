@@ -31,6 +31,24 @@ def lif(rng: np.random.Generator, n: int) -> snnfp.LIF:
     )
 
 
+def delays(
+    rng: np.random.Generator, most: float, n_source: int, n_target: int, each: int | None = None
+) -> Any:
+    """Delays of any kind; ``each``: how many those a synapse are, if they have one dimension."""
+    synapses = (n_source, n_target) if each is None else (each,)
+    shape = [(), (n_source, 1), (1, n_target), synapses][rng.integers(4)]
+    given = rng.uniform(0, most, shape)
+    return np.where(rng.random(shape) < 0.2, 0.0, given)
+
+
+def permuted(delay: np.ndarray[Any, Any], sources: Any, targets: Any) -> np.ndarray[Any, Any]:
+    """The same with source units and target neurons in another order."""
+    if delay.ndim < 2:
+        return delay
+    rows = sources if delay.shape[0] > 1 else [0]
+    return delay[np.ix_(rows, targets if delay.shape[1] > 1 else [0])]
+
+
 def random_network(
     rng: np.random.Generator,
     *,
@@ -42,7 +60,7 @@ def random_network(
     dtype: Any = np.float64,
     until: float = 8.0,
 ) -> tuple[snnfp.Network, snnfp.Spikes]:
-    """A small network with dense, sparse and one-to-one projections, and input for it."""
+    """A small network with projections and delays of every kind, and input for it."""
     net = snnfp.Network(dtype=dtype)
     x = net.input(channels)
     h = net.population(hidden, lif(rng, hidden), name="hidden")
@@ -50,13 +68,16 @@ def random_network(
     net.connect(
         x,
         h,
-        snnfp.Dense(weight=rng.normal(0.8, 0.5, (channels, hidden)), delay=rng.uniform(0, 0.5)),
+        snnfp.Dense(
+            weight=rng.normal(0.8, 0.5, (channels, hidden)),
+            delay=delays(rng, 0.5, channels, hidden),
+        ),
     )
     net.connect(
         h,
         y,
         snnfp.Dense(
-            weight=rng.normal(0.4, 0.4, (hidden, output)), delay=rng.uniform(0, 1, (hidden, output))
+            weight=rng.normal(0.4, 0.4, (hidden, output)), delay=delays(rng, 1.0, hidden, output)
         ),
     )
     if recurrent:
@@ -68,7 +89,7 @@ def random_network(
                 sources=rng.integers(0, hidden, n),
                 targets=rng.integers(0, hidden, n),
                 weight=rng.normal(0, 0.3, n),
-                delay=np.where(rng.random(n) < 0.3, 0.0, rng.uniform(0, 1, n)),
+                delay=delays(rng, 1.0, hidden, hidden, each=n),
             ),
         )
         net.connect(y, y, snnfp.OneToOne(weight=rng.normal(-0.2, 0.2, output), delay=0.3))

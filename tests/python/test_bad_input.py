@@ -314,9 +314,10 @@ def layers():
             r"input_to_h.delay\[1, 2\] is -2",
         ),
         (
-            Dense(weight=1, delay=[1, 2]),
+            Dense(weight=1, delay=[1, 2, 3, 4]),
             ValueError,
-            r"input_to_h.delay has shape \(2,\), expected \(\) or \(2, 3\)",
+            r"input_to_h.delay has shape \(4,\), expected \(\) or \(2,\) or \(3,\) or \(2, 1\) or "
+            r"\(1, 3\) or \(2, 3\): one for the projection, a source unit \(values\[:, None\]\), ",
         ),
         (OneToOne(weight=1), ValueError, r"from input \(2\) to h \(3\): expected equal sizes"),
         (

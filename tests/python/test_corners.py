@@ -17,8 +17,10 @@ BIG = 2.0**60  # absorbs a 1, so that a sum tells the order of its terms
 def projection(form, weight, delay):
     """The same synapses as each simulator takes them."""
     weight = np.asarray(weight, dtype=float)
-    if form == "dense":
-        return snnfp.Dense(weight=weight, delay=delay)
+    n, m = weight.shape
+    shapes = {"dense": (), "a source": (n, 1), "a target": (1, m)}
+    if form in shapes:
+        return snnfp.Dense(weight=weight, delay=np.full(shapes[form], delay))
     sources, targets = np.divmod(np.arange(weight.size), weight.shape[1])
     each = np.full(weight.size, delay) if form == "delays" else delay
     return snnfp.Sparse(sources=sources, targets=targets, weight=weight.reshape(-1), delay=each)
@@ -27,7 +29,7 @@ def projection(form, weight, delay):
 def records(make, spikes, **options):
     """Of every form and engine; all the same to the bit."""
     found = []
-    for form in FORMS:
+    for form in (*FORMS, "a source", "a target"):
         for engine in ("automatic", "queue"):
             record = quiet(make(form), spikes, engine=engine, **options)
             found.append(record)

@@ -8,19 +8,36 @@ import snnfp
 
 MODES = ("reverse", "forward")
 INTEGRATOR = {"tau_mem": np.inf, "tau_syn": np.inf}  # V' = I: all numbers here are exact
-CONNECTIVITIES = ("dense", "dense delays", "sparse", "sparse delays", "one to one")
+CONNECTIVITIES = (
+    "dense",
+    "dense delays",
+    "dense source delays",
+    "dense target delays",
+    "sparse",
+    "sparse delays",
+    "sparse source delays",
+    "sparse target delays",
+    "one to one",
+)
+
+
+def delays(kind: str, delay: float, size: int, synapses: tuple[int, ...]) -> object:
+    """The same delay for all, as often as the kind says."""
+    if not kind.endswith("delays"):
+        return delay
+    shape = (size, 1) if "source" in kind else (1, size) if "target" in kind else synapses
+    return np.full(shape, delay)
 
 
 def connectivity(kind: str, weight: float, delay: float = 0.0, size: int = 1) -> object:
     """All synapses of a 1-to-1 or a diagonal pair of groups, in each form there is."""
     eye = np.eye(size)
     if kind.startswith("dense"):
-        delays = np.full((size, size), delay) if kind.endswith("delays") else delay
-        return snnfp.Dense(weight=weight * eye, delay=delays)
+        return snnfp.Dense(weight=weight * eye, delay=delays(kind, delay, size, (size, size)))
     if kind.startswith("sparse"):
         ids = np.arange(size)
-        delays = np.full(size, delay) if kind.endswith("delays") else delay
-        return snnfp.Sparse(sources=ids, targets=ids, weight=weight, delay=delays)
+        each = delays(kind, delay, size, (size,))
+        return snnfp.Sparse(sources=ids, targets=ids, weight=weight, delay=each)
     return snnfp.OneToOne(weight=weight, delay=delay)
 
 
@@ -188,7 +205,7 @@ def test_an_input_at_the_time_of_a_spike(kind: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["dense", "dense delays", "sparse", "sparse delays", "layer"])
+@pytest.mark.parametrize("kind", [*CONNECTIVITIES[:-1], "layer"])
 def test_random_networks_against_one_sided_differences(kind: str, mode: str) -> None:
     """Self-loops and cycles without delay, no refractory time, several samples."""
     rng = np.random.default_rng(5)
@@ -209,11 +226,11 @@ def test_random_networks_against_one_sided_differences(kind: str, mode: str) -> 
             y = net.population(2, snnfp.LIF(tau_mem=3.0, tau_syn=2.0), name="y")
             net.connect(h, y, snnfp.Dense(weight=rng.uniform(0.3, 0.8, (n, 2))))
         elif kind.startswith("dense"):
-            delay = np.zeros((n, n)) if kind.endswith("delays") else 0.0
+            delay = delays(kind, 0.0, n, (n, n))
             net.connect(h, h, snnfp.Dense(weight=rng.uniform(-0.2, 0.3, (n, n)), delay=delay))
         else:
             sources, targets = np.nonzero(rng.random((n, n)) < 0.7)
-            delay = np.zeros(sources.size) if kind.endswith("delays") else 0.0
+            delay = delays(kind, 0.0, n, (sources.size,))
             weight = rng.uniform(-0.2, 0.3, sources.size)
             net.connect(
                 h, h, snnfp.Sparse(sources=sources, targets=targets, weight=weight, delay=delay)

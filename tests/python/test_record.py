@@ -10,6 +10,7 @@ from networks import quiet, random_network, same_bits
 from snnfp import _core
 from snnfp._execution import execution
 
+ONE_DELAY = _core.DelayPer.projection
 KINDS = list(_core.ParameterKind.__members__)
 
 
@@ -144,9 +145,9 @@ def test_indices_of_populations_that_cross_into_the_core(bad):
         (record._core.silent, bad),
         (record._core.vjp, u, [parameter("neuron", bad)], run),
         (net._core.set_parameter, bad, _core.NeuronParameter.tau_mem, zeros),
-        (net._core.connect_dense, False, bad, 0, zeros, zeros[:1], "a"),
-        (net._core.connect_dense, False, 0, bad, zeros, zeros[:1], "a"),
-        (net._core.connect_one_to_one, True, bad, 0, zeros, zeros[:1], "a"),
+        (net._core.connect_dense, False, bad, 0, zeros, zeros[:1], ONE_DELAY, "a"),
+        (net._core.connect_dense, False, 0, bad, zeros, zeros[:1], ONE_DELAY, "a"),
+        (net._core.connect_one_to_one, True, bad, 0, zeros, zeros[:1], ONE_DELAY, "a"),
     ):
         with pytest.raises(ValueError, match=rf"(population|input)( is| is population|) {bad}\b"):
             method(*arguments)
@@ -161,7 +162,7 @@ def test_other_indices_that_cross_into_the_core(bad):
     rows = np.zeros(1, dtype=np.int64)
     for method, *arguments in (
         (net._core.set_weight, bad, zeros),
-        (net._core.set_delay, bad, zeros),
+        (net._core.set_delay, bad, zeros, ONE_DELAY),
         *((record._core.vjp, u, [parameter(kind, bad)], run) for kind in KINDS[1:]),
         *((record._core.jvp, [parameter(kind, bad)], u, run) for kind in KINDS[1:]),
         *((record._core.jacobian_columns, rows, [parameter(k, bad)], run) for k in KINDS[1:]),

@@ -14,11 +14,12 @@ POPULATIONS = {"h": slice(0, HIDDEN), "o": slice(HIDDEN, NEURONS)}
 
 @pytest.fixture(scope="module")
 def networks():
-    """Without and with feedback, without and with zero delays in loops; and their runs."""
+    """Without and with feedback, zero delays in loops, delays of each kind; and their runs."""
     found = {}
     for seed in range(N_NETWORKS):
         rng = np.random.default_rng(seed)
-        net = draw(rng, feedback=seed % 3 != 0, zero_delay=seed % 2 == 0)
+        per = ("projection", "source", "target")[seed // 6 % 3]
+        net = draw(rng, feedback=seed % 3 != 0, zero_delay=seed % 2 == 0, per=per)
         if net.inputs:
             found[seed] = net, [net.run(s) for s in range(len(net.inputs))]
     return found
@@ -95,12 +96,16 @@ def expected_jacobian(net, runs, form):
         for (name, i), value in row.items():
             if name == "input":
                 out["x.times"][r, first_input[sample] + i] = float(value)
-    for p, (_, _, weight, _) in enumerate(net.projections):
+    for p, (_, _, weight, given) in enumerate(net.projections):
         of = [k for k, s in enumerate(synapses) if s.projection == p]
         shape = weight.shape if form == "dense" else (weight.size,)
         out[f"p{p}.weight"] = np.reshape(column("weight", of), (n_spikes, *shape))
-        delay = np.array(column("delay", of)).reshape(n_spikes, -1)
-        out[f"p{p}.delay"] = delay if form == "delays" else delay.sum(axis=1)
+        delay = np.array(column("delay", of)).reshape(n_spikes, *weight.shape)
+        if form == "delays":
+            out[f"p{p}.delay"] = delay.reshape(n_spikes, -1)
+        else:
+            shared = tuple(a + 1 for a in range(2) if given.ndim == 0 or given.shape[a] == 1)
+            out[f"p{p}.delay"] = delay.sum(axis=shared).reshape(n_spikes, *given.shape)
     for name, part in POPULATIONS.items():
         for key in PARAMETERS:
             out[f"{name}.{key}"] = np.array(column(key, range(NEURONS)[part]))

@@ -2,7 +2,10 @@
 // A directed graph: input groups and populations, joined by projections. Structure and parameters
 // are values; copying a network shares its arrays.
 
+#include <initializer_list>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "snnfp/export.hpp"
@@ -31,6 +34,34 @@ struct Population {
   Lif<Real> parameters;
 };
 
+// Which synapses of a projection have their delay in common: all of them, those of a source unit
+// (an axon's delay), those of a target neuron (a dendrite's), or none.
+enum class DelayPer { projection, source, target, synapse };
+
+// The delays of a projection (times >= 0), and what each of them belongs to. A number or an array
+// converts: one value is the projection's, several are one a synapse. Sizes may coincide (as many
+// source units as target neurons), so that the other kinds have names.
+template <class Real>
+struct Delay {
+  DelayPer per = DelayPer::projection;
+  Array<Real> values;
+
+  Delay() = default;
+  template <class T, class = std::enable_if_t<std::is_convertible_v<T, Array<Real>>>>
+  Delay(T given) : values(std::move(given)) {
+    if (values.size() != 1) per = DelayPer::synapse;
+  }
+  Delay(std::initializer_list<Real> given) : Delay(Array<Real>(given)) {}
+
+  // One a source unit: its spike arrives at all its targets at once.
+  static Delay per_source(Array<Real> values) { return {DelayPer::source, std::move(values)}; }
+  // One a target neuron.
+  static Delay per_target(Array<Real> values) { return {DelayPer::target, std::move(values)}; }
+
+ private:
+  Delay(DelayPer each, Array<Real> given) : per(each), values(std::move(given)) {}
+};
+
 template <class Real>
 struct Projection {
   std::string name;
@@ -41,7 +72,7 @@ struct Projection {
       row_offsets;     // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
   Array<Id> targets;   // sparse only: the target neuron of each synapse
   Array<Real> weight;  // one a synapse; dense: row-major [source, target]
-  Array<Real> delay;   // one for the projection or one a synapse
+  Delay<Real> delay;   // one to one: for the projection or one a synapse
   bool targets_ascend = false;  // sparse only: within the synapses of each source unit
   bool complete = false;    // sparse only: every source unit reaches every target once, in order
   Real largest_weight = 0;  // in size
@@ -62,24 +93,25 @@ class SNNFP_EXPORT Network {
   Source add_population(std::string name, Id size, Lif<Real> parameters);
 
   // Connects every unit of `source` to every neuron of `target`, a population. `weight` (current)
-  // and `delay` (time, >= 0) have one value for all synapses or one each, row-major
-  // [source, target]. An empty name is "<source>_to_<target>". Returns the projection's index.
-  Id connect_dense(Source source, Source target, Array<Real> weight, Array<Real> delay = Real(0),
+  // has one value for all synapses or one each, row-major [source, target]; `delay` one for the
+  // projection, a source unit, a target neuron or a synapse. An empty name is
+  // "<source>_to_<target>". Returns the projection's index.
+  Id connect_dense(Source source, Source target, Array<Real> weight, Delay<Real> delay = Real(0),
                    std::string name = "");
   // Connects unit i to neuron i of a population of the same size; the rest is as for connect_dense.
   Id connect_one_to_one(Source source, Source target, Array<Real> weight,
-                        Array<Real> delay = Real(0), std::string name = "");
+                        Delay<Real> delay = Real(0), std::string name = "");
   // The synapses of source unit i are [row_offsets[i], row_offsets[i + 1]), each with its target
   // neuron; row_offsets has one value more than source units. The rest is as for connect_dense.
   Id connect_sparse(Source source, Source target, Array<Size> row_offsets, Array<Id> targets,
-                    Array<Real> weight, Array<Real> delay = Real(0), std::string name = "");
+                    Array<Real> weight, Delay<Real> delay = Real(0), std::string name = "");
 
   // Replaces a parameter of a population: one value for all neurons or one each.
   void set_parameter(Id population, NeuronParameter parameter, Array<Real> values);
   // Replaces the weights of a projection: one value for all synapses or one each.
   void set_weight(Id projection, Array<Real> values);
-  // Replaces its delays: one value for all synapses or one each.
-  void set_delay(Id projection, Array<Real> values);
+  // Replaces its delays, of any kind.
+  void set_delay(Id projection, Delay<Real> values);
 
   const std::vector<InputGroup>& inputs() const { return inputs_; }
   const std::vector<Population<Real>>& populations() const { return populations_; }
@@ -92,6 +124,7 @@ class SNNFP_EXPORT Network {
 
  private:
   Id connect(Projection<Real> projection);
+  void check_delay(Id projection, Delay<Real>& delay) const;
   void check_group(const char* kind, const std::string& name, Id size) const;
   void check_source(Source source, const char* role) const;
 

@@ -6,7 +6,7 @@
 // A delay of 0: what arrives at the moment of a release comes before it. For a longer one it comes
 // after the release and moves V.
 // Either way the neuron's next spike f, after the release r, gains a term in the column of that
-// parameter: V'(f-) T_f += (w/C) e^(-beta (f - r)).
+// parameter: by_time_at_release.
 
 #include <algorithm>
 
@@ -36,8 +36,8 @@ class OneSidedTerms {
       const Wanted wanted = of(p);
       if (!wanted.refractory && !wanted.delay) continue;
       send(p);
-      if (p.shared_delay) {
-        find_shared(p, wanted, index);
+      if (p.arrives_at_once()) {
+        find_rows(p, wanted, index);
       } else {
         find_each(p, wanted, index);
       }
@@ -81,7 +81,8 @@ class OneSidedTerms {
   }
 
   Wanted of(const ProjectionPlan<Real>& p) const {
-    Wanted w{false, columns_.delay[p.index] >= 0 && (!p.shared_delay || p.delay[0] == Real(0))};
+    Wanted w{false, columns_.delay[p.index] >= 0 &&
+                        (p.delay_per == DelayPer::synapse || p.shortest_delay == Real(0))};
     if (refractory_column(p.target_population) < 0) return w;
     for (Id t = 0; t < p.n_target && !w.refractory; ++t)
       w.refractory = refractory(p.target_first + t) == Real(0);
@@ -103,31 +104,35 @@ class OneSidedTerms {
         sent_.push_back({spikes_.times[k], j - first});
   }
 
-  // One delay: the moments at which an arrival counts are looked up among the arrivals.
-  void find_shared(const ProjectionPlan<Real>& p, Wanted wanted, const SpikeIndex<Real>& index) {
-    const Real delay = p.delay[0];
+  // Rows that arrive at once: the moments at which an arrival counts are looked up among them.
+  void find_rows(const ProjectionPlan<Real>& p, Wanted wanted, const SpikeIndex<Real>& index) {
+    for (Sent& s : sent_) s.time = s.time + p.row_delay(s.unit);
+    if (p.delay_per == DelayPer::source)
+      std::stable_sort(sent_.begin(), sent_.end(),
+                       [](const Sent& a, const Sent& b) { return a.time < b.time; });
     for (Id j = p.target_first; j < p.target_first + p.n_target; ++j) {
       const bool at_spike = refractory(j) == Real(0);
       if (!(at_spike ? wanted.refractory : wanted.delay)) continue;
       for (Size place = index.first(j); place + 1 < index.end(j); ++place) {
         const Real moment = index.release(place);
         auto s = std::lower_bound(sent_.begin(), sent_.end(), moment,
-                                  [&](const Sent& a, Real t) { return a.time + delay < t; });
-        for (; s != sent_.end() && s->time + delay == moment; ++s) {
+                                  [](const Sent& a, Real t) { return a.time < t; });
+        for (; s != sent_.end() && s->time == moment; ++s) {
+          if (!at_spike && p.row_delay(s->unit) != Real(0)) continue;
           Size m = p.row_begin(s->unit), end = p.row_end(s->unit);
           if (p.connectivity == Connectivity::dense) end = (m += j - p.target_first) + 1;
           for (; m < end; ++m)
-            if (p.target_of(s->unit, m) == j) add(p, m, j, place, at_spike, index);
+            if (p.target_of(s->unit, m) == j) add(p, s->unit, m, j, place, at_spike, index);
         }
       }
     }
   }
 
-  // A delay a synapse: each arrival is looked up among its target's spikes.
+  // Otherwise each arrival is looked up among its target's spikes.
   void find_each(const ProjectionPlan<Real>& p, Wanted wanted, const SpikeIndex<Real>& index) {
     for (const Sent& s : sent_)
       for (Size m = p.row_begin(s.unit); m < p.row_end(s.unit); ++m) {
-        const Real delay = p.delay[m];
+        const Real delay = p.delay_of(s.unit, m);
         if (!wanted.refractory && delay != Real(0)) continue;
         const Id j = p.target_of(s.unit, m);
         const bool at_spike = refractory(j) == Real(0);
@@ -137,14 +142,14 @@ class OneSidedTerms {
         // Without a refractory time it is tied to the spike after the one at its own time.
         if (at_spike && --place < index.first(j)) continue;
         if (place + 1 < index.end(j) && index.release(place) == time)
-          add(p, m, j, place, at_spike, index);
+          add(p, s.unit, m, j, place, at_spike, index);
       }
   }
 
-  void add(const ProjectionPlan<Real>& p, Size m, Id j, Size place, bool at_spike,
+  void add(const ProjectionPlan<Real>& p, Id unit, Size m, Id j, Size place, bool at_spike,
            const SpikeIndex<Real>& index) {
     const Size next = index.spike(place + 1);
-    Size column = columns_.delay[p.index] + (p.shared_delay ? 0 : m);
+    Size column = columns_.delay[p.index] + p.delay_index(unit, m);
     if (at_spike) {
       const Size at =
           p.target_population * n_neuron_parameters + int(NeuronParameter::t_refractory);

@@ -14,7 +14,7 @@ template <class Real>
 struct ProjectionPlan {
   Id index;
   Connectivity connectivity;
-  bool shared_delay;
+  DelayPer delay_per;             // one to one: the projection or a synapse
   bool within_component = false;  // joins populations of one strongly connected component
   Id from_input;                  // input group, or -1
   Id from_population;             // population, or -1
@@ -27,6 +27,7 @@ struct ProjectionPlan {
   const Id* targets;
   const Real* weight;
   const Real* delay;
+  Real shortest_delay, longest_delay;     // not of delays a synapse
   bool targets_ascend = false;            // sparse: within each row
   std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
 
@@ -52,7 +53,28 @@ struct ProjectionPlan {
       default: return target_first + targets[k];
     }
   }
-  Real delay_of(Size k) const { return delay[shared_delay ? 0 : k]; }
+
+  // Delays, which no other code looks up. Whether what a unit sends arrives at all its targets at
+  // once, and how much later.
+  bool arrives_at_once() const {
+    return delay_per == DelayPer::projection || delay_per == DelayPer::source;
+  }
+  Real row_delay(Id unit) const { return delay[delay_per == DelayPer::source ? unit : 0]; }
+  // Which of the projection's delays synapse k of this unit has.
+  Size delay_index(Id unit, Size k) const {
+    switch (delay_per) {
+      case DelayPer::projection: return 0;
+      case DelayPer::source: return unit;
+      case DelayPer::target: return target_of(unit, k) - target_first;
+      default: return k;
+    }
+  }
+  Real delay_of(Id unit, Size k) const { return delay[delay_index(unit, k)]; }
+  // Those of a dense row from its first target on, where they differ.
+  const Real* row_delays(Id unit) const {
+    return delay_per == DelayPer::target ? delay : delay + row_begin(unit);
+  }
+
   Size synapses() const { return row_end(n_source - 1); }
 };
 

@@ -5,6 +5,7 @@
 
 #include "snnfp/model/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
+#include "snnfp/detail/time_sort.hpp"
 #include "snnfp/detail/vector.hpp"
 
 SNNFP_ISA_BEGIN
@@ -39,12 +40,8 @@ class FirstExcess {
   Real time_ = never<Real>;
 };
 
-// Scratch memory for putting spikes in order.
 template <class Real>
-struct SpikeSorter {
-  Vector<Spike<Real>> copy;
-  Vector<Id> bucket, end;
-};
+using SpikeSorter = TimeSorter<Spike<Real>, InOrder>;
 
 template <class Real>
 class SpikeList {
@@ -73,48 +70,8 @@ class SpikeList {
     std::sort(first, spikes_.end(), InOrder());
     return true;
   }
-  // Puts all in order: dealt into spans of time, twice as many as there are spikes, then one by
-  // one.
-  void sort(SpikeSorter<Real>& scratch) {
-    const Size n = size();
-    if (std::is_sorted(spikes_.begin(), spikes_.end(), InOrder())) return;
-    Real low = spikes_[0].time, high = low;
-    for (const Spike<Real>& s : spikes_) {
-      low = std::min(low, s.time);
-      high = std::max(high, s.time);
-    }
-    const Size buckets = 2 * n;
-    const Real scale = static_cast<Real>(buckets - 1) / (high - low);
-    if (n < 16 || !(scale < never<Real>)) {
-      std::sort(spikes_.begin(), spikes_.end(), InOrder());
-      return;
-    }
-    scratch.bucket.resize(n);
-    scratch.end.assign(buckets, 0);
-    scratch.copy.resize(n);
-    const Id last = static_cast<Id>(buckets - 1);
-    for (Size k = 0; k < n; ++k) {
-      const Id b = std::min(static_cast<Id>((spikes_[k].time - low) * scale), last);
-      scratch.bucket[k] = b;
-      ++scratch.end[b];
-    }
-    for (Size b = 1; b < buckets; ++b) scratch.end[b] += scratch.end[b - 1];
-    for (Size k = n - 1; k >= 0; --k) scratch.copy[--scratch.end[scratch.bucket[k]]] = spikes_[k];
-    spikes_.swap(scratch.copy);
-    Size moves = 0;
-    for (Size k = 1; k < n; ++k) {
-      if (!InOrder()(spikes_[k], spikes_[k - 1])) continue;
-      const Spike<Real> s = spikes_[k];
-      Size to = k;
-      for (; to > 0 && InOrder()(s, spikes_[to - 1]); --to) spikes_[to] = spikes_[to - 1];
-      spikes_[to] = s;
-      moves += k - to;
-      if (moves > 8 * n) {
-        std::sort(spikes_.begin(), spikes_.end(), InOrder());
-        return;
-      }
-    }
-  }
+  // Puts all in order.
+  void sort(SpikeSorter<Real>& sorter) { sorter.sort(spikes_); }
 
  private:
   Vector<Spike<Real>> spikes_;

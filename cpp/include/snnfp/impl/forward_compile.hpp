@@ -30,7 +30,7 @@ class ForwardCompiler {
         next_entry_(layout.next_entry_.begin() + part * layout.n_blocks(),
                     layout.next_entry_.begin() + (part + 1) * layout.n_blocks()),
         place_(spikes_.count + plan_.n_neurons, -1),
-        delay_sums_(plan_.projections.size(), {-1, Real(0), Real(0)}) {}
+        delay_sums_(plan_.projections.size(), {-1, -1, Real(0), Real(0)}) {}
 
   void run(const Watch& watch) {
     for (Size i = begin_; i < end_; ++i) {
@@ -54,7 +54,7 @@ class ForwardCompiler {
     Real t, s;
   };
   struct DelaySum {
-    Size spike;
+    Size spike, column;
     Real t, s;
   };
 
@@ -79,7 +79,7 @@ class ForwardCompiler {
       const Volley& v = volleys_.data()[a.volley];
       const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
       const Size first = columns_.weight[v.projection];
-      time_.data()[q] = v.sent + p.delay_of(a.synapse);
+      time_.data()[q] = v.sent + p.delay_of(v.unit, a.synapse);
       weight_.data()[q] = p.weight[a.synapse];
       sender_.data()[q] = v.sender;
       weight_column_.data()[q] = first < 0 ? -1 : first + a.synapse;
@@ -153,10 +153,10 @@ class ForwardCompiler {
       for (Size q = 0; q < count; ++q)
         layout_.time_columns(
             arrivals_[r.held + q], [&](Size c) { add_entry(k, c, t_[q], s_[q]); },
-            [&](Id projection) { add_shared_delay(k, projection, t_[q], s_[q]); });
+            [&](Id projection, Size c) { add_shared_delay(k, projection, c, t_[q], s_[q]); });
     for (const Id q : shared_delays_) {
-      add_entry(k, columns_.delay[q], delay_sums_[q].t, delay_sums_[q].s);
-      delay_sums_[q] = {-1, Real(0), Real(0)};
+      add_entry(k, delay_sums_[q].column, delay_sums_[q].t, delay_sums_[q].s);
+      delay_sums_[q] = {-1, -1, Real(0), Real(0)};
     }
     shared_delays_.clear();
     layout_.own_columns(k, [&](Size c, NeuronParameter p) {
@@ -220,10 +220,11 @@ class ForwardCompiler {
     second.end = from - program_.from;
   }
 
-  void add_shared_delay(Size k, Id projection, Real t, Real s) {
+  void add_shared_delay(Size k, Id projection, Size column, Real t, Real s) {
     DelaySum& sum = delay_sums_[projection];
     if (sum.spike != k) {
       sum.spike = k;
+      sum.column = column;
       shared_delays_.push_back(projection);
     }
     sum.t += t;
@@ -275,7 +276,7 @@ class ForwardCompiler {
   Vector<Size> next_entry_;      // of each block
   Vector<Term> first_, second_;  // of a pair
   Vector<Id> place_;             // of a row among the terms of the first, or -1
-  Vector<DelaySum> delay_sums_;  // a projection with one delay for all
+  Vector<DelaySum> delay_sums_;  // of projections
   Vector<Id> shared_delays_;
   // Of one spike's arrivals.
   Vector<Real> time_, weight_, t_, s_, t_weight_, s_weight_;

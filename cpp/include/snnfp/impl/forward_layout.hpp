@@ -86,7 +86,7 @@ class ForwardLayout final : public Draft {
         const ProjectionPlan<Real>& p = plan_.projections.data()[q];
         for (Size m = p.row_begin(unit); m < p.row_end(unit) && !needed; ++m) {
           const Id target = p.target_of(unit, m);
-          const Size place = index_.anchor(target, spikes_.times[k] + p.delay_of(m));
+          const Size place = index_.anchor(target, spikes_.times[k] + p.delay_of(unit, m));
           // The spike ahead may be this one or come before it (an arrival in refractory time), and
           // is then not marked yet; the one after it is.
           for (Size a = place; a < index_.end(target) && a < place + 2; ++a)
@@ -122,8 +122,8 @@ class ForwardLayout final : public Draft {
     }
   }
 
-  // Calls visit(spike, held, arrival) for every arrival along projections that are not dense or
-  // have a delay for each synapse, if a needed spike depends on it. A target's arrivals come nearly
+  // Calls visit(spike, held, arrival) for every arrival along projections that are not in order, if
+  // a needed spike depends on it. A target's arrivals come nearly
   // in order: the place of the last one is where the search for the next starts.
   template <class Visit>
   void each_single_arrival(const Watch& watch, Visit visit) const {
@@ -137,7 +137,7 @@ class ForwardLayout final : public Draft {
         const Size end = p.row_end(volley.unit);
         for (Size m = p.row_begin(volley.unit); m < end; ++m) {
           const Id j = p.target_of(volley.unit, m);
-          const Real time = volley.sent + p.delay_of(m);
+          const Real time = volley.sent + p.delay_of(volley.unit, m);
           Size place = last[j];
           while (place > index_.first(j) && !(index_.last_held(place - 1) < time)) --place;
           while (place < index_.end(j) && index_.last_held(place) < time) ++place;
@@ -155,8 +155,10 @@ class ForwardLayout final : public Draft {
     }
   }
 
+  // Whether each target receives something of each spike, all equally late.
   static bool in_order(const ProjectionPlan<Real>& p) {
-    return p.connectivity == Connectivity::dense && p.shared_delay;
+    return p.connectivity == Connectivity::dense &&
+           (p.delay_per == DelayPer::projection || p.delay_per == DelayPer::target);
   }
 
   // Along the other projections the arrivals that act on one spike follow each other: calls
@@ -165,11 +167,11 @@ class ForwardLayout final : public Draft {
   void each_run(const Watch& watch, Visit visit) const {
     for (const ProjectionPlan<Real>& p : plan_.projections) {
       if (!in_order(p)) continue;
-      const Real delay = p.delay_of(0);
       const Volley* const end = volleys_.data() + runs_[p.index].end;
       for (Id i = 0; i < p.n_target; ++i) {
         if (i % 64 == 0) watch.look();
         const Id j = p.target_first + i;
+        const Real delay = p.delay_of(0, i);
         const Volley* held = volleys_.data() + runs_[p.index].begin;
         const Volley* free = held;
         for (Size place = index_.first(j); place < index_.end(j) && held < end; ++place) {
@@ -260,16 +262,19 @@ class ForwardLayout final : public Draft {
     }
   }
 
-  // The columns that move an arrival: its input spike's time, its delay.
+  // The columns that move an arrival: its input spike's time, its delay. Calls shared(projection,
+  // column) where one delay moves all of the projection's arrivals at the neuron.
   template <class Own, class Shared>
   void time_columns(const Incoming& a, Own own, Shared shared) const {
     const Volley& v = volleys_[a.volley];
     if (v.input_column >= 0) own(v.input_column);
     if (columns_.delay[v.projection] < 0) return;
-    if (plan_.projections.data()[v.projection].shared_delay) {
-      shared(v.projection);
+    const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
+    const Size column = columns_.delay[v.projection] + p.delay_index(v.unit, a.synapse);
+    if (p.delay_per == DelayPer::projection || p.delay_per == DelayPer::target) {
+      shared(v.projection, column);
     } else {
-      own(columns_.delay[v.projection] + a.synapse);
+      own(column);
     }
   }
 
@@ -330,10 +335,10 @@ class ForwardLayout final : public Draft {
       if (first >= 0) count(first + a.synapse);
       if (v.sender >= 0) terms += reaches_.data()[v.sender];
       if (!moves_arrivals_) continue;
-      time_columns(a, count, [&](Id projection) {
+      time_columns(a, count, [&](Id projection, Size column) {
         if (counted[projection] == k) return;
         counted[projection] = k;
-        count(columns_.delay[projection]);
+        count(column);
       });
     }
     reaches_[k] = any || terms > 0;

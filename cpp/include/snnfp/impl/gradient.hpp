@@ -82,14 +82,14 @@ inline Size sample_blocks(Size samples, Size columns) {
 }
 
 // Which projections' weights the second pass of vjp is for: wanted, large, from an input and dense
-// with one delay, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower with 256
-// neurons, even with 1024.)
+// without delays a synapse, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower
+// with 256 neurons, even with 1024.)
 template <class Real>
 std::vector<unsigned char> weights_for_later(const Plan<Real>& plan, const Columns& columns) {
   std::vector<unsigned char> later(plan.projections.size(), 0);
   for (const ProjectionPlan<Real>& p : plan.projections)
     later[p.index] = p.from_input >= 0 && columns.weight[p.index] >= 0 &&
-                     p.connectivity == Connectivity::dense && p.shared_delay &&
+                     p.connectivity == Connectivity::dense && p.delay_per != DelayPer::synapse &&
                      p.synapses() >= 8192;
   return later;
 }
@@ -251,7 +251,7 @@ Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
         break;
       case Parameter::Kind::delay:
         require(Size(record.network.projections().size()), "projection");
-        size = record.network.projections()[p.index].delay.size();
+        size = record.network.projections()[p.index].delay.values.size();
         break;
       case Parameter::Kind::input_times:
         require(Size(record.input.size()), "input group");

@@ -2,16 +2,18 @@
 // All that arrives at one population that feeds nothing back, sample by sample, known before it
 // runs.
 //
-// A row reaches every neuron: the weights of a dense projection from one unit. With one delay it
-// arrives everywhere at once, and the population's neurons share its time. Neurons that receive
-// something on their own (sparse, one to one, a delay a synapse) have tables of their own, a pack
-// of neurons at a time: each lane its arrivals, in the order of the queue.
+// A row reaches every neuron: the weights of a dense projection from one unit. With one delay, or
+// one a source unit, it arrives everywhere at once, and the population's neurons share its time.
+// Neurons that receive something on their own (sparse, one to one, a delay a target or a synapse)
+// have tables of their own, a pack of neurons at a time: each lane its arrivals, in the order of
+// the queue.
 
 #include <algorithm>
 
 #include "snnfp/detail/component.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/lane_sort.hpp"
+#include "snnfp/detail/time_sort.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -32,9 +34,15 @@ class LayerArrivals {
   // Forgets all samples; those that follow are of this population.
   void begin(Id population) {
     rows_alone_ = true;
+    only_of_targets_ = plan_.into_population.data()[population].size() == 1;
     for (const Id q : plan_.into_population.data()[population]) {
       const ProjectionPlan<Real>& in = plan_.projections.data()[q];
-      rows_alone_ &= in.connectivity == Connectivity::dense && in.shared_delay;
+      rows_alone_ &= in.connectivity == Connectivity::dense && in.arrives_at_once();
+    }
+    for (const Id q : plan_.into_population.data()[population]) {
+      const ProjectionPlan<Real>& in = plan_.projections.data()[q];
+      only_of_targets_ &=
+          in.connectivity == Connectivity::dense && in.delay_per == DelayPer::target;
     }
     size_ = plan_.population_offsets.data()[population + 1] -
             plan_.population_offsets.data()[population];
@@ -66,6 +74,7 @@ class LayerArrivals {
         add_sent(sent, sample.until, s);
       });
       s.end = static_cast<Size>(sent_.size());
+      s.in_order = s.delays_differ && only_of_targets_;
       put_in_order(s);
       if (s.singles) add_singles(s, sample.until);
       longest_ = std::max(longest_, s.end - s.begin);
@@ -104,23 +113,28 @@ class LayerArrivals {
   // Fills the table of a pack of neurons that has its own arrivals.
   void build(Size sample, Size pack, Real until, OwnArrivals<Real>& to) {
     const Sample& s = samples_[sample];
-    const bool sorts = s.delays_differ;
-    Vector<Real>& time = sorts ? time_ : to.time;
-    Vector<Real>& weight = sorts ? weight_ : to.weight;
-    const Size n = s.rows ? merge(s, pack, until, time, weight) : gather(s, pack, time, weight);
+    Size n = s.in_order ? shift(s, pack, until, to.time, to.weight) : -1;
+    const bool sorts = s.delays_differ && n < 0;
+    if (n < 0) {
+      Vector<Real>& time = sorts ? time_ : to.time;
+      Vector<Real>& weight = sorts ? weight_ : to.weight;
+      n = s.rows ? merge(s, pack, until, time, weight) : gather(s, pack, time, weight);
+    }
     if (sorts) {
       make_room(to.time, n + 1);
       make_room(to.weight, n + 1);
       sorter_.sort(time_.data(), weight_.data(), n, to.time.data(), to.weight.data());
     }
     Size longest = 0;
-    std::fill_n(to.last, width, Id(0));
-    for (Size r = 0; r < n; ++r) {
-      const unsigned arrive = bits_of(P::load(&to.time[r * width]) < P(never<Real>));
-      if (arrive == 0) break;
-      longest = r + 1;
-      for (unsigned m = arrive; m != 0; m &= m - 1) ++to.last[__builtin_ctz(m)];
+    P arrived(Real(0));
+    for (; longest < n; ++longest) {
+      const auto arrives = P::load(&to.time[longest * width]) < P(never<Real>);
+      if (!any(arrives)) break;
+      arrived = arrived + select(arrives, P(Real(1)), P(Real(0)));
     }
+    Real count[width];
+    arrived.store(count);
+    for (int l = 0; l < width; ++l) to.last[l] = static_cast<Id>(count[l]);
     make_room(to.time, longest + 1);
     make_room(to.weight, longest + 1);
     // The horizon, at which those wait that have come through.
@@ -136,12 +150,13 @@ class LayerArrivals {
  private:
   using P = Pack<Real>;
   static constexpr int width = P::width;
+  static constexpr Size ahead = 8;  // rows of weights are asked for so many arrivals ahead
 
   // One spike through one projection.
   struct Sent {
-    Real time;          // of its arrival, or of the spike where each synapse has its own delay
+    Real time;          // of its arrival, or of the spike where its synapses differ in delay
     const Real* row;    // dense: its weights
-    const Real* delay;  // where each synapse has its own: those of its row
+    const Real* delay;  // where its synapses differ: dense: those of the row; sparse: of all
     const ProjectionPlan<Real>* projection;
     Id sender, unit;
   };
@@ -150,7 +165,8 @@ class LayerArrivals {
     Size first_row = 0, end_row = 0;
     Size neurons = 0;  // of first_single_, where there are single arrivals
     bool rows = false, singles = false;
-    bool delays_differ = false;  // of dense synapses: every pack has its own arrivals
+    bool delays_differ = false;  // within some row: every pack has its own arrivals
+    bool in_order = false;       // each lane's arrivals are, but for what rounding makes of them
   };
 
   void add_row(Real time, const Real* row) {
@@ -163,11 +179,10 @@ class LayerArrivals {
     bool in_order = true;
     sample.each_sent([&](const SentSpikes<Real>& sent) {
       const ProjectionPlan<Real>& q = *sent.projection;
-      const Real delay = q.delay[0];
       const unsigned char* const silent = q.silent_row.data();
       for (Size k = 0; k < sent.count && in_order; ++k) {
         const Id unit = sent.unit(k);
-        const Real arrival = sent.time(k) + delay;
+        const Real arrival = sent.time(k) + q.row_delay(unit);
         if (silent[unit] || !(arrival <= sample.until)) continue;
         in_order = arrival > last;
         last = arrival;
@@ -182,13 +197,13 @@ class LayerArrivals {
       const ProjectionPlan<Real>& q = *sent.projection;
       for (Size k = 0; k < sent.count; ++k) {
         const Id unit = sent.unit(k);
-        const Real arrival = sent.time(k) + q.delay[0];
+        const Real arrival = sent.time(k) + q.row_delay(unit);
         if (!sent.silent(k) && arrival <= sample.until)
           sorted_.push_back(
               {arrival, q.source_first + unit, q.index, q.row_begin(unit), q.row_end(unit)});
       }
     });
-    if (!std::is_sorted(sorted_.begin(), sorted_.end())) std::sort(sorted_.begin(), sorted_.end());
+    sorter_of_rows_.sort(sorted_);
     for (const Arrival<Real>& a : sorted_)
       add_row(a.time, plan_.projections.data()[a.projection].weight + a.begin);
   }
@@ -198,6 +213,11 @@ class LayerArrivals {
   // order: runs_.
   void put_in_order(const Sample& s) {
     const auto first = sent_.begin() + s.begin;
+    if (s.in_order) {
+      if (!std::is_sorted(first, sent_.end(), by_arrival))
+        std::sort(first, sent_.end(), by_arrival);
+      return;
+    }
     if (s.delays_differ) {
       std::sort(first, sent_.end(), by_sender);
       return;
@@ -229,11 +249,11 @@ class LayerArrivals {
       if (sent.silent(k) || begin == end) continue;
       Sent one{sent.time(k), dense ? q.weight + begin : nullptr, nullptr, &q, q.source_first + unit,
                unit};
-      if (q.shared_delay) {
-        one.time = one.time + q.delay[0];
+      if (q.arrives_at_once()) {
+        one.time = one.time + q.row_delay(unit);
         if (!(one.time <= until)) continue;
       } else {
-        one.delay = q.delay + begin;
+        one.delay = dense ? q.row_delays(unit) : q.delay;
         s.delays_differ = true;
       }
       s.rows |= dense;
@@ -259,13 +279,17 @@ class LayerArrivals {
           if (weight[k] != Real(0)) put(targets ? targets[k] : sent.unit, sent.time, weight[k], e);
         continue;
       }
+      const bool of_targets = q.delay_per == DelayPer::target;
       // All spikes of one synapse come before those of the next.
       while (next < s.end && !by_sender(sent, sent_[next])) ++next;
-      for (Size k = begin; k < end; ++k)
+      for (Size k = begin; k < end; ++k) {
+        const Id target = targets ? targets[k] : sent.unit;
+        const Real delay = sent.delay[of_targets ? Size(target) : k];
         for (Size g = e; g < next && weight[k] != Real(0); ++g) {
-          const Real time = sent_[g].time + sent.delay[k - begin];
-          if (time <= until) put(targets ? targets[k] : sent.unit, time, weight[k], e);
+          const Real time = sent_[g].time + delay;
+          if (time <= until) put(target, time, weight[k], e);
         }
+      }
     }
   }
 
@@ -319,10 +343,36 @@ class LayerArrivals {
     return n;
   }
 
+  // Rows of one projection with a delay a target neuron, in the order in which they were sent: each
+  // lane receives them in that order too. Returns -1 where rounding lets two that were sent one
+  // after the other arrive at once, in the order of their senders then.
+  Size shift(const Sample& s, Size pack, Real until, Vector<Real>& time,
+             Vector<Real>& weight) const {
+    make_room(time, s.end - s.begin + 1);
+    make_room(weight, s.end - s.begin + 1);
+    const Size column = pack * width, rest = size_ - column;
+    const P zero(Real(0)), nowhere(never<Real>);
+    const P delay = load_up_to(sent_[s.begin].delay + column, rest);
+    P last(-Real(1)), before = last;  // arrival of all rows so far, and of those sent earlier
+    for (Size e = s.begin; e < s.end; ++e) {
+      const Sent& sent = sent_[e];
+      if (e > s.begin && sent.time != sent_[e - 1].time) before = last;
+      // Each row lies in a page of its own.
+      __builtin_prefetch(sent_[std::min(e + ahead, s.end - 1)].row + column);
+      const P w = load_up_to(sent.row + column, rest), t = P(sent.time) + delay;
+      const auto nothing = w == zero;
+      if (any(!nothing & (t <= before))) return -1;
+      last = select(nothing, last, t);
+      // A lane that receives nothing stands still.
+      select(t <= P(until), larger(last, zero), nowhere).store(&time[(e - s.begin) * width]);
+      w.store(&weight[(e - s.begin) * width]);
+    }
+    return s.end - s.begin;
+  }
+
   // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand
   // still.
-  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time,
-             Vector<Real>& weight) const {
+  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time, Vector<Real>& weight) {
     Size next[width], end[width], n_singles = 0;
     for (int l = 0; l < width; ++l) {
       next[l] = s.singles ? first_of(s, pack * width + l) : 0;
@@ -339,6 +389,12 @@ class LayerArrivals {
     };
     const Size column = pack * width, rest = size_ - column;
     const P zero(Real(0)), nowhere(never<Real>);
+    const Sent* sent_of = sent_.data() + s.begin;
+    if (s.in_order) {
+      by_sender_.assign(sent_.begin() + s.begin, sent_.begin() + s.end);
+      std::sort(by_sender_.begin(), by_sender_.end(), by_sender);
+      sent_of = by_sender_.data();
+    }
     P before = s.delays_differ ? nowhere : zero;
     Size n = 0, single = soonest();
     for (Size e = s.begin; e < s.end; ++e) {
@@ -352,7 +408,8 @@ class LayerArrivals {
         }
         if (!s.delays_differ) before = P::load(&time[n * width]);
       }
-      const Sent& sent = sent_[e];
+      const Sent& sent = sent_of[e - s.begin];
+      __builtin_prefetch(sent_of[std::min(e + ahead, s.end - 1) - s.begin].row + column);
       if (!sent.row) continue;
       const P w = load_up_to(sent.row + column, rest);
       P t(sent.time);
@@ -376,11 +433,14 @@ class LayerArrivals {
   const Plan<Real>& plan_;
   Size size_ = 0, longest_ = 0;
   bool rows_alone_ = true;
+  bool only_of_targets_ = false;  // all that arrives is dense, with a delay a target neuron
   Vector<Real> row_time_;
   Vector<const Real*> row_;
   Vector<Arrival<Real>> sorted_;
+  TimeSorter<Arrival<Real>> sorter_of_rows_;
   Vector<Size> runs_;  // of sent_, while a sample is put in order
   Vector<Sent> sent_;  // where there is more than rows
+  Vector<Sent> by_sender_;
   // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
   Vector<Real> single_time_, single_weight_;
   Vector<Id> single_sent_;

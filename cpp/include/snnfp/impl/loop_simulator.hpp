@@ -1,10 +1,10 @@
 #pragma once
 // Populations that project to each other or to themselves through dense projections with one delay
-// each, and receive nothing else: all that arrives at a population arrives at every neuron of it,
-// so one vector loop an arrival moves them all, and only neurons that may cross meet the solver,
-// many at once. The same record as the queue's, to the bit: each neuron sees the same events, and
-// every event is computed by the same operations. Cost: an arrival takes O(neurons)
-// multiplications.
+// each or one a source unit, and receive nothing else: all that arrives at a population arrives at
+// every neuron of it, so one vector loop an arrival moves them all, and only neurons that may cross
+// meet the solver, many at once. The same record as the queue's, to the bit: each neuron sees the
+// same events, and every event is computed by the same operations. Cost: an arrival takes
+// O(neurons) multiplications.
 
 #include <algorithm>
 #include <cmath>
@@ -112,7 +112,7 @@ class LoopSimulator {
   Arrival<Real> arrival_of(Id projection, Id unit, Real time) const {
     const ProjectionPlan<Real>& p = plan_.projections.data()[projection];
     const Size begin = p.row_begin(unit);
-    return {time + p.delay[0], p.source_first + unit, projection, begin, begin + p.n_target};
+    return {time + p.row_delay(unit), p.source_first + unit, projection, begin, begin + p.n_target};
   }
   // A row of zeros changes nothing, not even rounding.
   bool silent(Id projection, Id unit) const {
@@ -251,7 +251,7 @@ class LoopSimulator {
     return d > Real(0) ? propagate_current(a.i[k], d, n) : a.i[k];
   }
 
-  // When the first spike found could arrive within the component, or infinity.
+  // When the first spike found could arrive within the component at the earliest, or infinity.
   Real earliest_consequence(Id population, Real horizon) const {
     const Apart& a = this->population(population).apart;
     Real first = never<Real>;
@@ -260,7 +260,7 @@ class LoopSimulator {
     Real earliest = never<Real>;
     for (const Id q : plan_.from_population.data()[population]) {
       const ProjectionPlan<Real>& p = plan_.projections.data()[q];
-      if (p.within_component) earliest = std::min(earliest, first + p.delay[0]);
+      if (p.within_component) earliest = std::min(earliest, first + p.shortest_delay);
     }
     return earliest;
   }

@@ -93,14 +93,6 @@ void check_threshold_above_reset(const Population<Real>& p) {
 }
 
 template <class Real>
-void check_delay(const Array<Real>& delay, Size synapses, const std::string& name) {
-  check_size(delay, synapses, name, "synapse");
-  for (Size k = 0; k < delay.size(); ++k)
-    if (!(delay[k] >= Real(0)) || !std::isfinite(delay[k]))
-      invalid(name, "[", k, "] is ", delay[k], ", expected a finite time >= 0");
-}
-
-template <class Real>
 Array<Real> expand(Array<Real> values, Size count) {
   if (values.size() == count) return values;
   return Array<Real>(std::vector<Real>(static_cast<std::size_t>(count), values[0]));
@@ -179,6 +171,36 @@ Size Network<Real>::synapse_count(Id projection) const {
   }
 }
 
+// Delays a source unit or a target neuron of a one-to-one projection become delays a synapse.
+template <class Real>
+void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
+  const Projection<Real>& p = projections_[projection];
+  const std::string name = p.name + ".delay";
+  const Size n = delay.values.size();
+  const auto expect = [&](Size count, const char* each) {
+    if (n != count)
+      detail::invalid(name, " has ", n, " values, expected ", count, " (one ", each, ")");
+  };
+  switch (delay.per) {
+    case DelayPer::projection: expect(1, "for the projection"); break;
+    case DelayPer::source: expect(source_size(p.source), "source unit"); break;
+    case DelayPer::target: expect(populations_[p.target].size, "target neuron"); break;
+    case DelayPer::synapse:
+      if (n != synapse_count(projection))
+        detail::check_size(delay.values, synapse_count(projection), name, "synapse");
+      break;
+    default:
+      detail::invalid("the kind of ", name, " is ", Size(delay.per),
+                      ", expected one for the projection, a source unit, a target neuron or a "
+                      "synapse");
+  }
+  for (Size k = 0; k < n; ++k)
+    if (const Real x = delay.values[k]; !(x >= Real(0)) || !std::isfinite(x))
+      detail::invalid(name, "[", k, "] is ", x, ", expected a finite time >= 0");
+  const bool each = delay.per == DelayPer::source || delay.per == DelayPer::target;
+  if (each && p.connectivity == Connectivity::one_to_one) delay.per = DelayPer::synapse;
+}
+
 template <class Real>
 Id Network<Real>::connect(Projection<Real> projection) {
   if (projection.name.empty())
@@ -192,7 +214,7 @@ Id Network<Real>::connect(Projection<Real> projection) {
     const Size synapses = synapse_count(index);
     detail::check_size(p.weight, synapses, name + ".weight", "synapse");
     p.largest_weight = detail::check_finite(p.weight, name + ".weight");
-    detail::check_delay(p.delay, synapses, name + ".delay");
+    check_delay(index, p.delay);
     p.weight = detail::expand(std::move(p.weight), synapses);
   } catch (...) {
     projections_.pop_back();
@@ -209,7 +231,7 @@ inline void check_target(Source target) {
 }  // namespace detail
 
 template <class Real>
-Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight, Array<Real> delay,
+Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight, Delay<Real> delay,
                                 std::string name) {
   detail::check_target(target);
   check_source(source, "source");
@@ -226,7 +248,7 @@ Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight
 
 template <class Real>
 Id Network<Real>::connect_one_to_one(Source source, Source target, Array<Real> weight,
-                                     Array<Real> delay, std::string name) {
+                                     Delay<Real> delay, std::string name) {
   detail::check_target(target);
   check_source(source, "source");
   check_source(target, "target");
@@ -246,7 +268,7 @@ Id Network<Real>::connect_one_to_one(Source source, Source target, Array<Real> w
 
 template <class Real>
 Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_offsets,
-                                 Array<Id> targets, Array<Real> weight, Array<Real> delay,
+                                 Array<Id> targets, Array<Real> weight, Delay<Real> delay,
                                  std::string name) {
   detail::check_target(target);
   check_source(source, "source");
@@ -303,11 +325,10 @@ void Network<Real>::set_weight(Id projection, Array<Real> values) {
 }
 
 template <class Real>
-void Network<Real>::set_delay(Id projection, Array<Real> values) {
-  const Size synapses = synapse_count(projection);
-  Projection<Real>& p = projections_[projection];
-  detail::check_delay(values, synapses, p.name + ".delay");
-  p.delay = std::move(values);
+void Network<Real>::set_delay(Id projection, Delay<Real> values) {
+  check_index("projection", projection, Size(projections_.size()));
+  check_delay(projection, values);
+  projections_[projection].delay = std::move(values);
 }
 
 template <class Real>

@@ -94,7 +94,7 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
     ProjectionPlan<Real> p;
     p.index = static_cast<Id>(plan.projections.size());
     p.connectivity = q.complete ? Connectivity::dense : q.connectivity;
-    p.shared_delay = q.delay.size() == 1;
+    p.delay_per = q.delay.per;
     const bool from_input = q.source.kind == Source::Kind::input;
     p.from_input = from_input ? q.source.index : -1;
     p.from_population = from_input ? -1 : q.source.index;
@@ -107,7 +107,13 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
     p.row_offsets = q.row_offsets.data();
     p.targets = q.targets.data();
     p.weight = q.weight.data();
-    p.delay = q.delay.data();
+    p.delay = q.delay.values.data();
+    p.shortest_delay = p.longest_delay = Real(0);
+    if (p.delay_per != DelayPer::synapse) {
+      const auto ends = std::minmax_element(q.delay.values.begin(), q.delay.values.end());
+      p.shortest_delay = *ends.first;
+      p.longest_delay = *ends.second;
+    }
     p.targets_ascend = q.targets_ascend;
     if (p.connectivity == Connectivity::dense)
       for (Id i = 0; i < p.n_source; ++i)

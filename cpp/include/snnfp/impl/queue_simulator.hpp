@@ -38,9 +38,9 @@ class QueueSimulator {
     most_pending_ = std::max(most_pending_ * most_on_their_way(limits.spike_limit), Size(1) << 20);
   }
 
-  // How many spikes may be on their way through each synapse, on average, where each has its own
-  // delay: an arrival each in memory. Runaway firing comes here long before a neuron has fired
-  // spike_limit spikes, and takes seconds and gigabytes from then on.
+  // How many spikes may be on their way through each synapse, on average, where those of a
+  // source unit differ in delay: an arrival each in memory. Runaway firing comes here long before a
+  // neuron has fired spike_limit spikes, and takes seconds and gigabytes from then on.
   static Size most_on_their_way(Size spike_limit) {
     return std::clamp<Size>(spike_limit / 200, 50, Size(1) << 30);
   }
@@ -99,7 +99,7 @@ class QueueSimulator {
 
   // Whether each spike puts an arrival a synapse on its way around a loop.
   static bool piles_up(const ProjectionPlan<Real>& p) {
-    return p.within_component && !p.shared_delay;
+    return p.within_component && !p.arrives_at_once();
   }
 
   bool own_first() const {
@@ -139,15 +139,15 @@ class QueueSimulator {
       }
     };
     const Size begin = p.row_begin(unit), end = p.row_end(unit);
-    watch_.did(p.shared_delay ? 1 : end - begin);
-    if (p.shared_delay) {
+    watch_.did(p.arrives_at_once() ? 1 : end - begin);
+    if (p.arrives_at_once()) {
       // A row of zeros changes nothing, not even rounding.
       if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
-      if (begin < end) add({time + p.delay[0], sender, projection, begin, end});
+      if (begin < end) add({time + p.row_delay(unit), sender, projection, begin, end});
     } else {
       const Size before = arrivals_.on_the_way();
       for (Size k = begin; k < end; ++k)
-        if (p.weight[k] != Real(0)) add({time + p.delay[k], sender, projection, k, k + 1});
+        if (p.weight[k] != Real(0)) add({time + p.delay_of(unit, k), sender, projection, k, k + 1});
       if (piles_up(p)) pending_ += arrivals_.on_the_way() - before;
     }
   }
@@ -155,7 +155,7 @@ class QueueSimulator {
   void deliver(const Arrival<Real>& a) {
     const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
     const Id unit = a.sender - p.source_first;
-    const bool whole_row = p.connectivity == Connectivity::dense && p.shared_delay;
+    const bool whole_row = p.connectivity == Connectivity::dense && p.arrives_at_once();
     if (piles_up(p)) --pending_;
     watch_.did(a.end - a.begin);
     for (Size k = a.begin; k < a.end; ++k) {

@@ -97,7 +97,7 @@ class Reverse final : public Workspace {
     constants_.start(populations_[p].spikes());
     for (const Id k : plan_.into_population.data()[p]) {
       const ProjectionPlan<Real>& q = plan_.projections.data()[k];
-      if (q.connectivity == Connectivity::dense && q.shared_delay &&
+      if (q.connectivity == Connectivity::dense && q.delay_per != DelayPer::synapse &&
           populations_[p].spikes().traits().uniform) {
         constants_.add_lanes(sample_, q, watch);
       } else {

@@ -1,11 +1,12 @@
 #pragma once
-// What comes to a population through a projection with one delay, seen backwards in time: the
-// neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike of
-// its neuron and at the last one while it is held. Between two changes nothing but E12 happens, to
-// all alike.
+// What comes to a population through a projection without delays a synapse, seen backwards in time:
+// the neurons' adjoints go from arrival to arrival, each changed at the last arrival before a spike
+// of its neuron and at the last one while it is held. Between two changes nothing but E12 happens,
+// to all alike: where each target has its own delay too, if its clock is late by that.
 
 #include <algorithm>
 
+#include "snnfp/detail/time_sort.hpp"
 #include "snnfp/impl/reverse_spikes.hpp"
 
 SNNFP_ISA_BEGIN
@@ -27,15 +28,24 @@ class ReverseArrivals {
 
   explicit ReverseArrivals(const Plan<Real>& plan) : c_(plan.neurons) {}
 
-  // Returns how many arrivals some spike comes after.
+  // Returns how many arrivals some spike comes after. Where each target has its own delay, `time`
+  // is when they were sent: seen from a neuron whose clock is late by its delay, when they arrive.
   Size start(const SpikeAdjoints<Real>& spikes, const typename ReverseSample<Real>::Sent& sent,
              const ProjectionPlan<Real>& q) {
     spikes_ = &spikes;
-    times_ = sent.times;
-    delay_ = q.delay[0];
     at_ = filled_ = 0;
     spike_ = spikes.count();
     if (spike_ == 0) return count_ = 0;
+    if (q.delay_per == DelayPer::source) {
+      put_in_order(sent, q);
+    } else {
+      times_ = sent.times;
+      units_ = sent.units;
+      place_ = nullptr;
+      delay_ = q.delay_per == DelayPer::target ? Real(0) : q.row_delay(0);
+    }
+    delays_ = q.delay_per == DelayPer::target ? q.delay + spikes.begin() : nullptr;
+    if (delays_) return count_ = sort_all(sent.count);
     const Real latest = spikes.time(spike_ - 1);
     count_ = std::lower_bound(times_, times_ + sent.count, latest,
                               [&](Real t, Real bound) { return t + delay_ < bound; }) -
@@ -54,6 +64,8 @@ class ReverseArrivals {
   const SpikeAdjoints<Real>& spikes() const { return *spikes_; }
   Size count() const { return count_; }
   Real time(Size a) const { return times_[a] + delay_; }
+  Id unit(Size a) const { return units_[a]; }                  // that sent it
+  Size place(Size a) const { return place_ ? place_[a] : a; }  // among what was sent
 
   // Whether some neuron's adjoint changes at arrival `end` - 1, the next to be looked at; `fill` is
   // told when there are new ones in the block.
@@ -79,7 +91,7 @@ class ReverseArrivals {
   Real ahead(const AdjointChange& c) const {
     const Real to =
         c.spike >= 0 ? spikes_->time(c.spike) : spikes_->release(spikes_->pair(-1 - c.spike).spike);
-    return to - time(c.end - 1);
+    return to - time_at(c.end - 1, c.unit);
   }
 
   // Calls use(b, spans, neurons) for packs of the block's changes.
@@ -113,6 +125,64 @@ class ReverseArrivals {
 
  private:
   using P = Pack<Real>;
+
+  Real time_at(Size a, Id unit) const { return times_[a] + (delays_ ? delays_[unit] : delay_); }
+
+  // Where each target has its own delay: its spikes and releases by how many arrivals it has before
+  // them, all put in order beforehand. Gone through by when they are seen from clocks that are late
+  // by the delays, that number falls, but for rounding.
+  Size sort_all(Size sent) {
+    held_.clear();
+    own_.clear();
+    pair_ = n_pairs_ = spike_ = before_spike_ = 0;
+    for (Size e = 0; e < spikes_->count(); ++e)
+      own_.push_back({spikes_->time(e) - delays_[spikes_->unit(e)], static_cast<Id>(e)});
+    if (spikes_->traits().held)
+      for (Size c = 0; c < spikes_->n_pairs(); ++c)
+        if (const Size e = spikes_->pair(c).spike; spikes_->last_held(e) >= spikes_->time(e))
+          own_.push_back(
+              {spikes_->last_held(e) - delays_[spikes_->unit(e)], static_cast<Id>(-1 - c)});
+    sorter_.sort(own_);
+    Size end = sent;
+    for (Size k = Size(own_.size()); k-- > 0;) {
+      const Id change = own_[k].place;
+      const Size e = change >= 0 ? change : spikes_->pair(-1 - change).spike;
+      const Id unit = spikes_->unit(e);
+      // Arrivals at the moment of a release come before it, at that of a spike after it.
+      const Real until = change >= 0 ? spikes_->time(e) : spikes_->last_held(e);
+      const auto counts = [&](Size a) {
+        return change >= 0 ? time_at(a, unit) < until : time_at(a, unit) <= until;
+      };
+      while (end < sent && counts(end)) ++end;
+      while (end > 0 && !counts(end - 1)) --end;
+      if (end > 0 && (change >= 0 || time_at(end - 1, unit) >= spikes_->time(e)))
+        held_.push_back({end, unit, change});
+    }
+    if (!std::is_sorted(held_.begin(), held_.end(), before))
+      std::sort(held_.begin(), held_.end(), before);
+    next_held();
+    return before_release_;
+  }
+
+  // Where each source unit has its own delay.
+  void put_in_order(const typename ReverseSample<Real>::Sent& sent, const ProjectionPlan<Real>& q) {
+    own_.resize(sent.count);
+    for (Size k = 0; k < sent.count; ++k)
+      own_[k] = {sent.times[k] + q.row_delay(sent.units[k]), static_cast<Id>(k)};
+    sorter_.sort(own_);
+    make_room(own_time_, sent.count);
+    make_room(own_unit_, sent.count);
+    make_room(own_place_, sent.count);
+    for (Size a = 0; a < sent.count; ++a) {
+      own_time_[a] = own_[a].time;
+      own_place_[a] = own_[a].place;
+      own_unit_[a] = sent.units[own_[a].place];
+    }
+    times_ = own_time_.data();
+    units_ = own_unit_.data();
+    place_ = own_place_.data();
+    delay_ = Real(0);
+  }
 
   // Invariant: spike_ is the next spike to change something and before_spike_ the number of
   // arrivals before it, those at its moment not among them, the last of them at last_; or there is
@@ -149,9 +219,11 @@ class ReverseArrivals {
         held_.push_back(
             {before_release_, spikes_->unit(spikes_->pair(c).spike), static_cast<Id>(-1 - c)});
     if (held_.empty()) n_pairs_ = 0;
-    std::sort(held_.begin(), held_.end(), [](const AdjointChange& a, const AdjointChange& b) {
-      return a.end != b.end ? a.end > b.end : a.spike > b.spike;
-    });
+    std::sort(held_.begin(), held_.end(), before);
+  }
+  // At one arrival spikes come first, latest first, then releases: the last of one neuron counts.
+  static bool before(const AdjointChange& a, const AdjointChange& b) {
+    return a.end != b.end ? a.end > b.end : a.spike > b.spike;
   }
 
   void refill() {
@@ -165,10 +237,12 @@ class ReverseArrivals {
         next_spike();
         continue;
       }
-      const Size c = held_.empty() ? pair_ : Size(-1 - held_[pair_].spike);
-      to.end = before_release_;
-      to.unit = spikes_->unit(spikes_->pair(c).spike);
-      to.spike = static_cast<Id>(-1 - c);
+      if (held_.empty()) {
+        to = {before_release_, spikes_->unit(spikes_->pair(pair_).spike),
+              static_cast<Id>(-1 - pair_)};
+      } else {
+        to = held_[pair_];
+      }
       ++pair_;
       next_held();
     }
@@ -177,13 +251,27 @@ class ReverseArrivals {
   const NeuronConstants<Real>& c_;
   const SpikeAdjoints<Real>* spikes_ = nullptr;
   const Real* times_ = nullptr;
+  const Id *units_ = nullptr, *place_ = nullptr;
   Real delay_ = Real(0);
+  const Real* delays_ = nullptr;  // of each target, where they have their own
+  // Those put in order: when they arrive, and their places among what was sent.
+  struct Own {
+    Real time;
+    Id place;
+    friend bool operator<(const Own& a, const Own& b) {
+      return a.time != b.time ? a.time < b.time : a.place < b.place;
+    }
+  };
+  Vector<Own> own_;
+  TimeSorter<Own> sorter_;
+  Scratch<Real> own_time_;
+  Scratch<Id> own_unit_, own_place_;
   Size count_ = 0;
 
   Size spike_ = 0, before_spike_ = 0;
   Real last_ = Real(0);
   Size pair_ = 0, n_pairs_ = 0, before_release_ = 0;  // pair_: in held_ where that is not empty
-  Vector<AdjointChange> held_;
+  Vector<AdjointChange> held_;                        // changes that were put in order beforehand
 
   AdjointChange change_[block];
   int at_ = 0, filled_ = 0;

@@ -25,8 +25,8 @@ class ReverseConstants {
     }
   }
 
-  // What came through a dense projection with one delay to neurons with one pair of time constants.
-  // As in ReverseLanes, the lanes are the adjoints at a moment of reference.
+  // What came through a dense projection without delays a synapse to neurons with one pair of time
+  // constants. As in ReverseLanes, the lanes are the adjoints at a moment of reference.
   void add_lanes(ReverseSample<Real>& s, const ProjectionPlan<Real>& q, const Watch& watch) {
     const auto sent = s.sent(q);
     if (arrivals_.start(*spikes_, sent, q) == 0) return;
@@ -42,8 +42,8 @@ class ReverseConstants {
         lanes_.set(arrivals_.change(x).unit,
                    adjoint_step_forth(enter_.template get<Real>(x), to));
       }
-      const Size row = q.row_begin(sent.units[a]);
-      const Size next = q.row_begin(sent.units[std::max<Size>(a - 1, 0)]);
+      const Size row = q.row_begin(arrivals_.unit(a));
+      const Size next = q.row_begin(arrivals_.unit(std::max<Size>(a - 1, 0)));
       const Real* const w = q.weight;
       if (first && second) {
         arrive<true, true>(w + row, w + next, to);

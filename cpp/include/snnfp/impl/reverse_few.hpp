@@ -1,6 +1,6 @@
 #pragma once
-// What the spikes of a few neurons owe to what came through a dense projection with one delay: the
-// arrivals between two changes of their adjoints side by side. MATH.md E12, E13.
+// What the spikes of a few neurons owe to what came through a dense projection whose rows arrive at
+// once: the arrivals between two changes of their adjoints side by side. MATH.md E12, E13.
 
 #include <algorithm>
 #include <limits>
@@ -20,13 +20,13 @@ class ReverseFew {
   // other way round, 1.6 x; which kernel runs does not depend on what is asked for, so that each
   // derivative has the same bits whatever else is.
   static bool suits(const SpikeAdjoints<Real>& spikes, const ProjectionPlan<Real>& q) {
-    return q.from_population >= 0 && q.connectivity == Connectivity::dense && q.shared_delay &&
+    return q.from_population >= 0 && q.connectivity == Connectivity::dense && q.arrives_at_once() &&
            spikes.size() < lane_width<Real> && q.synapses() <= std::numeric_limits<Id>::max();
   }
 
   void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes) {
     out_ = s.weights(q_);
-    delay_ = s.delays(q_);
+    delays_ = s.delays(q_);
     sent_ = s.sent(q_);
     first_ = spikes.first();
     size_ = spikes.size();
@@ -44,7 +44,7 @@ class ReverseFew {
     std::fill_n(at_.data() + n, lane_width<Real>, never<Real>);
     const Real* const at = at_.data();
     make_room(row_, n + lane_width<Real>);
-    for (Size a = 0; a < n; ++a) row_[a] = static_cast<Id>(q_.row_begin(sent_.units[a]));
+    for (Size a = 0; a < n; ++a) row_[a] = static_cast<Id>(q_.row_begin(arrivals.unit(a)));
     std::fill_n(row_.data() + n, lane_width<Real>, Id(0));
     const bool uniform = arrivals.spikes().traits().uniform;
     Size looked = n;
@@ -81,8 +81,8 @@ class ReverseFew {
         Real values[P::width];
         times.store(values);
         for (Size k = 0; k < std::min<Size>(P::width, end - a); ++k) {
-          if (delay_) *delay_ += values[k];
-          if (sent_.by_time) sent_.by_time[a + k] += values[k];
+          if (delays_) delays_[q_.delay_index(arrivals.unit(a + k), 0)] += values[k];
+          if (sent_.by_time) sent_.by_time[arrivals.place(a + k)] += values[k];
         }
       }
       if (begin == 0) return;
@@ -101,7 +101,7 @@ class ReverseFew {
   const ProjectionPlan<Real>& q_;
   AdjointEntries<Real> entries_;
   Real* out_ = nullptr;
-  Real* delay_ = nullptr;
+  Real* delays_ = nullptr;
   typename ReverseSample<Real>::Sent sent_{};
   Id first_ = 0;
   Size size_ = 0;

@@ -1,6 +1,6 @@
 #pragma once
-// What a population's spikes owe to what came through a projection with one delay, where all
-// neurons have one pair of time constants. MATH.md E12, E13.
+// What a population's spikes owe to what came through a projection without delays a synapse, where
+// all neurons have one pair of time constants. MATH.md E12, E13.
 //
 // Invariant: the lanes are the adjoints of all neurons at a moment of reference; a step of E12 leads
 // from there to the arrival at hand, the same for all. So an arrival costs its own synapses only and
@@ -24,7 +24,7 @@ class ReverseLanes {
   // all lanes costs 1/16 of what a delivery by itself does, a neuron.
   static bool suits(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
                     const ProjectionPlan<Real>& q) {
-    if (!q.shared_delay || !spikes.traits().uniform) return false;
+    if (q.delay_per == DelayPer::synapse || !spikes.traits().uniform) return false;
     const auto sent = s.sent(q);
     if (q.connectivity == Connectivity::dense || sent.count == 0) return true;
     Size deliveries = 0;
@@ -39,12 +39,13 @@ class ReverseLanes {
   void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes, bool timed) {
     timed_ = timed;
     out_ = s.weights(q_);
-    delay_ = s.delays(q_);
+    delays_ = timed && q_.arrives_at_once() ? s.delays(q_) : nullptr;
+    of_targets_ = timed && !q_.arrives_at_once() ? s.delays(q_) : nullptr;
     sent_ = s.sent(q_);
     begin_ = spikes.begin();
     size_ = spikes.size();
     to_ = no_decay<Real>();
-    first_step_ = entries_.arrivals().start(spikes, sent_, q_);
+    first_step_ = left_ = entries_.arrivals().start(spikes, sent_, q_);
     if (first_step_ > 0)
       for (Vector<Real>& v : lanes_.of) v.assign(padded<Real>(spikes.size()), Real(0));
   }
@@ -56,14 +57,21 @@ class ReverseLanes {
       if (a % block == 0) watch.look();
       if (entries_.changes_at(a + 1)) change(a + 1);
       const Real moved = row(a);
-      if (timed_ && delay_) *delay_ += moved;
-      if (timed_ && sent_.by_time) sent_.by_time[a] += moved;
+      if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += moved;
+      if (timed_ && sent_.by_time) sent_.by_time[entries_.arrivals().place(a)] += moved;
       if (a < first_step_) take_steps(a + 1);
       to_ = joined(to_, step_.template get<Real>(a - first_step_));
       if (to_.least() < Real(0.25)) move_all();
     }
   }
   void pull(const Watch& watch) { pull(0, sent_.count, watch); }
+  // What arrives at `time` or later and has not had its turn; not together with the others.
+  void pull_since(Real time, const Watch& watch) {
+    Size from = left_;
+    while (from > 0 && entries_.arrivals().time(from - 1) >= time) --from;
+    pull(from, left_, watch);
+    left_ = from;
+  }
 
  private:
   using P = Pack<Real>;
@@ -94,12 +102,13 @@ class ReverseLanes {
 
   // E13 of one arrival. Returns the derivative by its time.
   Real row(Size a) {
-    Id unit = sent_.units[a];
+    Id unit = entries_.arrivals().unit(a);
     const Size at = q_.row_begin(unit);
     const Size n = q_.row_end(unit) - at;
     MembraneAdjoint<Real> sums{};  // of the adjoints times the weights
     if (q_.connectivity == Connectivity::dense) {
-      sums = beside(at + begin_, q_.row_begin(sent_.units[std::max<Size>(a - 1, 0)]) + begin_, 0,
+      sums = beside(at + begin_,
+                    q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
                     size_);
     } else if (q_.connectivity == Connectivity::one_to_one) {
       sums = scattered(at, &unit, 1);
@@ -108,8 +117,31 @@ class ReverseLanes {
     } else {
       sums = scattered(at, q_.targets + at, n);
     }
+    if (of_targets_) add_to_targets(unit);
     // Both rules are linear.
     return by_time(adjoint_step(sums, to_), Neuron<Real>(c_, q_.target_first));
+  }
+
+  // By the delay of each target, what the arrival's time there is worth.
+  void add_to_targets(Id unit) const {
+    const Size at = q_.row_begin(unit);
+    if (q_.connectivity != Connectivity::dense) {
+      const Neuron<Real> n(c_, q_.target_first);
+      for (Size k = at; k < q_.row_end(unit); ++k) {
+        const Id j = q_.targets[k];
+        of_targets_[j] += q_.weight[k] * by_time(adjoint_step(lanes_.template get<Real>(j), to_), n);
+      }
+      return;
+    }
+    const Neuron<P> n(c_, q_.target_first);
+    const Decay<P> e = everywhere<P>(to_);
+    const auto lanes = lanes_.template from<Real>(0);
+    Real* const to = of_targets_ + begin_;
+    for (Size j = 0; j < size_; j += P::width) {
+      const P w = load_up_to(q_.weight + at + begin_ + j, size_ - j);
+      fma(w, by_time(adjoint_step(lanes.template load<P>(j), e), n), load_up_to(to + j, size_ - j))
+          .store_first(to + j, int(std::min<Size>(size_ - j, P::width)));
+    }
   }
 
   // One neuron after the other: gathering the values of eight takes longer.
@@ -198,10 +230,12 @@ class ReverseLanes {
 
   bool timed_ = false;
   Real* out_ = nullptr;
-  Real* delay_ = nullptr;
+  Real* delays_ = nullptr;
+  Real* of_targets_ = nullptr;  // by the delays of targets
   typename ReverseSample<Real>::Sent sent_{};
   Id begin_ = 0;  // of the neurons in their population
   Size size_ = 0;
+  Size left_ = 0;        // arrivals that have not had their turn, for pull_since
   Size first_step_ = 0;  // the steps are those of the arrivals from it on
   StructOfArrays<Decay, Real[block]> step_;
   Decay<Real> to_;        // from the moment of reference to the arrival at hand

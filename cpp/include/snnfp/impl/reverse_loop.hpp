@@ -59,7 +59,7 @@ class ReverseLoop {
       }
       const Real latest = time(turns_[to - 1]);
       for (from = to - 1; from > 0 && time(turns_[from - 1]) + shortest >= latest;) --from;
-      pull(s, begin, end, populations, pulls, from, to, watch);
+      pull(s, begin, end, populations, pulls, from, to, latest, watch);
       for (Size k = to; k-- > from;) {
         const Turn& t = turns_[k];
         populations[t.population].solve(s, t.e);
@@ -80,7 +80,7 @@ class ReverseLoop {
   // What the spikes of the turns [from, to) sent within.
   void pull(ReverseSample<Real>& s, const Id* begin, const Id* end,
             Vector<PopulationAdjoint<Real>>& populations, Vector<ReversePull<Real>>& pulls,
-            Size from, Size to, const Watch& watch) {
+            Size from, Size to, Real latest, const Watch& watch) {
     for (const Id* p = begin; p != end; ++p) {
       // A population's spikes are in order.
       Size first = -1, last = -1;
@@ -91,7 +91,8 @@ class ReverseLoop {
         }
       if (first < 0) continue;
       for (const Id q : plan_.from_population.data()[*p])
-        if (plan_.projections.data()[q].within_component) pulls[q].pull(s, first, last + 1, watch);
+        if (plan_.projections.data()[q].within_component)
+          pulls[q].pull(s, first, last + 1, latest, watch);
     }
   }
 

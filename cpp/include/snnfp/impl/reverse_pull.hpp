@@ -71,9 +71,13 @@ class ReversePull {
       default: rows().start(s, spikes, target.anchors(), timed);
     }
   }
-  // What was sent from place `from` on, up to `to`; later ones have had their turn.
-  void pull(ReverseSample<Real>& s, Size from, Size to, const Watch& watch) {
-    if (kernel_ == Kernel::lanes) {
+  // What was sent from place `from` on, up to `to`; later ones have had their turn. All of it
+  // arrives at `latest` or after, and the adjoints of what comes after `latest` are known: lanes go
+  // from arrival to arrival, and take what else arrives since.
+  void pull(ReverseSample<Real>& s, Size from, Size to, Real latest, const Watch& watch) {
+    if (kernel_ == Kernel::lanes && q_->delay_per == DelayPer::source) {
+      lanes_->pull_since(latest, watch);
+    } else if (kernel_ == Kernel::lanes) {
       lanes_->pull(from, to, watch);
     } else {
       rows_->pull(s, from, to, watch);
@@ -93,7 +97,9 @@ class ReversePull {
   }
 
   AnchoredPull<Real>& rows() { return made(rows_); }
-  Real shortest_delay() { return q_->shared_delay ? q_->delay[0] : rows().rows().shortest(); }
+  Real shortest_delay() {
+    return q_->delay_per == DelayPer::synapse ? rows().rows().shortest() : q_->shortest_delay;
+  }
 
   Kernel kernel() const { return kernel_; }
 

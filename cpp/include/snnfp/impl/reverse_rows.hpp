@@ -27,11 +27,8 @@ template <class Real>
 class AnchoredRows {
  public:
   AnchoredRows(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
-      : c_(plan.neurons),
-        q_(q),
-        shortest_(q.synapses() > 0 ? q.delay[0] : Real(0)),
-        longest_(shortest_) {
-    if (!q.shared_delay) find_longest();
+      : c_(plan.neurons), q_(q), shortest_(q.shortest_delay), longest_(q.longest_delay) {
+    if (q.delay_per == DelayPer::synapse && q.synapses() > 0) find_longest();
     Size row = 0;
     for (Id u = 0; u < q.n_source; ++u) row = std::max(row, q.row_end(u) - q.row_begin(u));
     longest_row_ = padded<Real>(row);
@@ -91,6 +88,7 @@ class AnchoredRows {
   using P = Pack<Real>;
   void find_longest() {
     const Size n = q_.synapses(), whole = n / P::width * P::width;
+    shortest_ = longest_ = q_.delay[0];
     P shortest(shortest_), longest(longest_);
     for (Size k = 0; k < whole; k += P::width) {
       const P delay = P::load(q_.delay + k);
@@ -118,10 +116,13 @@ class AnchoredRows {
   void dense_row(Id unit, Real time, Use use) {
     const Size begin = q_.row_begin(unit) + begin_, n = size_;
     const Real latest = time + longest_;
+    const bool at_once = q_.arrives_at_once();
+    const Real* const delays = at_once ? nullptr : q_.row_delays(unit) + begin_;
+    const Real row_at = at_once ? time + q_.row_delay(unit) : Real(0);
     const Neuron<P> all(c_, first_);
     for (Size j = 0, u = 0; j < n; j += P::width, ++u) {
       if (any(P(latest) <= P::load(&view_[0].last[j]))) move_back(j, latest);
-      const P at = q_.shared_delay ? P(latest) : P(time) + load_up_to(q_.delay + begin + j, n - j);
+      const P at = at_once ? P(row_at) : P(time) + load_up_to(delays + j, n - j);
       AnchoredPack<Real> a{begin + j,
                            int(std::min<Size>(P::width, n - j)),
                            at,
@@ -130,7 +131,7 @@ class AnchoredRows {
                            P::load(&view_[0].held[j]),
                            uniform_ ? all : Neuron<P>::load(c_, first_ + static_cast<Id>(j)),
                            nullptr};
-      if (!q_.shared_delay) {
+      if (q_.delay_per != DelayPer::projection) {
         auto earlier = at <= P::load(&view_[0].last[j]);
         for (int r = 1; r < depth && any(earlier); ++r) {
           a.time = select(earlier, P::load(&view_[r].time[j]), a.time);
@@ -183,8 +184,8 @@ class AnchoredRows {
       const Id j = q_.target_of(unit, begin + m), k = j - q_.target_first;
       Size place = ahead_[k] = anchors_->back_to(k, ahead_[k], latest);
       Real at = latest;
-      if (!q_.shared_delay) {
-        at = time + q_.delay[begin + m];
+      if (q_.delay_per != DelayPer::projection) {
+        at = time + q_.delay_of(unit, begin + m);
         place = anchors_->back_to(k, place, at);
       }
       const Anchor<Real>& a = (*anchors_)[place];
@@ -277,7 +278,9 @@ class AnchoredPull {
   Real pull(ReverseSample<Real>& s, Id unit, Real time) {
     const ProjectionPlan<Real>& q = rows_.projection();
     Real* const weights = s.weights(q);
-    Real* const delays = q.shared_delay ? nullptr : s.delays(q);
+    Real* const delays = s.delays(q);
+    Real* const of_synapses = q.delay_per == DelayPer::synapse ? delays : nullptr;
+    Real* const of_targets = q.delay_per == DelayPer::target ? delays : nullptr;
     // A fixed pattern of partial sums: the same bits at every vector width.
     constexpr int parts = lane_width<Real> / P::width;
     P sum[parts];
@@ -286,16 +289,24 @@ class AnchoredPull {
       const MembraneAdjoint<P> there = adjoint_step(a.a, decay(a.time - a.at, a.neuron));
       const P moved = load_up_to(q.weight + a.synapse, a.count) * by_time(there, a.neuron);
       if (weights) add(weights + a.synapse, a.count, by_weight(there));
-      if (delays) add(delays + a.synapse, a.count, moved);
+      if (of_synapses) add(of_synapses + a.synapse, a.count, moved);
+      if (of_targets) add_to_targets(of_targets, unit, a, moved);
       sum[u % parts] = sum[u % parts] + moved;
     });
     Real part[lane_width<Real>];
     for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
     for (int half = lane_width<Real> / 2; half > 0; half /= 2)
       for (int l = 0; l < half; ++l) part[l] += part[l + half];
-    if (q.shared_delay)
-      if (Real* delay = s.delays(q)) *delay += part[0];
+    if (delays && q.arrives_at_once()) delays[q.delay_index(unit, 0)] += part[0];
     return part[0];
+  }
+
+  void add_to_targets(Real* to, Id unit, const AnchoredPack<Real>& a, P value) const {
+    const ProjectionPlan<Real>& q = rows_.projection();
+    if (!a.targets) return add(to + (a.synapse - q.row_begin(unit)), a.count, value);
+    Real values[P::width];
+    value.store(values);
+    for (int l = 0; l < a.count; ++l) to[a.targets[l] - q.target_first] += values[l];
   }
 
   static void add(Real* to, int n, P value) {

@@ -17,7 +17,7 @@ Real shortest_loop_delay(const Plan<Real>& plan, Size component) {
   for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
     for (const Id q : plan.into_population[*p])
       if (const ProjectionPlan<Real>& in = plan.projections[q]; in.within_component)
-        shortest = std::min(shortest, in.delay[0]);
+        shortest = std::min(shortest, in.shortest_delay);
   return shortest;
 }
 
@@ -53,21 +53,21 @@ bool windows_are_long(const Plan<Real>& plan, Size component, Real window,
 template <class Real>
 Solver choose_solver(const Plan<Real>& plan, Size component,
                      const std::vector<double>& input_spikes, double until) {
-  bool feeds_back = false, rows = true, one_delay = true, at_once = false;
+  bool feeds_back = false, rows = true, at_once = true, no_delay = false;
   double singles = 0;
   for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
     for (const Id q : plan.into_population[*p]) {
       const ProjectionPlan<Real>& in = plan.projections[q];
       feeds_back |= in.within_component;
-      one_delay &= in.shared_delay;
-      rows &= in.connectivity == Connectivity::dense && in.shared_delay;
-      at_once |= in.within_component && in.shared_delay && !(in.delay[0] > Real(0));
+      at_once &= in.arrives_at_once();
+      rows &= in.connectivity == Connectivity::dense && in.arrives_at_once();
+      no_delay |= in.within_component && in.arrives_at_once() && !(in.shortest_delay > Real(0));
       if (in.connectivity != Connectivity::dense) singles += sent_by(in, input_spikes);
     }
   // A layer keeps all single arrivals of a sample; windows take them in portions.
-  if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
+  if (!feeds_back && (singles < 1e6 || !at_once)) return Solver::layer;
   if (rows) return Solver::loop;
-  if (!one_delay || at_once) return Solver::queue;
+  if (!at_once || no_delay) return Solver::queue;
   if (!feeds_back) return Solver::windows;
   return windows_are_long(plan, component, shortest_loop_delay(plan, component), input_spikes,
                           until)

@@ -1,5 +1,6 @@
 #pragma once
-// A component with one delay a projection and none of zero within it, of any connectivity: within
+// A component with one delay a projection or a source unit and none of zero within it, of any
+// connectivity: within
 // its shortest delay no neuron hears of another, so every neuron is advanced alone through its own
 // sorted arrivals, many side by side, and nothing predicted is ever thrown away. The neurons go in
 // blocks whose arrivals stay in the cache. The same record as the queue's, to the bit.
@@ -42,7 +43,7 @@ class WindowSimulator {
     for (const Id* p = begin; p != end; ++p)
       for (const Id q : plan_.into_population.data()[*p])
         if (const ProjectionPlan<Real>& in = plan_.projections.data()[q]; in.within_component)
-          longest = std::min(longest, in.delay[0]);
+          longest = std::min(longest, in.shortest_delay);
     // What is known beforehand goes in portions too, so that memory does not grow with the run.
     const Real span = last_outside_;
     const Real portion =
@@ -138,10 +139,14 @@ class WindowSimulator {
     Size next = 0;
 
     explicit Outside(const SentSpikes<Real>& sent) : SentSpikes<Real>(sent) {}
-    void take(const WindowSimulator& simulator, Real stop, Vector<Arrival<Real>>& to) {
-      const Real delay = this->projection->delay[0];
-      for (; next < this->count && this->time(next) + delay < stop; ++next)
-        simulator.keep(*this->projection, this->unit(next), this->time(next), to);
+    // What may arrive before `stop`, to the window; of that, what does not, to those pending.
+    void take(WindowSimulator& simulator, Real stop, Vector<Arrival<Real>>& to) {
+      const Real shortest = this->projection->shortest_delay;
+      for (; next < this->count && this->time(next) + shortest < stop; ++next) {
+        const Real arrival = this->time(next) + this->projection->row_delay(this->unit(next));
+        simulator.keep(*this->projection, this->unit(next), this->time(next),
+                       arrival < stop ? to : simulator.pending_);
+      }
     }
   };
 
@@ -155,7 +160,7 @@ class WindowSimulator {
       outside_deliveries_ += static_cast<Real>(sent.count) *
                              static_cast<Real>(projection.synapses()) /
                              static_cast<Real>(projection.n_source);
-      last_outside_ = std::max(last_outside_, sent.time(sent.count - 1) + projection.delay[0]);
+      last_outside_ = std::max(last_outside_, sent.time(sent.count - 1) + projection.longest_delay);
     });
   }
   bool outside_ends() const {
@@ -167,7 +172,7 @@ class WindowSimulator {
     // A row of zeros changes nothing, not even rounding.
     if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
     const Size begin = p.row_begin(unit), end = p.row_end(unit);
-    const Real arrival = time + p.delay[0];
+    const Real arrival = time + p.row_delay(unit);
     if (begin < end && arrival <= until_)
       to.push_back({arrival, p.source_first + unit, p.index, begin, end});
   }

@@ -19,8 +19,8 @@ struct Denormal {
   static constexpr Real edge = std::numeric_limits<Real>::min() * (is_double ? 0x1p40f : 0x1p20f);
 
   static bool is_denormal(Real x) { return size_of(x) < edge && x != Real(0); }
-  // Whether a free neuron's state is better kept this way: I is nearly denormal or gone, and V, so or not,
-  // far below threshold, where such an I never brings it.
+  // Whether a free neuron's state is better kept this way: I is that small or gone, and V, small or
+  // not, far below threshold, where such an I never brings it.
   static bool may_suit(Membrane<Real> s) {
     return is_denormal(s.i) || (s.i == Real(0) && is_denormal(s.v));
   }
