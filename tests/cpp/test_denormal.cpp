@@ -62,7 +62,7 @@ void check_decay(double alpha, double beta) {
   std::mt19937_64 random(2);
   std::uniform_real_distribution<Real> span(0, 1);
   for (const Real first : {Real(0.3), Real(-0.3)}) {
-    snnfp::detail::Membrane<Real> plain{Real(0.2), first}, denormal{};
+    snnfp::detail::Membrane<Real> plain{Real(0.2), first}, raised{};
     bool is_denormal = false;
     int wrong = 0, denormal = 0;
     for (int k = 0; k < 20000; ++k) {
@@ -70,13 +70,13 @@ void check_decay(double alpha, double beta) {
                             : span(random) * (k < 10000 ? Real(0.04) : Real(0.4));
       plain = propagate(plain, d, n);
       if (is_denormal) {
-        denormal = Denormal<Real>::moved(denormal, d, n);
+        raised = Denormal<Real>::moved(raised, d, n);
       } else if (Denormal<Real>::suits(plain, n)) {
-        denormal = Denormal<Real>::raised(plain);
+        raised = Denormal<Real>::raised(plain);
         is_denormal = true;
       }
       if (!is_denormal) continue;
-      const auto now = Denormal<Real>::lowered(denormal);
+      const auto now = Denormal<Real>::lowered(raised);
       wrong += !same_bits(now.v, plain.v) || !same_bits(now.i, plain.i);
       denormal += std::fpclassify(plain.i) == FP_SUBNORMAL;
     }

@@ -14,8 +14,8 @@ SNNFP_ISA_BEGIN
 
 // What a population's neurons have in common.
 struct Traits {
-  bool uniform = true;    // one tau_mem, one tau_syn
-  bool identical = true;  // one capacitance too
+  bool uniform = true;    // one pair of time constants
+  bool identical = true;  // one response to a current too
   bool held = false;      // some refractory time
   bool one_refractory = true;
 

@@ -7,8 +7,7 @@
 
 SNNFP_ISA_BEGIN
 
-// What a loss owes to V and I of a neuron at one moment: lV over the capacitance, as an arrival
-// needs it, and lI.
+// The adjoint of a neuron's state at one moment: lV / C, as an arrival needs it, and lI.
 template <class T>
 struct MembraneAdjoint {
   T v, i;
