@@ -16,8 +16,7 @@ using namespace snnfp;
 // E7 as it stands there. phi2(x) = (e^x - 1 - x) / x^2, times e^(-m).
 template <class Real>
 Real scaled_phi2(Real x, Real m) {
-  if (std::abs(x) >= Real(0.5))
-    return (std::exp(x - m) - (1 + x) * std::exp(-m)) / (x * x);
+  if (std::abs(x) >= Real(0.5)) return (std::exp(x - m) - (1 + x) * std::exp(-m)) / (x * x);
   Real term = Real(0.5), sum = Real(0.5);
   for (int k = 3; k < 20; ++k) sum += term *= x / Real(k);
   return sum * std::exp(-m);
@@ -87,7 +86,8 @@ class Adjoint {
 
   void own(Size k, Id j, Id population) {
     const detail::Neuron<Real> n(plan_.neurons, j);
-    const Real slope = -n.beta * n.v_reset + n.inv_c * spikes_.release_currents[k] + n.drive;
+    const Real slope =
+        Real(double(n.inv_c) * spikes_.release_currents[k] - double(n.beta) * n.v_reset + n.drive);
     mu_[k] -= slope * lv_release_[k];
     add(j, population, NeuronParameter::t_refractory, -slope * lv_release_[k]);
     add(j, population, NeuronParameter::v_reset, lv_release_[k]);

@@ -10,8 +10,8 @@
 
 #include "isas.hpp"
 #include "snnfp/detail/crossing_batch.hpp"
-#include "snnfp/model/denormal.hpp"
 #include "snnfp/impl/plan.hpp"
+#include "snnfp/model/denormal.hpp"
 #include "snnfp/snnfp.hpp"
 
 using namespace snnfp;

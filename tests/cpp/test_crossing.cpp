@@ -6,9 +6,9 @@
 #include <cmath>
 #include <random>
 
-#include "snnfp/model/crossing.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/impl/plan.hpp"
+#include "snnfp/model/crossing.hpp"
 #include "snnfp/snnfp.hpp"
 
 using namespace snnfp;

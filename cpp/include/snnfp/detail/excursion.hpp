@@ -6,14 +6,14 @@
 
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/vector.hpp"
-#include "snnfp/model/crossing.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
 // Follows every neuron of one sample. An excursion begins where V crosses the threshold and ends
 // where it comes down again, at a spike, or with the recording. It is told if it goes beyond
 // `tolerance`; where that is infinite, if it does not end in a spike.
-template <class Real>
+template <class Real, class Model = LifModel>
 class Excursions {
  public:
   Excursions(Id n_neurons, ReplayJudge& judge)
@@ -23,8 +23,8 @@ class Excursions {
         excess_(n_neurons, Real(0)) {}
 
   // Neuron j has gone freely from `s` at `from` to `e` at `to`, or for ever.
-  SNNFP_INLINE void pass(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from, Membrane<Real> e,
-                         Real to) {
+  SNNFP_INLINE void pass(Id j, const NeuronOf<Model, Real>& n, StateOf<Model, Real> s, Real from,
+                         StateOf<Model, Real> e, Real to) {
     if (!(since_[j] < never<Real>) && never_above(s, e, to - from, n)) return;
     look(j, n, s, from, e, to);
   }
@@ -34,8 +34,8 @@ class Excursions {
   }
 
  private:
-  [[gnu::noinline]] void look(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from,
-                              Membrane<Real> e, Real to) {
+  [[gnu::noinline]] void look(Id j, const NeuronOf<Model, Real>& n, StateOf<Model, Real> s,
+                              Real from, StateOf<Model, Real> e, Real to) {
     const Real d = to - from;
     const bool above = since_[j] < never<Real>;
     const Real excess = highest(s, e, d, n) - n.threshold;

@@ -78,16 +78,16 @@ struct ProjectionPlan {
   Size synapses() const { return row_end(n_source - 1); }
 };
 
-// Senders are numbered input units first, then neurons: sender = n_inputs + neuron.
+// Populations, projections and the order in which they are gone through. Senders are numbered input
+// units first, then neurons: sender = n_inputs + neuron.
 template <class Real>
-struct Plan {
+struct PlanGraph {
   Id n_inputs = 0;
   Id n_neurons = 0;
   std::vector<Id> input_offsets;       // [groups + 1]
   std::vector<Id> population_offsets;  // [populations + 1]
   std::vector<Id> population_of;       // [neurons]
   std::vector<std::string> population_names;
-  NeuronConstants<Real> neurons;
   std::vector<ProjectionPlan<Real>> projections;
   std::vector<std::vector<Id>> from_input;       // projections leaving each input group
   std::vector<std::vector<Id>> from_population;  // projections leaving each population
@@ -103,6 +103,14 @@ struct Plan {
   }
   const Id* component_end(Size g) const { return component_begin(g + 1); }
 };
+
+// A graph and the constants of its neurons, those of one model.
+template <class Real, class Constants>
+struct ModelPlan : PlanGraph<Real> {
+  Constants neurons;
+};
+template <class Real>
+struct Plan : ModelPlan<Real, NeuronConstants<Real>> {};
 
 // Neurons of the populations `first_spikes_of` spike at most once.
 template <class Real>

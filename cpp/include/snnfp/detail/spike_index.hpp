@@ -14,7 +14,8 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class SpikeIndex {
  public:
-  SpikeIndex(const Plan<Real>& plan, const SampleSpikes<Real>& spikes)
+  template <class Constants>
+  SpikeIndex(const ModelPlan<Real, Constants>& plan, const SampleSpikes<Real>& spikes)
       : offsets_(plan.n_neurons + 1, 0),
         order_(spikes.count),
         rank_(spikes.count),
@@ -78,14 +79,15 @@ struct FlightStart {
 };
 
 template <class Real>
-inline FlightStart<Real> flight_before(const SpikeIndex<Real>& index, const SampleInput<Real>& input,
-                                  const SampleSpikes<Real>& spikes, const Neuron<Real>& n, Id j,
-                                  Size place) {
+inline FlightStart<Real> flight_before(const SpikeIndex<Real>& index,
+                                       const SampleInput<Real>& input,
+                                       const SampleSpikes<Real>& spikes, const Neuron<Real>& n,
+                                       Id j, Size place) {
   if (place == index.first(j))
-    return {Real(0), {input.voltage ? input.voltage[j] : Real(0),
-                      input.current ? input.current[j] : Real(0)}};
-  return {index.release(place - 1),
-          {n.v_reset, spikes.release_currents[index.spike(place - 1)]}};
+    return {
+        Real(0),
+        {input.voltage ? input.voltage[j] : Real(0), input.current ? input.current[j] : Real(0)}};
+  return {index.release(place - 1), {n.v_reset, spikes.release_currents[index.spike(place - 1)]}};
 }
 
 SNNFP_ISA_END

@@ -1,6 +1,6 @@
 #pragma once
-// The coefficients of a sample's ForwardProgram, for one run of its spikes. MATH.md E7-E10. A row of
-// E9 is the adjoint of its spike's time, back to the spike before, and a row of E10 that of the
+// The coefficients of a sample's ForwardProgram, for one run of its spikes. MATH.md E7-E10. A row
+// of E9 is the adjoint of its spike's time, back to the spike before, and a row of E10 that of the
 // current at the release: the rules of E12-E14 give both.
 
 #include <cmath>
@@ -63,8 +63,8 @@ class ForwardCompiler {
     program_.entries[next_entry_.data()[at / width]++] = {k * width + Size(at % width), t, s};
   }
 
-  // Coefficients of the arrivals of one spike, all of one neuron, given lV / C at the spike and lI at
-  // the release before it: a pack of them at a time. Lanes past the end, and those of the other
+  // Coefficients of the arrivals of one spike, all of one neuron, given lV / C at the spike and lI
+  // at the release before it: a pack of them at a time. Lanes past the end, and those of the other
   // kind, compute what nobody reads.
   void weigh_arrivals(Id j, Size k, Real at_spike, Real from_current) {
     const Range r = ranges_[k];
@@ -101,14 +101,14 @@ class ForwardCompiler {
       const Real before = index_.release(place - 1);
       for (Size q = 0; q < n_held; ++q) {
         const Real left = left_of_current(before - time_[q], one);
-        const MembraneAdjoint<Real> a = held_adjoint(held_step(from_current, left));
+        const MembraneAdjoint<Real> a = MembraneAdjoint<Real>::held(held_step(from_current, left));
         t_weight_[q] = by_weight(a);
         t_[q] = weight_[q] * by_time(a, one);
       }
     }
     for (Size q = 0; q < count; q += P::width) {
       const P left = left_of_current(larger(release - P::load(&time_[q]), zero), n);
-      put(q, held_adjoint(left), s_weight_, s_);
+      put(q, MembraneAdjoint<P>::held(left), s_weight_, s_);
     }
   }
 

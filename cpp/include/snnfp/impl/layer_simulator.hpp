@@ -294,7 +294,7 @@ class LayerSimulator {
       const Decay<P> e = decays.template spread<P>(k);
       Membrane<P> end = propagate(now, e, zero, n);
       // The same bits: some processors are slow at products that turn denormal, and not at sums.
-      end.i = fma(e.syn, now.i, P(Real(-0.0)));
+      end.i = fma(e.current_left(), now.i, P(Real(-0.0)));
       bound.by_v = P(by_v[k]);
       bound.by_i = P(by_i[k]);
       bound.slack = P(by_size[k]);
@@ -484,8 +484,8 @@ class LayerSimulator {
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
         item.v[l] = plan_.neurons.v_reset.data()[j];
-        item.i[l] = d > Real(0) ? propagate_current(current, d, Neuron<Real>(plan_.neurons, j))
-                             : current;
+        item.i[l] =
+            d > Real(0) ? propagate_current(current, d, Neuron<Real>(plan_.neurons, j)) : current;
       }
     });
     std::swap(climbers_, again_);

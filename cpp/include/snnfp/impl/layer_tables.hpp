@@ -100,8 +100,7 @@ class LayerTables {
 
   void make_room(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x :
-         {&time, &span, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
+    for (Vector<Real>* x : {&time, &span, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
       if (x->size() < end) x->resize(end);
     for (Vector<Real>& x : decays.of)
       if (x.size() < end) x.resize(end);

@@ -79,8 +79,7 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
     plan.population_offsets.push_back(plan.population_offsets.back() + p.size);
     plan.population_names.push_back(p.name);
     plan.population_of.insert(plan.population_of.end(), p.size, index);
-    const bool only_first =
-        std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
     for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k, only_first);
   }
   plan.n_neurons = plan.population_offsets.back();

@@ -16,20 +16,20 @@ template <class Real>
 constexpr Real nowhere = std::numeric_limits<Real>::max() / 8;
 
 // Ahead of arrivals up to `last`: the adjoint at `time`, from which E12 leads to theirs.
-template <class Real>
+template <class Real, class Model = LifModel>
 struct Anchor {
   Real last, time;
-  MembraneAdjoint<Real> a;
+  AdjointOf<Model, Real> a;
   Real held;  // how much later lI's own moment is, a release
 };
 
 // The anchors of each neuron of a population in time order. The last of each neuron has nothing
 // ahead.
-template <class Real>
+template <class Real, class Model = LifModel>
 class Anchors {
  public:
   // Finds the times, and with them the values that are known already.
-  void build(const SpikeAdjoints<Real>& spikes) {
+  void build(const SpikeAdjoints<Real, Model>& spikes) {
     const Size n = spikes.size();
     make_room(begin_, n + 1);
     make_room(of_spike_, spikes.count());
@@ -47,8 +47,7 @@ class Anchors {
     for (Size e = spikes.count(); e-- > 0;) {
       // Each neuron's beginning comes down from its end, and goes back there below.
       Size& end = begin_[spikes.unit(e) + 1];
-      if (holds_[e])
-        anchors_[--end - 1] = {spikes.last_held(e), spikes.release(e), {}, Real(0)};
+      if (holds_[e]) anchors_[--end - 1] = {spikes.last_held(e), spikes.release(e), {}, Real(0)};
       const Real time = spikes.time(e);
       of_spike_[e] = --end - 1;
       anchors_[end - 1] = {std::nextafter(time, -never<Real>), time, {}, spikes.release(e) - time};
@@ -61,19 +60,20 @@ class Anchors {
   }
 
   // Takes over lV and lI of a spike; lI at the release that a pair of spikes has between them.
-  void set(const SpikeAdjoints<Real>& spikes, Size e) {
+  void set(const SpikeAdjoints<Real, Model>& spikes, Size e) {
     anchors_[of_spike_[e]].a = spikes.adjoint(e);
   }
-  void set_release(const SpikeAdjoints<Real>& spikes, Size pair) {
+  void set_release(const SpikeAdjoints<Real, Model>& spikes, Size pair) {
     const Size e = spikes.pair(pair).spike;
-    if (holds_[e]) anchors_[of_spike_[e] + 1].a = held_adjoint(spikes.pair(pair).li);
+    if (holds_[e])
+      anchors_[of_spike_[e] + 1].a = AdjointOf<Model, Real>::held(spikes.pair(pair).li);
   }
 
   // After it nothing has an adjoint.
   Real latest() const { return latest_; }
   Size begin(Id unit) const { return begin_[unit]; }
   Size last(Id unit) const { return begin_[unit + 1] - 1; }
-  const Anchor<Real>& operator[](Size place) const { return anchors_[place]; }
+  const Anchor<Real, Model>& operator[](Size place) const { return anchors_[place]; }
 
   // The place of what lies ahead of an arrival at `time`, which is `place` or before it.
   Size back_to(Id unit, Size place, Real time) const {
@@ -83,13 +83,13 @@ class Anchors {
       --place;
     }
     return std::lower_bound(&anchors_[first], &anchors_[place], time,
-                            [](const Anchor<Real>& a, Real t) { return a.last < t; }) -
+                            [](const Anchor<Real, Model>& a, Real t) { return a.last < t; }) -
            anchors_.data();
   }
 
  private:
   Scratch<Size> begin_;
-  Scratch<Anchor<Real>> anchors_;
+  Scratch<Anchor<Real, Model>> anchors_;
   // Of each spike: its anchor, and whether one for its refractory time follows. Nothing depends on
   // what falls into that of a neuron's last spike.
   Scratch<Size> of_spike_;

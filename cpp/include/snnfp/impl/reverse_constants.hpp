@@ -11,13 +11,13 @@
 
 SNNFP_ISA_BEGIN
 
-template <class Real>
+template <class Real, class Model = LifModel>
 class ReverseConstants {
  public:
-  explicit ReverseConstants(const Plan<Real>& plan) : c_(plan.neurons), arrivals_(plan) {}
+  explicit ReverseConstants(const PlanOf<Model, Real>& plan) : c_(plan.neurons), arrivals_(plan) {}
 
   // Of one population, whose spikes' adjoints are known.
-  void start(const SpikeAdjoints<Real>& spikes) {
+  void start(const SpikeAdjoints<Real, Model>& spikes) {
     spikes_ = &spikes;
     for (Scratch<Real>& v : sum_) {
       make_room(v, padded<Real>(spikes.size()));
@@ -27,7 +27,7 @@ class ReverseConstants {
 
   // What came through a dense projection without delays a synapse to neurons with one pair of time
   // constants. As in ReverseLanes, the lanes are the adjoints at a moment of reference.
-  void add_lanes(ReverseSample<Real>& s, const ProjectionPlan<Real>& q, const Watch& watch) {
+  void add_lanes(ReverseSample<Real, Model>& s, const ProjectionPlan<Real>& q, const Watch& watch) {
     const auto sent = s.sent(q);
     if (arrivals_.start(*spikes_, sent, q) == 0) return;
     const bool first = s.wants(spikes_->population(), rate_parameters[0]);
@@ -39,8 +39,7 @@ class ReverseConstants {
       if (a % block == 0) watch.look();
       while (arrivals_.changes_at(a + 1, [&] { enter(); })) {
         const int x = arrivals_.take();
-        lanes_.set(arrivals_.change(x).unit,
-                   adjoint_step_forth(enter_.template get<Real>(x), to));
+        lanes_.set(arrivals_.change(x).unit, adjoint_step_forth(enter_.template get<Real>(x), to));
       }
       const Size row = q.row_begin(arrivals_.unit(a));
       const Size next = q.row_begin(arrivals_.unit(std::max<Size>(a - 1, 0)));
@@ -63,8 +62,8 @@ class ReverseConstants {
   }
 
   // What came through any other projection, each synapse by itself.
-  void add_rows(ReverseSample<Real>& s, AnchoredRows<Real>& rows, const Anchors<Real>& anchors,
-                const Watch& watch) {
+  void add_rows(ReverseSample<Real, Model>& s, AnchoredRows<Real, Model>& rows,
+                const Anchors<Real, Model>& anchors, const Watch& watch) {
     const ProjectionPlan<Real>& q = rows.projection();
     rows.start(*spikes_, anchors);
     const auto sent = s.sent(q);
@@ -72,7 +71,7 @@ class ReverseConstants {
     for (Size a = sent.count; a-- > 0;) {
       if (sent.times[a] >= anchors.latest()) continue;
       if (++seen % 64 == 0) watch.look();
-      rows.row(sent.units[a], sent.times[a], [&](const AnchoredPack<Real>& p, Size) {
+      rows.row(sent.units[a], sent.times[a], [&](const AnchoredPack<Real, Model>& p, Size) {
         const P w = load_up_to(q.weight + p.synapse, p.count);
         const RateDecay<P> e = rate_decay(p.time - p.at, p.neuron);
         const RateAdjoint<P> from = rate_adjoint(p.a, p.held);
@@ -97,9 +96,9 @@ class ReverseConstants {
   }
 
   // After all projections.
-  void finish(ReverseSample<Real>& s) const {
+  void finish(ReverseSample<Real, Model>& s) const {
     for (Id j = 0; j < static_cast<Id>(spikes_->size()); ++j) {
-      const Neuron<Real> n(c_, spikes_->first() + j);
+      const NeuronOf<Model, Real> n(c_, spikes_->first() + j);
       for (int r = 0; r < n_rates; ++r)
         s.add(spikes_->population(), j, rate_parameters[r],
               flight_unit(rate_parameters[r], n) * sum_[r][j]);
@@ -108,7 +107,7 @@ class ReverseConstants {
 
  private:
   using P = Pack<Real>;
-  static constexpr int block = ReverseArrivals<Real>::block;
+  static constexpr int block = ReverseArrivals<Real, Model>::block;
 
   // At each change of a block, which leads to a spike, or to a release with lI alone.
   void enter() {
@@ -117,12 +116,13 @@ class ReverseConstants {
       if (x < arrivals_.filled()) {
         const Size e = arrivals_.change(x).spike;
         // lI's own moment is the release.
-        from = e >= 0 ? rate_adjoint(spikes_->adjoint(e), spikes_->release(e) - spikes_->time(e))
-                      : rate_adjoint(held_adjoint(spikes_->pair(-1 - e).li), Real(0));
+        from = e >= 0
+                   ? rate_adjoint(spikes_->adjoint(e), spikes_->release(e) - spikes_->time(e))
+                   : rate_adjoint(AdjointOf<Model, Real>::held(spikes_->pair(-1 - e).li), Real(0));
       }
       enter_.set(x, from);
     }
-    arrivals_.over_block([&](int b, P span, const Neuron<P>& n) {
+    arrivals_.over_block([&](int b, P span, const NeuronOf<Model, P>& n) {
       enter_.store(b, adjoint_step(enter_.template load<P>(b), rate_decay(span, n)));
     });
   }
@@ -130,7 +130,7 @@ class ReverseConstants {
   // From each arrival of a block, which ends at `end`, to the one before it; returns the first.
   Size take_steps(Size end) {
     const Size begin = std::max<Size>(0, end - block);
-    const Neuron<P> all(c_, spikes_->first());
+    const NeuronOf<Model, P> all(c_, spikes_->first());
     arrivals_.over_steps(begin, end,
                          [&](Size b, P span) { step_.store(b, rate_decay(span, all)); });
     return begin;
@@ -152,9 +152,9 @@ class ReverseConstants {
     }
   }
 
-  const NeuronConstants<Real>& c_;
-  const SpikeAdjoints<Real>* spikes_ = nullptr;
-  ReverseArrivals<Real> arrivals_;
+  const typename Model::template Constants<Real>& c_;
+  const SpikeAdjoints<Real, Model>* spikes_ = nullptr;
+  ReverseArrivals<Real, Model> arrivals_;
   Scratch<Real> sum_[n_rates];  // the derivatives by each rate, one a neuron
   StructOfArrays<RateAdjoint, Vector<Real>> lanes_;
   StructOfArrays<RateAdjoint, Real[block]> enter_;

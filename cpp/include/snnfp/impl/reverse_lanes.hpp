@@ -2,11 +2,11 @@
 // What a population's spikes owe to what came through a projection without delays a synapse, where
 // all neurons have one pair of time constants. MATH.md E12, E13.
 //
-// Invariant: the lanes are the adjoints of all neurons at a moment of reference; a step of E12 leads
-// from there to the arrival at hand, the same for all. So an arrival costs its own synapses only and
-// writes nothing but their derivatives, and a spike that comes into view costs its own neuron: its
-// lane is taken to the reference. All lanes move when an exponential of the step falls below 1/4, so
-// that no more than two bits are lost on the way.
+// Invariant: the lanes are the adjoints of all neurons at a moment of reference; a step of E12
+// leads from there to the arrival at hand, the same for all. So an arrival costs its own synapses
+// only and writes nothing but their derivatives, and a spike that comes into view costs its own
+// neuron: its lane is taken to the reference. All lanes move when an exponential of the step falls
+// below 1/4, so that no more than two bits are lost on the way.
 
 #include <algorithm>
 
@@ -14,15 +14,15 @@
 
 SNNFP_ISA_BEGIN
 
-template <class Real>
+template <class Real, class Model = LifModel>
 class ReverseLanes {
  public:
-  ReverseLanes(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
+  ReverseLanes(const PlanOf<Model, Real>& plan, const ProjectionPlan<Real>& q)
       : c_(plan.neurons), q_(q), entries_(plan), consecutive_(q.n_source, unknown) {}
 
   // Whether it takes what came through a projection, and at less cost than one by one: a move of
   // all lanes costs 1/16 of what a delivery by itself does, a neuron.
-  static bool suits(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
+  static bool suits(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes,
                     const ProjectionPlan<Real>& q) {
     if (q.delay_per == DelayPer::synapse || !spikes.traits().uniform) return false;
     const auto sent = s.sent(q);
@@ -36,7 +36,7 @@ class ReverseLanes {
     return moves * Real(spikes.size()) <= Real(16) * Real(deliveries);
   }
 
-  void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes, bool timed) {
+  void start(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes, bool timed) {
     timed_ = timed;
     out_ = s.weights(q_);
     delays_ = timed && q_.arrives_at_once() ? s.delays(q_) : nullptr;
@@ -76,7 +76,7 @@ class ReverseLanes {
  private:
   using P = Pack<Real>;
   static constexpr int parts = lane_width<Real> / P::width;
-  static constexpr int block = ReverseArrivals<Real>::block;
+  static constexpr int block = ReverseArrivals<Real, Model>::block;
 
   // Takes the adjoints of the neurons that change at arrival `end` - 1 to the moment of reference.
   void change(Size end) {
@@ -89,12 +89,12 @@ class ReverseLanes {
   // E12 from each arrival of a block, which ends at `end`, to the one before it.
   void take_steps(Size end) {
     first_step_ = std::max<Size>(0, end - block);
-    const Neuron<P> all(c_, entries_.arrivals().spikes().first());
+    const NeuronOf<Model, P> all(c_, entries_.arrivals().spikes().first());
     entries_.arrivals().over_steps(first_step_, end,
                                    [&](Size b, P span) { step_.store(b, decay(span, all)); });
   }
   void move_all() {
-    const Decay<P> to = everywhere<P>(to_);
+    const StepOf<Model, P> to = everywhere<P>(to_);
     for (Size k = 0; k < size_; k += P::width)
       lanes_.store(k, adjoint_step(lanes_.template load<P>(k), to));
     to_ = no_decay<Real>();
@@ -105,7 +105,7 @@ class ReverseLanes {
     Id unit = entries_.arrivals().unit(a);
     const Size at = q_.row_begin(unit);
     const Size n = q_.row_end(unit) - at;
-    MembraneAdjoint<Real> sums{};  // of the adjoints times the weights
+    AdjointOf<Model, Real> sums{};  // of the adjoints times the weights
     if (q_.connectivity == Connectivity::dense) {
       sums = beside(at + begin_,
                     q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
@@ -119,22 +119,23 @@ class ReverseLanes {
     }
     if (of_targets_) add_to_targets(unit);
     // Both rules are linear.
-    return by_time(adjoint_step(sums, to_), Neuron<Real>(c_, q_.target_first));
+    return by_time(adjoint_step(sums, to_), NeuronOf<Model, Real>(c_, q_.target_first));
   }
 
   // By the delay of each target, what the arrival's time there is worth.
   void add_to_targets(Id unit) const {
     const Size at = q_.row_begin(unit);
     if (q_.connectivity != Connectivity::dense) {
-      const Neuron<Real> n(c_, q_.target_first);
+      const NeuronOf<Model, Real> n(c_, q_.target_first);
       for (Size k = at; k < q_.row_end(unit); ++k) {
         const Id j = q_.targets[k];
-        of_targets_[j] += q_.weight[k] * by_time(adjoint_step(lanes_.template get<Real>(j), to_), n);
+        of_targets_[j] +=
+            q_.weight[k] * by_time(adjoint_step(lanes_.template get<Real>(j), to_), n);
       }
       return;
     }
-    const Neuron<P> n(c_, q_.target_first);
-    const Decay<P> e = everywhere<P>(to_);
+    const NeuronOf<Model, P> n(c_, q_.target_first);
+    const StepOf<Model, P> e = everywhere<P>(to_);
     const auto lanes = lanes_.template from<Real>(0);
     Real* const to = of_targets_ + begin_;
     for (Size j = 0; j < size_; j += P::width) {
@@ -145,40 +146,40 @@ class ReverseLanes {
   }
 
   // One neuron after the other: gathering the values of eight takes longer.
-  MembraneAdjoint<Real> scattered(Size at, const Id* target, Size n) const {
+  AdjointOf<Model, Real> scattered(Size at, const Id* target, Size n) const {
     const auto lanes = lanes_.template from<Real>(0);
     const Real* const w = q_.weight + at;
-    const Decay<Real> to = to_;
+    const StepOf<Model, Real> to = to_;
     if (out_) {
       Real* const __restrict out = out_ + at;
       for (Size m = 0; m < n; ++m)
         out[m] += by_weight(adjoint_step(lanes.template get<Real>(target[m]), to));
     }
-    StructOfArrays<MembraneAdjoint, Real[4]> sum{};
+    StructOfArrays<Model::template Adjoint, Real[4]> sum{};
     if (!timed_) return {};
     for (Size m = 0; m < n; m += 4)
       for (Size l = 0; l < std::min<Size>(4, n - m); ++l)
         for (int x = 0; x < sum.n_values; ++x)
           sum.of[x][l] = fma(w[m + l], lanes.of[x][target[m + l]], sum.of[x][l]);
-    return MembraneAdjoint<Real>::make(
+    return AdjointOf<Model, Real>::make(
         [&](int x) { return (sum.of[x][0] + sum.of[x][1]) + (sum.of[x][2] + sum.of[x][3]); });
   }
 
   // Neurons from `first` on side by side; `next` is where the arrival that comes next begins.
-  MembraneAdjoint<Real> beside(Size at, Size next, Id first, Size n) const {
+  AdjointOf<Model, Real> beside(Size at, Size next, Id first, Size n) const {
     return !timed_ ? beside<true, false>(at, next, first, n)
            : out_  ? beside<true, true>(at, next, first, n)
                    : beside<false, true>(at, next, first, n);
   }
   template <bool weights, bool timed>
-  MembraneAdjoint<Real> beside(Size at, Size next, Id first, Size n) const {
-    const Decay<P> to = everywhere<P>(to_);
+  AdjointOf<Model, Real> beside(Size at, Size next, Id first, Size n) const {
+    const StepOf<Model, P> to = everywhere<P>(to_);
     const auto lanes = lanes_.template from<Real>(first);
     const Real* const w = q_.weight + at;
     Real* const out = weights ? out_ + at : nullptr;
     // A fixed pattern of partial sums: the same bits at every vector width.
-    MembraneAdjoint<P> sum[parts];
-    for (MembraneAdjoint<P>& s : sum) s = everywhere<P>(MembraneAdjoint<Real>{});
+    AdjointOf<Model, P> sum[parts];
+    for (AdjointOf<Model, P>& s : sum) s = everywhere<P>(AdjointOf<Model, Real>{});
     const Size whole = n / lane_width<Real> * lane_width<Real>;
     for (Size j = 0; j < whole; j += lane_width<Real>) {
       // Each row lies in a page of its own.
@@ -186,7 +187,7 @@ class ReverseLanes {
       if (timed) __builtin_prefetch(q_.weight + next + j);
       for (int u = 0; u < parts; ++u) {
         const Size k = j + u * P::width;
-        const MembraneAdjoint<P> a = lanes.template load<P>(k);
+        const AdjointOf<Model, P> a = lanes.template load<P>(k);
         if (weights) (P::load(out + k) + by_weight(adjoint_step(a, to))).store(out + k);
         if (timed) sum[u] = fma(P::load(w + k), a, sum[u]);
       }
@@ -194,13 +195,13 @@ class ReverseLanes {
     for (int u = 0; u < parts; ++u) {
       const Size k = whole + u * P::width, rest = n - k;
       if (rest <= 0) break;
-      const MembraneAdjoint<P> a = lanes.template load_up_to<P>(k, rest);
+      const AdjointOf<Model, P> a = lanes.template load_up_to<P>(k, rest);
       if (weights)
         (load_up_to(out + k, rest) + by_weight(adjoint_step(a, to)))
             .store_first(out + k, int(std::min<Size>(rest, P::width)));
       if (timed) sum[u] = fma(load_up_to(w + k, rest), a, sum[u]);
     }
-    StructOfArrays<MembraneAdjoint, Real[lane_width<Real>]> part;
+    StructOfArrays<Model::template Adjoint, Real[lane_width<Real>]> part;
     for (int u = 0; u < parts; ++u) part.store(u * P::width, sum[u]);
     for (int half = lane_width<Real> / 2; timed && half > 0; half /= 2)
       for (Real* p : part.of)
@@ -221,9 +222,9 @@ class ReverseLanes {
     return known == yes;
   }
 
-  const NeuronConstants<Real>& c_;
+  const typename Model::template Constants<Real>& c_;
   const ProjectionPlan<Real>& q_;
-  AdjointEntries<Real> entries_;
+  AdjointEntries<Real, Model> entries_;
   // Of each source unit: whether its targets lie side by side, once looked at.
   enum : unsigned char { unknown, no, yes };
   Vector<unsigned char> consecutive_;
@@ -232,14 +233,14 @@ class ReverseLanes {
   Real* out_ = nullptr;
   Real* delays_ = nullptr;
   Real* of_targets_ = nullptr;  // by the delays of targets
-  typename ReverseSample<Real>::Sent sent_{};
+  typename ReverseSample<Real, Model>::Sent sent_{};
   Id begin_ = 0;  // of the neurons in their population
   Size size_ = 0;
   Size left_ = 0;        // arrivals that have not had their turn, for pull_since
   Size first_step_ = 0;  // the steps are those of the arrivals from it on
-  StructOfArrays<Decay, Real[block]> step_;
-  Decay<Real> to_;        // from the moment of reference to the arrival at hand
-  StructOfArrays<MembraneAdjoint, Vector<Real>> lanes_;
+  StructOfArrays<Model::template Step, Real[block]> step_;
+  StepOf<Model, Real> to_;  // from the moment of reference to the arrival at hand
+  StructOfArrays<Model::template Adjoint, Vector<Real>> lanes_;
 };
 
 SNNFP_ISA_END

@@ -9,24 +9,24 @@
 SNNFP_ISA_BEGIN
 
 // Up to a pack of one sender's synapses; lanes past the last have nothing ahead.
-template <class Real>
+template <class Real, class Model = LifModel>
 struct AnchoredPack {
   using P = Pack<Real>;
   Size synapse;  // the first
   int count;
   P at, time;
-  MembraneAdjoint<P> a;
+  AdjointOf<Model, P> a;
   P held;
-  Neuron<P> neuron;
+  NeuronOf<Model, P> neuron;
   const Id* targets;  // null: the neurons from `synapse` on
 };
 
 // Senders' spikes come latest first. Then what lies ahead of the latest moment at which one may
 // arrive only moves back: kept for each neuron, and close to what lies ahead of the arrival.
-template <class Real>
+template <class Real, class Model = LifModel>
 class AnchoredRows {
  public:
-  AnchoredRows(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
+  AnchoredRows(const PlanOf<Model, Real>& plan, const ProjectionPlan<Real>& q)
       : c_(plan.neurons), q_(q), shortest_(q.shortest_delay), longest_(q.longest_delay) {
     if (q.delay_per == DelayPer::synapse && q.synapses() > 0) find_longest();
     Size row = 0;
@@ -40,7 +40,7 @@ class AnchoredRows {
   const ProjectionPlan<Real>& projection() const { return q_; }
   Real shortest() const { return shortest_; }  // of its delays
 
-  void start(const SpikeAdjoints<Real>& spikes, const Anchors<Real>& anchors) {
+  void start(const SpikeAdjoints<Real, Model>& spikes, const Anchors<Real, Model>& anchors) {
     anchors_ = &anchors;
     uniform_ = spikes.traits().uniform;
     begin_ = spikes.begin();
@@ -63,7 +63,7 @@ class AnchoredRows {
     const Size first = anchors_->begin(j);
     Size place = ahead_[j];
     for (int r = 0; r < depth; ++r) {
-      const Anchor<Real>& a = (*anchors_)[place];
+      const Anchor<Real, Model>& a = (*anchors_)[place];
       view_[r].time[j] = a.time;
       view_[r].a.set(j, a.a);
       view_[r].held[j] = a.held;
@@ -119,18 +119,19 @@ class AnchoredRows {
     const bool at_once = q_.arrives_at_once();
     const Real* const delays = at_once ? nullptr : q_.row_delays(unit) + begin_;
     const Real row_at = at_once ? time + q_.row_delay(unit) : Real(0);
-    const Neuron<P> all(c_, first_);
+    const NeuronOf<Model, P> all(c_, first_);
     for (Size j = 0, u = 0; j < n; j += P::width, ++u) {
       if (any(P(latest) <= P::load(&view_[0].last[j]))) move_back(j, latest);
       const P at = at_once ? P(row_at) : P(time) + load_up_to(delays + j, n - j);
-      AnchoredPack<Real> a{begin + j,
-                           int(std::min<Size>(P::width, n - j)),
-                           at,
-                           P::load(&view_[0].time[j]),
-                           view_[0].a.template load<P>(j),
-                           P::load(&view_[0].held[j]),
-                           uniform_ ? all : Neuron<P>::load(c_, first_ + static_cast<Id>(j)),
-                           nullptr};
+      AnchoredPack<Real, Model> a{
+          begin + j,
+          int(std::min<Size>(P::width, n - j)),
+          at,
+          P::load(&view_[0].time[j]),
+          view_[0].a.template load<P>(j),
+          P::load(&view_[0].held[j]),
+          uniform_ ? all : NeuronOf<Model, P>::load(c_, first_ + static_cast<Id>(j)),
+          nullptr};
       if (q_.delay_per != DelayPer::projection) {
         auto earlier = at <= P::load(&view_[0].last[j]);
         for (int r = 1; r < depth && any(earlier); ++r) {
@@ -141,7 +142,7 @@ class AnchoredRows {
         }
         if (any(earlier)) {
           // A copy, so that `a` itself stays in registers.
-          AnchoredPack<Real> found = a;
+          AnchoredPack<Real, Model> found = a;
           look_up(bits_of(earlier), j, found);
           a = found;
         }
@@ -156,9 +157,9 @@ class AnchoredRows {
         look(static_cast<Id>(k));
       }
   }
-  [[gnu::noinline]] void look_up(unsigned lanes, Size j, AnchoredPack<Real>& a) const {
+  [[gnu::noinline]] void look_up(unsigned lanes, Size j, AnchoredPack<Real, Model>& a) const {
     Real at[P::width], time[P::width], held[P::width];
-    StructOfArrays<MembraneAdjoint, Real[P::width]> adjoint;
+    StructOfArrays<Model::template Adjoint, Real[P::width]> adjoint;
     a.at.store(at);
     a.time.store(time);
     adjoint.store(0, a.a);
@@ -166,7 +167,8 @@ class AnchoredRows {
     for (; lanes != 0; lanes &= lanes - 1) {
       const int l = __builtin_ctz(lanes);
       const Id k = static_cast<Id>(j) + l;
-      const Anchor<Real>& found = (*anchors_)[anchors_->back_to(k, ahead_[k] - depth, at[l])];
+      const Anchor<Real, Model>& found =
+          (*anchors_)[anchors_->back_to(k, ahead_[k] - depth, at[l])];
       time[l] = found.time;
       adjoint.set(l, found.a);
       held[l] = found.held;
@@ -188,7 +190,7 @@ class AnchoredRows {
         at = time + q_.delay_of(unit, begin + m);
         place = anchors_->back_to(k, place, at);
       }
-      const Anchor<Real>& a = (*anchors_)[place];
+      const Anchor<Real, Model>& a = (*anchors_)[place];
       target_[m] = j;
       at_[m] = at;
       time_[m] = a.time;
@@ -198,21 +200,23 @@ class AnchoredRows {
     for (Size m = n; m < padded<Real>(n); ++m) {
       target_[m] = q_.target_first;
       at_[m] = time_[m] = held_[m] = Real(0);
-      a_.set(m, MembraneAdjoint<Real>{});
+      a_.set(m, AdjointOf<Model, Real>{});
     }
-    const Neuron<P> all(c_, q_.target_first);
+    const NeuronOf<Model, P> all(c_, q_.target_first);
     for (Size m = 0, u = 0; m < n; m += P::width, ++u)
-      use(AnchoredPack<Real>{begin + m, int(std::min<Size>(P::width, n - m)), P::load(&at_[m]),
-                             P::load(&time_[m]), a_.template load<P>(m), P::load(&held_[m]),
-                             uniform_ ? all : Neuron<P>::gather(c_, &target_[m]), &target_[m]},
+      use(AnchoredPack<Real, Model>{begin + m, int(std::min<Size>(P::width, n - m)),
+                                    P::load(&at_[m]), P::load(&time_[m]), a_.template load<P>(m),
+                                    P::load(&held_[m]),
+                                    uniform_ ? all : NeuronOf<Model, P>::gather(c_, &target_[m]),
+                                    &target_[m]},
           u);
   }
 
-  const NeuronConstants<Real>& c_;
+  const typename Model::template Constants<Real>& c_;
   const ProjectionPlan<Real>& q_;
   Real shortest_, longest_;  // delay
   Size longest_row_ = 0;
-  const Anchors<Real>* anchors_ = nullptr;
+  const Anchors<Real, Model>* anchors_ = nullptr;
   bool uniform_ = true;
   Id begin_ = 0, first_ = 0, size_ = 0;  // the neurons: from where in the population, in all
   Scratch<Size> ahead_;                  // of an arrival at the latest moment, for each neuron
@@ -221,26 +225,26 @@ class AnchoredRows {
   // is meant.
   struct View {
     Vector<Real> last, time, held;
-    StructOfArrays<MembraneAdjoint, Vector<Real>> a;
+    StructOfArrays<Model::template Adjoint, Vector<Real>> a;
   };
   View view_[depth];
 
   // Otherwise one sender's synapses.
   Vector<Real> at_, time_, held_;
-  StructOfArrays<MembraneAdjoint, Vector<Real>> a_;
+  StructOfArrays<Model::template Adjoint, Vector<Real>> a_;
   Vector<Id> target_;
 };
 
 // E13 through such a projection.
-template <class Real>
+template <class Real, class Model = LifModel>
 class AnchoredPull {
  public:
-  AnchoredPull(const Plan<Real>& plan, const ProjectionPlan<Real>& q) : rows_(plan, q) {}
-  AnchoredRows<Real>& rows() { return rows_; }
+  AnchoredPull(const PlanOf<Model, Real>& plan, const ProjectionPlan<Real>& q) : rows_(plan, q) {}
+  AnchoredRows<Real, Model>& rows() { return rows_; }
 
   // `timed`: the times at the source are asked for, or the delays.
-  void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
-             const Anchors<Real>& anchors, bool timed) {
+  void start(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes,
+             const Anchors<Real, Model>& anchors, bool timed) {
     timed_ = timed;
     latest_ = anchors.latest();
     sent_ = s.sent(rows_.projection());
@@ -248,7 +252,7 @@ class AnchoredPull {
   }
   // What was sent from place `from` on, up to `to`; later ones have had their turn. Takes the
   // adjoints of all spikes after the arrivals.
-  void pull(ReverseSample<Real>& s, Size from, Size to, const Watch& watch) {
+  void pull(ReverseSample<Real, Model>& s, Size from, Size to, const Watch& watch) {
     for (Size a = to; a-- > from;) {
       if (sent_.times[a] + rows_.shortest() >= latest_) continue;
       if (a % 16 == 0) watch.look();
@@ -260,14 +264,14 @@ class AnchoredPull {
       if (sent_.by_time) sent_.by_time[a] += moved;
     }
   }
-  void pull(ReverseSample<Real>& s, const Watch& watch) { pull(s, 0, sent_.count, watch); }
+  void pull(ReverseSample<Real, Model>& s, const Watch& watch) { pull(s, 0, sent_.count, watch); }
 
  private:
   using P = Pack<Real>;
 
   // Adds the derivatives by the weights on the way of a spike that `unit` sends.
   void weigh(Real* weights, Id unit, Real time) {
-    rows_.row(unit, time, [&](const AnchoredPack<Real>& a, Size) {
+    rows_.row(unit, time, [&](const AnchoredPack<Real, Model>& a, Size) {
       add(weights + a.synapse, a.count,
           by_weight(adjoint_step(a.a, decay(a.time - a.at, a.neuron))));
     });
@@ -275,7 +279,7 @@ class AnchoredPull {
 
   // The derivative by the time of a spike that `unit` sends; adds those by the weights and delays
   // on the way.
-  Real pull(ReverseSample<Real>& s, Id unit, Real time) {
+  Real pull(ReverseSample<Real, Model>& s, Id unit, Real time) {
     const ProjectionPlan<Real>& q = rows_.projection();
     Real* const weights = s.weights(q);
     Real* const delays = s.delays(q);
@@ -285,8 +289,8 @@ class AnchoredPull {
     constexpr int parts = lane_width<Real> / P::width;
     P sum[parts];
     for (int u = 0; u < parts; ++u) sum[u] = P(Real(0));
-    rows_.row(unit, time, [&](const AnchoredPack<Real>& a, Size u) {
-      const MembraneAdjoint<P> there = adjoint_step(a.a, decay(a.time - a.at, a.neuron));
+    rows_.row(unit, time, [&](const AnchoredPack<Real, Model>& a, Size u) {
+      const AdjointOf<Model, P> there = adjoint_step(a.a, decay(a.time - a.at, a.neuron));
       const P moved = load_up_to(q.weight + a.synapse, a.count) * by_time(there, a.neuron);
       if (weights) add(weights + a.synapse, a.count, by_weight(there));
       if (of_synapses) add(of_synapses + a.synapse, a.count, moved);
@@ -301,7 +305,7 @@ class AnchoredPull {
     return part[0];
   }
 
-  void add_to_targets(Real* to, Id unit, const AnchoredPack<Real>& a, P value) const {
+  void add_to_targets(Real* to, Id unit, const AnchoredPack<Real, Model>& a, P value) const {
     const ProjectionPlan<Real>& q = rows_.projection();
     if (!a.targets) return add(to + (a.synapse - q.row_begin(unit)), a.count, value);
     Real values[P::width];
@@ -317,8 +321,8 @@ class AnchoredPull {
     }
   }
 
-  AnchoredRows<Real> rows_;
-  typename ReverseSample<Real>::Sent sent_{};
+  AnchoredRows<Real, Model> rows_;
+  typename ReverseSample<Real, Model>::Sent sent_{};
   Real latest_ = Real(0);
   bool timed_ = false;
 };

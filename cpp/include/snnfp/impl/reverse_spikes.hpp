@@ -7,8 +7,7 @@
 
 #include "snnfp/detail/struct_of_arrays.hpp"
 #include "snnfp/impl/reverse_sample.hpp"
-#include "snnfp/model/crossing.hpp"
-#include "snnfp/model/derivatives.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -19,21 +18,21 @@ struct Traits {
   bool held = false;      // some refractory time
   bool one_refractory = true;
 
-  template <class Real>
-  Traits(const NeuronConstants<Real>& c, Id begin, Id end) {
+  template <class Constants>
+  Traits(const Constants& c, Id begin, Id end) {
     for (Id j = begin; j < end; ++j) {
       uniform &= c.same_decay(j, begin);
       identical &= c.same_response(j, begin);
-      held |= c.t_refractory.data()[j] > Real(0);
+      held |= c.t_refractory.data()[j] > 0;
       one_refractory &= c.t_refractory.data()[j] == c.t_refractory.data()[begin];
     }
   }
 };
 
-template <class Real>
+template <class Real, class Model = LifModel>
 class SpikeAdjoints {
  public:
-  SpikeAdjoints(const Plan<Real>& plan, Id population)
+  SpikeAdjoints(const PlanOf<Model, Real>& plan, Id population)
       : c_(plan.neurons),
         population_(population),
         traits_(c_, plan.population_offsets.data()[population],
@@ -44,7 +43,7 @@ class SpikeAdjoints {
 
   // Takes the spikes of the neurons [begin, end), up to the last one that anything depends on or,
   // where more is still to be found out, that is not after `last`. Known: `s.mu` is lV already.
-  void collect(const ReverseSample<Real>& s, Id begin, Id end, bool known,
+  void collect(const ReverseSample<Real, Model>& s, Id begin, Id end, bool known,
                Real last = -never<Real>) {
     begin_ = begin;
     size_ = end - begin;
@@ -76,7 +75,7 @@ class SpikeAdjoints {
 
   // Once `s.mu` says all that the population's spikes caused: lV of each, which stands there then
   // if it is to be kept.
-  void solve_all(ReverseSample<Real>& s, bool keep) {
+  void solve_all(ReverseSample<Real, Model>& s, bool keep) {
     for (Size c = 0; c < n_pairs_; ++c)
       if (const Size e = step_back(c); pairs_[c].lv != Real(0)) {
         const Size m = place_[e];
@@ -85,7 +84,7 @@ class SpikeAdjoints {
     for (Size e = 0; keep && e < count_; ++e) s.mu[place_[e]] = lv_[e];
   }
   // The same for one spike, after `index_pairs`; called for all, latest first.
-  void solve(ReverseSample<Real>& s, Size e) {
+  void solve(ReverseSample<Real, Model>& s, Size e) {
     const Size m = place_[e];
     s.mu[m] = lv_[e] = spike_adjoint(s.mu[m], s.slope[m]);
     if (pair_to_[e] < 0) return;
@@ -99,16 +98,14 @@ class SpikeAdjoints {
   }
 
   // Adds the derivatives by what belongs to the neurons and needs their own spikes only.
-  void add_own(ReverseSample<Real>& s) {
+  void add_own(ReverseSample<Real, Model>& s) {
     NeuronParameter in_flight[n_neuron_parameters];
     int n_in_flight = 0;
     for (int i = 0; i < n_neuron_parameters; ++i) {
       const NeuronParameter p = NeuronParameter(i);
       if (!s.wants(population_, p)) continue;
-      const auto add = [&](Size e, Real value) {
-        s.add(population_, unit_[e] + begin_, p, value);
-      };
-      if (acts_in_flight(p)) {
+      const auto add = [&](Size e, Real value) { s.add(population_, unit_[e] + begin_, p, value); };
+      if (Model::acts_in_flight(p)) {
         in_flight[n_in_flight++] = p;
       } else if (acts_at_release(p)) {
         for (Size c = 0; c < n_pairs_; ++c)
@@ -146,8 +143,8 @@ class SpikeAdjoints {
   // Just before the spike.
   Real lv(Size e) const { return lv_[e]; }
   Real li(Size e) const { return li_[e]; }
-  MembraneAdjoint<Real> adjoint(Size e) const {
-    return adjoint_before(lv_[e], li_[e], Neuron<Real>(c_, first_ + unit_[e]));
+  AdjointOf<Model, Real> adjoint(Size e) const {
+    return adjoint_before(lv_[e], li_[e], NeuronOf<Model, Real>(c_, first_ + unit_[e]));
   }
   Size n_pairs() const { return n_pairs_; }
   const Pair& pair(Size c) const { return pairs_[c]; }  // latest first
@@ -210,26 +207,31 @@ class SpikeAdjoints {
       for (Size c = 0; c < end; ++c) neuron_[c] = first_ + (c < n ? unit_[pairs_[c].spike] : 0);
     }
     for (Size c = 0; c < n; ++c) spans_[c] = time_[pairs_[c].next] - release(pairs_[c].spike);
-    over_spans([&](Size b, P d, const Neuron<P>& k) { step_.store(b, decay_of_adjoint(decay(d, k), k)); });
+    over_spans([&](Size b, P d, const NeuronOf<Model, P>& k) {
+      step_.store(b, decay_of_adjoint(decay(d, k), k));
+    });
     if (!traits_.held) return;
     make_room(left_, end);
     for (Size c = 0; c < n; ++c) spans_[c] = release(pairs_[c].spike) - time_[pairs_[c].spike];
-    over_spans([&](Size b, P d, const Neuron<P>& k) { left_of_current(d, k).store(&left_[b]); });
+    over_spans(
+        [&](Size b, P d, const NeuronOf<Model, P>& k) { left_of_current(d, k).store(&left_[b]); });
   }
   template <class Use>
   void over_spans(Use use) {
     const Size end = padded<Real>(n_pairs_);
     std::fill(spans_.data() + n_pairs_, spans_.data() + end, Real(0));
-    const Neuron<P> all(c_, first_);
+    const NeuronOf<Model, P> all(c_, first_);
     for (Size b = 0; b < end; b += P::width)
-      use(b, P::load(&spans_[b]), traits_.identical ? all : Neuron<P>::gather(c_, &neuron_[b]));
+      use(b, P::load(&spans_[b]),
+          traits_.identical ? all : NeuronOf<Model, P>::gather(c_, &neuron_[b]));
   }
 
   // E12 from a pair's later spike to the earlier one, which it returns.
   Size step_back(Size c) {
     Pair& pair = pairs_[c];
     const Size e = pair.spike, next = pair.next;
-    const MembraneAdjoint<Real> a = adjoint_step<Real>({lv_[next], li_[next]}, step_.template get<Real>(c));
+    const AdjointOf<Model, Real> a =
+        adjoint_step(AdjointOf<Model, Real>{lv_[next], li_[next]}, step_.template get<Real>(c));
     pair.lv = a.v;
     pair.li = a.i;
     li_[e] = traits_.held ? held_step(a.i, left_[c]) : a.i;
@@ -237,18 +239,19 @@ class SpikeAdjoints {
   }
 
   // V'(r+) after spike e.
-  Real slope_after(const ReverseSample<Real>& s, Size e) const {
-    return release_slope(Neuron<Real>(c_, first_ + unit_[e]),
+  Real slope_after(const ReverseSample<Real, Model>& s, Size e) const {
+    return release_slope(NeuronOf<Model, Real>(c_, first_ + unit_[e]),
                          s.spikes.release_currents[s.spike[place_[e]]]);
   }
 
   // What acts along the free flight that ended in spike e, from the state that it began with. What
   // arrived on the way has explicit terms of its own.
-  void add_flight(ReverseSample<Real>& s, Size e, const NeuronParameter* wanted, int n_wanted) {
+  void add_flight(ReverseSample<Real, Model>& s, Size e, const NeuronParameter* wanted,
+                  int n_wanted) {
     const Id unit = unit_[e] + begin_, j = first_ + unit_[e];
-    const Neuron<Real> n(c_, j);
+    const NeuronOf<Model, Real> n(c_, j);
     Real start = Real(0);
-    FreeFlight<Real> f;
+    typename Model::template FreeFlight<Real> f;
     f.start = {s.input->voltage ? s.input->voltage[j] : Real(0),
                s.input->current ? s.input->current[j] : Real(0)};
     if (pair_to_[e] >= 0) {
@@ -261,15 +264,15 @@ class SpikeAdjoints {
     // I goes on to the release of spike e; lI there is lI at the spike over what the refractory
     // time takes of it.
     f.further = f.d + (release(e) - time_[e]);
-    f.left = f.e.syn;
+    f.left = f.e.current_left();
     for (int i = 0; i < n_wanted; ++i) {
-      const FlightTerm<Real> term = flight_term(wanted[i], f, n);
+      const auto term = flight_term(wanted[i], f, n);
       s.add(population_, unit, wanted[i],
             flight_unit(wanted[i], n) * (lv_[e] * term.v + li_[e] * term.i));
     }
   }
 
-  const NeuronConstants<Real>& c_;
+  const typename Model::template Constants<Real>& c_;
   const Id population_;
   const Traits traits_;
   const Id offset_, all_;
@@ -290,7 +293,7 @@ class SpikeAdjoints {
 
   // Of pairs: E12 from the later spike to the release, and what is left of I over the refractory
   // time.
-  StructOfArrays<Decay, Scratch<Real>> step_;
+  StructOfArrays<Model::template Step, Scratch<Real>> step_;
   Scratch<Real> left_, spans_;
   Scratch<Id> neuron_;
 };

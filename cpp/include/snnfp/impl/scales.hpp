@@ -63,8 +63,7 @@ void check_initial_scale(const Network<Real>& network, const Plan<Real>& plan,
   const bool current = name == "current";
   for (Size k = 0; k < values.size(); ++k) {
     const Id j = static_cast<Id>(k % plan.n_neurons);
-    const Real most =
-        current ? largest_current(plan.neurons, j) : largest_voltage(plan.neurons, j);
+    const Real most = current ? largest_current(plan.neurons, j) : largest_voltage(plan.neurons, j);
     if (std::abs(values[k]) <= most) continue;
     const Id p = plan.population_of[j];
     invalid("the initial ", name, " of neuron ", j - plan.population_offsets[p], " of population ",

@@ -12,6 +12,9 @@ template <class T>
 struct MembraneAdjoint {
   T v, i;
 
+  // While the neuron is held: V begins anew at the release ahead, so lI alone is left.
+  static SNNFP_INLINE MembraneAdjoint held(T li) { return {T(0), li}; }
+
   static constexpr int n_values = 2;
   template <class Use>
   SNNFP_INLINE void each(Use use) const {
@@ -49,12 +52,7 @@ SNNFP_INLINE Decay<T> decay_to_arrival(T d, const Neuron<T>& n) {
   const Decay<T> e = decay(d, n);
   return {e.mem * n.inv_c, e.syn, e.kappa * n.inv_c};
 }
-// While the neuron is held: lI at the release ahead, where V begins anew, and lI with as much of it
-// as is `left` from a time before.
-template <class T>
-SNNFP_INLINE MembraneAdjoint<T> held_adjoint(T li) {
-  return {T(0), li};
-}
+// While the neuron is held: lI where so much of I is `left` until li's moment.
 template <class T>
 SNNFP_INLINE T held_step(T li, T left) {
   return left * li;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "snnfp/neuron.hpp"
@@ -40,8 +42,7 @@ struct NeuronConstants {
     alpha.push_back(Real(1) / p.tau_syn.at_or_shared(k));
     beta.push_back(Real(1) / p.tau_mem.at_or_shared(k));
     difference.push_back(std::abs(alpha.back() - beta.back()));
-    inv_difference.push_back(difference.back() == Real(0) ? Real(0)
-                                                          : Real(1) / difference.back());
+    inv_difference.push_back(difference.back() == Real(0) ? Real(0) : Real(1) / difference.back());
     inv_c.push_back(Real(1) / p.capacitance.at_or_shared(k));
     drive.push_back(p.bias.at_or_shared(k) / p.capacitance.at_or_shared(k));
     threshold.push_back(p.threshold.at_or_shared(k));
@@ -68,8 +69,12 @@ struct NeuronConstants {
   bool driven(Id j) const { return drive.data()[j] != Real(0); }  // its bias is not 0
 
   Real fast_rate(Id j) const { return std::max(alpha.data()[j], beta.data()[j]); }
-  Real tau_mem(Id j) const { return 1 / beta[j]; }
-  Real tau_syn(Id j) const { return 1 / alpha[j]; }
+  std::string time_constants(Id j) const {
+    std::ostringstream out;
+    out.precision(17);
+    out << "tau_mem = " << 1 / beta[j] << " and tau_syn = " << 1 / alpha[j];
+    return out.str();
+  }
 
  private:
   static bool same(const std::vector<Real>& x, Id j, Id k) { return x.data()[j] == x.data()[k]; }

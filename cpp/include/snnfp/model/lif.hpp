@@ -58,6 +58,7 @@ struct Decay {
   static SNNFP_INLINE Decay make(Get get) {
     return {get(0), get(1), get(2)};
   }
+  SNNFP_INLINE T current_left() const { return syn; }  // what is left of I
   // The smaller of the two exponentials.
   SNNFP_INLINE T least() const { return smaller(mem, syn); }
 };

@@ -54,8 +54,9 @@ void refuse_scales(const NeuronConstants<Real>& c, Id j, int rate, int slope, in
   const auto fail = [&](const char* parameter, Real value, const char* unit) {
     refuse(parameter, value, ": the shorter time constant ", tau, ", the voltage ", voltage,
            " over it and the capacitance ", capacitance, " are together ",
-           (rate + slope + capacity) * 3 / 10, " orders of magnitude away from 1, expected at most ",
-           Limits<Real>::powers * 3 / 10, "; choose another unit of ", unit);
+           (rate + slope + capacity) * 3 / 10,
+           " orders of magnitude away from 1, expected at most ", Limits<Real>::powers * 3 / 10,
+           "; choose another unit of ", unit);
   };
   if (rate >= std::max(slope, capacity))
     fail(c.alpha[j] > c.beta[j] ? "tau_syn" : "tau_mem", tau, "time");
