@@ -86,8 +86,7 @@ class Adjoint {
 
   void own(Size k, Id j, Id population) {
     const detail::Neuron<Real> n(plan_.neurons, j);
-    const Real slope =
-        Real(double(n.inv_c) * spikes_.release_currents[k] - double(n.beta) * n.v_reset + n.drive);
+    const Real slope = detail::release_slope(n, spikes_.release_currents[k]);
     mu_[k] -= slope * lv_release_[k];
     add(j, population, NeuronParameter::t_refractory, -slope * lv_release_[k]);
     add(j, population, NeuronParameter::v_reset, lv_release_[k]);
