@@ -39,6 +39,14 @@ def _dense(weight: Any, delay: Any = 1.0) -> snnfp.Dense:
     return snnfp.Dense(weight=weight, delay=delay)
 
 
+def _per_source(weight: Any) -> snnfp.Dense:
+    return _dense(weight, np.ones((len(weight), 1)))
+
+
+def _per_target(weight: Any) -> snnfp.Dense:
+    return _dense(weight, np.ones((1, weight.shape[1])))
+
+
 def _per_synapse(weight: Any) -> snnfp.Dense:
     return _dense(weight, np.ones(weight.shape))
 
@@ -100,6 +108,8 @@ class Row:
 BASE = Row("the base")
 ROWS = [
     BASE,
+    Row("a delay a source unit", connect=_per_source, same_as_base=True),
+    Row("a delay a target neuron", connect=_per_target, same_as_base=True),
     Row("a delay a synapse", connect=_per_synapse, same_as_base=True),
     Row("lists of synapses (`Sparse`), all pairs", connect=_all_pairs, same_as_base=True),
     Row("a tenth of the pairs, as strong together (`Sparse`)", connect=_tenth),

@@ -119,3 +119,40 @@ TEST_CASE("bad input is refused before anything runs") {
   options.until = 5;
   CHECK(simulate<double>(net, {single_sample<double>({})}, options).spikes() > 3);
 }
+
+TEST_CASE("delays say what they belong to, whatever their number") {
+  using D = Delay<double>;
+  Network<double> net;
+  const auto x = net.add_input("x", 3);
+  const auto h = net.add_population("h", 3, {});
+  const auto kind = [&](Id p) { return net.projections()[p].delay.per; };
+  CHECK(kind(net.connect_dense(x, h, 1.0)) == DelayPer::projection);
+  CHECK(kind(net.connect_dense(x, h, 1.0, {0.5})) == DelayPer::projection);
+  CHECK(kind(net.connect_dense(x, h, 1.0, std::vector<double>(9, 0.5))) == DelayPer::synapse);
+  const std::vector<double> three{0.5, 0.25, 1.0};
+  const Id p = net.connect_dense(x, h, 1.0, D::per_source(three));
+  CHECK(kind(p) == DelayPer::source);
+  net.set_delay(p, D::per_target(three));
+  CHECK(kind(p) == DelayPer::target);
+  // One to one all three are the same.
+  CHECK(kind(net.connect_one_to_one(x, h, 1.0, D::per_target(three))) == DelayPer::synapse);
+  CHECK(kind(net.connect_sparse(x, h, {0, 1, 2, 3}, {2, 1, 0}, 1.0, D::per_source(three))) ==
+        DelayPer::source);
+
+  const auto bad = [&](D delay, const char* text) {
+    CHECK_THROWS_WITH_AS(net.set_delay(p, delay), text, InvalidArgument);
+    CHECK(kind(p) == DelayPer::target);
+  };
+  bad(three, "x_to_h.delay has 3 values, expected 1 or 9 (one synapse)");
+  bad({}, "x_to_h.delay has 0 values, expected 1 (one for the projection)");
+  bad(D::per_source({1.0, 2.0}), "x_to_h.delay has 2 values, expected 3 (one source unit)");
+  bad(D::per_target(1.0), "x_to_h.delay has 1 values, expected 3 (one target neuron)");
+  bad(D::per_source({0.0, 1.0, -1.0}), "x_to_h.delay[2] is -1, expected a finite time >= 0");
+  bad(D::per_target({0.0, INFINITY, 1.0}), "x_to_h.delay[1] is inf, expected a finite time >= 0");
+  D unknown = three;
+  unknown.per = DelayPer(7);
+  bad(unknown,
+      "the kind of x_to_h.delay is 7, expected one for the projection, a source unit, a target "
+      "neuron or a synapse");
+  CHECK_THROWS_AS(net.set_delay(9, D::per_source(three)), InvalidArgument);
+}

@@ -8,6 +8,10 @@ import pytest
 WORDS = {
     "A neuron parameter": (r"\bcapacitance\b|\bNeuronParameter::", r"\bcapacitance\b"),
     "A projection": (r"\bConnectivity::|one_to_one\b", r"one_to_one\b|\bOneToOne\b"),
+    "A kind of delay": (
+        r"\b(?:DelayPer|delay_per|arrives_at_once)\b",
+        r"\b(?:DelayPer|PerSource|delay_shapes)\b",
+    ),
     "A readout": (r"\breadout\b", r"\breadout_of\(|\bFirstSpikeLoss\b"),
     "A neuron model": (r"\b(?:alpha|beta|inv_c|kappa)\b", r"\bNEURON_PARAMETERS\b|: LIF\b"),
 }

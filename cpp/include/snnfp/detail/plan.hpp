@@ -54,8 +54,8 @@ struct ProjectionPlan {
     }
   }
 
-  // Delays, which no other code looks up. Whether what a unit sends arrives at all its targets at
-  // once, and how much later.
+  // All code has delays from here. Whether what a unit sends arrives at all its targets at once,
+  // and how much later.
   bool arrives_at_once() const {
     return delay_per == DelayPer::projection || delay_per == DelayPer::source;
   }
@@ -70,7 +70,8 @@ struct ProjectionPlan {
     }
   }
   Real delay_of(Id unit, Size k) const { return delay[delay_index(unit, k)]; }
-  // Those of a dense row from its first target on, where they differ.
+  // Those of a row from its first synapse on (delays a target: from the first target), where they
+  // differ.
   const Real* row_delays(Id unit) const {
     return delay_per == DelayPer::target ? delay : delay + row_begin(unit);
   }

@@ -156,7 +156,7 @@ class LayerArrivals {
   struct Sent {
     Real time;          // of its arrival, or of the spike where its synapses differ in delay
     const Real* row;    // dense: its weights
-    const Real* delay;  // where its synapses differ: dense: those of the row; sparse: of all
+    const Real* delay;  // where its synapses differ; dense: those of the row
     const ProjectionPlan<Real>* projection;
     Id sender, unit;
   };
@@ -253,7 +253,7 @@ class LayerArrivals {
         one.time = one.time + q.row_delay(unit);
         if (!(one.time <= until)) continue;
       } else {
-        one.delay = dense ? q.row_delays(unit) : q.delay;
+        one.delay = q.row_delays(unit);
         s.delays_differ = true;
       }
       s.rows |= dense;
@@ -279,12 +279,11 @@ class LayerArrivals {
           if (weight[k] != Real(0)) put(targets ? targets[k] : sent.unit, sent.time, weight[k], e);
         continue;
       }
-      const bool of_targets = q.delay_per == DelayPer::target;
       // All spikes of one synapse come before those of the next.
       while (next < s.end && !by_sender(sent, sent_[next])) ++next;
       for (Size k = begin; k < end; ++k) {
         const Id target = targets ? targets[k] : sent.unit;
-        const Real delay = sent.delay[of_targets ? Size(target) : k];
+        const Real delay = q.delay_of(sent.unit, k);
         for (Size g = e; g < next && weight[k] != Real(0); ++g) {
           const Real time = sent_[g].time + delay;
           if (time <= until) put(target, time, weight[k], e);

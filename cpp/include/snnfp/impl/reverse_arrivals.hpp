@@ -44,7 +44,7 @@ class ReverseArrivals {
       place_ = nullptr;
       delay_ = q.delay_per == DelayPer::target ? Real(0) : q.row_delay(0);
     }
-    delays_ = q.delay_per == DelayPer::target ? q.delay + spikes.begin() : nullptr;
+    delays_ = q.delay_per == DelayPer::target ? q.row_delays(0) + spikes.begin() : nullptr;
     if (delays_) return count_ = sort_all(sent.count);
     const Real latest = spikes.time(spike_ - 1);
     count_ = std::lower_bound(times_, times_ + sent.count, latest,
@@ -87,11 +87,11 @@ class ReverseArrivals {
     changes_at(0, fill);
     return at_ < filled_ ? change_[at_].end : 0;
   }
-  // How long each change's arrival is before its spike or release.
+  // How long each change's arrival is before its spike or release, but for the delay of the target.
   Real ahead(const AdjointChange& c) const {
     const Real to =
         c.spike >= 0 ? spikes_->time(c.spike) : spikes_->release(spikes_->pair(-1 - c.spike).spike);
-    return to - time_at(c.end - 1, c.unit);
+    return to - time(c.end - 1);
   }
 
   // Calls use(b, spans, neurons) for packs of the block's changes.
@@ -103,6 +103,7 @@ class ReverseArrivals {
     const Id first = spikes_->first();
     const int end = static_cast<int>(padded<Real>(filled_));
     for (int x = 0; x < end; ++x) spans[x] = x < filled_ ? ahead(change_[x]) : Real(0);
+    for (int x = 0; delays_ && x < filled_; ++x) spans[x] -= delays_[change_[x].unit];
     if (!identical)
       for (int x = 0; x < end; ++x) neuron[x] = first + (x < filled_ ? change_[x].unit : 0);
     const NeuronOf<Model, P> all(c_, first);
@@ -126,12 +127,13 @@ class ReverseArrivals {
  private:
   using P = Pack<Real>;
 
-  Real time_at(Size a, Id unit) const { return times_[a] + (delays_ ? delays_[unit] : delay_); }
+  // At a target that has its own delay.
+  Real time_at(Size a, Id unit) const { return times_[a] + delays_[unit]; }
 
   // Where each target has its own delay: its spikes and releases by how many arrivals it has before
   // them, all put in order beforehand. Gone through by when they are seen from clocks that are late
   // by the delays, that number falls, but for rounding.
-  Size sort_all(Size sent) {
+  [[gnu::noinline]] Size sort_all(Size sent) {
     held_.clear();
     own_.clear();
     pair_ = n_pairs_ = spike_ = before_spike_ = 0;
@@ -165,8 +167,8 @@ class ReverseArrivals {
   }
 
   // Where each source unit has its own delay.
-  void put_in_order(const typename ReverseSample<Real, Model>::Sent& sent,
-                    const ProjectionPlan<Real>& q) {
+  [[gnu::noinline]] void put_in_order(const typename ReverseSample<Real, Model>::Sent& sent,
+                                      const ProjectionPlan<Real>& q) {
     own_.resize(sent.count);
     for (Size k = 0; k < sent.count; ++k)
       own_[k] = {sent.times[k] + q.row_delay(sent.units[k]), static_cast<Id>(k)};

@@ -123,7 +123,7 @@ class ReverseLanes {
   }
 
   // By the delay of each target, what the arrival's time there is worth.
-  void add_to_targets(Id unit) const {
+  [[gnu::noinline]] void add_to_targets(Id unit) const {
     const Size at = q_.row_begin(unit);
     if (q_.connectivity != Connectivity::dense) {
       const NeuronOf<Model, Real> n(c_, q_.target_first);

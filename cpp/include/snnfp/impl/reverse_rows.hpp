@@ -88,10 +88,11 @@ class AnchoredRows {
   using P = Pack<Real>;
   void find_longest() {
     const Size n = q_.synapses(), whole = n / P::width * P::width;
-    shortest_ = longest_ = q_.delay[0];
+    const Real* const delays = q_.row_delays(0);
+    shortest_ = longest_ = delays[0];
     P shortest(shortest_), longest(longest_);
     for (Size k = 0; k < whole; k += P::width) {
-      const P delay = P::load(q_.delay + k);
+      const P delay = P::load(delays + k);
       shortest = smaller(delay, shortest);
       longest = larger(delay, longest);
     }
@@ -103,8 +104,8 @@ class AnchoredRows {
       longest_ = std::max(longest_, ends[1][l]);
     }
     for (Size k = whole; k < n; ++k) {
-      shortest_ = std::min(shortest_, q_.delay[k]);
-      longest_ = std::max(longest_, q_.delay[k]);
+      shortest_ = std::min(shortest_, delays[k]);
+      longest_ = std::max(longest_, delays[k]);
     }
   }
 
