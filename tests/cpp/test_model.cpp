@@ -102,10 +102,6 @@ struct Adjoint {
     return {get(0), get(1)};
   }
 };
-template <class T, class Mask>
-Adjoint<T> select(Mask which, const Adjoint<T>& yes, const Adjoint<T>& no) {
-  return {select(which, yes.v, no.v), select(which, yes.i, no.i)};
-}
 template <class Real>
 struct Flight {
   State<Real> start;

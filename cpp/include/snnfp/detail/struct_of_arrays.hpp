@@ -55,6 +55,15 @@ struct StructOfArrays {
   }
 };
 
+// Lane by lane one of two structs.
+template <class Mask, template <class> class Values, class P>
+SNNFP_INLINE Values<P> choose(Mask which, const Values<P>& yes, const Values<P>& no) {
+  P first[Values<P>::n_values], second[Values<P>::n_values];
+  yes.each([&](int m, P value) { first[m] = value; });
+  no.each([&](int m, P value) { second[m] = value; });
+  return Values<P>::make([&](int m) { return select(which, first[m], second[m]); });
+}
+
 // The same struct in every lane.
 template <class P, template <class> class Values, class Real>
 SNNFP_INLINE Values<P> everywhere(const Values<Real>& x) {

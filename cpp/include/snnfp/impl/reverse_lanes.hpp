@@ -24,7 +24,8 @@ class ReverseLanes {
   // all lanes costs 1/16 of what a delivery by itself does, a neuron.
   static bool suits(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes,
                     const ProjectionPlan<Real>& q) {
-    if (q.delay_per == DelayPer::synapse || !spikes.traits().uniform) return false;
+    if (q.delay_per == DelayPer::synapse) return false;
+    if (!spikes.traits().uniform) return q.connectivity == Connectivity::dense;
     const auto sent = s.sent(q);
     if (q.connectivity == Connectivity::dense || sent.count == 0) return true;
     Size deliveries = 0;
@@ -44,6 +45,7 @@ class ReverseLanes {
     sent_ = s.sent(q_);
     begin_ = spikes.begin();
     size_ = spikes.size();
+    uniform_ = spikes.traits().uniform;
     to_ = no_decay<Real>();
     first_step_ = left_ = entries_.arrivals().start(spikes, sent_, q_);
     if (first_step_ > 0)
@@ -56,9 +58,10 @@ class ReverseLanes {
     for (Size a = std::min(to, entries_.arrivals().count()); a-- > from;) {
       if (a % block == 0) watch.look();
       if (entries_.changes_at(a + 1)) change(a + 1);
-      const Real moved = row(a);
+      const Real moved = uniform_ ? row(a) : row_of_each(a);
       if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += moved;
       if (timed_ && sent_.by_time) sent_.by_time[entries_.arrivals().place(a)] += moved;
+      if (!uniform_) continue;
       if (a < first_step_) take_steps(a + 1);
       to_ = joined(to_, step_.template get<Real>(a - first_step_));
       if (to_.least() < Real(0.25)) move_all();
@@ -120,6 +123,47 @@ class ReverseLanes {
     if (of_targets_) add_to_targets(unit);
     // Both rules are linear.
     return by_time(adjoint_step(sums, to_), NeuronOf<Model, Real>(c_, q_.target_first));
+  }
+
+  // The same where each neuron has time constants of its own: the moment of reference is that of
+  // the arrival, and all lanes go on to the one before it.
+  Real row_of_each(Size a) {
+    return !timed_ ? row_of_each<true, false>(a)
+           : out_  ? row_of_each<true, true>(a)
+                   : row_of_each<false, true>(a);
+  }
+  template <bool weights, bool timed>
+  [[gnu::noinline]] Real row_of_each(Size a) {
+    const ReverseArrivals<Real, Model>& arrivals = entries_.arrivals();
+    const Size at = q_.row_begin(arrivals.unit(a)) + begin_;
+    const P span(a > 0 ? arrivals.time(a) - arrivals.time(a - 1) : Real(0));
+    const Id first = arrivals.spikes().first();
+    P sum[parts];
+    for (P& s : sum) s = P(Real(0));
+    for (Size k = 0, u = 0; k < size_; k += P::width, ++u) {
+      const NeuronOf<Model, P> n = NeuronOf<Model, P>::load(c_, first + static_cast<Id>(k));
+      const AdjointOf<Model, P> here = lanes_.template load<P>(k);
+      if (weights) add(out_ + at + k, size_ - k, by_weight(here));
+      if (timed) {
+        const P moved = load_up_to(q_.weight + at + k, size_ - k) * by_time(here, n);
+        if (of_targets_) add(of_targets_ + begin_ + k, size_ - k, moved);
+        sum[u % parts] = sum[u % parts] + moved;
+      }
+      lanes_.store(k, adjoint_step(here, decay(span, n)));
+    }
+    if (!timed) return Real(0);
+    Real part[lane_width<Real>];
+    for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
+    for (int half = lane_width<Real> / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) part[l] += part[l + half];
+    return part[0];
+  }
+  static void add(Real* to, Size n, P value) {
+    if (n >= P::width) {
+      (P::load(to) + value).store(to);
+    } else {
+      (P::load_first(to, int(n)) + value).store_first(to, int(n));
+    }
   }
 
   // By the delay of each target, what the arrival's time there is worth.
@@ -234,7 +278,8 @@ class ReverseLanes {
   Real* delays_ = nullptr;
   Real* of_targets_ = nullptr;  // by the delays of targets
   typename ReverseSample<Real, Model>::Sent sent_{};
-  Id begin_ = 0;  // of the neurons in their population
+  bool uniform_ = true;  // one pair of time constants
+  Id begin_ = 0;         // of the neurons in their population
   Size size_ = 0;
   Size left_ = 0;        // arrivals that have not had their turn, for pull_since
   Size first_step_ = 0;  // the steps are those of the arrivals from it on

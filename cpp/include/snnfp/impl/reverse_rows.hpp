@@ -137,7 +137,7 @@ class AnchoredRows {
         auto earlier = at <= P::load(&view_[0].last[j]);
         for (int r = 1; r < depth && any(earlier); ++r) {
           a.time = select(earlier, P::load(&view_[r].time[j]), a.time);
-          a.a = select(earlier, view_[r].a.template load<P>(j), a.a);
+          a.a = choose(earlier, view_[r].a.template load<P>(j), a.a);
           a.held = select(earlier, P::load(&view_[r].held[j]), a.held);
           earlier = earlier & (at <= P::load(&view_[r].last[j]));
         }

@@ -30,12 +30,6 @@ struct MembraneAdjoint {
   }
 };
 
-template <class T, class Mask>
-SNNFP_INLINE MembraneAdjoint<T> select(Mask which, const MembraneAdjoint<T>& yes,
-                                       const MembraneAdjoint<T>& no) {
-  return {select(which, yes.v, no.v), select(which, yes.i, no.i)};
-}
-
 // E12, where e is decay(d): the adjoint a time d before. The same combination takes lV itself and
 // lI, with the coefficients of `decay_of_adjoint`.
 template <class T>
