@@ -9,6 +9,7 @@
 
 #include "snnfp/detail/one_sided.hpp"
 #include "snnfp/impl/forward.hpp"
+#include "snnfp/model/derivatives.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -99,7 +100,8 @@ class ForwardLayout final : public Draft {
     }
   }
 
-  // Spikes on their way, projection by projection, in time order within each.
+  // Spikes on their way, projection by projection, in time order within each: where each source
+  // unit has its own delay, in the order in which they arrive.
   void send_volleys() {
     Vector<Vector<Size>> sent(plan_.from_population.size());
     for (Size k = 0; k < spikes_.count; ++k)
@@ -117,6 +119,11 @@ class ForwardLayout final : public Draft {
         for (const Size k : sent[p.from_population])
           volleys_.push_back({spikes_.times[k], spikes_.neurons[k] - first, p.index, k, -1});
       }
+      if (in_order(p) && p.delay_per == DelayPer::source)
+        std::stable_sort(volleys_.begin() + begin, volleys_.end(),
+                         [&](const Volley& a, const Volley& b) {
+                           return a.sent + p.row_delay(a.unit) < b.sent + p.row_delay(b.unit);
+                         });
       runs_.push_back({begin, Size(volleys_.size())});
     }
   }
@@ -154,10 +161,9 @@ class ForwardLayout final : public Draft {
     }
   }
 
-  // Whether each target receives something of each spike, all equally late.
+  // Whether each target receives something of each spike, in one order for all of them.
   static bool in_order(const ProjectionPlan<Real>& p) {
-    return p.connectivity == Connectivity::dense &&
-           (p.delay_per == DelayPer::projection || p.delay_per == DelayPer::target);
+    return p.connectivity == Connectivity::dense && p.delay_per != DelayPer::synapse;
   }
 
   // Along the other projections the arrivals that act on one spike follow each other: calls
@@ -166,24 +172,27 @@ class ForwardLayout final : public Draft {
   void each_run(const Watch& watch, Visit visit) const {
     for (const ProjectionPlan<Real>& p : plan_.projections) {
       if (!in_order(p)) continue;
+      const bool of_sources = p.delay_per == DelayPer::source;
       const Volley* const end = volleys_.data() + runs_[p.index].end;
       for (Id i = 0; i < p.n_target; ++i) {
         if (i % 64 == 0) watch.look();
         const Id j = p.target_first + i;
         const Real delay = p.delay_of(0, i);
+        const auto arrival = [&](const Volley& v) {
+          return v.sent + (of_sources ? p.row_delay(v.unit) : delay);
+        };
         const Volley* held = volleys_.data() + runs_[p.index].begin;
         const Volley* free = held;
         for (Size place = index_.first(j); place < index_.end(j) && held < end; ++place) {
           const Size k = index_.spike(place);
           const Volley* const next_held = std::partition_point(
-              free, end, [&](const Volley& v) { return v.sent + delay < spikes_.times[k]; });
+              free, end, [&](const Volley& v) { return arrival(v) < spikes_.times[k]; });
           if (program_.rows[k].needed)
             visit(k, p, held - volleys_.data(), free - volleys_.data(),
                   next_held - volleys_.data());
           held = next_held;
-          free = std::partition_point(held, end, [&](const Volley& v) {
-            return !(index_.last_held(place) < v.sent + delay);
-          });
+          free = std::partition_point(
+              held, end, [&](const Volley& v) { return !(index_.last_held(place) < arrival(v)); });
         }
       }
     }
@@ -256,9 +265,8 @@ class ForwardLayout final : public Draft {
     const bool first = index_.place(k) == index_.first(j);
     for (int i = 0; i < n_neuron_parameters; ++i) {
       const NeuronParameter p = NeuronParameter(i);
-      const bool of_reset = p == NeuronParameter::t_refractory || p == NeuronParameter::v_reset;
       const Size c = column(j, p);
-      if (c >= 0 && !(first && of_reset)) visit(c, p);
+      if (c >= 0 && !(first && acts_at_release(p))) visit(c, p);
     }
   }
 
