@@ -1,12 +1,14 @@
 #pragma once
-// What a population's spikes owe to what came through a projection without delays a synapse, where
-// all neurons have one pair of time constants. MATH.md E12, E13.
+// What a population's spikes owe to what came through a projection without delays a synapse: where
+// all neurons have one pair of time constants, and else through a dense one. MATH.md E12, E13.
 //
 // Invariant: the lanes are the adjoints of all neurons at a moment of reference; a step of E12
 // leads from there to the arrival at hand, the same for all. So an arrival costs its own synapses
 // only and writes nothing but their derivatives, and a spike that comes into view costs its own
 // neuron: its lane is taken to the reference. All lanes move when an exponential of the step falls
-// below 1/4, so that no more than two bits are lost on the way.
+// below 1/4, so that no more than two bits are lost on the way. Neurons with time constants of
+// their own move at every arrival: two exponentials a delivery, and still half the cost of looking
+// up what lies ahead of it.
 
 #include <algorithm>
 
