@@ -3,7 +3,7 @@
 #include <random>
 
 #include "machine.hpp"
-#include "snnfp/detail/crossing.hpp"
+#include "snnfp/model/crossing.hpp"
 
 namespace {
 

@@ -67,8 +67,8 @@ std::string number(double x) {
 
 namespace {
 template <class Real>
-[[noreturn]] void throw_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count,
-                              const std::string& reason) {
+[[noreturn]] void throw_limit(const PlanGraph<Real>& plan, Size sample, Id neuron, Real time,
+                              Size count, const std::string& reason) {
   const Id p = plan.population_of[neuron];
   throw EventLimitError(
       neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
@@ -80,15 +80,15 @@ template <class Real>
 }  // namespace
 
 template <class Real>
-void throw_spike_limit(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count) {
+void throw_spike_limit(const PlanGraph<Real>& plan, Size sample, Id neuron, Real time, Size count) {
   throw_limit(plan, sample, neuron, time, count,
               "more than spike_limit = " + std::to_string(count - 1));
 }
-template void throw_spike_limit(const Plan<float>&, Size, Id, float, Size);
-template void throw_spike_limit(const Plan<double>&, Size, Id, double, Size);
+template void throw_spike_limit(const PlanGraph<float>&, Size, Id, float, Size);
+template void throw_spike_limit(const PlanGraph<double>&, Size, Id, double, Size);
 
 template <class Real>
-void throw_runaway(const Plan<Real>& plan, Size sample, Id neuron, Real time, Size count,
+void throw_runaway(const PlanGraph<Real>& plan, Size sample, Id neuron, Real time, Size count,
                    Size pending, Size most) {
   throw_limit(plan, sample, neuron, time, count,
               "and " + std::to_string(pending) +
@@ -96,23 +96,22 @@ void throw_runaway(const Plan<Real>& plan, Size sample, Id neuron, Real time, Si
                   "than " +
                   std::to_string(most) + " (see spike_limit)");
 }
-template void throw_runaway(const Plan<float>&, Size, Id, float, Size, Size, Size);
-template void throw_runaway(const Plan<double>&, Size, Id, double, Size, Size, Size);
+template void throw_runaway(const PlanGraph<float>&, Size, Id, float, Size, Size, Size);
+template void throw_runaway(const PlanGraph<double>&, Size, Id, double, Size, Size, Size);
 
 template <class Real>
-void throw_clock(const Plan<Real>& plan, Size sample, Id neuron, Real time) {
+void throw_clock(const PlanGraph<Real>& plan, Size sample, Id neuron, Real time,
+                 const std::string& time_constants) {
   const Real step = std::nextafter(time, std::numeric_limits<Real>::infinity()) - time;
   throw ClockError(
       neuron_text(neuron, plan.population_of, plan.population_offsets, plan.population_names) +
       " crosses its threshold at time " + number(time) + " in sample " + std::to_string(sample) +
-      ", where times are " + number(step) +
-      " apart: that does not resolve its tau_mem = " + number(1 / plan.neurons.beta[neuron]) +
-      " and tau_syn = " + number(1 / plan.neurons.alpha[neuron]) +
+      ", where times are " + number(step) + " apart: that does not resolve its " + time_constants +
       ", expected earlier times or longer time constants" +
       (sizeof(Real) == 4 ? ", or float64" : ""));
 }
-template void throw_clock(const Plan<float>&, Size, Id, float);
-template void throw_clock(const Plan<double>&, Size, Id, double);
+template void throw_clock(const PlanGraph<float>&, Size, Id, float, const std::string&);
+template void throw_clock(const PlanGraph<double>&, Size, Id, double, const std::string&);
 
 }  // namespace detail
 

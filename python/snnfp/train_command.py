@@ -102,7 +102,7 @@ def train_task(
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
         parts = ", ".join(f"{v} of {k}" for k, v in silent.items())
-        _say(f"silent in each test sample until all outputs have fired: {parts}")
+        _say(f"neurons that no test sample makes fire before its last output: {parts}")
     left = ["config", "history", *(["model"] if saves else []), *(["pictures"] if plots else [])]
     _say(f"{', '.join(left[:-1])} and {left[-1]} are in {folder.path}")
     _say(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")

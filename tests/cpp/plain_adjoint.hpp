@@ -3,6 +3,7 @@
 // arrival tied to its target's spike by SpikeIndex. MATH.md E7, E8, E12-E14. No vectors, no
 // carrying along, no choice of a path.
 
+#include <cmath>
 #include <vector>
 
 #include "snnfp/detail/one_sided.hpp"
@@ -11,6 +12,27 @@
 namespace plain {
 
 using namespace snnfp;
+
+// E7 as it stands there. phi2(x) = (e^x - 1 - x) / x^2, times e^(-m).
+template <class Real>
+Real scaled_phi2(Real x, Real m) {
+  if (std::abs(x) >= Real(0.5)) return (std::exp(x - m) - (1 + x) * std::exp(-m)) / (x * x);
+  Real term = Real(0.5), sum = Real(0.5);
+  for (int k = 3; k < 20; ++k) sum += term *= x / Real(k);
+  return sum * std::exp(-m);
+}
+template <class Real>
+Real kappa_by_alpha(Real d, const detail::Neuron<Real>& n) {
+  return -d * d * scaled_phi2((n.alpha - n.beta) * d, n.alpha * d);
+}
+template <class Real>
+Real kappa_by_beta(Real d, const detail::Neuron<Real>& n) {
+  return -d * d * scaled_phi2((n.beta - n.alpha) * d, n.beta * d);
+}
+template <class Real>
+Real step_response_by_beta(Real d, const detail::Neuron<Real>& n) {
+  return -d * d * scaled_phi2(n.beta * d, n.beta * d);
+}
 
 template <class Real>
 class Adjoint {
@@ -74,7 +96,7 @@ class Adjoint {
 
     const Size place = index_.place(k);
     const auto from = detail::flight_before(index_, input_, spikes_, n, j, place);
-    const Real d = spikes_.times[k] - from.start, d_release = index_.release(place) - from.start;
+    const Real d = spikes_.times[k] - from.time, d_release = index_.release(place) - from.time;
     const detail::Decay<Real> e = detail::decay(d, n);
     const Real carried = detail::exp_of(-n.alpha * d_release);
     if (place > index_.first(j)) {
@@ -82,14 +104,14 @@ class Adjoint {
       lv_release_[before] = e.mem * lv;
       li_[before] = e.kappa * n.inv_c * lv + carried * li_[k];
     }
-    add(j, population, NeuronParameter::bias, lv * n.inv_c * detail::step_response(d, n.beta));
+    add(j, population, NeuronParameter::bias, lv * n.inv_c * detail::step_response(d, n));
     add(j, population, NeuronParameter::capacitance,
-        -lv * n.inv_c * (n.threshold - e.mem * from.v));
+        -lv * n.inv_c * (n.threshold - e.mem * from.state.v));
     add_constants(
         j, population, n,
-        lv * (-d * e.mem * from.v + n.drive * detail::step_response_by_beta(d, n) +
-              n.inv_c * from.i * detail::kappa_by_beta(d, n)),
-        from.i * (lv * n.inv_c * detail::kappa_by_alpha(d, n) - d_release * carried * li_[k]));
+        lv * (-d * e.mem * from.state.v + n.drive * plain::step_response_by_beta(d, n) +
+              n.inv_c * from.state.i * plain::kappa_by_beta(d, n)),
+        from.state.i * (lv * n.inv_c * plain::kappa_by_alpha(d, n) - d_release * carried * li_[k]));
   }
 
   Real pull(Id projection, Id unit, Real time) {
@@ -114,8 +136,8 @@ class Adjoint {
       if (columns_.delay[projection] >= 0)
         gradient_[columns_.delay[projection] + p.delay_index(unit, m)] += by_time;
       if (lv != Real(0) || li != Real(0))
-        add_constants(j, p.target_population, n, w * lv * detail::kappa_by_beta(d, n),
-                      w * (lv * detail::kappa_by_alpha(d, n) - (d + further) * e.syn * li));
+        add_constants(j, p.target_population, n, w * lv * plain::kappa_by_beta(d, n),
+                      w * (lv * plain::kappa_by_alpha(d, n) - (d + further) * e.syn * li));
       sum += by_time;
     }
     return sum;

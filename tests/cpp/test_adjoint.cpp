@@ -128,7 +128,7 @@ TEST_CASE("each projection takes the kernel that itself allows") {
   };
   CHECK(kernel(shared, 20, dense) == Kernel::lanes);
   CHECK(kernel(shared, 20, dense, true) == Kernel::lanes);
-  CHECK(kernel(own, 20, dense) == Kernel::rows);
+  CHECK(kernel(own, 20, dense) == Kernel::lanes);
   const auto delays = [&](auto& net, auto x, auto a) {
     net.connect_dense(x, a, std::vector<double>(n_in * 20, 0.1),
                       std::vector<double>(n_in * 20, 0.5));

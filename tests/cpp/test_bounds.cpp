@@ -10,8 +10,8 @@
 
 #include "isas.hpp"
 #include "snnfp/detail/crossing_batch.hpp"
-#include "snnfp/detail/faint.hpp"
 #include "snnfp/impl/plan.hpp"
+#include "snnfp/model/denormal.hpp"
 #include "snnfp/snnfp.hpp"
 
 using namespace snnfp;
@@ -104,7 +104,7 @@ bool draw(std::mt19937_64& random, int span, Case<Real>& c) {
   lif.bias = Real(Real(drive) / time * voltage * lif.capacitance[0]);
   c.constants = {};
   lif.threshold = Real(1);
-  detail::append_constants(c.constants, Population<Real>{"p", 1, lif});
+  c.constants.append(lif, 0, false);
   const Real inv_c = c.constants.inv_c[0];
   c.state = {Real(v) * voltage, Real(i) / time * voltage / inv_c};
   c.trace = {c.constants.alpha[0], c.constants.beta[0], inv_c,
@@ -120,7 +120,7 @@ bool draw(std::mt19937_64& random, int span, Case<Real>& c) {
   const Long pull = c.trace.beta > 0 ? std::abs(c.trace.drive / c.trace.beta) : 0;
   c.noise = 256 * std::numeric_limits<Real>::epsilon() *
             (std::abs(c.trace.v) + std::abs(c.threshold) + (push < 1e300L ? push : 0) + pull);
-  detail::pad_constants(c.constants);
+  c.constants.pad();
   return true;
 }
 
@@ -205,7 +205,7 @@ void check_bounds(int trials, int span) {
       batch.look(true);
       CHECK(!batch.shut(0));
     }
-    if (detail::Faint<Real>::suits(s, n)) CHECK(!c.crosses());
+    if (detail::Denormal<Real>::suits(s, n)) CHECK(!c.crosses());
   }
   CHECK(crossing > trials / 20);
   CHECK(staying > trials / 20);

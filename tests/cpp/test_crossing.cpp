@@ -6,9 +6,9 @@
 #include <cmath>
 #include <random>
 
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/impl/plan.hpp"
+#include "snnfp/model/crossing.hpp"
 #include "snnfp/snnfp.hpp"
 
 using namespace snnfp;
@@ -35,7 +35,7 @@ detail::NeuronConstants<double> constants(const Trial& t) {
   lif.threshold = static_cast<double>(t.threshold);
   lif.v_reset = static_cast<double>(t.threshold) - 1;
   lif.bias = static_cast<double>(t.drive);
-  detail::append_constants(c, Population<double>{"p", 1, lif});
+  c.append(lif, 0, false);
   return c;
 }
 
@@ -174,7 +174,7 @@ TEST_CASE("near tangency: finite, accurate, and touching is not a spike") {
   detail::NeuronConstants<double> c;
   Lif<double> lif;
   lif.tau_mem = 2.0;
-  detail::append_constants(c, Population<double>{"p", 1, lif});
+  c.append(lif, 0, false);
   const detail::Neuron<double> n(c, 0);
   const double critical = 2.0;  // kappa_max = 1/2
   CHECK(detail::next_crossing<double>({0.0, critical}, n) == INFINITY);

@@ -9,7 +9,7 @@
 SNNFP_ISA_BEGIN
 
 template <class Real>
-Adjoint adjoint_of(const Plan<Real>& plan, Id component) {
+Adjoint adjoint_of(const PlanGraph<Real>& plan, Id component) {
   for (Id c = plan.component_offsets.data()[component];
        c < plan.component_offsets.data()[component + 1]; ++c)
     for (const Id q : plan.into_population.data()[plan.components.data()[c]])

@@ -5,6 +5,7 @@
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/sample_end.hpp"
 #include "snnfp/detail/spike_list.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -25,9 +26,9 @@ struct SentSpikes {
   }
 };
 
-template <class Real>
+template <class Real, class Model = LifModel>
 struct ComponentSample {
-  const Plan<Real>& plan;
+  const PlanOf<Model, Real>& plan;
   const Id *begin, *end;  // its populations
   const SampleInput<Real>& input;
   // One list a population of the network, each in order. Those of populations before this component
@@ -60,12 +61,13 @@ struct ComponentSample {
 };
 
 // All populations at once, for the queue.
-template <class Real>
+template <class Real, class Model = LifModel>
 struct WholeNetwork {
   SampleEnd<Real> sample_end;
-  ComponentSample<Real> sample;
+  ComponentSample<Real, Model> sample;
 
-  WholeNetwork(const Plan<Real>& plan, const SampleInput<Real>& input, const RunLimits& limits)
+  WholeNetwork(const PlanOf<Model, Real>& plan, const SampleInput<Real>& input,
+               const RunLimits& limits)
       : sample_end(plan, limits),
         sample{plan,
                plan.components.data(),

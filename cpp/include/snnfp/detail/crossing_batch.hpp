@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/lanes.hpp"
+#include "snnfp/detail/plan.hpp"
+#include "snnfp/model/crossing.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -202,7 +203,7 @@ class CrossingBatch {
     const P noise = crossing::noise(from, d, n);
     const auto beyond =
         (gap > noise) & (P::load(&time_[b]) + P(Real(0.999)) * d > P::load(&horizon_[b]));
-    const crossing::Step<P> s = crossing::step(gap, v1, n.inv_c * at.i, n.alpha, n.beta);
+    const crossing::Step<P> s = crossing::step(gap, v1, at.i, n);
     const P next = d + s.length;
     const P stepped = select(crossing::near_top(s, v1, d), P(lost),
                              select(crossing::converged(s, v1, next), P(found), P(running)));

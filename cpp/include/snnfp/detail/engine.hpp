@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "snnfp/detail/parallel.hpp"
 #include "snnfp/detail/plan.hpp"
@@ -231,13 +232,19 @@ const EngineTable<Real>& engine_table(Isa isa);
 
 // Made outside the inner loops.
 template <class Real>
-[[noreturn]] void throw_spike_limit(const Plan<Real>&, Size sample, Id neuron, Real time,
+[[noreturn]] void throw_spike_limit(const PlanGraph<Real>&, Size sample, Id neuron, Real time,
                                     Size count);
 // Of `pending` arrivals on their way, more than `most`.
 template <class Real>
-[[noreturn]] void throw_runaway(const Plan<Real>&, Size sample, Id neuron, Real time, Size count,
-                                Size pending, Size most);
+[[noreturn]] void throw_runaway(const PlanGraph<Real>&, Size sample, Id neuron, Real time,
+                                Size count, Size pending, Size most);
 template <class Real>
-[[noreturn]] void throw_clock(const Plan<Real>&, Size sample, Id neuron, Real time);
+[[noreturn]] void throw_clock(const PlanGraph<Real>&, Size sample, Id neuron, Real time,
+                              const std::string& time_constants);
+template <class Real, class Constants>
+[[noreturn]] void throw_clock(const ModelPlan<Real, Constants>& plan, Size sample, Id neuron,
+                              Real time) {
+  throw_clock(plan, sample, neuron, time, plan.neurons.time_constants(neuron));
+}
 
 }  // namespace snnfp::detail

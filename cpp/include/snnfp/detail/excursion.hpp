@@ -4,36 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/vector.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
-
-// A free membrane in the end, if nothing arrives any more.
-template <class Real>
-inline Membrane<Real> at_rest(Membrane<Real> s, const Neuron<Real>& n) {
-  const Real i = n.alpha > Real(0) ? Real(0) : s.i;
-  const Real drive = fma(n.inv_c, i, n.drive);
-  if (n.beta > Real(0)) return {drive / n.beta, i};
-  if (drive != Real(0)) return {std::copysign(never<Real>, drive), i};
-  return {s.v + (n.alpha > Real(0) ? n.inv_c * s.i / n.alpha : Real(0)), i};
-}
-
-// The highest V on the way from `s` to `e`, `d` later.
-template <class Real>
-inline Real highest(Membrane<Real> s, Membrane<Real> e, Real d, const Neuron<Real>& n) {
-  const Real ends = std::max(s.v, e.v);
-  const Real v1 = slope(s, n), i = n.inv_c * s.i;
-  if (!(v1 > Real(0)) || !(n.alpha * i > Real(0))) return ends;  // no maximum inside
-  const Real top = crossing::extremum(s, v1, i, n);
-  return top < d ? std::max(ends, propagate(s, top, n).v) : ends;
-}
 
 // Follows every neuron of one sample. An excursion begins where V crosses the threshold and ends
 // where it comes down again, at a spike, or with the recording. It is told if it goes beyond
 // `tolerance`; where that is infinite, if it does not end in a spike.
-template <class Real>
+template <class Real, class Model = LifModel>
 class Excursions {
  public:
   Excursions(Id n_neurons, ReplayJudge& judge)
@@ -43,13 +23,9 @@ class Excursions {
         excess_(n_neurons, Real(0)) {}
 
   // Neuron j has gone freely from `s` at `from` to `e` at `to`, or for ever.
-  SNNFP_INLINE void pass(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from, Membrane<Real> e,
-                         Real to) {
-    if (!(since_[j] < never<Real>) && !(e.v > n.threshold)) {
-      // No tangent of a concave rise is below it.
-      const Real v1 = slope(s, n);
-      if (!(v1 > Real(0)) || !(s.i > Real(0)) || fma(v1, to - from, s.v) < n.threshold) return;
-    }
+  SNNFP_INLINE void pass(Id j, const NeuronOf<Model, Real>& n, StateOf<Model, Real> s, Real from,
+                         StateOf<Model, Real> e, Real to) {
+    if (!(since_[j] < never<Real>) && never_above(s, e, to - from, n)) return;
     look(j, n, s, from, e, to);
   }
   // Neuron j spikes, or there is no more to come.
@@ -58,8 +34,8 @@ class Excursions {
   }
 
  private:
-  [[gnu::noinline]] void look(Id j, const Neuron<Real>& n, Membrane<Real> s, Real from,
-                              Membrane<Real> e, Real to) {
+  [[gnu::noinline]] void look(Id j, const NeuronOf<Model, Real>& n, StateOf<Model, Real> s,
+                              Real from, StateOf<Model, Real> e, Real to) {
     const Real d = to - from;
     const bool above = since_[j] < never<Real>;
     const Real excess = highest(s, e, d, n) - n.threshold;

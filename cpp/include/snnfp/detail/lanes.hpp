@@ -5,8 +5,9 @@
 #include <cstdint>
 #include <limits>
 
-#include "snnfp/detail/lif.hpp"
+#include "snnfp/detail/struct_of_arrays.hpp"
 #include "snnfp/detail/vector.hpp"
+#include "snnfp/model/bounds.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -22,96 +23,11 @@ struct Lanes {
 
   Lanes(const NeuronConstants<Real>& c, Id first_neuron, Id n)
       : constants(c), first(first_neuron), count(n) {
-    const auto same = [&](const std::vector<Real>& x, Id j) {
-      return x.data()[first + j] == x.data()[first];
-    };
-    for (Id j = 0; j < n; ++j) {
-      uniform &= same(c.alpha, j) && same(c.beta, j);
-      driven |= c.drive.data()[first + j] != Real(0);
-      identical &= uniform && same(c.inv_c, j) && same(c.drive, j) && same(c.threshold, j);
+    for (Id j = first; j < first + n; ++j) {
+      uniform &= c.same_decay(j, first);
+      driven |= c.driven(j);
+      identical &= c.same_motion(j, first);
     }
-  }
-};
-
-// How far from the threshold V has to stay, so that no rounding makes a crossing of it: of V, and
-// of the crossing's time, which may be past `horizon` and still be rounded to it. V' is at most its
-// value at the start where V is concave, and beta |V| + |drive| elsewhere.
-template <class T>
-struct Margin {
-  T late;   // the span d and what rounding adds to it
-  T slack;  // a part of V, negative
-  T top;    // below the threshold
-};
-
-template <class T>
-SNNFP_INLINE Margin<T> margin(T d, T horizon, const Neuron<T>& n) {
-  constexpr Scalar<T> eps = std::numeric_limits<Scalar<T>>::epsilon();
-  const T blur = T(4 * eps) * horizon;
-  return {d + blur, -fma(blur, n.beta, T(64 * eps)), n.threshold - blur * size_of(n.drive)};
-}
-
-// Whether V can be shown not to cross between a state and the one a time d later. False costs a
-// call of the solver, nothing else: the margins keep "true" on the safe side of rounding.
-template <class T>
-SNNFP_INLINE auto no_crossing(Membrane<T> s, Membrane<T> end, T d, const Margin<T>& m,
-                              const Neuron<T>& n) {
-  const T zero(0);
-  const T current = n.inv_c * s.i, current_end = n.inv_c * end.i;
-  const T v1 = slope(s, n), v1_end = slope(end, n);
-  const T positive_i = larger(current, zero);
-  const T size = size_of(s.v) + size_of(n.threshold) + positive_i * smaller(d, n.kappa_max);
-  const T below = fma(m.slack, size, m.top);
-  // Long after the last arrival the slope at the end is rounding, and says nothing about a top
-  // before.
-  const T noise = -m.slack * (fma(n.beta, size, size_of(current)) + size_of(n.drive));
-  // The bound of stays_below; a V that is largest at one of the ends; and, where V is concave (up
-  // to the end, if it still is there), its ceiling's top, the tangent at the start and where it
-  // meets that at the end.
-  const auto bounded =
-      (n.drive <= zero) & (fma(positive_i, n.kappa_max, larger(s.v, zero)) < below);
-  const auto stays = fma(m.late - d, larger(v1_end, zero), end.v) < below;
-  const auto ends = stays & ((s.i <= zero) | (v1 <= zero) | (v1_end > noise));
-  const auto concave = (s.i > zero) & (v1 > zero);
-  const auto tangent = fma(m.late, v1, s.v) < below;
-  const T meets = v1 * (end.v - fma(v1_end, d, s.v));
-  const auto bends = fma(n.beta, v1_end, n.alpha * current_end) > n.beta * noise;
-  const auto between = stays & (v1_end < zero) & bends & (meets < (v1 - v1_end) * (below - s.v));
-  const auto below_top = tops_out(ceiling(v1, current, n), s.v, v1, current, below - s.v, n);
-  return bounded | ends | (concave & (tangent | between | below_top));
-}
-
-// The cheap half of no_crossing: V ends below threshold, and so does the tangent at its start.
-// Where I > 0 and V rises it is concave, below its tangent; elsewhere it is largest at one of the
-// ends.
-template <class T>
-SNNFP_INLINE auto plainly_below(Membrane<T> s, Membrane<T> end, T d, const Margin<T>& m,
-                                const Neuron<T>& n) {
-  const T size =
-      size_of(s.v) + size_of(n.threshold) + larger(n.inv_c * s.i, T(0)) * smaller(d, n.kappa_max);
-  return larger(end.v, fma(m.late, slope(s, n), s.v)) < fma(m.slack, size, m.top);
-}
-
-// The same for neurons that share d and all constants. Where V ends below threshold and the tangent
-// does, the size in the margin is at most 3 |V| + 2 |threshold| + |drive| d, as beta kappa_max
-// <= 1.
-template <class T>
-struct TangentBound {
-  T by_v, by_i, by_drive;  // where the tangent ends: by_v V + by_i I + by_drive
-  T slack, top;            // the threshold less the margin: top + slack |V|
-
-  TangentBound() = default;
-  SNNFP_INLINE TangentBound(T d, T horizon, const Neuron<T>& n) {
-    constexpr Scalar<T> eps = std::numeric_limits<Scalar<T>>::epsilon();
-    const Margin<T> m = margin(d, horizon, n);
-    const T turn = n.beta * m.late;
-    by_v = T(1) - turn;
-    by_i = n.inv_c * m.late;
-    by_drive = n.drive * m.late;
-    slack = T(3) * fma(T(-8 * eps), turn, m.slack);
-    top = fma(slack, size_of(n.threshold) + size_of(by_drive), m.top);
-  }
-  SNNFP_INLINE auto clears(Membrane<T> s, Membrane<T> end) const {
-    return larger(end.v, fma(by_v, s.v, fma(by_i, s.i, by_drive))) < fma(slack, size_of(s.v), top);
   }
 };
 
@@ -186,21 +102,20 @@ inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneState
   }
   const Neuron<Real> one(c, lanes.first);
   const Decay<Real> e = decay(d, one);
-  const Decay<P> shared{P(e.mem), P(e.syn), P(e.kappa)};
-  const P zero(Real(0)), response(lanes.driven ? step_response(d, one.beta) : Real(0));
-  const auto driven = [=](P drive) { return select(drive == zero, zero, drive * response); };
+  const Decay<P> shared = everywhere<P>(e);
+  const P response(lanes.driven ? step_response(d, one) : Real(0));
   if (lanes.identical) {
     const Neuron<P> n(c, lanes.first);
     const TangentBound<P> bound(span, P(horizon), n);
-    const P by_drive = driven(n.drive);
+    const P by_drive = driven_by(response, n);
     move_packs<looks>(lanes.count, states, [&](Size, Membrane<P> s, Membrane<P>& at) {
-      at = propagate(s, shared, n.inv_c, by_drive);
+      at = propagate(s, shared, by_drive, n);
       return bound.clears(s, at);
     });
   } else {
     move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
       const Neuron<P> n = neuron(j);
-      at = propagate(s, shared, n.inv_c, driven(n.drive));
+      at = propagate(s, shared, driven_by(response, n), n);
       return below(s, at, n);
     });
   }

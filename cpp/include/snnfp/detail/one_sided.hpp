@@ -6,11 +6,12 @@
 // A delay of 0: what arrives at the moment of a release comes before it. For a longer one it comes
 // after the release and moves V.
 // Either way the neuron's next spike f, after the release r, gains a term in the column of that
-// parameter: V'(f-) T_f += (w/C) e^(-beta (f - r)).
+// parameter: by_time_at_release.
 
 #include <algorithm>
 
 #include "snnfp/detail/spike_index.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -21,10 +22,10 @@ struct OneSidedTerm {
 };
 
 // Finds those of one sample; costs nothing to speak of where no such parameter is asked for.
-template <class Real>
+template <class Real, class Model = LifModel>
 class OneSidedTerms {
  public:
-  OneSidedTerms(const Plan<Real>& plan, const SampleInput<Real>& input,
+  OneSidedTerms(const PlanOf<Model, Real>& plan, const SampleInput<Real>& input,
                 const SampleSpikes<Real>& spikes, const Columns& columns)
       : plan_(plan), input_(input), spikes_(spikes), columns_(columns) {}
 
@@ -155,11 +156,11 @@ class OneSidedTerms {
       column = columns_.neuron[at] + (columns_.neuron_shared[at] ? 0 : j - p.target_first);
     }
     const Real d = spikes_.times[next] - index.release(place);
-    const Real left = exp_of(-plan_.neurons.beta.data()[j] * d);
-    terms_.push_back({next, column, p.weight[m] * plan_.neurons.inv_c.data()[j] * left});
+    terms_.push_back({next, column,
+                      by_time_at_release(p.weight[m], d, NeuronOf<Model, Real>(plan_.neurons, j))});
   }
 
-  const Plan<Real>& plan_;
+  const PlanOf<Model, Real>& plan_;
   const SampleInput<Real>& input_;
   const SampleSpikes<Real>& spikes_;
   const Columns& columns_;

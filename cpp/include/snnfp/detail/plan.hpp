@@ -5,21 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "snnfp/model/constants.hpp"
 #include "snnfp/network.hpp"
 
 namespace snnfp::detail {
-
-// The constants of all neurons, one array a quantity, padded for vector loads.
-template <class Real>
-struct NeuronConstants {
-  std::vector<Real> alpha, beta;     // 1/tau_syn, 1/tau_mem
-  std::vector<Real> difference;      // |alpha - beta|
-  std::vector<Real> inv_difference;  // 0 where alpha == beta
-  std::vector<Real> inv_c;
-  std::vector<Real> drive;  // bias / capacitance
-  std::vector<Real> threshold, v_reset, t_refractory;
-  std::vector<Real> kappa_max;  // the largest kappa(d)
-};
 
 template <class Real>
 struct ProjectionPlan {
@@ -91,16 +80,16 @@ struct ProjectionPlan {
   Size synapses() const { return row_end(n_source - 1); }
 };
 
-// Senders are numbered input units first, then neurons: sender = n_inputs + neuron.
+// Populations, projections and the order in which they are gone through. Senders are numbered input
+// units first, then neurons: sender = n_inputs + neuron.
 template <class Real>
-struct Plan {
+struct PlanGraph {
   Id n_inputs = 0;
   Id n_neurons = 0;
   std::vector<Id> input_offsets;       // [groups + 1]
   std::vector<Id> population_offsets;  // [populations + 1]
   std::vector<Id> population_of;       // [neurons]
   std::vector<std::string> population_names;
-  NeuronConstants<Real> neurons;
   std::vector<ProjectionPlan<Real>> projections;
   std::vector<std::vector<Id>> from_input;       // projections leaving each input group
   std::vector<std::vector<Id>> from_population;  // projections leaving each population
@@ -116,6 +105,14 @@ struct Plan {
   }
   const Id* component_end(Size g) const { return component_begin(g + 1); }
 };
+
+// A graph and the constants of its neurons, those of one model.
+template <class Real, class Constants>
+struct ModelPlan : PlanGraph<Real> {
+  Constants neurons;
+};
+template <class Real>
+struct Plan : ModelPlan<Real, NeuronConstants<Real>> {};
 
 // Neurons of the populations `first_spikes_of` spike at most once.
 template <class Real>

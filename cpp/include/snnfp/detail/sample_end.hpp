@@ -10,7 +10,9 @@ SNNFP_ISA_BEGIN
 template <class Real>
 class SampleEnd {
  public:
-  SampleEnd(const Plan<Real>& plan, const RunLimits& limits) : plan_(plan), limits_(limits) {
+  template <class Constants>
+  SampleEnd(const ModelPlan<Real, Constants>& plan, const RunLimits& limits)
+      : plan_(plan), t_refractory_(plan.neurons.t_refractory.data()), limits_(limits) {
     if (wanted()) awaited_.resize(plan.n_neurons);
   }
 
@@ -45,7 +47,7 @@ class SampleEnd {
   // Drops what comes after the end of the sample, if it has ended.
   void cut(SpikeList<Real>* lists, Size n) const {
     if (!(time() < never<Real>)) return;
-    for (Size p = 0; p < n; ++p) lists[p].end_at(time(), plan_.neurons.t_refractory.data());
+    for (Size p = 0; p < n; ++p) lists[p].end_at(time(), t_refractory_);
   }
 
  private:
@@ -55,7 +57,8 @@ class SampleEnd {
       visit(*p, plan_.population_offsets.data()[*p], plan_.population_offsets.data()[*p + 1]);
   }
 
-  const Plan<Real>& plan_;
+  const PlanGraph<Real>& plan_;
+  const Real* const t_refractory_;
   const RunLimits& limits_;
   Vector<unsigned char> awaited_;
   Id missing_ = 0;

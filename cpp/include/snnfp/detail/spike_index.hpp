@@ -5,16 +5,17 @@
 
 #include <cmath>
 
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/vector.hpp"
+#include "snnfp/model/crossing.hpp"
 
 SNNFP_ISA_BEGIN
 
 template <class Real>
 class SpikeIndex {
  public:
-  SpikeIndex(const Plan<Real>& plan, const SampleSpikes<Real>& spikes)
+  template <class Constants>
+  SpikeIndex(const ModelPlan<Real, Constants>& plan, const SampleSpikes<Real>& spikes)
       : offsets_(plan.n_neurons + 1, 0),
         order_(spikes.count),
         rank_(spikes.count),
@@ -72,24 +73,21 @@ class SpikeIndex {
 // Where neuron j started the free flight that ended in the spike at `place`: its last release, or
 // the initial state.
 template <class Real>
-struct Flight {
-  Real start, v, i;
+struct FlightStart {
+  Real time;
+  Membrane<Real> state;
 };
 
 template <class Real>
-inline Flight<Real> flight_before(const SpikeIndex<Real>& index, const SampleInput<Real>& input,
-                                  const SampleSpikes<Real>& spikes, const Neuron<Real>& n, Id j,
-                                  Size place) {
+inline FlightStart<Real> flight_before(const SpikeIndex<Real>& index,
+                                       const SampleInput<Real>& input,
+                                       const SampleSpikes<Real>& spikes, const Neuron<Real>& n,
+                                       Id j, Size place) {
   if (place == index.first(j))
-    return {Real(0), input.voltage ? input.voltage[j] : Real(0),
-            input.current ? input.current[j] : Real(0)};
-  return {index.release(place - 1), n.v_reset, spikes.release_currents[index.spike(place - 1)]};
-}
-
-// V'(r+) of a neuron released with current i.
-template <class Real>
-inline Real release_slope(const Neuron<Real>& n, Real i) {
-  return slope(Membrane<Real>{n.v_reset, i}, n);
+    return {
+        Real(0),
+        {input.voltage ? input.voltage[j] : Real(0), input.current ? input.current[j] : Real(0)}};
+  return {index.release(place - 1), {n.v_reset, spikes.release_currents[index.spike(place - 1)]}};
 }
 
 SNNFP_ISA_END

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/time_sort.hpp"
 #include "snnfp/detail/vector.hpp"
+#include "snnfp/model/crossing.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -30,7 +30,7 @@ class FirstExcess {
     time_ = time;
     count_ = count;
   }
-  void raise(const Plan<Real>& plan) const {
+  void raise(const PlanGraph<Real>& plan) const {
     if (time_ < never<Real>) throw_spike_limit(plan, sample_, neuron_, time_, count_);
   }
 

@@ -1,10 +1,12 @@
 #pragma once
-// The coefficients of a sample's ForwardProgram, for one run of its spikes. MATH.md E7-E10.
+// The coefficients of a sample's ForwardProgram, for one run of its spikes. MATH.md E7-E10. A row
+// of E9 is the adjoint of its spike's time, back to the spike before, and a row of E10 that of the
+// current at the release: the rules of E12-E14 give both.
 
 #include <cmath>
 
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/impl/forward_layout.hpp"
+#include "snnfp/model/derivatives.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -42,6 +44,7 @@ class ForwardCompiler {
 
  private:
   static constexpr int width = ForwardProgram<Real>::width;
+  using P = Pack<Real>;
   using Volley = typename ForwardLayout<Real>::Volley;
   using Incoming = typename ForwardLayout<Real>::Incoming;
   using Range = typename ForwardLayout<Real>::Range;
@@ -60,10 +63,10 @@ class ForwardCompiler {
     program_.entries[next_entry_.data()[at / width]++] = {k * width + Size(at % width), t, s};
   }
 
-  // Coefficients of the arrivals of one spike, all of one neuron: a pack of them at a time. Lanes
-  // past the end, and those of the other kind, compute what nobody reads.
-  void weigh_arrivals(const Neuron<Real>& n, Size k, Real from_current) {
-    using P = Pack<Real>;
+  // Coefficients of the arrivals of one spike, all of one neuron, given lV / C at the spike and lI
+  // at the release before it: a pack of them at a time. Lanes past the end, and those of the other
+  // kind, compute what nobody reads.
+  void weigh_arrivals(Id j, Size k, Real at_spike, Real from_current) {
     const Range r = ranges_[k];
     const Size count = r.end - r.held, n_held = r.free - r.held;
     if (Size(time_.size()) < count) {
@@ -82,26 +85,30 @@ class ForwardCompiler {
       weight_column_.data()[q] = first < 0 ? -1 : first + a.synapse;
     }
     const Size place = index_.place(k);
+    const Neuron<P> n(plan_.neurons, j);
     const P release(index_.release(place)), spike(spikes_.times[k]), zero(Real(0));
-    const P alpha(n.alpha), beta(n.beta), difference(n.difference),
-        inv_difference(n.inv_difference), scale(n.inv_c / spikes_.slopes[k]);
+    const auto put = [&](Size q, const MembraneAdjoint<P>& a, Vector<Real>& weight,
+                         Vector<Real>& time) {
+      by_weight(a).store(&weight[q]);
+      (P::load(&weight_[q]) * by_time(a, n)).store(&time[q]);
+    };
     for (Size q = n_held / P::width * P::width; q < count; q += P::width) {
       const P d = larger(spike - P::load(&time_[q]), zero);
-      const Decay<P> e = decay(d, alpha, beta, difference, inv_difference);
-      (-e.kappa * scale).store(&t_weight_[q]);
-      (P::load(&weight_[q]) * scale * (e.mem - alpha * e.kappa)).store(&t_[q]);
+      put(q, adjoint_step<P>({P(at_spike), zero}, decay(d, n)), t_weight_, t_);
     }
     if (n_held > 0) {
+      const Neuron<Real> one(plan_.neurons, j);
       const Real before = index_.release(place - 1);
       for (Size q = 0; q < n_held; ++q) {
-        t_weight_[q] = from_current * exp_of(-n.alpha * (before - time_[q]));
-        t_[q] = n.alpha * weight_[q] * t_weight_[q];
+        const Real left = left_of_current(before - time_[q], one);
+        const MembraneAdjoint<Real> a = MembraneAdjoint<Real>::held(held_step(from_current, left));
+        t_weight_[q] = by_weight(a);
+        t_[q] = weight_[q] * by_time(a, one);
       }
     }
     for (Size q = 0; q < count; q += P::width) {
-      const P left = exp_of(-alpha * larger(release - P::load(&time_[q]), zero));
-      left.store(&s_weight_[q]);
-      (alpha * P::load(&weight_[q]) * left).store(&s_[q]);
+      const P left = left_of_current(larger(release - P::load(&time_[q]), zero), n);
+      put(q, MembraneAdjoint<P>::held(left), s_weight_, s_);
     }
   }
 
@@ -110,24 +117,28 @@ class ForwardCompiler {
     const Neuron<Real> n(plan_.neurons, j);
     const Size place = index_.place(k);
     const Size before = place > index_.first(j) ? index_.spike(place - 1) : -1;
-    const Flight<Real> from = flight_before(index_, input_, spikes_, n, j, place);
-    const Real d = spikes_.times[k] - from.start;
-    const Real inv_slope = Real(1) / spikes_.slopes[k];
-    const Decay<Real> e = decay(d, n);
-    // By the previous spike's time, and by the current at its release: what remains of it at this
-    // release too.
-    const Real from_before = before >= 0 ? e.mem * release_slope(n, from.i) * inv_slope : Real(0);
-    const Real from_current = -e.kappa * n.inv_c * inv_slope;
-    const Real carry = exp_of(-n.alpha * (index_.release(place) - from.start));
+    const FlightStart<Real> from = flight_before(index_, input_, spikes_, n, j, place);
+    FreeFlight<Real> flight;
+    flight.start = from.state;
+    flight.d = spikes_.times[k] - from.time;
+    flight.e = decay(flight.d, n);
+    flight.further = index_.release(place) - from.time;
+    flight.left = left_of_current(flight.further, n);
+    // lV just before the spike and, at the release before it, lV and lI: the derivatives by that
+    // spike's time and by the current then, of which something remains at this release too.
+    const Real lv = spike_adjoint(Real(1), spikes_.slopes[k]);
+    const MembraneAdjoint<Real> back =
+        adjoint_step<Real>({lv, Real(0)}, decay_of_adjoint(flight.e, n));
+    const Real moved = release_slope(n, from.state.i), carry = flight.left;
 
-    weigh_arrivals(n, k, from_current);
+    weigh_arrivals(j, k, adjoint_before(lv, Real(0), n).v, back.i);
     terms.clear();
     const auto add_term = [&](Size from_row, Size spike, Real t, Real s) {
       if (reaches_.data()[spike]) terms.push_back({Id(from_row), t, s});
     };
     if (before >= 0) {
-      add_term(before, before, from_before, Real(0));
-      add_term(spikes_.count + j, before, from_current, carry);
+      add_term(before, before, by_release(back.v, moved), Real(0));
+      add_term(spikes_.count + j, before, back.i, carry);
     }
     const Range r = ranges_[k];
     const Size count = r.end - r.held;
@@ -149,22 +160,15 @@ class ForwardCompiler {
     }
     shared_delays_.clear();
     layout_.own_columns(k, [&](Size c, NeuronParameter p) {
-      Real t = Real(0), s = Real(0);
-      switch (p) {
-        case NeuronParameter::threshold: t = inv_slope; break;
-        case NeuronParameter::t_refractory: t = from_before; break;
-        case NeuronParameter::v_reset: t = -e.mem * inv_slope; break;
-        case NeuronParameter::bias: t = -n.inv_c * step_response(d, n.beta) * inv_slope; break;
-        case NeuronParameter::capacitance:
-          t = n.inv_c * (n.threshold - e.mem * from.v) * inv_slope;
-          break;
-        case NeuronParameter::tau_mem: t = by_tau_mem(n, from, d, e, k) * inv_slope; break;
-        case NeuronParameter::tau_syn: by_tau_syn(n, from, d, k, from_current, carry, t, s);
+      if (acts_in_flight(p)) {
+        add_flight(k, c, p, n, flight, lv, back.i);
+      } else {
+        add_entry(k, c, acts_at_release(p) ? by_release(p, back.v, moved) : by_spike(p, lv),
+                  Real(0));
       }
-      add_entry(k, c, t, s);
     });
     layout_.ties_.of_spike(k, [&](const OneSidedTerm<Real>& tie) {
-      add_entry(k, tie.column, tie.by_voltage * inv_slope, Real(0));
+      add_entry(k, tie.column, -lv * tie.by_voltage, Real(0));
     });
   }
 
@@ -227,35 +231,34 @@ class ForwardCompiler {
     sum.s += s;
   }
 
-  Real by_tau_mem(const Neuron<Real>& n, const Flight<Real>& from, Real d, const Decay<Real>& e,
-                  Size k) const {
-    Real sum = -d * e.mem * from.v + n.drive * step_response_by_beta(d, n) +
-               n.inv_c * from.i * kappa_by_beta(d, n);
-    const Range r = ranges_[k];
-    for (Size q = r.free; q < r.end; ++q)
-      sum += weight_[q - r.held] * n.inv_c * kappa_by_beta(spikes_.times[k] - time_[q - r.held], n);
-    return n.beta * n.beta * sum;
-  }
-
-  void by_tau_syn(const Neuron<Real>& n, const Flight<Real>& from, Real d, Size k,
-                  Real from_current, Real carry, Real& t, Real& s) const {
-    const Range r = ranges_[k];
-    const Size place = index_.place(k);
-    const Real release = index_.release(place);
-    Real sum_t = from.i * kappa_by_alpha(d, n);
-    Real sum_s = from.i * (release - from.start) * carry;
+  // E7 by one parameter: along the flight, and of what arrived on the way and while the neuron was
+  // held before it.
+  void add_flight(Size k, Size c, NeuronParameter p, const Neuron<Real>& n,
+                  const FreeFlight<Real>& flight, Real lv, Real from_current) {
+    FlightTerm<Real> sum = flight_term(p, flight, n);
     Real held = Real(0);
-    for (Size i = 0; i < r.free - r.held; ++i) {
-      const Real rest = from.start - time_[i];
-      held += weight_[i] * rest * exp_of(-n.alpha * rest);
+    if (is_rate(p)) {
+      const Range r = ranges_[k];
+      const Size place = index_.place(k);
+      const Real release = index_.release(place);
+      FreeFlight<Real> way{};
+      for (Size q = 0; q < r.free - r.held; ++q) {
+        way.further = index_.release(place - 1) - time_[q];
+        way.left = left_of_current(way.further, n);
+        held += arrival_term(p, weight_[q], way, n).i;
+      }
+      for (Size q = r.free - r.held; q < r.end - r.held; ++q) {
+        way.d = spikes_.times[k] - time_[q];
+        way.e = decay(way.d, n);
+        way.further = release - time_[q];
+        way.left = s_weight_[q];
+        const FlightTerm<Real> term = arrival_term(p, weight_[q], way, n);
+        sum.v += term.v;
+        sum.i += term.i;
+      }
     }
-    for (Size i = r.free - r.held; i < r.end - r.held; ++i) {
-      sum_t += weight_[i] * kappa_by_alpha(spikes_.times[k] - time_[i], n);
-      sum_s += weight_[i] * (release - time_[i]) * s_weight_[i];
-    }
-    const Real square = n.alpha * n.alpha;
-    t = square * (n.inv_c * sum_t / spikes_.slopes[k] + from_current * held);
-    s = square * (sum_s + carry * held);
+    const Real unit = flight_unit(p, n);
+    add_entry(k, c, unit * (lv * sum.v + from_current * held), unit * (sum.i + flight.left * held));
   }
 
   const ForwardLayout<Real>& layout_;

@@ -9,6 +9,7 @@
 
 #include "snnfp/detail/one_sided.hpp"
 #include "snnfp/impl/forward.hpp"
+#include "snnfp/model/derivatives.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -264,9 +265,8 @@ class ForwardLayout final : public Draft {
     const bool first = index_.place(k) == index_.first(j);
     for (int i = 0; i < n_neuron_parameters; ++i) {
       const NeuronParameter p = NeuronParameter(i);
-      const bool of_reset = p == NeuronParameter::t_refractory || p == NeuronParameter::v_reset;
       const Size c = column(j, p);
-      if (c >= 0 && !(first && of_reset)) visit(c, p);
+      if (c >= 0 && !(first && acts_at_release(p))) visit(c, p);
     }
   }
 

@@ -303,7 +303,7 @@ class LayerSimulator {
   [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
     const P zero(Real(0));
     const LayerTables<Real>& t = tables_;
-    const Real *mem = t.mem.data(), *syn = t.syn.data(), *kappa = t.kappa.data();
+    const auto decays = t.decays.template from<Real>(0);
     const Real *by_v = t.by_v.data(), *by_i = t.by_i.data(), *by_size = t.by_size.data(),
                *top = t.top.data();
     TangentBound<P> bound;
@@ -311,9 +311,10 @@ class LayerSimulator {
     Membrane<P> now = s;
     const Size last = item.first + item.intervals - 1;
     for (Size k = item.first + a;; ++k) {
-      Membrane<P> end = propagate(now, {P(mem[k]), P(syn[k]), P(kappa[k])}, n.inv_c, zero);
+      const Decay<P> e = decays.template spread<P>(k);
+      Membrane<P> end = propagate(now, e, zero, n);
       // The same bits: some processors are slow at products that turn denormal, and not at sums.
-      end.i = fma(P(syn[k]), now.i, P(Real(-0.0)));
+      end.i = fma(e.current_left(), now.i, P(Real(-0.0)));
       bound.by_v = P(by_v[k]);
       bound.by_i = P(by_i[k]);
       bound.slack = P(by_size[k]);
@@ -358,16 +359,15 @@ class LayerSimulator {
       Decay<P> e;
       P response(zero);
       if constexpr (staged) {
-        e = {value<Kind>(tables_.mem, k), value<Kind>(tables_.syn, k),
-             value<Kind>(tables_.kappa, k)};
+        e = Decay<P>::make([&](int m) { return value<Kind>(tables_.decays.of[m], k); });
         if (driven) response = value<Kind>(tables_.response, k);
       } else {
         e = decay(d, n);
-        if (driven) response = step_response(d, n.beta);
+        if (driven) response = step_response(d, n);
       }
-      P driven_by(zero);
-      if (driven) driven_by = select(n.drive == zero, zero, n.drive * response);
-      const Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
+      P drive(zero);
+      if (driven) drive = driven_by(response, n);
+      const Membrane<P> end = propagate(s, e, drive, n);
       Margin<P> m;
       if constexpr (staged)
         m = {value<Kind>(tables_.late, k), value<Kind>(tables_.slack, k), n.threshold};
@@ -440,7 +440,7 @@ class LayerSimulator {
     const Id j = neuron_of(item, lane);
     const Neuron<Real> n(plan_.neurons, j);
     const Real d = item.release[lane] - now;
-    const Real current = d > Real(0) ? decay(d, n).syn * i : i;
+    const Real current = d > Real(0) ? propagate_current(i, d, n) : i;
     out_of(item, lane).set_release_current(item.last_spike[lane], current);
     item.held &= ~(1u << lane);
     released_.add(j, tag, {n.v_reset, current}, item.release[lane], horizon);
@@ -507,7 +507,8 @@ class LayerSimulator {
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
         item.v[l] = plan_.neurons.v_reset.data()[j];
-        item.i[l] = d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
+        item.i[l] =
+            d > Real(0) ? propagate_current(current, d, Neuron<Real>(plan_.neurons, j)) : current;
       }
     });
     std::swap(climbers_, again_);

@@ -90,7 +90,8 @@ class LayerTables {
   }
 
   // Of each interval, by rows one value, by samples one a lane.
-  Vector<Real> time, span, mem, syn, kappa, response, late, slack;
+  Vector<Real> time, span, response, late, slack;
+  StructOfArrays<Decay, Vector<Real>> decays;
   Vector<Real> by_v, by_i, by_size, top;  // the TangentBound, where `bounded`
   bool bounded = false;
 
@@ -100,9 +101,10 @@ class LayerTables {
 
   void make_room(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x :
-         {&time, &span, &mem, &syn, &kappa, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
+    for (Vector<Real>* x : {&time, &span, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
       if (x->size() < end) x->resize(end);
+    for (Vector<Real>& x : decays.of)
+      if (x.size() < end) x.resize(end);
   }
 
   void stage_group(Size g, Size samples, Size size, const LayerArrivals<Real>& arrivals,
@@ -140,10 +142,7 @@ class LayerTables {
     const Neuron<P> one(lanes.constants, lanes.first);
     for (Size k = 0; k < n; k += width) {
       const P d = P::load(&span[k]);
-      const Decay<P> e = decay(d, one);
-      e.mem.store(&mem[k]);
-      e.syn.store(&syn[k]);
-      e.kappa.store(&kappa[k]);
+      decays.store(k, decay(d, one));
       const Margin<P> m = margin(d, P::load(&time[k]), one);
       m.late.store(&late[k]);
       m.slack.store(&slack[k]);
@@ -154,7 +153,7 @@ class LayerTables {
         bound.slack.store(&by_size[k]);
         bound.top.store(&top[k]);
       }
-      if (lanes.driven) step_response(d, one.beta).store(&response[k]);
+      if (lanes.driven) step_response(d, one).store(&response[k]);
     }
   }
 

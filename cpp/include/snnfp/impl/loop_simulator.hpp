@@ -248,7 +248,7 @@ class LoopSimulator {
   Real released_current(const Apart& a, Size k) const {
     const Neuron<Real> n(plan_.neurons, a.neuron[k]);
     const Real d = a.release[k] - a.time[k];
-    return d > Real(0) ? decay(d, n).syn * a.i[k] : a.i[k];
+    return d > Real(0) ? propagate_current(a.i[k], d, n) : a.i[k];
   }
 
   // When the first spike found could arrive within the component at the earliest, or infinity.

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "snnfp/error.hpp"
+#include "snnfp/model/scales.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/spikes.hpp"
 
@@ -26,18 +27,6 @@ void check_size(const Array<Real>& values, Size count, const std::string& name, 
   if (values.size() != 1 && values.size() != count)
     invalid(name, " has ", values.size(), " values, expected 1 or ", count, " (one ", each, ")");
 }
-
-// Of what size neurons may be; see scales.hpp.
-template <class Real>
-struct Limits {
-  static constexpr bool is_double = sizeof(Real) == 8;
-  // Powers of two of a neuron's own scales, added up.
-  static constexpr int powers = is_double ? 900 : 100;
-  static constexpr Real scale = is_double ? Real(0x1p900) : Real(0x1p100f);
-  // Of weights and other currents against these scales, and of themselves.
-  static constexpr Real ratio = is_double ? Real(0x1p500) : Real(0x1p60f);
-  static constexpr Real current = is_double ? Real(0x1p1000) : Real(0x1p104f);
-};
 
 // All finite; the largest in size.
 template <class Real>

@@ -2,7 +2,6 @@
 // Body of make_plan.
 
 #include <algorithm>
-#include <cmath>
 
 #include "snnfp/detail/plan.hpp"
 
@@ -67,51 +66,6 @@ class Components {
   Id count_ = 0;
 };
 
-// The largest kappa(d), in digits that hold at any ratio of the rates: MATH.md E3.
-template <class Real>
-Real largest_kappa(Real alpha, Real beta) {
-  constexpr Real infinite = std::numeric_limits<Real>::infinity();
-  const Real slow = std::min(alpha, beta), fast = std::max(alpha, beta);
-  if (fast == Real(0)) return infinite;
-  const Real ratio = (fast - slow) / slow;  // infinite where slow is 0 or far below fast
-  const Real slow_d = ratio == Real(0)   ? Real(1)
-                      : ratio < infinite ? std::log1p(ratio) / ratio
-                                         : Real(0);
-  return std::exp(-slow_d) / fast;
-}
-
-template <class Real>
-void append_constants(NeuronConstants<Real>& c, const Population<Real>& population,
-                      bool only_first = false) {
-  const Lif<Real>& p = population.parameters;
-  const Real forever = std::numeric_limits<Real>::max() / 8;
-  for (Id k = 0; k < population.size; ++k) {
-    const Real alpha = Real(1) / p.tau_syn.at_or_shared(k);
-    const Real beta = Real(1) / p.tau_mem.at_or_shared(k);
-    const Real difference = std::abs(alpha - beta);
-    c.alpha.push_back(alpha);
-    c.beta.push_back(beta);
-    c.difference.push_back(difference);
-    c.inv_difference.push_back(difference == Real(0) ? Real(0) : Real(1) / difference);
-    c.inv_c.push_back(Real(1) / p.capacitance.at_or_shared(k));
-    c.drive.push_back(p.bias.at_or_shared(k) / p.capacitance.at_or_shared(k));
-    c.threshold.push_back(p.threshold.at_or_shared(k));
-    c.v_reset.push_back(p.v_reset.at_or_shared(k));
-    // For ever is past every horizon, and still a number to calculate with.
-    c.t_refractory.push_back(only_first ? forever
-                                        : std::min(p.t_refractory.at_or_shared(k), forever));
-    c.kappa_max.push_back(largest_kappa(alpha, beta));
-  }
-}
-
-// So that a load of as many values as the widest vector holds may start at the last neuron.
-template <class Real>
-void pad_constants(NeuronConstants<Real>& c) {
-  for (std::vector<Real>* x : {&c.alpha, &c.beta, &c.difference, &c.inv_difference, &c.inv_c,
-                               &c.drive, &c.threshold, &c.v_reset, &c.t_refractory, &c.kappa_max})
-    x->resize(x->size() + 64 / sizeof(Real), Real(1));
-}
-
 template <class Real>
 Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
   Plan<Real> plan;
@@ -125,11 +79,11 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
     plan.population_offsets.push_back(plan.population_offsets.back() + p.size);
     plan.population_names.push_back(p.name);
     plan.population_of.insert(plan.population_of.end(), p.size, index);
-    append_constants(plan.neurons, p,
-                     std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0);
+    const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k, only_first);
   }
   plan.n_neurons = plan.population_offsets.back();
-  pad_constants(plan.neurons);
+  plan.neurons.pad();
 
   plan.from_input.resize(network.inputs().size());
   plan.from_population.resize(network.populations().size());

@@ -7,17 +7,17 @@
 #include <optional>
 
 #include "snnfp/detail/component.hpp"
-#include "snnfp/detail/crossing.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/excursion.hpp"
-#include "snnfp/detail/faint.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
-template <class Real, bool Replay>
+template <class Real, bool Replay, class Model = LifModel>
 class QueueSimulator {
  public:
-  QueueSimulator(const ComponentSample<Real>& sample, const RunLimits& limits, Interrupt& interrupt)
+  QueueSimulator(const ComponentSample<Real, Model>& sample, const RunLimits& limits,
+                 Interrupt& interrupt)
       : plan_(sample.plan),
         s_(sample),
         limits_(limits),
@@ -25,7 +25,7 @@ class QueueSimulator {
         until_(sample.until),
         own_(plan_.n_neurons),
         time_(plan_.n_neurons, Real(0)),
-        state_(plan_.n_neurons, Membrane<Real>{Real(0), Real(0)}),
+        state_(plan_.n_neurons, StateOf<Model, Real>{Real(0), Real(0)}),
         mode_(plan_.n_neurons, Mode::free),
         last_spike_(plan_.n_neurons, Size(-1)),
         count_(plan_.n_neurons, Size(0)) {
@@ -85,7 +85,8 @@ class QueueSimulator {
     }
     if (probe)
       for (; probed < probe->n_times; ++probed) sample_state(*probe, probed);
-    if (excursions_) each_neuron([&](Id j) { end_excursion(j); });
+    if constexpr (Replay)
+      if (excursions_) each_neuron([&](Id j) { end_excursion(j); });
   }
 
   const SpikeList<Real>& spikes() const { return spikes_; }
@@ -93,9 +94,9 @@ class QueueSimulator {
 
  private:
   using Kind = typename NeuronQueue<Real>::Kind;
-  // Held: refractory, V waits at v_reset for its release. Faint: free, its state is raised
-  // (faint.hpp) and cannot cross until something arrives.
-  enum class Mode : unsigned char { free, held, faint };
+  // Held: refractory, V waits at v_reset for its release. Denormal: free, its state is raised
+  // (denormal.hpp) and cannot cross until something arrives.
+  enum class Mode : unsigned char { free, held, denormal };
 
   // Whether each spike puts an arrival a synapse on its way around a loop.
   static bool piles_up(const ProjectionPlan<Real>& p) {
@@ -163,7 +164,7 @@ class QueueSimulator {
       if (w == Real(0) && !whole_row) continue;
       const Id j = p.target_of(unit, k);
       advance(j, a.time);
-      if (w != Real(0) && mode_[j] == Mode::faint) wake(j);
+      if (w != Real(0) && mode_[j] == Mode::denormal) wake(j);
       state_[j].i += w;
       if (mode_[j] == Mode::free && !Replay) schedule(j);
     }
@@ -173,30 +174,33 @@ class QueueSimulator {
     const Real from = time_[j], d = time - from;
     if (d > Real(0)) {
       time_[j] = time;
-      if (mode_[j] == Mode::faint) return advance_faint(j, d);
-      const Neuron<Real> n(plan_.neurons, j);
-      const Membrane<Real> moved = propagate(state_[j], d, n);
-      if (Replay && excursions_ && mode_[j] == Mode::free)
-        excursions_->pass(j, n, state_[j], from, moved, time);
+      if (mode_[j] == Mode::denormal) return advance_denormal(j, d);
+      const NeuronOf<Model, Real> n(plan_.neurons, j);
+      const StateOf<Model, Real> moved = propagate(state_[j], d, n);
+      if constexpr (Replay)
+        if (excursions_ && mode_[j] == Mode::free)
+          excursions_->pass(j, n, state_[j], from, moved, time);
       state_[j].i = moved.i;
       if (mode_[j] == Mode::held) return;
       state_[j].v = moved.v;
-      if (Faint<Real>::may_suit(moved)) fade(j);
+      if (Model::template Denormal<Real>::may_suit(moved)) fade(j);
     }
   }
 
   // Rare, and out of the way of the others.
-  [[gnu::noinline]] void advance_faint(Id j, Real d) {
-    state_[j] = Faint<Real>::moved(state_[j], d, Neuron<Real>(plan_.neurons, j));
+  [[gnu::noinline]] void advance_denormal(Id j, Real d) {
+    state_[j] = Model::template Denormal<Real>::moved(state_[j], d,
+                                                      NeuronOf<Model, Real>(plan_.neurons, j));
   }
   [[gnu::noinline]] void fade(Id j) {
-    if (!Faint<Real>::suits(state_[j], Neuron<Real>(plan_.neurons, j))) return;
-    state_[j] = Faint<Real>::raised(state_[j]);
-    mode_[j] = Mode::faint;
+    if (!Model::template Denormal<Real>::suits(state_[j], NeuronOf<Model, Real>(plan_.neurons, j)))
+      return;
+    state_[j] = Model::template Denormal<Real>::raised(state_[j]);
+    mode_[j] = Mode::denormal;
     if (!Replay) own_.remove(j);
   }
   void wake(Id j) {
-    state_[j] = Faint<Real>::lowered(state_[j]);
+    state_[j] = Model::template Denormal<Real>::lowered(state_[j]);
     mode_[j] = Mode::free;
   }
 
@@ -225,11 +229,11 @@ class QueueSimulator {
   }
 
   void spike(Id j, Real time) {
-    const Neuron<Real> n(plan_.neurons, j);
-    if (mode_[j] == Mode::faint) wake(j);
-    const Membrane<Real> last = state_[j];
+    const NeuronOf<Model, Real> n(plan_.neurons, j);
+    if (mode_[j] == Mode::denormal) wake(j);
+    const StateOf<Model, Real> last = state_[j];
     const Real d = time - time_[j];
-    Membrane<Real> before = propagate(last, d, n);
+    StateOf<Model, Real> before = propagate(last, d, n);
     Real v1 = slope_after(last, d, before, n);
     if constexpr (Replay) {
       if (mode_[j] == Mode::held) {
@@ -276,7 +280,8 @@ class QueueSimulator {
 
   // Judges given spike k of neuron j; false where it is to be dropped. One that has no derivative
   // gets an infinite slope.
-  bool accept(Id j, Size k, Membrane<Real> before, Real& v1, const Neuron<Real>& n) const {
+  bool accept(Id j, Size k, StateOf<Model, Real> before, Real& v1,
+              const NeuronOf<Model, Real>& n) const {
     using Reason = ImpossibleSpike::Reason;
     const Real residual = before.v - n.threshold;
     Reason reason;
@@ -299,7 +304,7 @@ class QueueSimulator {
   }
 
   void release(Id j, Real time) {
-    const Neuron<Real> n(plan_.neurons, j);
+    const NeuronOf<Model, Real> n(plan_.neurons, j);
     advance(j, time);
     mode_[j] = Mode::free;
     spikes_.set_release_current(last_spike_[j], state_[j].i);
@@ -309,9 +314,9 @@ class QueueSimulator {
   // The rest of the recording, or for ever.
   void end_excursion(Id j) {
     if (mode_[j] != Mode::free) return;
-    const Neuron<Real> n(plan_.neurons, j);
-    const Membrane<Real> last = state_[j];
-    const Membrane<Real> end =
+    const NeuronOf<Model, Real> n(plan_.neurons, j);
+    const StateOf<Model, Real> last = state_[j];
+    const StateOf<Model, Real> end =
         until_ < never<Real> ? propagate(last, until_ - time_[j], n) : at_rest(last, n);
     excursions_->pass(j, n, last, time_[j], end, until_);
     excursions_->end(j, false);
@@ -322,25 +327,25 @@ class QueueSimulator {
     const Real time = probe.times[at];
     for (Size q = 0; q < probe.n_neurons; ++q) {
       const Id j = probe.neurons[q];
-      const Neuron<Real> n(plan_.neurons, j);
-      Membrane<Real> last = state_[j];
-      if (mode_[j] == Mode::faint) last = Faint<Real>::lowered(last);
-      const Membrane<Real> s = propagate(last, time - time_[j], n);
+      const NeuronOf<Model, Real> n(plan_.neurons, j);
+      StateOf<Model, Real> last = state_[j];
+      if (mode_[j] == Mode::denormal) last = Model::template Denormal<Real>::lowered(last);
+      const StateOf<Model, Real> s = propagate(last, time - time_[j], n);
       probe.voltage[q * probe.n_times + at] = mode_[j] == Mode::held ? state_[j].v : s.v;
       probe.current[q * probe.n_times + at] = s.i;
     }
   }
 
-  const Plan<Real>& plan_;
-  const ComponentSample<Real>& s_;
+  const PlanOf<Model, Real>& plan_;
+  const ComponentSample<Real, Model>& s_;
   const RunLimits& limits_;
   PacedWatch watch_;
   Real until_;
 
   ArrivalQueue<Real> arrivals_;
   NeuronQueue<Real> own_;
-  Vector<Real> time_;             // when state_ was true
-  Vector<Membrane<Real>> state_;  // decayed lazily
+  Vector<Real> time_;                   // when state_ was true
+  Vector<StateOf<Model, Real>> state_;  // decayed lazily
   Vector<Mode> mode_;
   Vector<Size> last_spike_;
   Vector<Size> count_;
@@ -349,7 +354,7 @@ class QueueSimulator {
 
   SampleSpikes<Real> given_;
   ReplayJudge* judge_ = nullptr;
-  std::optional<Excursions<Real>> excursions_;
+  std::optional<Excursions<Real, Model>> excursions_;
   Vector<Size> after_, next_given_;
   Vector<Real> residuals_;
 };

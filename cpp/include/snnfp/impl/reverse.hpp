@@ -4,6 +4,7 @@
 // delays and the times at its source. MATH.md E12-E14.
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "snnfp/detail/adjoint.hpp"
@@ -14,10 +15,10 @@
 SNNFP_ISA_BEGIN
 
 // Samples of a graph, one after the other; keeps its memory from one to the next.
-template <class Real>
+template <class Real, class Model = LifModel>
 class Reverse final : public Workspace {
  public:
-  Reverse(const Plan<Real>& plan, const Columns& columns)
+  Reverse(const PlanOf<Model, Real>& plan, const Columns& columns)
       : plan_(plan), sample_(plan, columns), constants_(plan), loop_(plan) {
     for (Id p = 0; p + 1 < static_cast<Id>(plan.population_offsets.size()); ++p)
       populations_.emplace_back(plan, p);
@@ -32,7 +33,7 @@ class Reverse final : public Workspace {
     sample_.gradient = gradient;
     sample_.input_times = input_times;
     sample_.take(input, spikes, cotangents);
-    OneSidedTerms<Real> ties(plan_, input, spikes, sample_.columns);
+    OneSidedTerms<Real, Model> ties(plan_, input, spikes, sample_.columns);
     const bool tied = ties.possible(), keep = tied || voltage_adjoint;
     for (std::size_t g = 0; g < plan_.from_input.size(); ++g)
       if (input_times[g])
@@ -49,9 +50,10 @@ class Reverse final : public Workspace {
         if (populations_[*p].spikes().count() == 0) continue;
         populations_[*p].spikes().add_own(sample_);
         for (const Id q : plan_.into_population.data()[*p]) pull_from_outside(q, watch);
-        if (sample_.wants(*p, NeuronParameter::tau_mem) ||
-            sample_.wants(*p, NeuronParameter::tau_syn))
-          add_constants(*p, watch);
+        if constexpr (Model::side_by_side)
+          if (std::any_of(std::begin(rate_parameters), std::end(rate_parameters),
+                          [&](NeuronParameter rate) { return sample_.wants(*p, rate); }))
+            add_constants(*p, watch);
       }
     }
     if (!keep) return;
@@ -105,12 +107,12 @@ class Reverse final : public Workspace {
     constants_.finish(sample_);
   }
 
-  const Plan<Real>& plan_;
-  ReverseSample<Real> sample_;
-  Vector<PopulationAdjoint<Real>> populations_;
-  Vector<ReversePull<Real>> pulls_;  // of each projection
-  ReverseConstants<Real> constants_;
-  ReverseLoop<Real> loop_;
+  const PlanOf<Model, Real>& plan_;
+  ReverseSample<Real, Model> sample_;
+  Vector<PopulationAdjoint<Real, Model>> populations_;
+  Vector<ReversePull<Real, Model>> pulls_;  // of each projection
+  ReverseConstants<Real, Model> constants_;
+  ReverseLoop<Real, Model> loop_;
   Scratch<Real> own_adjoint_;  // lV just before each spike, where nobody else asks for it
 };
 

@@ -15,25 +15,21 @@ SNNFP_ISA_BEGIN
 template <class Real>
 constexpr Real nowhere = std::numeric_limits<Real>::max() / 8;
 
-// Ahead of arrivals up to `last`: at t, lI = kappa(time - t) lv + e^(-alpha (time - t)) li and
-// lV/C = e^(-beta (time - t)) lv.
-template <class Real>
+// Ahead of arrivals up to `last`: the adjoint at `time`, from which E12 leads to theirs.
+template <class Real, class Model = LifModel>
 struct Anchor {
   Real last, time;
-  Real lv;  // lV / C
-  Real li;
-  Real held;  // how much later li's own moment is, a release
+  AdjointOf<Model, Real> a;
+  Real held;  // how much later lI's own moment is, a release
 };
 
 // The anchors of each neuron of a population in time order. The last of each neuron has nothing
 // ahead.
-template <class Real>
+template <class Real, class Model = LifModel>
 class Anchors {
  public:
-  explicit Anchors(const Plan<Real>& plan) : c_(plan.neurons) {}
-
   // Finds the times, and with them the values that are known already.
-  void build(const SpikeAdjoints<Real>& spikes) {
+  void build(const SpikeAdjoints<Real, Model>& spikes) {
     const Size n = spikes.size();
     make_room(begin_, n + 1);
     make_room(of_spike_, spikes.count());
@@ -51,36 +47,33 @@ class Anchors {
     for (Size e = spikes.count(); e-- > 0;) {
       // Each neuron's beginning comes down from its end, and goes back there below.
       Size& end = begin_[spikes.unit(e) + 1];
-      if (holds_[e])
-        anchors_[--end - 1] = {spikes.last_held(e), spikes.release(e), Real(0), Real(0), Real(0)};
+      if (holds_[e]) anchors_[--end - 1] = {spikes.last_held(e), spikes.release(e), {}, Real(0)};
       const Real time = spikes.time(e);
       of_spike_[e] = --end - 1;
-      anchors_[end - 1] = {std::nextafter(time, -never<Real>), time, Real(0), Real(0),
-                           spikes.release(e) - time};
+      anchors_[end - 1] = {std::nextafter(time, -never<Real>), time, {}, spikes.release(e) - time};
     }
     for (Size e = 0; e < spikes.count(); ++e) begin_[spikes.unit(e) + 1] += 1 + holds_[e];
     for (Size j = 0; j < n; ++j)
-      anchors_[begin_[j + 1] - 1] = {never<Real>, nowhere<Real>, Real(0), Real(0), Real(0)};
+      anchors_[begin_[j + 1] - 1] = {never<Real>, nowhere<Real>, {}, Real(0)};
     for (Size e = 0; e < spikes.count(); ++e) set(spikes, e);
     for (Size c = 0; c < spikes.n_pairs(); ++c) set_release(spikes, c);
   }
 
   // Takes over lV and lI of a spike; lI at the release that a pair of spikes has between them.
-  void set(const SpikeAdjoints<Real>& spikes, Size e) {
-    Anchor<Real>& a = anchors_[of_spike_[e]];
-    a.lv = spikes.lv(e) * c_.inv_c.data()[spikes.first() + spikes.unit(e)];
-    a.li = spikes.li(e);
+  void set(const SpikeAdjoints<Real, Model>& spikes, Size e) {
+    anchors_[of_spike_[e]].a = spikes.adjoint(e);
   }
-  void set_release(const SpikeAdjoints<Real>& spikes, Size pair) {
+  void set_release(const SpikeAdjoints<Real, Model>& spikes, Size pair) {
     const Size e = spikes.pair(pair).spike;
-    if (holds_[e]) anchors_[of_spike_[e] + 1].li = spikes.pair(pair).li;
+    if (holds_[e])
+      anchors_[of_spike_[e] + 1].a = AdjointOf<Model, Real>::held(spikes.pair(pair).li);
   }
 
   // After it nothing has an adjoint.
   Real latest() const { return latest_; }
   Size begin(Id unit) const { return begin_[unit]; }
   Size last(Id unit) const { return begin_[unit + 1] - 1; }
-  const Anchor<Real>& operator[](Size place) const { return anchors_[place]; }
+  const Anchor<Real, Model>& operator[](Size place) const { return anchors_[place]; }
 
   // The place of what lies ahead of an arrival at `time`, which is `place` or before it.
   Size back_to(Id unit, Size place, Real time) const {
@@ -90,14 +83,13 @@ class Anchors {
       --place;
     }
     return std::lower_bound(&anchors_[first], &anchors_[place], time,
-                            [](const Anchor<Real>& a, Real t) { return a.last < t; }) -
+                            [](const Anchor<Real, Model>& a, Real t) { return a.last < t; }) -
            anchors_.data();
   }
 
  private:
-  const NeuronConstants<Real>& c_;
   Scratch<Size> begin_;
-  Scratch<Anchor<Real>> anchors_;
+  Scratch<Anchor<Real, Model>> anchors_;
   // Of each spike: its anchor, and whether one for its refractory time follows. Nothing depends on
   // what falls into that of a neuron's last spike.
   Scratch<Size> of_spike_;

@@ -21,17 +21,17 @@ struct AdjointChange {
 
 // Finds the changes a few at a time, from the last to the first, so that they stay in the nearest
 // cache: a record may be long. The times of spikes are enough for it; their adjoints may follow.
-template <class Real>
+template <class Real, class Model = LifModel>
 class ReverseArrivals {
  public:
   static constexpr int block = 64;
 
-  explicit ReverseArrivals(const Plan<Real>& plan) : c_(plan.neurons) {}
+  explicit ReverseArrivals(const PlanOf<Model, Real>& plan) : c_(plan.neurons) {}
 
   // Returns how many arrivals some spike comes after. Where each target has its own delay, `time`
   // is when they were sent: seen from a neuron whose clock is late by its delay, when they arrive.
-  Size start(const SpikeAdjoints<Real>& spikes, const typename ReverseSample<Real>::Sent& sent,
-             const ProjectionPlan<Real>& q) {
+  Size start(const SpikeAdjoints<Real, Model>& spikes,
+             const typename ReverseSample<Real, Model>::Sent& sent, const ProjectionPlan<Real>& q) {
     spikes_ = &spikes;
     at_ = filled_ = 0;
     spike_ = spikes.count();
@@ -61,7 +61,7 @@ class ReverseArrivals {
     return count_;
   }
 
-  const SpikeAdjoints<Real>& spikes() const { return *spikes_; }
+  const SpikeAdjoints<Real, Model>& spikes() const { return *spikes_; }
   Size count() const { return count_; }
   Real time(Size a) const { return times_[a] + delay_; }
   Id unit(Size a) const { return units_[a]; }                  // that sent it
@@ -106,9 +106,9 @@ class ReverseArrivals {
     for (int x = 0; delays_ && x < filled_; ++x) spans[x] -= delays_[change_[x].unit];
     if (!identical)
       for (int x = 0; x < end; ++x) neuron[x] = first + (x < filled_ ? change_[x].unit : 0);
-    const Neuron<P> all(c_, first);
+    const NeuronOf<Model, P> all(c_, first);
     for (int b = 0; b < end; b += P::width)
-      use(b, P::load(spans + b), identical ? all : Neuron<P>::gather(c_, neuron + b));
+      use(b, P::load(spans + b), identical ? all : NeuronOf<Model, P>::gather(c_, neuron + b));
   }
 
   // Calls use(b, spans) for packs of the times from arrivals `begin` ... `end` - 1 back to the ones
@@ -167,7 +167,7 @@ class ReverseArrivals {
   }
 
   // Where each source unit has its own delay.
-  [[gnu::noinline]] void put_in_order(const typename ReverseSample<Real>::Sent& sent,
+  [[gnu::noinline]] void put_in_order(const typename ReverseSample<Real, Model>::Sent& sent,
                                       const ProjectionPlan<Real>& q) {
     own_.resize(sent.count);
     for (Size k = 0; k < sent.count; ++k)
@@ -251,8 +251,8 @@ class ReverseArrivals {
     }
   }
 
-  const NeuronConstants<Real>& c_;
-  const SpikeAdjoints<Real>* spikes_ = nullptr;
+  const typename Model::template Constants<Real>& c_;
+  const SpikeAdjoints<Real, Model>* spikes_ = nullptr;
   const Real* times_ = nullptr;
   const Id *units_ = nullptr, *place_ = nullptr;
   Real delay_ = Real(0);
@@ -280,12 +280,12 @@ class ReverseArrivals {
   int at_ = 0, filled_ = 0;
 };
 
-// The changes with lV/C and lI of the neuron at the arrival.
-template <class Real>
+// The changes with the adjoint of the neuron at the arrival.
+template <class Real, class Model = LifModel>
 class AdjointEntries {
  public:
-  explicit AdjointEntries(const Plan<Real>& plan) : arrivals_(plan) {}
-  ReverseArrivals<Real>& arrivals() { return arrivals_; }
+  explicit AdjointEntries(const PlanOf<Model, Real>& plan) : arrivals_(plan) {}
+  ReverseArrivals<Real, Model>& arrivals() { return arrivals_; }
   bool changes_at(Size end) {
     return arrivals_.changes_at(end, [&] { fill(); });
   }
@@ -294,31 +294,30 @@ class AdjointEntries {
   }
   struct Entry {
     Id unit;
-    Real lv, li;
+    AdjointOf<Model, Real> a;
   };
   Entry take() {
     const int x = arrivals_.take();
     const AdjointChange& c = arrivals_.change(x);
-    const SpikeAdjoints<Real>& spikes = arrivals_.spikes();
-    if (c.spike < 0) return {c.unit, Real(0), syn_[x] * spikes.pair(-1 - c.spike).li};
-    const Real lv = spikes.lv(c.spike);
-    return {c.unit, mem_[x] * lv, fma(kappa_[x], lv, syn_[x] * spikes.li(c.spike))};
+    const SpikeAdjoints<Real, Model>& spikes = arrivals_.spikes();
+    const StepOf<Model, Real> step = step_.template get<Real>(x);
+    using Adjoint = AdjointOf<Model, Real>;
+    return {c.unit, adjoint_step(c.spike >= 0 ? Adjoint{spikes.lv(c.spike), spikes.li(c.spike)}
+                                              : Adjoint::held(spikes.pair(-1 - c.spike).li),
+                                 step)};
   }
 
  private:
   using P = Pack<Real>;
   void fill() {
-    arrivals_.over_block([&](int b, P span, const Neuron<P>& n) {
-      const Decay<P> e = decay(span, n);
-      (e.mem * n.inv_c).store(mem_ + b);
-      e.syn.store(syn_ + b);
-      (e.kappa * n.inv_c).store(kappa_ + b);
+    arrivals_.over_block([&](int b, P span, const NeuronOf<Model, P>& n) {
+      step_.store(b, decay_to_arrival(span, n));
     });
   }
 
-  static constexpr int block = ReverseArrivals<Real>::block;
-  ReverseArrivals<Real> arrivals_;
-  Real mem_[block], syn_[block], kappa_[block];
+  static constexpr int block = ReverseArrivals<Real, Model>::block;
+  ReverseArrivals<Real, Model> arrivals_;
+  StructOfArrays<Model::template Step, Real[block]> step_;  // of each change
 };
 
 SNNFP_ISA_END

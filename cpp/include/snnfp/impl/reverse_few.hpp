@@ -9,34 +9,34 @@
 
 SNNFP_ISA_BEGIN
 
-template <class Real>
+template <class Real, class Model = LifModel>
 class ReverseFew {
  public:
-  ReverseFew(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
+  ReverseFew(const PlanOf<Model, Real>& plan, const ProjectionPlan<Real>& q)
       : c_(plan.neurons), q_(q), entries_(plan) {}
 
   // Less than a vector of the widest instruction set, from a population: with its times asked for,
   // a layer of 3 neurons takes 1.35 x as long with neurons side by side. Without times it is the
   // other way round, 1.6 x; which kernel runs does not depend on what is asked for, so that each
   // derivative has the same bits whatever else is.
-  static bool suits(const SpikeAdjoints<Real>& spikes, const ProjectionPlan<Real>& q) {
+  static bool suits(const SpikeAdjoints<Real, Model>& spikes, const ProjectionPlan<Real>& q) {
     return q.from_population >= 0 && q.connectivity == Connectivity::dense && q.arrives_at_once() &&
            spikes.size() < lane_width<Real> && q.synapses() <= std::numeric_limits<Id>::max();
   }
 
-  void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes) {
+  void start(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes) {
     out_ = s.weights(q_);
     delays_ = s.delays(q_);
     sent_ = s.sent(q_);
     first_ = spikes.first();
     size_ = spikes.size();
     entries_.arrivals().start(spikes, sent_, q_);
-    for (Vector<Real>* v : {&lane_lv_, &lane_li_}) v->assign(padded<Real>(size_), Real(0));
+    for (Vector<Real>& v : lanes_.of) v.assign(padded<Real>(size_), Real(0));
   }
 
   // Few neurons: arrivals side by side. Lanes left over add 0, so that every loop is as long.
   void pull(const Watch& watch) {
-    const ReverseArrivals<Real>& arrivals = entries_.arrivals();
+    const ReverseArrivals<Real, Model>& arrivals = entries_.arrivals();
     const Size n = arrivals.count();
     if (n == 0) return;
     make_room(at_, n + lane_width<Real>);
@@ -53,35 +53,33 @@ class ReverseFew {
       if (looked - end >= 64) looked = end;
       while (entries_.changes_at(end)) {
         const auto entry = entries_.take();
-        lane_lv_[entry.unit] = entry.lv;
-        lane_li_[entry.unit] = entry.li;
+        lanes_.set(entry.unit, entry.a);
       }
       begin = entries_.next_end();
       Id live[lane_width<Real>];
       int n_live = 0;
       for (Id u = 0; u < size_; ++u) {
         live[n_live] = u;
-        n_live += lane_lv_[u] != Real(0) || lane_li_[u] != Real(0);
+        n_live += lanes_.nonzero(u);
       }
       const P last(at[end - 1]);
       for (Size a = begin; a < end; a += P::width) {
         const P t = P::load(at + a), span = last - t;
-        Decay<P> e = decay(span, Neuron<P>(c_, first_));
-        P by_time(Real(0));
+        StepOf<Model, P> e = decay(span, NeuronOf<Model, P>(c_, first_));
+        P times(Real(0));
         for (int l = 0; l < n_live; ++l) {
           const Id u = live[l];
-          const Neuron<P> neuron(c_, first_ + u);
+          const NeuronOf<Model, P> neuron(c_, first_ + u);
           if (!uniform) e = decay(span, neuron);
-          const P lv(lane_lv_[u]), by_weight = fma(e.kappa, lv, e.syn * P(lane_li_[u]));
-          by_time = fma(P::gather(q_.weight + u, &row_[a]),
-                        fma(neuron.alpha, by_weight, -(e.mem * lv)), by_time);
+          const AdjointOf<Model, P> there = adjoint_step(lanes_.template spread<P>(u), e);
+          times = fma(P::gather(q_.weight + u, &row_[a]), by_time(there, neuron), times);
           if (!out_) continue;
           Real value[P::width];
-          select(t <= last, by_weight, P(Real(0))).store(value);
+          select(t <= last, by_weight(there), P(Real(0))).store(value);
           for (int k = 0; k < P::width; ++k) out_[row_[a + k] + u] += value[k];
         }
         Real values[P::width];
-        by_time.store(values);
+        times.store(values);
         for (Size k = 0; k < std::min<Size>(P::width, end - a); ++k) {
           if (delays_) delays_[q_.delay_index(arrivals.unit(a + k), 0)] += values[k];
           if (sent_.by_time) sent_.by_time[arrivals.place(a + k)] += values[k];
@@ -90,10 +88,9 @@ class ReverseFew {
       if (begin == 0) return;
       const P span(at[end - 1] - at[begin - 1]);
       for (Size k = 0; k < size_; k += P::width) {
-        const Decay<P> e = decay(span, Neuron<P>::load(c_, first_ + static_cast<Id>(k)));
-        const P lv = P::load(&lane_lv_[k]);
-        fma(e.kappa, lv, e.syn * P::load(&lane_li_[k])).store(&lane_li_[k]);
-        (e.mem * lv).store(&lane_lv_[k]);
+        const StepOf<Model, P> e =
+            decay(span, NeuronOf<Model, P>::load(c_, first_ + static_cast<Id>(k)));
+        lanes_.store(k, adjoint_step(lanes_.template load<P>(k), e));
       }
     }
   }
@@ -101,15 +98,16 @@ class ReverseFew {
  private:
   using P = Pack<Real>;
 
-  const NeuronConstants<Real>& c_;
+  const typename Model::template Constants<Real>& c_;
   const ProjectionPlan<Real>& q_;
-  AdjointEntries<Real> entries_;
+  AdjointEntries<Real, Model> entries_;
   Real* out_ = nullptr;
   Real* delays_ = nullptr;
-  typename ReverseSample<Real>::Sent sent_{};
+  typename ReverseSample<Real, Model>::Sent sent_{};
   Id first_ = 0;
   Size size_ = 0;
-  Vector<Real> lane_lv_, lane_li_;  // lV/C and lI of all neurons at the arrival at hand
+  StructOfArrays<Model::template Adjoint, Vector<Real>>
+      lanes_;  // of all neurons at the arrival at hand
   Scratch<Real> at_;
   Scratch<Id> row_;
 };

@@ -1,12 +1,14 @@
 #pragma once
-// What a population's spikes owe to what came through a projection without delays a synapse, where
-// all neurons have one pair of time constants. MATH.md E12, E13.
+// What a population's spikes owe to what came through a projection without delays a synapse: where
+// all neurons have one pair of time constants, and else through a dense one. MATH.md E12, E13.
 //
-// Invariant: with the coefficients of E12 from a moment of reference to the arrival at hand, the
-// adjoint of every neuron there is lI = kappa lv + syn li and lV/C = mem lv, lv and li its lane. So
-// an arrival costs its own synapses only and writes nothing but their derivatives, and a spike that
-// comes into view costs its own neuron: its lane is taken to the reference. All lanes move when mem
-// or syn falls below 1/4, so that no more than two bits are lost on the way.
+// Invariant: the lanes are the adjoints of all neurons at a moment of reference; a step of E12
+// leads from there to the arrival at hand, the same for all. So an arrival costs its own synapses
+// only and writes nothing but their derivatives, and a spike that comes into view costs its own
+// neuron: its lane is taken to the reference. All lanes move when an exponential of the step falls
+// below 1/4, so that no more than two bits are lost on the way. Neurons with time constants of
+// their own move at every arrival: two exponentials a delivery, and still half the cost of looking
+// up what lies ahead of it.
 
 #include <algorithm>
 
@@ -14,29 +16,30 @@
 
 SNNFP_ISA_BEGIN
 
-template <class Real>
+template <class Real, class Model = LifModel>
 class ReverseLanes {
  public:
-  ReverseLanes(const Plan<Real>& plan, const ProjectionPlan<Real>& q)
+  ReverseLanes(const PlanOf<Model, Real>& plan, const ProjectionPlan<Real>& q)
       : c_(plan.neurons), q_(q), entries_(plan), consecutive_(q.n_source, unknown) {}
 
   // Whether it takes what came through a projection, and at less cost than one by one: a move of
   // all lanes costs 1/16 of what a delivery by itself does, a neuron.
-  static bool suits(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes,
+  static bool suits(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes,
                     const ProjectionPlan<Real>& q) {
-    if (q.delay_per == DelayPer::synapse || !spikes.traits().uniform) return false;
+    if (q.delay_per == DelayPer::synapse) return false;
+    if (!spikes.traits().uniform) return q.connectivity == Connectivity::dense;
     const auto sent = s.sent(q);
     if (q.connectivity == Connectivity::dense || sent.count == 0) return true;
     Size deliveries = 0;
     for (Size a = 0; a < sent.count; ++a)
       deliveries += q.row_end(sent.units[a]) - q.row_begin(sent.units[a]);
-    const Neuron<Real> n(s.plan.neurons, spikes.first());
-    const Real spans = (sent.times[sent.count - 1] - sent.times[0]) * std::max(n.alpha, n.beta);
+    const Real spans =
+        (sent.times[sent.count - 1] - sent.times[0]) * s.plan.neurons.fast_rate(spikes.first());
     const Real moves = std::min(Real(1) + spans, Real(sent.count));
     return moves * Real(spikes.size()) <= Real(16) * Real(deliveries);
   }
 
-  void start(ReverseSample<Real>& s, const SpikeAdjoints<Real>& spikes, bool timed) {
+  void start(ReverseSample<Real, Model>& s, const SpikeAdjoints<Real, Model>& spikes, bool timed) {
     timed_ = timed;
     out_ = s.weights(q_);
     delays_ = timed && q_.arrives_at_once() ? s.delays(q_) : nullptr;
@@ -44,10 +47,11 @@ class ReverseLanes {
     sent_ = s.sent(q_);
     begin_ = spikes.begin();
     size_ = spikes.size();
-    to_ = {Real(1), Real(1), Real(0)};
+    uniform_ = spikes.traits().uniform;
+    to_ = no_decay<Real>();
     first_step_ = left_ = entries_.arrivals().start(spikes, sent_, q_);
     if (first_step_ > 0)
-      for (Vector<Real>* v : {&lv_, &li_}) v->assign(padded<Real>(spikes.size()), Real(0));
+      for (Vector<Real>& v : lanes_.of) v.assign(padded<Real>(spikes.size()), Real(0));
   }
 
   // What was sent from place `from` on, up to `to`; later ones have had their turn. Takes the
@@ -56,14 +60,13 @@ class ReverseLanes {
     for (Size a = std::min(to, entries_.arrivals().count()); a-- > from;) {
       if (a % block == 0) watch.look();
       if (entries_.changes_at(a + 1)) change(a + 1);
-      const Real by_time = row(a);
-      if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += by_time;
-      if (timed_ && sent_.by_time) sent_.by_time[entries_.arrivals().place(a)] += by_time;
+      const Real moved = uniform_ ? row(a) : row_of_each(a);
+      if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += moved;
+      if (timed_ && sent_.by_time) sent_.by_time[entries_.arrivals().place(a)] += moved;
+      if (!uniform_) continue;
       if (a < first_step_) take_steps(a + 1);
-      const Decay<Real>& step = step_[a - first_step_];
-      to_ = {step.mem * to_.mem, step.syn * to_.syn,
-             fma(step.syn, to_.kappa, step.kappa * to_.mem)};
-      if (std::min(to_.mem, to_.syn) < Real(0.25)) move_all();
+      to_ = joined(to_, step_.template get<Real>(a - first_step_));
+      if (to_.least() < Real(0.25)) move_all();
     }
   }
   void pull(const Watch& watch) { pull(0, sent_.count, watch); }
@@ -78,127 +81,151 @@ class ReverseLanes {
  private:
   using P = Pack<Real>;
   static constexpr int parts = lane_width<Real> / P::width;
-  static constexpr int block = ReverseArrivals<Real>::block;
+  static constexpr int block = ReverseArrivals<Real, Model>::block;
 
   // Takes the adjoints of the neurons that change at arrival `end` - 1 to the moment of reference.
   void change(Size end) {
-    const Real mem = Real(1) / to_.mem, syn = Real(1) / to_.syn, kappa = -to_.kappa;
+    const InverseDecay<Real> from(to_);
     while (entries_.changes_at(end)) {
       const auto entry = entries_.take();
-      const Real lv = entry.lv * mem;
-      lv_[entry.unit] = lv;
-      li_[entry.unit] = fma(kappa, lv, entry.li) * syn;
+      lanes_.set(entry.unit, adjoint_step(entry.a, from));
     }
   }
   // E12 from each arrival of a block, which ends at `end`, to the one before it.
   void take_steps(Size end) {
     first_step_ = std::max<Size>(0, end - block);
-    const Neuron<P> all(c_, entries_.arrivals().spikes().first());
-    Real mem[P::width], syn[P::width], kappa[P::width];
-    entries_.arrivals().over_steps(first_step_, end, [&](Size b, P span) {
-      const Decay<P> e = decay(span, all);
-      e.mem.store(mem);
-      e.syn.store(syn);
-      e.kappa.store(kappa);
-      for (int l = 0; l < P::width; ++l) step_[b + l] = {mem[l], syn[l], kappa[l]};
-    });
+    const NeuronOf<Model, P> all(c_, entries_.arrivals().spikes().first());
+    entries_.arrivals().over_steps(first_step_, end,
+                                   [&](Size b, P span) { step_.store(b, decay(span, all)); });
   }
   void move_all() {
-    const P mem(to_.mem), syn(to_.syn), kappa(to_.kappa);
-    for (Size k = 0; k < Size(lv_.size()); k += P::width) {
-      const P lv = P::load(&lv_[k]);
-      fma(kappa, lv, syn * P::load(&li_[k])).store(&li_[k]);
-      (mem * lv).store(&lv_[k]);
-    }
-    to_ = {Real(1), Real(1), Real(0)};
+    const StepOf<Model, P> to = everywhere<P>(to_);
+    for (Size k = 0; k < size_; k += P::width)
+      lanes_.store(k, adjoint_step(lanes_.template load<P>(k), to));
+    to_ = no_decay<Real>();
   }
 
-  // E13 of one arrival. Returns the derivative by its time: alpha w lI - (w/C) lV.
+  // E13 of one arrival. Returns the derivative by its time.
   Real row(Size a) {
     Id unit = entries_.arrivals().unit(a);
     const Size at = q_.row_begin(unit);
     const Size n = q_.row_end(unit) - at;
-    Sums by{Real(0), Real(0)};
+    AdjointOf<Model, Real> sums{};  // of the adjoints times the weights
     if (q_.connectivity == Connectivity::dense) {
-      by = beside(at + begin_,
-                  q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
-                  size_);
+      sums = beside(at + begin_,
+                    q_.row_begin(entries_.arrivals().unit(std::max<Size>(a - 1, 0))) + begin_, 0,
+                    size_);
     } else if (q_.connectivity == Connectivity::one_to_one) {
-      by = scattered(at, &unit, 1);
+      sums = scattered(at, &unit, 1);
     } else if (n > 0 && runs(unit)) {
-      by = beside(at, at, q_.targets[at], n);
+      sums = beside(at, at, q_.targets[at], n);
     } else {
-      by = scattered(at, q_.targets + at, n);
+      sums = scattered(at, q_.targets + at, n);
     }
-    const Real alpha = c_.alpha.data()[q_.target_first];
-    if (of_targets_) add_to_targets(unit, alpha);
-    return fma(alpha, fma(to_.kappa, by.lv, to_.syn * by.li), -(to_.mem * by.lv));
+    if (of_targets_) add_to_targets(unit);
+    // Both rules are linear.
+    return by_time(adjoint_step(sums, to_), NeuronOf<Model, Real>(c_, q_.target_first));
+  }
+
+  // The same where each neuron has time constants of its own: the moment of reference is that of
+  // the arrival, and all lanes go on to the one before it.
+  Real row_of_each(Size a) {
+    return !timed_ ? row_of_each<true, false>(a)
+           : out_  ? row_of_each<true, true>(a)
+                   : row_of_each<false, true>(a);
+  }
+  template <bool weights, bool timed>
+  [[gnu::noinline]] Real row_of_each(Size a) {
+    const ReverseArrivals<Real, Model>& arrivals = entries_.arrivals();
+    const Size at = q_.row_begin(arrivals.unit(a)) + begin_;
+    const P span(a > 0 ? arrivals.time(a) - arrivals.time(a - 1) : Real(0));
+    const Id first = arrivals.spikes().first();
+    P sum[parts];
+    for (P& s : sum) s = P(Real(0));
+    for (Size k = 0, u = 0; k < size_; k += P::width, ++u) {
+      const NeuronOf<Model, P> n = NeuronOf<Model, P>::load(c_, first + static_cast<Id>(k));
+      const AdjointOf<Model, P> here = lanes_.template load<P>(k);
+      if (weights) add(out_ + at + k, size_ - k, by_weight(here));
+      if (timed) {
+        const P moved = load_up_to(q_.weight + at + k, size_ - k) * by_time(here, n);
+        if (of_targets_) add(of_targets_ + begin_ + k, size_ - k, moved);
+        sum[u % parts] = sum[u % parts] + moved;
+      }
+      lanes_.store(k, adjoint_step(here, decay(span, n)));
+    }
+    if (!timed) return Real(0);
+    Real part[lane_width<Real>];
+    for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
+    for (int half = lane_width<Real> / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) part[l] += part[l + half];
+    return part[0];
+  }
+  static void add(Real* to, Size n, P value) {
+    if (n >= P::width) {
+      (P::load(to) + value).store(to);
+    } else {
+      (P::load_first(to, int(n)) + value).store_first(to, int(n));
+    }
   }
 
   // By the delay of each target, what the arrival's time there is worth.
-  [[gnu::noinline]] void add_to_targets(Id unit, Real alpha) const {
+  [[gnu::noinline]] void add_to_targets(Id unit) const {
     const Size at = q_.row_begin(unit);
     if (q_.connectivity != Connectivity::dense) {
+      const NeuronOf<Model, Real> n(c_, q_.target_first);
       for (Size k = at; k < q_.row_end(unit); ++k) {
         const Id j = q_.targets[k];
-        of_targets_[j] += q_.weight[k] *
-                          fma(alpha, fma(to_.kappa, lv_[j], to_.syn * li_[j]), -(to_.mem * lv_[j]));
+        of_targets_[j] +=
+            q_.weight[k] * by_time(adjoint_step(lanes_.template get<Real>(j), to_), n);
       }
       return;
     }
-    const P kappa(to_.kappa), syn(to_.syn), mem(to_.mem);
+    const NeuronOf<Model, P> n(c_, q_.target_first);
+    const StepOf<Model, P> e = everywhere<P>(to_);
+    const auto lanes = lanes_.template from<Real>(0);
     Real* const to = of_targets_ + begin_;
     for (Size j = 0; j < size_; j += P::width) {
-      const P w = load_up_to(q_.weight + at + begin_ + j, size_ - j), lv = P::load(&lv_[j]);
-      const P by = fma(P(alpha), fma(kappa, lv, syn * P::load(&li_[j])), -(mem * lv));
-      fma(w, by, load_up_to(to + j, size_ - j))
+      const P w = load_up_to(q_.weight + at + begin_ + j, size_ - j);
+      fma(w, by_time(adjoint_step(lanes.template load<P>(j), e), n), load_up_to(to + j, size_ - j))
           .store_first(to + j, int(std::min<Size>(size_ - j, P::width)));
     }
   }
 
-  // Sums of w lv and w li over a row.
-  struct Sums {
-    Real lv, li;
-  };
-
   // One neuron after the other: gathering the values of eight takes longer.
-  Sums scattered(Size at, const Id* target, Size n) const {
-    const Real *const lv = lv_.data(), *const li = li_.data(), *const w = q_.weight + at;
-    const Real kappa = to_.kappa, syn = to_.syn;
+  AdjointOf<Model, Real> scattered(Size at, const Id* target, Size n) const {
+    const auto lanes = lanes_.template from<Real>(0);
+    const Real* const w = q_.weight + at;
+    const StepOf<Model, Real> to = to_;
     if (out_) {
       Real* const __restrict out = out_ + at;
-      for (Size m = 0; m < n; ++m) out[m] += fma(kappa, lv[target[m]], syn * li[target[m]]);
+      for (Size m = 0; m < n; ++m)
+        out[m] += by_weight(adjoint_step(lanes.template get<Real>(target[m]), to));
     }
-    if (!timed_) return {Real(0), Real(0)};
-    Real by_lv[4] = {}, by_li[4] = {};
+    StructOfArrays<Model::template Adjoint, Real[4]> sum{};
+    if (!timed_) return {};
     for (Size m = 0; m < n; m += 4)
-      for (Size l = 0; l < std::min<Size>(4, n - m); ++l) {
-        by_lv[l] = fma(w[m + l], lv[target[m + l]], by_lv[l]);
-        by_li[l] = fma(w[m + l], li[target[m + l]], by_li[l]);
-      }
-    return {(by_lv[0] + by_lv[1]) + (by_lv[2] + by_lv[3]),
-            (by_li[0] + by_li[1]) + (by_li[2] + by_li[3])};
+      for (Size l = 0; l < std::min<Size>(4, n - m); ++l)
+        for (int x = 0; x < sum.n_values; ++x)
+          sum.of[x][l] = fma(w[m + l], lanes.of[x][target[m + l]], sum.of[x][l]);
+    return AdjointOf<Model, Real>::make(
+        [&](int x) { return (sum.of[x][0] + sum.of[x][1]) + (sum.of[x][2] + sum.of[x][3]); });
   }
 
   // Neurons from `first` on side by side; `next` is where the arrival that comes next begins.
-  Sums beside(Size at, Size next, Id first, Size n) const {
+  AdjointOf<Model, Real> beside(Size at, Size next, Id first, Size n) const {
     return !timed_ ? beside<true, false>(at, next, first, n)
            : out_  ? beside<true, true>(at, next, first, n)
                    : beside<false, true>(at, next, first, n);
   }
   template <bool weights, bool timed>
-  Sums beside(Size at, Size next, Id first, Size n) const {
-    const P kappa(to_.kappa), syn(to_.syn);
-    const Real *const lvs = lv_.data() + first, *const lis = li_.data() + first;
+  AdjointOf<Model, Real> beside(Size at, Size next, Id first, Size n) const {
+    const StepOf<Model, P> to = everywhere<P>(to_);
+    const auto lanes = lanes_.template from<Real>(first);
     const Real* const w = q_.weight + at;
     Real* const out = weights ? out_ + at : nullptr;
     // A fixed pattern of partial sums: the same bits at every vector width.
-    P by_lv[parts], by_li[parts];
-    for (int u = 0; u < parts; ++u) by_lv[u] = by_li[u] = P(Real(0));
-    const auto add = [&](int u, P weight, P lv, P li) {
-      by_lv[u] = fma(weight, lv, by_lv[u]);
-      by_li[u] = fma(weight, li, by_li[u]);
-    };
+    AdjointOf<Model, P> sum[parts];
+    for (AdjointOf<Model, P>& s : sum) s = everywhere<P>(AdjointOf<Model, Real>{});
     const Size whole = n / lane_width<Real> * lane_width<Real>;
     for (Size j = 0; j < whole; j += lane_width<Real>) {
       // Each row lies in a page of its own.
@@ -206,29 +233,26 @@ class ReverseLanes {
       if (timed) __builtin_prefetch(q_.weight + next + j);
       for (int u = 0; u < parts; ++u) {
         const Size k = j + u * P::width;
-        const P lv = P::load(lvs + k), li = P::load(lis + k);
-        if (weights) (P::load(out + k) + fma(kappa, lv, syn * li)).store(out + k);
-        if (timed) add(u, P::load(w + k), lv, li);
+        const AdjointOf<Model, P> a = lanes.template load<P>(k);
+        if (weights) (P::load(out + k) + by_weight(adjoint_step(a, to))).store(out + k);
+        if (timed) sum[u] = fma(P::load(w + k), a, sum[u]);
       }
     }
     for (int u = 0; u < parts; ++u) {
       const Size k = whole + u * P::width, rest = n - k;
       if (rest <= 0) break;
-      const P lv = load_up_to(lvs + k, rest), li = load_up_to(lis + k, rest);
+      const AdjointOf<Model, P> a = lanes.template load_up_to<P>(k, rest);
       if (weights)
-        (load_up_to(out + k, rest) + fma(kappa, lv, syn * li))
+        (load_up_to(out + k, rest) + by_weight(adjoint_step(a, to)))
             .store_first(out + k, int(std::min<Size>(rest, P::width)));
-      if (timed) add(u, load_up_to(w + k, rest), lv, li);
+      if (timed) sum[u] = fma(load_up_to(w + k, rest), a, sum[u]);
     }
-    if (!timed) return {Real(0), Real(0)};
-    return {sum_of(by_lv), sum_of(by_li)};
-  }
-  static Real sum_of(const P (&sum)[parts]) {
-    Real part[lane_width<Real>];
-    for (int u = 0; u < parts; ++u) sum[u].store(part + u * P::width);
-    for (int half = lane_width<Real> / 2; half > 0; half /= 2)
-      for (int l = 0; l < half; ++l) part[l] += part[l + half];
-    return part[0];
+    StructOfArrays<Model::template Adjoint, Real[lane_width<Real>]> part;
+    for (int u = 0; u < parts; ++u) part.store(u * P::width, sum[u]);
+    for (int half = lane_width<Real> / 2; timed && half > 0; half /= 2)
+      for (Real* p : part.of)
+        for (int l = 0; l < half; ++l) p[l] += p[l + half];
+    return part.template get<Real>(0);
   }
 
   // Whether a sparse row's targets lie side by side.
@@ -244,9 +268,9 @@ class ReverseLanes {
     return known == yes;
   }
 
-  const NeuronConstants<Real>& c_;
+  const typename Model::template Constants<Real>& c_;
   const ProjectionPlan<Real>& q_;
-  AdjointEntries<Real> entries_;
+  AdjointEntries<Real, Model> entries_;
   // Of each source unit: whether its targets lie side by side, once looked at.
   enum : unsigned char { unknown, no, yes };
   Vector<unsigned char> consecutive_;
@@ -255,14 +279,15 @@ class ReverseLanes {
   Real* out_ = nullptr;
   Real* delays_ = nullptr;
   Real* of_targets_ = nullptr;  // by the delays of targets
-  typename ReverseSample<Real>::Sent sent_{};
-  Id begin_ = 0;  // of the neurons in their population
+  typename ReverseSample<Real, Model>::Sent sent_{};
+  bool uniform_ = true;  // one pair of time constants
+  Id begin_ = 0;         // of the neurons in their population
   Size size_ = 0;
   Size left_ = 0;        // arrivals that have not had their turn, for pull_since
   Size first_step_ = 0;  // the steps are those of the arrivals from it on
-  Decay<Real> step_[block];
-  Decay<Real> to_;        // from the moment of reference to the arrival at hand
-  Vector<Real> lv_, li_;  // the lanes
+  StructOfArrays<Model::template Step, Real[block]> step_;
+  StepOf<Model, Real> to_;  // from the moment of reference to the arrival at hand
+  StructOfArrays<Model::template Adjoint, Vector<Real>> lanes_;
 };
 
 SNNFP_ISA_END

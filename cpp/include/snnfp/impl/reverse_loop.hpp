@@ -13,16 +13,16 @@
 
 SNNFP_ISA_BEGIN
 
-template <class Real>
+template <class Real, class Model = LifModel>
 class ReverseLoop {
  public:
-  explicit ReverseLoop(const Plan<Real>& plan) : plan_(plan) {}
+  explicit ReverseLoop(const PlanOf<Model, Real>& plan) : plan_(plan) {}
 
   // Of the populations [begin, end), a component: puts lV just before each spike where its adjoint
   // was; adds to the weights and delays within.
-  void run(ReverseSample<Real>& s, const Id* begin, const Id* end,
-           Vector<PopulationAdjoint<Real>>& populations, Vector<ReversePull<Real>>& pulls,
-           const Watch& watch) {
+  void run(ReverseSample<Real, Model>& s, const Id* begin, const Id* end,
+           Vector<PopulationAdjoint<Real, Model>>& populations,
+           Vector<ReversePull<Real, Model>>& pulls, const Watch& watch) {
     Real last = -never<Real>, shortest = never<Real>;
     for (const Id* p = begin; p != end; ++p) {
       Size m = s.first[*p + 1];
@@ -34,7 +34,7 @@ class ReverseLoop {
     make_room(turns_, n);
     n = 0;
     for (const Id* p = begin; p != end; ++p) {
-      SpikeAdjoints<Real>& spikes = populations[*p].collect(s, false, last);
+      SpikeAdjoints<Real, Model>& spikes = populations[*p].collect(s, false, last);
       spikes.index_pairs();
       for (Size e = 0; e < spikes.count(); ++e, ++n) {
         turns_[n].spike = s.spike[spikes.place(e)];
@@ -78,9 +78,10 @@ class ReverseLoop {
   };
 
   // What the spikes of the turns [from, to) sent within.
-  void pull(ReverseSample<Real>& s, const Id* begin, const Id* end,
-            Vector<PopulationAdjoint<Real>>& populations, Vector<ReversePull<Real>>& pulls,
-            Size from, Size to, Real latest, const Watch& watch) {
+  void pull(ReverseSample<Real, Model>& s, const Id* begin, const Id* end,
+            Vector<PopulationAdjoint<Real, Model>>& populations,
+            Vector<ReversePull<Real, Model>>& pulls, Size from, Size to, Real latest,
+            const Watch& watch) {
     for (const Id* p = begin; p != end; ++p) {
       // A population's spikes are in order.
       Size first = -1, last = -1;
@@ -96,7 +97,7 @@ class ReverseLoop {
     }
   }
 
-  const Plan<Real>& plan_;
+  const PlanOf<Model, Real>& plan_;
   Scratch<Turn> turns_;
 };
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "snnfp/detail/engine.hpp"
-#include "snnfp/detail/lif.hpp"
 #include "snnfp/detail/vector.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -22,9 +22,9 @@ inline void make_room(Scratch<T>& v, Size n) {
 alignas(64) inline constexpr Id lane_numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                   8, 9, 10, 11, 12, 13, 14, 15};
 
-template <class Real>
+template <class Real, class Model = LifModel>
 struct ReverseSample {
-  const Plan<Real>& plan;
+  const PlanOf<Model, Real>& plan;
   const Columns& columns;
 
   const SampleInput<Real>* input = nullptr;
@@ -42,7 +42,7 @@ struct ReverseSample {
   // turn of its component on lV just before the spike, if that is to be kept.
   Scratch<Real> mu;
 
-  ReverseSample(const Plan<Real>& p, const Columns& c)
+  ReverseSample(const PlanOf<Model, Real>& p, const Columns& c)
       : plan(p), columns(c), first(p.population_offsets.size()) {}
 
   void take(const SampleInput<Real>& in, const SampleSpikes<Real>& s, const Real* adjoints) {

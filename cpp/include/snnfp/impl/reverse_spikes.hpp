@@ -5,40 +5,34 @@
 
 #include <algorithm>
 
-#include "snnfp/detail/crossing.hpp"
+#include "snnfp/detail/struct_of_arrays.hpp"
 #include "snnfp/impl/reverse_sample.hpp"
+#include "snnfp/model/model.hpp"
 
 SNNFP_ISA_BEGIN
 
 // What a population's neurons have in common.
 struct Traits {
-  bool uniform = true;    // one tau_mem, one tau_syn
-  bool identical = true;  // one capacitance too
+  bool uniform = true;    // one pair of time constants
+  bool identical = true;  // one response to a current too
   bool held = false;      // some refractory time
   bool one_refractory = true;
 
-  template <class Real>
-  Traits(const NeuronConstants<Real>& c, Id begin, Id end) {
+  template <class Constants>
+  Traits(const Constants& c, Id begin, Id end) {
     for (Id j = begin; j < end; ++j) {
-      uniform &=
-          c.alpha.data()[j] == c.alpha.data()[begin] && c.beta.data()[j] == c.beta.data()[begin];
-      identical &= uniform && c.inv_c.data()[j] == c.inv_c.data()[begin];
-      held |= c.t_refractory.data()[j] > Real(0);
+      uniform &= c.same_decay(j, begin);
+      identical &= c.same_response(j, begin);
+      held |= c.t_refractory.data()[j] > 0;
       one_refractory &= c.t_refractory.data()[j] == c.t_refractory.data()[begin];
     }
   }
 };
 
-// E14: lV just before a spike; 0 where nothing depends on it, however flat V crosses.
-template <class T>
-SNNFP_INLINE T spike_adjoint(T mu, T slope) {
-  return select(mu == T(0), T(0), -(mu / slope));
-}
-
-template <class Real>
+template <class Real, class Model = LifModel>
 class SpikeAdjoints {
  public:
-  SpikeAdjoints(const Plan<Real>& plan, Id population)
+  SpikeAdjoints(const PlanOf<Model, Real>& plan, Id population)
       : c_(plan.neurons),
         population_(population),
         traits_(c_, plan.population_offsets.data()[population],
@@ -49,7 +43,7 @@ class SpikeAdjoints {
 
   // Takes the spikes of the neurons [begin, end), up to the last one that anything depends on or,
   // where more is still to be found out, that is not after `last`. Known: `s.mu` is lV already.
-  void collect(const ReverseSample<Real>& s, Id begin, Id end, bool known,
+  void collect(const ReverseSample<Real, Model>& s, Id begin, Id end, bool known,
                Real last = -never<Real>) {
     begin_ = begin;
     size_ = end - begin;
@@ -81,22 +75,22 @@ class SpikeAdjoints {
 
   // Once `s.mu` says all that the population's spikes caused: lV of each, which stands there then
   // if it is to be kept.
-  void solve_all(ReverseSample<Real>& s, bool keep) {
+  void solve_all(ReverseSample<Real, Model>& s, bool keep) {
     for (Size c = 0; c < n_pairs_; ++c)
       if (const Size e = step_back(c); pairs_[c].lv != Real(0)) {
         const Size m = place_[e];
-        lv_[e] = spike_adjoint(s.mu[m] - release_slope(s, e) * pairs_[c].lv, s.slope[m]);
+        lv_[e] = spike_adjoint(s.mu[m] + by_release(pairs_[c].lv, slope_after(s, e)), s.slope[m]);
       }
     for (Size e = 0; keep && e < count_; ++e) s.mu[place_[e]] = lv_[e];
   }
   // The same for one spike, after `index_pairs`; called for all, latest first.
-  void solve(ReverseSample<Real>& s, Size e) {
+  void solve(ReverseSample<Real, Model>& s, Size e) {
     const Size m = place_[e];
     s.mu[m] = lv_[e] = spike_adjoint(s.mu[m], s.slope[m]);
     if (pair_to_[e] < 0) return;
     const Size before = step_back(pair_to_[e]);
     const Real lv = pairs_[pair_to_[e]].lv;
-    if (lv != Real(0)) s.mu[place_[before]] -= release_slope(s, before) * lv;
+    if (lv != Real(0)) s.mu[place_[before]] += by_release(lv, slope_after(s, before));
   }
   // lI where lV is known.
   void carry() {
@@ -104,25 +98,26 @@ class SpikeAdjoints {
   }
 
   // Adds the derivatives by what belongs to the neurons and needs their own spikes only.
-  void add_own(ReverseSample<Real>& s) {
-    using Q = NeuronParameter;
-    const auto wants = [&](Q q) { return s.wants(population_, q); };
-    const auto add = [&](Size e, Q q, Real value) {
-      s.add(population_, unit_[e] + begin_, q, value);
-    };
-    if (wants(Q::threshold))
-      for (Size e = 0; e < count_; ++e) add(e, Q::threshold, -lv_[e]);
-    if (wants(Q::t_refractory) || wants(Q::v_reset))
-      for (Size c = 0; c < n_pairs_; ++c) {
-        const Size e = pairs_[c].spike;
-        if (pairs_[c].lv == Real(0)) continue;
-        add(e, Q::t_refractory, -release_slope(s, e) * pairs_[c].lv);
-        add(e, Q::v_reset, pairs_[c].lv);
+  void add_own(ReverseSample<Real, Model>& s) {
+    NeuronParameter in_flight[n_neuron_parameters];
+    int n_in_flight = 0;
+    for (int i = 0; i < n_neuron_parameters; ++i) {
+      const NeuronParameter p = NeuronParameter(i);
+      if (!s.wants(population_, p)) continue;
+      const auto add = [&](Size e, Real value) { s.add(population_, unit_[e] + begin_, p, value); };
+      if (Model::acts_in_flight(p)) {
+        in_flight[n_in_flight++] = p;
+      } else if (acts_at_release(p)) {
+        for (Size c = 0; c < n_pairs_; ++c)
+          if (const Size e = pairs_[c].spike; pairs_[c].lv != Real(0))
+            add(e, by_release(p, pairs_[c].lv, slope_after(s, e)));
+      } else {
+        for (Size e = 0; e < count_; ++e) add(e, by_spike(p, lv_[e]));
       }
-    const bool constants = wants(Q::tau_mem) || wants(Q::tau_syn);
-    if (!constants && !wants(Q::bias) && !wants(Q::capacitance)) return;
+    }
+    if (n_in_flight == 0) return;
     index_pairs();
-    for (Size e = 0; e < count_; ++e) add_flight(s, e, constants);
+    for (Size e = 0; e < count_; ++e) add_flight(s, e, in_flight, n_in_flight);
   }
 
   // A spike and its neuron's next one; lV and lI just after the release between them.
@@ -148,6 +143,9 @@ class SpikeAdjoints {
   // Just before the spike.
   Real lv(Size e) const { return lv_[e]; }
   Real li(Size e) const { return li_[e]; }
+  AdjointOf<Model, Real> adjoint(Size e) const {
+    return adjoint_before(lv_[e], li_[e], NeuronOf<Model, Real>(c_, first_ + unit_[e]));
+  }
   Size n_pairs() const { return n_pairs_; }
   const Pair& pair(Size c) const { return pairs_[c]; }  // latest first
   // The pair whose `next` is spike e, or -1; after `index_pairs`.
@@ -202,83 +200,79 @@ class SpikeAdjoints {
     const Size n = n_pairs_;
     if (n == 0) return;
     const Size end = padded<Real>(n);
-    for (Scratch<Real>* v : {&mem_, &syn_, &kappa_}) make_room(*v, end);
+    make_room(spans_, end);
+    for (Scratch<Real>& v : step_.of) make_room(v, end);
     if (!traits_.identical) {
       make_room(neuron_, end);
       for (Size c = 0; c < end; ++c) neuron_[c] = first_ + (c < n ? unit_[pairs_[c].spike] : 0);
     }
-    for (Size c = 0; c < n; ++c) mem_[c] = time_[pairs_[c].next] - release(pairs_[c].spike);
-    decays(mem_.data(), [&](Size b, const Decay<P>& e, const Neuron<P>& k) {
-      e.mem.store(&mem_[b]);
-      e.syn.store(&syn_[b]);
-      (e.kappa * k.inv_c).store(&kappa_[b]);
+    for (Size c = 0; c < n; ++c) spans_[c] = time_[pairs_[c].next] - release(pairs_[c].spike);
+    over_spans([&](Size b, P d, const NeuronOf<Model, P>& k) {
+      step_.store(b, decay_of_adjoint(decay(d, k), k));
     });
     if (!traits_.held) return;
-    make_room(syn_held_, end);
-    for (Size c = 0; c < n; ++c) syn_held_[c] = release(pairs_[c].spike) - time_[pairs_[c].spike];
-    decays(syn_held_.data(),
-           [&](Size b, const Decay<P>& e, const Neuron<P>&) { e.syn.store(&syn_held_[b]); });
+    make_room(left_, end);
+    for (Size c = 0; c < n; ++c) spans_[c] = release(pairs_[c].spike) - time_[pairs_[c].spike];
+    over_spans(
+        [&](Size b, P d, const NeuronOf<Model, P>& k) { left_of_current(d, k).store(&left_[b]); });
   }
-  // Over spans that may be overwritten with what is found.
   template <class Use>
-  void decays(Real* spans, Use use) {
+  void over_spans(Use use) {
     const Size end = padded<Real>(n_pairs_);
-    std::fill(spans + n_pairs_, spans + end, Real(0));
-    const Neuron<P> all(c_, first_);
-    for (Size b = 0; b < end; b += P::width) {
-      const Neuron<P> each = traits_.identical ? all : Neuron<P>::gather(c_, &neuron_[b]);
-      use(b, decay(P::load(spans + b), each), each);
-    }
+    std::fill(spans_.data() + n_pairs_, spans_.data() + end, Real(0));
+    const NeuronOf<Model, P> all(c_, first_);
+    for (Size b = 0; b < end; b += P::width)
+      use(b, P::load(&spans_[b]),
+          traits_.identical ? all : NeuronOf<Model, P>::gather(c_, &neuron_[b]));
   }
 
   // E12 from a pair's later spike to the earlier one, which it returns.
   Size step_back(Size c) {
     Pair& pair = pairs_[c];
     const Size e = pair.spike, next = pair.next;
-    pair.li = fma(kappa_[c], lv_[next], syn_[c] * li_[next]);
-    pair.lv = mem_[c] * lv_[next];
-    li_[e] = traits_.held ? syn_held_[c] * pair.li : pair.li;
+    const AdjointOf<Model, Real> a =
+        adjoint_step(AdjointOf<Model, Real>{lv_[next], li_[next]}, step_.template get<Real>(c));
+    pair.lv = a.v;
+    pair.li = a.i;
+    li_[e] = traits_.held ? held_step(a.i, left_[c]) : a.i;
     return e;
   }
 
   // V'(r+) after spike e.
-  Real release_slope(const ReverseSample<Real>& s, Size e) const {
-    const Neuron<Real> n(c_, first_ + unit_[e]);
-    return slope(Membrane<Real>{n.v_reset, s.spikes.release_currents[s.spike[place_[e]]]}, n);
+  Real slope_after(const ReverseSample<Real, Model>& s, Size e) const {
+    return release_slope(NeuronOf<Model, Real>(c_, first_ + unit_[e]),
+                         s.spikes.release_currents[s.spike[place_[e]]]);
   }
 
-  // What acts along the free flight that ended in spike e, and E7 on from the state that it began
-  // with. What arrived on the way has explicit terms of its own.
-  void add_flight(ReverseSample<Real>& s, Size e, bool constants) {
-    using Q = NeuronParameter;
+  // What acts along the free flight that ended in spike e, from the state that it began with. What
+  // arrived on the way has explicit terms of its own.
+  void add_flight(ReverseSample<Real, Model>& s, Size e, const NeuronParameter* wanted,
+                  int n_wanted) {
     const Id unit = unit_[e] + begin_, j = first_ + unit_[e];
-    const Neuron<Real> n(c_, j);
-    Real start = Real(0), v = s.input->voltage ? s.input->voltage[j] : Real(0);
-    Real i = s.input->current ? s.input->current[j] : Real(0);
+    const NeuronOf<Model, Real> n(c_, j);
+    Real start = Real(0);
+    typename Model::template FreeFlight<Real> f;
+    f.start = {s.input->voltage ? s.input->voltage[j] : Real(0),
+               s.input->current ? s.input->current[j] : Real(0)};
     if (pair_to_[e] >= 0) {
       const Size before = pairs_[pair_to_[e]].spike;
       start = release(before);
-      v = n.v_reset;
-      i = s.spikes.release_currents[s.spike[place_[before]]];
+      f.start = {n.v_reset, s.spikes.release_currents[s.spike[place_[before]]]};
     }
-    const Real d = time_[e] - start, lv = lv_[e];
-    const auto add = [&](Q q, Real value) { s.add(population_, unit, q, value); };
-    if (s.wants(population_, Q::bias)) add(Q::bias, lv * n.inv_c * step_response(d, n.beta));
-    const Decay<Real> e2 = decay(d, n);
-    add(Q::capacitance, -lv * n.inv_c * (n.threshold - e2.mem * v));
-    if (!constants) return;
+    f.d = time_[e] - start;
+    f.e = decay(f.d, n);
     // I goes on to the release of spike e; lI there is lI at the spike over what the refractory
     // time takes of it.
-    const Real held = release(e) - time_[e];
-    const Real by_beta = lv * (-d * e2.mem * v + n.drive * step_response_by_beta(d, n) +
-                               n.inv_c * i * kappa_by_beta(d, n));
-    const Real by_alpha =
-        i * (lv * n.inv_c * kappa_by_alpha(d, n) - (d + held) * (e2.syn * li_[e]));
-    add(Q::tau_mem, -n.beta * n.beta * by_beta);
-    add(Q::tau_syn, -n.alpha * n.alpha * by_alpha);
+    f.further = f.d + (release(e) - time_[e]);
+    f.left = f.e.current_left();
+    for (int i = 0; i < n_wanted; ++i) {
+      const auto term = flight_term(wanted[i], f, n);
+      s.add(population_, unit, wanted[i],
+            flight_unit(wanted[i], n) * (lv_[e] * term.v + li_[e] * term.i));
+    }
   }
 
-  const NeuronConstants<Real>& c_;
+  const typename Model::template Constants<Real>& c_;
   const Id population_;
   const Traits traits_;
   const Id offset_, all_;
@@ -297,8 +291,10 @@ class SpikeAdjoints {
   Vector<Size> later_;
   Size seen_ = 0;
 
-  // Of pairs.
-  Scratch<Real> mem_, syn_, kappa_, syn_held_;
+  // Of pairs: E12 from the later spike to the release, and what is left of I over the refractory
+  // time.
+  StructOfArrays<Model::template Step, Scratch<Real>> step_;
+  Scratch<Real> left_, spans_;
   Scratch<Id> neuron_;
 };
 

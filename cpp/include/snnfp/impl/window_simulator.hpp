@@ -110,8 +110,7 @@ class WindowSimulator {
       highest = std::max(highest, *p);
       for (Id j = plan_.population_offsets.data()[*p]; j < plan_.population_offsets.data()[*p + 1];
            ++j) {
-        for (const std::vector<Real>* x : {&c.alpha, &c.beta, &c.inv_c, &c.drive, &c.threshold})
-          identical_ &= x->data()[j] == x->data()[one];
+        identical_ &= c.same_motion(j, one);
         lane_[j] =
             static_cast<Id>(strands_.add(j, s_->input.sample,
                                          {s_->input.voltage ? s_->input.voltage[j] : Real(0),

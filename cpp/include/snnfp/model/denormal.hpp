@@ -1,28 +1,28 @@
 #pragma once
-// States so faint that arithmetic on them meets denormal numbers, which is several times slower:
+// States so small that arithmetic on them meets denormal numbers, which is several times slower:
 // kept times a power of two and moved by the same operations with the same roundings, so they come
 // back with the bits they would have had.
 
 #include <cmath>
 #include <limits>
 
-#include "snnfp/detail/lif.hpp"
+#include "snnfp/model/lif.hpp"
 
 SNNFP_ISA_BEGIN
 
 template <class Real>
-struct Faint {
+struct Denormal {
   static constexpr bool is_double = sizeof(Real) == 8;
   static constexpr Real up = is_double ? Real(0x1p200) : Real(0x1p60f);
   static constexpr Real down = is_double ? Real(0x1p-200) : Real(0x1p-60f);
   // Below this, products with the constants of a neuron may be denormal.
   static constexpr Real edge = std::numeric_limits<Real>::min() * (is_double ? 0x1p40f : 0x1p20f);
 
-  static bool is_faint(Real x) { return size_of(x) < edge && x != Real(0); }
-  // Whether a free neuron's state is better kept this way: I is faint or gone, and V, faint or not,
-  // far below threshold, where such an I never brings it.
+  static bool is_denormal(Real x) { return size_of(x) < edge && x != Real(0); }
+  // Whether a free neuron's state is better kept this way: I is that small or gone, and V, small or
+  // not, far below threshold, where such an I never brings it.
   static bool may_suit(Membrane<Real> s) {
-    return is_faint(s.i) || (s.i == Real(0) && is_faint(s.v));
+    return is_denormal(s.i) || (s.i == Real(0) && is_denormal(s.v));
   }
   static bool suits(Membrane<Real> s, const Neuron<Real>& n) {
     return may_suit(s) && n.drive == Real(0) && size_of(s.v) < Real(0.5) * n.threshold &&

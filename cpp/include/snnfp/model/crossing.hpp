@@ -5,23 +5,9 @@
 #include <cmath>
 #include <limits>
 
-#include "snnfp/detail/lif.hpp"
+#include "snnfp/model/bounds.hpp"
 
 SNNFP_ISA_BEGIN
-
-template <class Real>
-constexpr Real never = std::numeric_limits<Real>::infinity();
-
-// Whether V can be shown to stay below threshold for ever without another arrival, at the price of
-// one multiplication: V <= V+ + (I+/C) max kappa where no bias drives it. The margin keeps the
-// answer on the safe side of rounding, so that skipping the solver never changes a result.
-template <class Real>
-inline bool stays_below(Membrane<Real> s, const Neuron<Real>& n) {
-  const Real v = s.v > Real(0) ? s.v : Real(0);
-  const Real i = s.i > Real(0) ? s.i : Real(0);
-  constexpr Real margin = Real(1) - 64 * std::numeric_limits<Real>::epsilon();
-  return n.drive <= Real(0) && fma(i * n.inv_c, n.kappa_max, v) < margin * n.threshold;
-}
 
 namespace crossing {
 
@@ -42,7 +28,8 @@ struct Step {
 };
 
 template <class T>
-SNNFP_INLINE Step<T> step(T gap, T v1, T current, T alpha, T beta) {
+SNNFP_INLINE Step<T> step(T gap, T v1, T i, const Neuron<T>& n) {
+  const T alpha = n.alpha, beta = n.beta, current = n.inv_c * i;
   const T v2 = -fma(beta, v1, alpha * current);
   const T v3 = fma(alpha * alpha, current, -beta * v2);
   const T square = fma(v1, v1, T(2) * v2 * gap);
@@ -128,7 +115,7 @@ inline bool climb(Membrane<Real> s, const Neuron<Real>& n, Real& crossing) {
       crossing = never<Real>;
       return gap > Real(0);
     }
-    const Step<Real> next = step(gap, v1, n.inv_c * at.i, n.alpha, n.beta);
+    const Step<Real> next = step(gap, v1, at.i, n);
     if (near_top(next, v1, d)) return false;
     d += next.length;
     if (converged(next, v1, d)) {
@@ -267,6 +254,34 @@ inline Real by_cases(Membrane<Real> s, const Neuron<Real>& n) {
 }
 
 }  // namespace crossing
+
+// A free membrane in the end, if nothing arrives any more.
+template <class Real>
+inline Membrane<Real> at_rest(Membrane<Real> s, const Neuron<Real>& n) {
+  const Real i = n.alpha > Real(0) ? Real(0) : s.i;
+  const Real drive = fma(n.inv_c, i, n.drive);
+  if (n.beta > Real(0)) return {drive / n.beta, i};
+  if (drive != Real(0)) return {std::copysign(never<Real>, drive), i};
+  return {s.v + (n.alpha > Real(0) ? n.inv_c * s.i / n.alpha : Real(0)), i};
+}
+
+// The highest V on the way from `s` to `e`, `d` later.
+template <class Real>
+inline Real highest(Membrane<Real> s, Membrane<Real> e, Real d, const Neuron<Real>& n) {
+  const Real ends = std::max(s.v, e.v);
+  const Real v1 = slope(s, n), i = n.inv_c * s.i;
+  if (!(v1 > Real(0)) || !(n.alpha * i > Real(0))) return ends;  // no maximum inside
+  const Real top = crossing::extremum(s, v1, i, n);
+  return top < d ? std::max(ends, propagate(s, top, n).v) : ends;
+}
+
+// Whether V plainly stays at or below threshold there: no tangent of a concave rise is below it.
+template <class Real>
+inline bool never_above(Membrane<Real> s, Membrane<Real> e, Real d, const Neuron<Real>& n) {
+  if (e.v > n.threshold) return false;
+  const Real v1 = slope(s, n);
+  return !(v1 > Real(0)) || !(s.i > Real(0)) || fma(v1, d, s.v) < n.threshold;
+}
 
 // The next crossing near tangency, under a bias or inhibition, and at scales where squares are no
 // ordinary numbers. `climbs`: it is to be climbed to first, which gives the same bits in any units.

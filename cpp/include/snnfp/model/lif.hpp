@@ -1,11 +1,11 @@
 #pragma once
-// The one neuron model: how a leaky integrate-and-fire neuron moves between events, and the
-// coefficients with which sensitivities flow. MATH.md E2, E3, E7. The next spike: crossing.hpp.
+// How a leaky integrate-and-fire neuron moves between events, on numbers and on packs of them.
+// MATH.md E2, E3, E5.
 
 #include <limits>
 
 #include "snnfp/detail/exponential.hpp"
-#include "snnfp/detail/plan.hpp"
+#include "snnfp/model/constants.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -46,7 +46,27 @@ struct Neuron {
 template <class T>
 struct Decay {
   T mem, syn, kappa;
+
+  static constexpr int n_values = 3;
+  template <class Use>
+  SNNFP_INLINE void each(Use use) const {
+    use(0, mem);
+    use(1, syn);
+    use(2, kappa);
+  }
+  template <class Get>
+  static SNNFP_INLINE Decay make(Get get) {
+    return {get(0), get(1), get(2)};
+  }
+  SNNFP_INLINE T current_left() const { return syn; }  // what is left of I
+  // The smaller of the two exponentials.
+  SNNFP_INLINE T least() const { return smaller(mem, syn); }
 };
+// Over no time.
+template <class T>
+SNNFP_INLINE Decay<T> no_decay() {
+  return {T(1), T(1), T(0)};
+}
 
 template <class T>
 SNNFP_INLINE Decay<T> decay(T d, T alpha, T beta, T difference, T inv_difference) {
@@ -67,10 +87,22 @@ SNNFP_INLINE Decay<T> decay(T d, const Neuron<T>& n) {
   return decay(d, n.alpha, n.beta, n.difference, n.inv_difference);
 }
 
+// What is left of I after a time d, where nothing else is asked for. Simulations, whose bits must
+// agree, take it from `decay`.
+template <class T>
+SNNFP_INLINE T left_of_current(T d, const Neuron<T>& n) {
+  return exp_of(-n.alpha * d);
+}
+
 // The response of V to a unit of bias / C: (1 - e^(-beta d)) / beta, d without leak.
 template <class T>
-SNNFP_INLINE T step_response(T d, T beta) {
-  return select(beta > T(0), -exponential_parts(-beta * d).expm1() / beta, d);
+SNNFP_INLINE T step_response(T d, const Neuron<T>& n) {
+  return select(n.beta > T(0), -exponential_parts(-n.beta * d).expm1() / n.beta, d);
+}
+// And to the neuron's own bias; exactly 0 without one.
+template <class T>
+SNNFP_INLINE T driven_by(T response, const Neuron<T>& n) {
+  return select(n.drive == T(0), T(0), n.drive * response);
 }
 
 // The state of one neuron.
@@ -81,16 +113,21 @@ struct Membrane {
 
 // E2. One order of operations for every simulator in the library: their records agree to the bit.
 template <class T>
-SNNFP_INLINE Membrane<T> propagate(Membrane<T> s, const Decay<T>& e, T inv_c, T driven) {
-  return {fma(e.mem, s.v, fma(e.kappa * inv_c, s.i, driven)), e.syn * s.i};
+SNNFP_INLINE Membrane<T> propagate(Membrane<T> s, const Decay<T>& e, T driven, const Neuron<T>& n) {
+  return {fma(e.mem, s.v, fma(e.kappa * n.inv_c, s.i, driven)), e.syn * s.i};
 }
 
 template <class T>
 SNNFP_INLINE Membrane<T> propagate(Membrane<T> s, T d, const Neuron<T>& n) {
-  const auto undriven = n.drive == T(0);
   T driven(0);
-  if (any(!undriven)) driven = select(undriven, T(0), n.drive * step_response(d, n.beta));
-  return propagate(s, decay(d, n), n.inv_c, driven);
+  if (any(!(n.drive == T(0)))) driven = driven_by(step_response(d, n), n);
+  return propagate(s, decay(d, n), driven, n);
+}
+
+// I a time d later, by the same operations.
+template <class T>
+SNNFP_INLINE T propagate_current(T i, T d, const Neuron<T>& n) {
+  return decay(d, n).syn * i;
 }
 
 // V' of a free membrane.
@@ -160,63 +197,6 @@ SNNFP_INLINE auto tops_out(const Ceiling<T>& c, T v, T v1, T current, T room, co
   const T blur = T(8 * std::numeric_limits<Scalar<T>>::epsilon());
   const T rise = fma(blur, fma(n.beta, size_of(v), current + size_of(n.drive)), v1);
   return (rise * rise < T(-2) * c.bend * room) & is_ceiling(c, v1, current, n);
-}
-
-// phi2(x) = (e^x - 1 - x) / x^2 times e^(-m), where m >= max(x, 0): no overflow, no cancellation.
-template <class Real>
-inline Real scaled_phi2(Real x, Real m) {
-  if (x > Real(-0.5) && x < Real(0.5)) {
-    Real term = Real(0.5), sum = Real(0.5);
-    for (int n = 3; n < 20; ++n) {
-      term *= x / Real(n);
-      sum += term;
-    }
-    return sum * exp_of(-m);
-  }
-  return (exp_of(x - m) - (Real(1) + x) * exp_of(-m)) / (x * x);
-}
-
-// E7. Explicit derivatives of kappa(d) by alpha and beta, and of step_response(d) by beta.
-template <class Real>
-inline Real kappa_by_alpha(Real d, const Neuron<Real>& n) {
-  return -d * d * scaled_phi2((n.alpha - n.beta) * d, n.alpha * d);
-}
-template <class Real>
-inline Real kappa_by_beta(Real d, const Neuron<Real>& n) {
-  return -d * d * scaled_phi2((n.beta - n.alpha) * d, n.beta * d);
-}
-// Both of kappa's at once from e^(-beta d) and e^(-alpha d), without another exponential. The
-// series of phi2(x) and phi2(-x) have their even and odd parts in common.
-template <class T>
-struct KappaByRates {
-  T alpha, beta;
-};
-template <class T>
-SNNFP_INLINE KappaByRates<T> kappa_by_rates(T d, const Decay<T>& e, const Neuron<T>& n) {
-  using Real = Scalar<T>;
-  const T x = (n.alpha - n.beta) * d;
-  const auto close = size_of(x) < T(0.5);
-  KappaByRates<T> by{T(0), T(0)};
-  if (any(!close)) {
-    const T square = n.inv_difference * n.inv_difference;
-    by = {square * fma(T(1) + x, e.syn, -e.mem), square * fma(T(1) - x, e.mem, -e.syn)};
-  }
-  if (any(close)) {
-    const T x2 = x * x;
-    T even(Real(1.0 / 20922789888000.0)), odd(Real(1.0 / 1307674368000.0));  // 1/16!, 1/15!
-    for (const double c : {87178291200.0, 479001600.0, 3628800.0, 40320.0, 720.0, 24.0, 2.0})
-      even = fma(even, x2, T(Real(1.0 / c)));
-    for (const double c : {6227020800.0, 39916800.0, 362880.0, 5040.0, 120.0, 6.0})
-      odd = fma(odd, x2, T(Real(1.0 / c)));
-    const T d2 = -d * d;
-    by = {select(close, d2 * e.syn * fma(x, odd, even), by.alpha),
-          select(close, d2 * e.mem * fma(-x, odd, even), by.beta)};
-  }
-  return by;
-}
-template <class Real>
-inline Real step_response_by_beta(Real d, const Neuron<Real>& n) {
-  return -d * d * scaled_phi2(n.beta * d, n.beta * d);
 }
 
 SNNFP_ISA_END

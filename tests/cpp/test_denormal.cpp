@@ -1,4 +1,4 @@
-// Faint states move to the bits of denormal arithmetic, without it.
+// Denormal states move to the bits of denormal arithmetic, without it.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,10 +7,10 @@
 #include <random>
 
 #include "same_record.hpp"
-#include "snnfp/detail/faint.hpp"
+#include "snnfp/model/denormal.hpp"
 #include "snnfp/simulate.hpp"
 
-using snnfp::detail::Faint;
+using snnfp::detail::Denormal;
 
 namespace {
 
@@ -37,8 +37,8 @@ void check_rounding() {
     const Real b = value();
     const Real c =
         part(random) < Real(0.2) ? -a * b * (part(random) < Real(0.5) ? 1 : Real(1.001)) : value();
-    const Real plain = snnfp::detail::fma(a, b, c), up = Faint<Real>::up;
-    const Real got = Faint<Real>::rounded(a, b * up, c * up) * Faint<Real>::down;
+    const Real plain = snnfp::detail::fma(a, b, c), up = Denormal<Real>::up;
+    const Real got = Denormal<Real>::rounded(a, b * up, c * up) * Denormal<Real>::down;
     denormal += std::fpclassify(plain) == FP_SUBNORMAL;
     cancelled += std::abs(c) >= least && std::abs(plain) < least;
     wrong += !same_bits(got, plain);
@@ -62,21 +62,21 @@ void check_decay(double alpha, double beta) {
   std::mt19937_64 random(2);
   std::uniform_real_distribution<Real> span(0, 1);
   for (const Real first : {Real(0.3), Real(-0.3)}) {
-    snnfp::detail::Membrane<Real> plain{Real(0.2), first}, faint{};
-    bool is_faint = false;
+    snnfp::detail::Membrane<Real> plain{Real(0.2), first}, raised{};
+    bool is_denormal = false;
     int wrong = 0, denormal = 0;
     for (int k = 0; k < 20000; ++k) {
       const Real d = k == 0 ? -Real(0.95) * std::log(std::numeric_limits<Real>::min())
                             : span(random) * (k < 10000 ? Real(0.04) : Real(0.4));
       plain = propagate(plain, d, n);
-      if (is_faint) {
-        faint = Faint<Real>::moved(faint, d, n);
-      } else if (Faint<Real>::suits(plain, n)) {
-        faint = Faint<Real>::raised(plain);
-        is_faint = true;
+      if (is_denormal) {
+        raised = Denormal<Real>::moved(raised, d, n);
+      } else if (Denormal<Real>::suits(plain, n)) {
+        raised = Denormal<Real>::raised(plain);
+        is_denormal = true;
       }
-      if (!is_faint) continue;
-      const auto now = Faint<Real>::lowered(faint);
+      if (!is_denormal) continue;
+      const auto now = Denormal<Real>::lowered(raised);
       wrong += !same_bits(now.v, plain.v) || !same_bits(now.i, plain.i);
       denormal += std::fpclassify(plain.i) == FP_SUBNORMAL;
     }
@@ -162,7 +162,7 @@ TEST_CASE("records after long silence are those of every other engine") {
   check_records<float>();
 }
 
-TEST_CASE("a faint sum of a product has the bits of the denormal one") {
+TEST_CASE("a denormal sum of a product has the bits of the denormal one") {
   check_rounding<double>();
   check_rounding<float>();
 }
