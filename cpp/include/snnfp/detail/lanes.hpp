@@ -115,6 +115,26 @@ struct TangentBound {
   }
 };
 
+// An upper bound of V between two arrivals where no bias drives it: V+ + reach I+, as no exponential
+// is above 1 and kappa not above `reach` C. Every term is positive, so that rounding stays a part of
+// the threshold.
+template <class T>
+struct UpperBound {
+  static SNNFP_INLINE T lid(const Neuron<T>& n) {
+    return T(1 - 64 * std::numeric_limits<Scalar<T>>::epsilon()) * n.threshold;
+  }
+  // Of an interval of length d that ends at `horizon`, and of the times past it that round to it.
+  static SNNFP_INLINE T reach(T d, T horizon, const Decay<T>& e, const Neuron<T>& n) {
+    constexpr Scalar<T> eps = std::numeric_limits<Scalar<T>>::epsilon();
+    const auto rises = e.mem > n.alpha * e.kappa;
+    const T kappa = select(rises, e.kappa + T(4 * eps) * (horizon + d), n.kappa_max);
+    return T(1 + 16 * eps) * (n.inv_c * kappa);
+  }
+  static SNNFP_INLINE T ever(const Neuron<T>& n) {
+    return T(1 + 16 * std::numeric_limits<Scalar<T>>::epsilon()) * (n.inv_c * n.kappa_max);
+  }
+};
+
 // The states of a population's neurons at one time and, if nothing arrives before, at a later one.
 // Arrays are padded.
 template <class Real>

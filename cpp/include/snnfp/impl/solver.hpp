@@ -50,6 +50,17 @@ bool windows_are_long(const Plan<Real>& plan, Size component, Real window,
   return deliveries * double(window) > until * neurons / 16;
 }
 
+// Whether all that a component receives are rows that reach every neuron of a population at once.
+template <class Real>
+bool receives_rows_alone(const Plan<Real>& plan, Size component) {
+  for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
+    for (const Id q : plan.into_population[*p])
+      if (const ProjectionPlan<Real>& in = plan.projections[q];
+          in.connectivity != Connectivity::dense || !in.shared_delay)
+        return false;
+  return true;
+}
+
 template <class Real>
 Solver choose_solver(const Plan<Real>& plan, Size component,
                      const std::vector<double>& input_spikes, double until) {
@@ -66,7 +77,12 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
     }
   // A layer keeps all single arrivals of a sample; windows take them in portions.
   if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
-  if (rows) return Solver::loop;
+  if (rows) {
+    const Real window = shortest_loop_delay(plan, component);
+    const bool advances = until < std::numeric_limits<double>::infinity() &&
+                          Real(until) + window * Real(0x1p-6) > Real(until);
+    return !at_once && advances ? Solver::windows : Solver::loop;
+  }
   if (!one_delay || at_once) return Solver::queue;
   if (!feeds_back) return Solver::windows;
   return windows_are_long(plan, component, shortest_loop_delay(plan, component), input_spikes,
