@@ -115,9 +115,9 @@ struct TangentBound {
   }
 };
 
-// An upper bound of V between two arrivals where no bias drives it: V+ + reach I+, as no exponential
-// is above 1 and kappa not above `reach` C. Every term is positive, so that rounding stays a part of
-// the threshold.
+// An upper bound of V between two arrivals where no bias drives it: V+ + reach I+, as no
+// exponential is above 1 and kappa not above `reach` C. Every term is positive, so that rounding
+// stays a part of the threshold.
 template <class T>
 struct UpperBound {
   static SNNFP_INLINE T lid(const Neuron<T>& n) {
@@ -132,6 +132,12 @@ struct UpperBound {
   }
   static SNNFP_INLINE T ever(const Neuron<T>& n) {
     return T(1 + 16 * std::numeric_limits<Scalar<T>>::epsilon()) * (n.inv_c * n.kappa_max);
+  }
+  static SNNFP_INLINE T of(Membrane<T> s, T reach) {
+    return fma(reach, larger(s.i, T(0)), larger(s.v, T(0)));
+  }
+  static SNNFP_INLINE auto stays_below(Membrane<T> s, T reach, const Neuron<T>& n) {
+    return of(s, reach) < lid(n);
   }
 };
 

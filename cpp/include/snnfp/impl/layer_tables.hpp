@@ -61,6 +61,7 @@ class LayerTables {
     if (static_cast<Size>(row_.size()) < n) row_.resize(n);
     for (Size k = 0; k < n; ++k) {
       row_[k] = rows[k].weight;
+      for (int line = 0; line < 4; ++line) __builtin_prefetch(row_[k] + line * width);
       time[k] = rows[k].time;
       span[k] = time[k] - now;
       now = time[k];

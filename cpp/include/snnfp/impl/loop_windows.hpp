@@ -4,8 +4,8 @@
 // shortest delay within the component has passed. So from a time on up to which all spikes are
 // known, all that arrives within that delay is known too, and each population is a layer through
 // this window. Several samples are under way at once, so that the solver finds many neurons to ask.
-// The same record as the queue's, to the bit: a neuron's state stays at its last event, and a window
-// is no event.
+// The same record as the queue's, to the bit: a neuron's state stays at its last event, and a
+// window is no event.
 
 #include <algorithm>
 #include <cmath>
@@ -124,6 +124,9 @@ class LoopWindows {
     WindowPopulation<Real> packs;
     Rows outside, loop;
     Size known_spikes = 0;  // that are in order and sent
+
+    Population(const NeuronConstants<Real>& constants, const Lanes<Real>& lanes)
+        : packs(constants, lanes) {}
   };
 
   // A sample under way.
@@ -162,19 +165,15 @@ class LoopWindows {
     run.known = Real(0);
     run.excess = {};
     const Size n = end_ - begin_;
-    while (static_cast<Size>(run.populations.size()) < n)
-      run.populations.push_back(std::make_unique<Population>());
     Size group = run.first_group;
+    run.populations.clear();
     for (Size k = 0; k < n; ++k) {
+      run.populations.push_back(
+          std::make_unique<Population>(plan_.neurons, *all_lanes_[begin_[k]]));
       Population& p = *run.populations[k];
-      p.outside.clear();
-      p.loop.clear();
-      p.known_spikes = 0;
-      p.packs.lanes = &*all_lanes_[begin_[k]];
       p.packs.out = spikes + begin_[k];
       p.packs.excess = &run.excess;
       p.packs.sample = input.sample;
-      p.packs.now = Real(0);
       p.packs.first_group = group;
       packs_.start(p.packs, input);
       group += WindowPacks<Real>::groups(p.packs.lanes->count);
@@ -228,8 +227,8 @@ class LoopWindows {
       p.packs.final = run.final;
       p.packs.horizon = horizon;
       // Whose last arrival comes early would make the next window short.
-      p.packs.asks = run.final || rows == 0 ||
-                     p.packs.table.time[rows - 1] < run.known + window_ / 2;
+      p.packs.asks =
+          run.final || rows == 0 || p.packs.table.time[rows - 1] < run.known + window_ / 2;
       const Size groups = WindowPacks<Real>::groups(p.packs.lanes->count);
       for (Size g = p.packs.first_group; g < p.packs.first_group + groups; ++g) {
         packs_.begin_window(g);
@@ -242,8 +241,9 @@ class LoopWindows {
   void take(Population& p, Real stop) {
     rows_.clear();
     while (std::min(p.outside.time(), p.loop.time()) < stop) {
-      const bool loop = p.outside.empty() || (!p.loop.empty() && p.loop.rows[p.loop.next] <
-                                                                     p.outside.rows[p.outside.next]);
+      const bool loop =
+          p.outside.empty() ||
+          (!p.loop.empty() && p.loop.rows[p.loop.next] < p.outside.rows[p.outside.next]);
       Rows& from = loop ? p.loop : p.outside;
       rows_.push_back(from.rows[from.next++]);
     }

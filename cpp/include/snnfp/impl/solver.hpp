@@ -29,15 +29,10 @@ double sent_by(const ProjectionPlan<Real>& in, const std::vector<double>& input_
   return spikes * double(in.synapses()) / in.n_source;
 }
 
-// Windows are worth while where they are so long that most neurons receive something in each.
-// `input_spikes`: of each input group, in a sample on average.
+// Arrivals at a neuron within one window, on average, of what a component receives from outside.
 template <class Real>
-bool windows_are_long(const Plan<Real>& plan, Size component, Real window,
-                      const std::vector<double>& input_spikes, double until) {
-  constexpr Real shortest_step = Real(0x1p-6);  // of a window, see WindowSimulator
-  if (!(until < std::numeric_limits<double>::infinity()) ||
-      !(Real(until) + window * shortest_step > Real(until)))
-    return false;
+double arrivals_in_window(const Plan<Real>& plan, Size component, Real window,
+                          const std::vector<double>& input_spikes, double until) {
   double neurons = 0, deliveries = 0;
   for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p) {
     neurons += plan.population_offsets[*p + 1] - plan.population_offsets[*p];
@@ -46,8 +41,15 @@ bool windows_are_long(const Plan<Real>& plan, Size component, Real window,
       if (!in.within_component) deliveries += sent_by(in, input_spikes);
     }
   }
-  deliveries += neurons;
-  return deliveries * double(window) > until * neurons / 16;
+  return deliveries * double(window) / (until * neurons);
+}
+
+// Whether there is a last window, and time goes on in each.
+template <class Real>
+bool windows_end(Real window, double until) {
+  constexpr Real shortest_step = Real(0x1p-6);  // of a window, see WindowSimulator
+  return until < std::numeric_limits<double>::infinity() &&
+         Real(until) + window * shortest_step > Real(until);
 }
 
 // Whether all that a component receives are rows that reach every neuron of a population at once.
@@ -77,18 +79,17 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
     }
   // A layer keeps all single arrivals of a sample; windows take them in portions.
   if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
-  if (rows) {
-    const Real window = shortest_loop_delay(plan, component);
-    const bool advances = until < std::numeric_limits<double>::infinity() &&
-                          Real(until) + window * Real(0x1p-6) > Real(until);
-    return !at_once && advances ? Solver::windows : Solver::loop;
-  }
+  const Real window = shortest_loop_delay(plan, component);
+  const auto long_window = [&](double fewest) {
+    return !at_once && windows_end(window, until) &&
+           arrivals_in_window(plan, component, window, input_spikes, until) > fewest;
+  };
+  // Measured: in windows with fewer arrivals the loop over the population is faster.
+  if (rows) return long_window(2) ? Solver::windows : Solver::loop;
   if (!one_delay || at_once) return Solver::queue;
   if (!feeds_back) return Solver::windows;
-  return windows_are_long(plan, component, shortest_loop_delay(plan, component), input_spikes,
-                          until)
-             ? Solver::windows
-             : Solver::queue;
+  // Once more than the neurons fire themselves. Most neurons are to receive something in each.
+  return long_window(1.0 / 16 - double(window) / until) ? Solver::windows : Solver::queue;
 }
 
 }  // namespace snnfp::detail

@@ -9,6 +9,7 @@
 // one alone takes two and a half times as long.
 
 #include <cstdint>
+#include <utility>
 
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/lanes.hpp"
@@ -21,9 +22,10 @@ SNNFP_ISA_BEGIN
 template <class Real>
 struct WindowPopulation {
   const Lanes<Real>* lanes;
+  Neuron<Pack<Real>> one;  // the constants of its first neuron
   SpikeList<Real>* out;
   FirstExcess<Real>* excess;
-  Size sample;             // in messages
+  Size sample;              // in messages
   LayerTables<Real> table;  // what arrives
   Id rows = 0;
   Real now = Real(0);  // what the lanes' states are true at: the last arrival of an earlier window
@@ -32,12 +34,16 @@ struct WindowPopulation {
   bool asks = false, final = false;
   Real horizon = Real(0);
   Size first_group = 0;
+
+  WindowPopulation(const NeuronConstants<Real>& constants, const Lanes<Real>& l)
+      : lanes(&l), one(constants, l.first) {}
 };
 
 template <class Real>
 class WindowPacks {
  public:
-  static constexpr int most_packs = 4;
+  // More of them gain nothing where registers are as wide as 64 bytes, and wait more often.
+  static constexpr int most_packs = Pack<Real>::width * sizeof(Real) >= 64 ? 2 : 4;
   static constexpr int most_lanes = most_packs * Pack<Real>::width;  // of a group
   static constexpr Size groups(Size neurons) { return (neurons + most_lanes - 1) / most_lanes; }
 
@@ -68,6 +74,7 @@ class WindowPacks {
       g.n_lanes = static_cast<int>(std::min<Size>(most_lanes, n - g.column));
       g.n_packs = (g.n_lanes + width - 1) / width;
       g.own = 0;
+      g.next_release = never<Real>;
       for (int l = 0; l < most_lanes; ++l) {
         const bool there = l < g.n_lanes;
         g.v[l] = there && input.voltage ? input.voltage[g.first + l] : Real(0);
@@ -119,15 +126,14 @@ class WindowPacks {
     Real first = never<Real>;
     search_.clear();
     for (Size k = 0; k < groups(p.lanes->count); ++k) {
-      Group& g = groups_[p.first_group + k];
-      for (int l = 0; l < g.n_lanes; ++l) {
-        if (g.release[l] > -never<Real>) {
-          if (g.release[l] <= limit) first = std::min(first, g.release[l]);
-          continue;
+      const Group& g = groups_[p.first_group + k];
+      if (g.next_release <= limit) first = std::min(first, g.next_release);
+      for (int b = 0; b < g.n_packs; ++b) {
+        const Neuron<P> n = Neuron<P>::load(plan_.neurons, g.first + b * width);
+        for (unsigned m = ~bits_of(is_quiet(g, b, n)) & ((1u << width) - 1); m != 0; m &= m - 1) {
+          const int l = b * width + __builtin_ctz(m);
+          search_.add(g.neuron[l], g.tag[l], {g.v[l], g.i[l]}, since(g, l), limit);
         }
-        const Membrane<Real> s{g.v[l], g.i[l]};
-        if (!stays_below(s, Neuron<Real>(plan_.neurons, g.neuron[l])))
-          search_.add(g.neuron[l], g.tag[l], s, since(g, l), limit);
       }
     }
     search_.solve(p.lanes->identical, true);
@@ -142,7 +148,8 @@ class WindowPacks {
   static constexpr int width = P::width;
 
   // Some packs of a population. Their states are true at the end of interval `at` - 1, where they
-  // wait ahead of its arrival; lanes `own` are at times of their own, past the last arrival.
+  // wait ahead of its arrival; lanes `own` are at times of their own, past the last arrival. V of a
+  // lane held is anything: it is reset at its release.
   struct Group {
     alignas(64) Real v[most_lanes];
     Real i[most_lanes];
@@ -151,6 +158,7 @@ class WindowPacks {
     Real since[most_lanes];  // of lanes `own`
     Size count[most_lanes], last_spike[most_lanes];
     Id neuron[most_lanes], tag[most_lanes];
+    Real next_release;  // of the lanes that are held, or infinity
     const WindowPopulation<Real>* of;
     Size column;
     Id first;  // neuron
@@ -159,6 +167,16 @@ class WindowPacks {
     LaneBits own;
     bool waits, asked;
   };
+
+  // visit(0), ..., visit(N - 1), the numbers known to the compiler.
+  template <int N, class Visit>
+  static SNNFP_INLINE void each(const Visit& visit) {
+    each(visit, std::make_integer_sequence<int, N>());
+  }
+  template <class Visit, int... B>
+  static SNNFP_INLINE void each(const Visit& visit, std::integer_sequence<int, B...>) {
+    (visit(std::integral_constant<int, B>()), ...);
+  }
 
   static LaneBits bit(int lane) { return LaneBits(1) << lane; }
   static unsigned pack_of(LaneBits bits, int pack) {
@@ -174,15 +192,16 @@ class WindowPacks {
   static void add_row(Group& g, Size k) {
     const Real* const row = g.of->table.row(k, g.column);
     for (int b = 0; b < g.n_packs; ++b) {
+      __builtin_prefetch(row + (most_packs + b) * width);
       Real* const i = g.i + b * width;
       (P::load(i) + row_of(g, row, b)).store(i);
     }
   }
 
   template <bool Identical, bool Uniform>
-  bool advance(Group& g) {
+  [[gnu::noinline]] bool advance(Group& g) {
     const WindowPopulation<Real>& p = *g.of;
-    const Neuron<P> one(plan_.neurons, g.first);
+    const Neuron<P>& one = p.one;
     while (g.at < p.rows) {
       if (Identical && p.table.bounded && (g.own == 0 || g.at > 0)) {
         run(g, one);
@@ -201,23 +220,17 @@ class WindowPacks {
   // As far as no lane may cross nor is released.
   void run(Group& g, const Neuron<P>& n) {
     const LayerTables<Real>& t = g.of->table;
-    Real release = never<Real>;
-    bool held = false;
-    for (int l = 0; l < g.n_lanes; ++l) {
-      held |= g.release[l] > -never<Real>;
-      if (g.release[l] > -never<Real>) release = std::min(release, g.release[l]);
-    }
     Id end = g.of->rows;
-    if (release < t.time[end - 1]) {
+    if (g.next_release < t.time[end - 1]) {
       end = g.at;
-      while (!(release < t.time[end])) ++end;
+      while (!(g.next_release < t.time[end])) ++end;
     }
     if (g.at == end) return;
     switch (g.n_packs) {
       case 1: return run<1>(g, end, n);
       case 2: return run<2>(g, end, n);
-      case 3: return run<3>(g, end, n);
-      default: return run<4>(g, end, n);
+      case 3: return run<std::min(3, most_packs)>(g, end, n);
+      default: return run<most_packs>(g, end, n);
     }
   }
   template <int N>
@@ -240,31 +253,34 @@ class WindowPacks {
     const int tail = g.n_lanes - (N - 1) * width;
     P v[N], i[N];
     decltype(zero < zero) held[N];
-    for (int b = 0; b < N; ++b) {
+    each<N>([&](auto b) {
       v[b] = P::load(g.v + b * width);
       i[b] = P::load(g.i + b * width);
       held[b] = P::load(g.release + b * width) > P(-never<Real>);
-    }
+    });
     Id k = g.at;
     for (; k < end; ++k) {
       const P by_i(reach[k]);
-      auto below = (fma(by_i, larger(i[0], zero), larger(v[0], zero)) < lid) | held[0];
-      for (int b = 1; b < N; ++b)
-        below = below & ((fma(by_i, larger(i[b], zero), larger(v[b], zero)) < lid) | held[b]);
-      if (any(!below)) break;
+      P highest(zero);
+      each<N>([&](auto b) {
+        highest = select(held[b], highest, larger(highest, UpperBound<P>::of({v[b], i[b]}, by_i)));
+      });
+      if (any(!(highest < lid))) break;
       const Real* const row = t.row(k, column);
       const P m(mem[k]), s(syn[k]), q(pull[k]);
-      for (int b = 0; b < N; ++b) {
-        v[b] = select(held[b], v[b], fma(m, v[b], fma(q, i[b], zero)));
+      each<N>([&](auto b) {
+        // For the next group.
+        __builtin_prefetch(row + (N + b) * width);
+        v[b] = fma(m, v[b], fma(q, i[b], zero));
         // The same bits: some processors are slow at products that turn denormal, not at sums.
         i[b] = fma(s, i[b], minus_zero) + (Tail && b == N - 1 ? P::load_first(row + b * width, tail)
-                                                               : P::load(row + b * width));
-      }
+                                                              : P::load(row + b * width));
+      });
     }
-    for (int b = 0; b < N; ++b) {
+    each<N>([&](auto b) {
       v[b].store(g.v + b * width);
       i[b].store(g.i + b * width);
-    }
+    });
     g.at = k;
   }
 
@@ -283,6 +299,7 @@ class WindowPacks {
       std::copy_n(g.v, most_lanes, own_v);
       std::copy_n(g.i, most_lanes, own_i);
     }
+    const bool releases = g.next_release < end_time;
     bool waits = false;
     for (int b = 0; b < g.n_packs; ++b) {
       Real *const v = g.v + b * width, *const i = g.i + b * width;
@@ -296,8 +313,7 @@ class WindowPacks {
         if (driven) driven_by = select(n.drive == zero, zero, n.drive * P(t.response[k]));
       } else {
         e = decay(d, n);
-        if (driven)
-          driven_by = select(n.drive == zero, zero, n.drive * step_response(d, n.beta));
+        if (driven) driven_by = select(n.drive == zero, zero, n.drive * step_response(d, n.beta));
       }
       const Membrane<P> end = propagate(s, e, n.inv_c, driven_by);
       const Margin<P> m = margin(d, horizon, n);
@@ -306,27 +322,67 @@ class WindowPacks {
       if (any(open)) open = open & !no_crossing(s, end, d, m, n);
       const unsigned others = ~pack_of(own, b);
       const unsigned crosses = bits_of(open) & others;
-      const unsigned due = bits_of(held & (release < horizon)) & others;
-      select(held, s.v, end.v).store(v);
+      end.v.store(v);
       end.i.store(i);
       if (crosses != 0) add(g, b, crosses, s, from, horizon);
-      if (due != 0) {
-        Real current[width];
-        s.i.store(current);
-        for (unsigned m = due; m != 0; m &= m - 1) {
-          const int l = __builtin_ctz(m);
-          free(g, b * width + l, begin, current[l], end_time);
-        }
+      waits |= crosses != 0;
+      if (!releases) continue;
+      const auto due = held & (release < horizon);
+      if ((bits_of(due) & others) != 0)
+        waits |=
+            free(g, b, bits_of(due) & others, s.i, from, select(due, release, horizon), horizon, n);
+    }
+    if (own != 0) {
+      g.own = 0;
+      for (LaneBits m = own; m != 0; m &= m - 1) {
+        const int l = __builtin_ctzll(m);
+        rejoin(g, l, {own_v[l], own_i[l]}, end_time);
       }
-      waits |= (crosses | due) != 0;
+      waits = true;
     }
-    if (own == 0) return waits;
-    g.own = 0;
-    for (LaneBits m = own; m != 0; m &= m - 1) {
-      const int l = __builtin_ctzll(m);
-      rejoin(g, l, {own_v[l], own_i[l]}, end_time);
+    if (releases) find_next_release(g);
+    return waits;
+  }
+
+  // The lanes `due` of a pack, with current i at `from`, come out of their refractory time and to
+  // the end of their interval; whether some may cross before.
+  bool free(Group& g, int pack, unsigned due, P i, P from, P release, P horizon,
+            const Neuron<P>& n) {
+    const Membrane<P> s{n.v_reset, decay(release - from, n).syn * i};
+    const P d = horizon - release;
+    const Decay<P> e = decay(d, n);
+    const auto undriven = n.drive == P(Real(0));
+    P driven(Real(0));
+    if (any(!undriven)) driven = select(undriven, P(Real(0)), n.drive * step_response(d, n.beta));
+    const Membrane<P> end = propagate(s, e, n.inv_c, driven);
+    auto shut = (n.drive <= P(Real(0))) &
+                UpperBound<P>::stays_below(s, UpperBound<P>::reach(d, horizon, e, n), n);
+    if ((due & ~bits_of(shut)) != 0) shut = shut | no_crossing(s, end, d, margin(d, horizon, n), n);
+    Real current[width], v_end[width], i_end[width];
+    s.i.store(current);
+    end.v.store(v_end);
+    end.i.store(i_end);
+    for (unsigned m = due; m != 0; m &= m - 1) {
+      const int k = __builtin_ctz(m), l = pack * width + k;
+      g.of->out->set_release_current(g.last_spike[l], current[k]);
+      g.v[l] = v_end[k];
+      g.i[l] = i_end[k];
+      g.release[l] = -never<Real>;
     }
-    return true;
+    const unsigned crosses = due & ~bits_of(shut);
+    if (crosses != 0) add(g, pack, crosses, s, release, horizon);
+    return crosses != 0;
+  }
+
+  static void find_next_release(Group& g) {
+    P next(never<Real>);
+    for (int b = 0; b < g.n_packs; ++b) {
+      const P release = P::load(g.release + b * width);
+      next = smaller(next, select(release > P(-never<Real>), release, P(never<Real>)));
+    }
+    Real values[width];
+    next.store(values);
+    g.next_release = *std::min_element(values, values + width);
   }
 
   void add(const Group& g, int pack, unsigned lanes, Membrane<P> s, P from, P horizon) {
@@ -349,7 +405,6 @@ class WindowPacks {
   void hold(Group& g, int l, Real now, Real i, Real horizon) {
     const Neuron<Real> n(plan_.neurons, g.neuron[l]);
     const Real d = horizon - now;
-    g.v[l] = n.v_reset;
     g.i[l] = d > Real(0) ? decay(d, n).syn * i : i;
   }
 
@@ -374,6 +429,13 @@ class WindowPacks {
     return g.release[l] < horizon || (g.asked && g.of->final && g.release[l] <= horizon);
   }
 
+  // The lanes of a pack that are held, or stay below threshold whenever the next arrival comes.
+  static auto is_quiet(const Group& g, int pack, const Neuron<P>& n) {
+    const Membrane<P> s{P::load(g.v + pack * width), P::load(g.i + pack * width)};
+    return (P::load(g.release + pack * width) > P(-never<Real>)) |
+           ((n.drive <= P(Real(0))) & UpperBound<P>::stays_below(s, UpperBound<P>::ever(n), n));
+  }
+
   // Whether some lane may fire or is released after the last arrival, up to the horizon; states
   // stay where they are.
   bool ask(Group& g) {
@@ -388,9 +450,7 @@ class WindowPacks {
       const Membrane<P> s{P::load(g.v + b * width), P::load(g.i + b * width)};
       const auto held = P::load(g.release + b * width) > P(-never<Real>);
       const unsigned others = ~pack_of(own, b);
-      const auto quiet = (n.drive <= zero) & (fma(UpperBound<P>::ever(n), larger(s.i, zero),
-                                                  larger(s.v, zero)) < UpperBound<P>::lid(n));
-      auto open = !(quiet | held | (span <= zero));
+      auto open = !(is_quiet(g, b, n) | (span <= zero));
       if (any(open)) {
         const Membrane<P> end = propagate(s, span, n);
         const Margin<P> m = margin(span, P(horizon), n);
@@ -418,6 +478,7 @@ class WindowPacks {
       }
       waits = true;
     }
+    find_next_release(g);
     return waits;
   }
 
@@ -484,10 +545,10 @@ class WindowPacks {
       g.release[l] = never<Real>;
     } else if (is_due(g, l, horizon)) {
       free(g, l, time, reset.i, horizon);
-    } else if (g.asked) {
-      stand_alone(g, l, reset, time);
     } else {
-      hold(g, l, time, reset.i, horizon);
+      g.next_release = std::min(g.next_release, g.release[l]);
+      if (g.asked) return stand_alone(g, l, reset, time);
+      g.i[l] = climbers_->end(m).i;
     }
   }
 
