@@ -1,5 +1,4 @@
-// Loops of dense projections in windows as long as their shortest delay, beside the event queue:
-// the same bits.
+// Loops in windows as long as their shortest delay, beside the event queue: the same bits.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -17,7 +16,8 @@ namespace {
 template <class Real>
 class RandomLoops {
  public:
-  explicit RandomLoops(unsigned seed) : random_(seed) {
+  // `rows`: dense projections with one delay each, and else everything.
+  RandomLoops(unsigned seed, bool rows) : random_(seed), rows_(rows) {
     const auto x = network.add_input("x", 6);
     const Id n = 1 + whole(3);
     same_ = whole(2);
@@ -84,19 +84,43 @@ class RandomLoops {
     for (Real& v : w)
       if (n_from > 6) v *= Real(4.0 / n_from);
     if (whole(3) == 0) std::fill_n(w.begin(), to.second, Real(0));  // a silent row
-    network.connect_dense(from, to.first, w, delay);
+    const Id kind = rows_ ? 0 : whole(4);
+    if (kind < 2) {
+      const Size n = static_cast<Size>(w.size());
+      network.connect_dense(from, to.first, w,
+                            kind == 0 ? Array<Real>(delay) : Array<Real>(delays(n, delay)));
+      return;
+    }
+    // Unordered, with several synapses between the same neurons.
+    const Size n = Size(n_from) * (1 + whole(to.second));
+    std::vector<Size> offsets;
+    for (Id i = 0; i <= n_from; ++i) offsets.push_back(n / n_from * i);
+    std::vector<Id> targets;
+    for (Size k = 0; k < n; ++k) targets.push_back(whole(to.second));
+    network.connect_sparse(from, to.first, offsets, targets,
+                           many(n, -0.3 * scale, 0.6 * scale * std::min(1.0, 6.0 / n_from)),
+                           kind == 2 ? Array<Real>(delay) : Array<Real>(delays(n, delay)));
+  }
+  // One a synapse, from `shortest` on, some of them equal.
+  std::vector<Real> delays(Size n, Real shortest) {
+    std::vector<Real> d = many(n, 0, 3);
+    if (whole(2))
+      for (Real& v : d) v = std::floor(2 * v) / 2;
+    for (Real& v : d) v += shortest;
+    return d;
   }
 
   std::mt19937 random_;
+  const bool rows_;
   bool same_ = false;
 };
 
 template <class Real>
-void check_loops(unsigned seeds) {
+void check_loops(unsigned seeds, bool rows) {
   Size spikes = 0, silent_gaps = 0;
   for (unsigned seed = 0; seed < seeds; ++seed) {
     CAPTURE(seed);
-    const RandomLoops<Real> loops(seed);
+    const RandomLoops<Real> loops(seed, rows);
     SimulateOptions<Real> options;
     options.until = Real(seed % 3 == 0 ? 20.25 : 30);
     options.n_threads = 1;
@@ -142,8 +166,38 @@ Input<double> every(double step, double until) {
 
 }  // namespace
 
-TEST_CASE("dense loops in windows, double") { check_loops<double>(120); }
-TEST_CASE("dense loops in windows, float") { check_loops<float>(60); }
+TEST_CASE("dense loops in windows, double") { check_loops<double>(120, true); }
+TEST_CASE("dense loops in windows, float") { check_loops<float>(60, true); }
+TEST_CASE("loops of any connectivity with any delays in windows, double") {
+  check_loops<double>(120, false);
+}
+TEST_CASE("loops of any connectivity with any delays in windows, float") {
+  check_loops<float>(60, false);
+}
+
+TEST_CASE("arrivals that pile up on their way are judged by the queue") {
+  std::vector<double> delays;
+  for (int k = 0; k < 10000; ++k) delays.push_back(0.5 + k % 97 * 0.25);
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  const auto h = net.add_population("h", 100, {});
+  net.connect_dense(x, h, std::vector<double>(100, 2.0), 0.0);
+  net.connect_dense(h, h, std::vector<double>(10000, 1.0), delays);
+  const auto error = [&](Engine engine) -> std::string {
+    SimulateOptions<double> options;
+    options.until = 40;
+    options.spike_limit = 2000;
+    options.engine = engine;
+    try {
+      simulate(net, every(0.125, 40), options);
+    } catch (const EventLimitError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  CHECK(error(Engine::automatic) == error(Engine::queue));
+  CHECK(error(Engine::queue).find("on their way") != std::string::npos);
+}
 
 TEST_CASE("windows are for loops that receive several arrivals within the shortest delay") {
   const auto ran = [](const Network<double>& net, const Input<double>& input, double until) {

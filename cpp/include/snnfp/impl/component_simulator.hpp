@@ -112,7 +112,10 @@ class ComponentSimulator final : public Simulator<Real> {
       case Solver::windows:
         if (!windows_)
           windows_ = std::make_unique<WindowSimulator<Real>>(plan_, limits_, interrupt_);
-        return windows_->run(sample);
+        if (windows_->run(sample)) return;
+        for (const Id* p = sample.begin; p != sample.end; ++p) sample.spikes[*p].clear();
+        if (sample_end_.wanted()) sample_end_.see_all(sample.spikes);
+        [[fallthrough]];
       default: {
         QueueSimulator<Real, false> queue(sample, limits_, interrupt_);
         queue.run(nullptr);

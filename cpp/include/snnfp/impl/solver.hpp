@@ -2,6 +2,7 @@
 // Which solver suits a component of the graph: a question to its own projections and to those that
 // reach it, and to no others. The same for every instruction set and number of threads.
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -10,14 +11,20 @@
 
 namespace snnfp::detail {
 
+template <class Real>
+Real shortest_delay(const ProjectionPlan<Real>& in) {
+  return in.shared_delay ? in.delay[0] : *std::min_element(in.delay, in.delay + in.synapses());
+}
+
 // How long windows of a loop are: its shortest delay. Infinite where nothing feeds back.
 template <class Real>
 Real shortest_loop_delay(const Plan<Real>& plan, Size component) {
   Real shortest = std::numeric_limits<Real>::infinity();
   for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
     for (const Id q : plan.into_population[*p])
-      if (const ProjectionPlan<Real>& in = plan.projections[q]; in.within_component)
-        shortest = std::min(shortest, in.delay[0]);
+      if (const ProjectionPlan<Real>& in = plan.projections[q];
+          in.within_component && in.synapses() > 0)
+        shortest = std::min(shortest, shortest_delay(in));
   return shortest;
 }
 
@@ -29,16 +36,17 @@ double sent_by(const ProjectionPlan<Real>& in, const std::vector<double>& input_
   return spikes * double(in.synapses()) / in.n_source;
 }
 
-// Arrivals at a neuron within one window, on average, of what a component receives from outside.
+// Arrivals at a neuron within one window, on average, of what a component receives from outside;
+// `loops`: and of what its neurons send each other if all fire once.
 template <class Real>
 double arrivals_in_window(const Plan<Real>& plan, Size component, Real window,
-                          const std::vector<double>& input_spikes, double until) {
+                          const std::vector<double>& input_spikes, double until, bool loops) {
   double neurons = 0, deliveries = 0;
   for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p) {
     neurons += plan.population_offsets[*p + 1] - plan.population_offsets[*p];
     for (const Id q : plan.into_population[*p]) {
       const ProjectionPlan<Real>& in = plan.projections[q];
-      if (!in.within_component) deliveries += sent_by(in, input_spikes);
+      if (loops || !in.within_component) deliveries += sent_by(in, input_spikes);
     }
   }
   return deliveries * double(window) / (until * neurons);
@@ -66,7 +74,7 @@ bool receives_rows_alone(const Plan<Real>& plan, Size component) {
 template <class Real>
 Solver choose_solver(const Plan<Real>& plan, Size component,
                      const std::vector<double>& input_spikes, double until) {
-  bool feeds_back = false, rows = true, one_delay = true, at_once = false;
+  bool feeds_back = false, rows = true, one_delay = true;
   double singles = 0;
   for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
     for (const Id q : plan.into_population[*p]) {
@@ -74,22 +82,21 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
       feeds_back |= in.within_component;
       one_delay &= in.shared_delay;
       rows &= in.connectivity == Connectivity::dense && in.shared_delay;
-      at_once |= in.within_component && in.shared_delay && !(in.delay[0] > Real(0));
       if (in.connectivity != Connectivity::dense) singles += sent_by(in, input_spikes);
     }
   // A layer keeps all single arrivals of a sample; windows take them in portions.
   if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
-  const Real window = shortest_loop_delay(plan, component);
-  const auto long_window = [&](double fewest) {
-    return !at_once && windows_end(window, until) &&
-           arrivals_in_window(plan, component, window, input_spikes, until) > fewest;
-  };
-  // Measured: in windows with fewer arrivals the loop over the population is faster.
-  if (rows) return long_window(2) ? Solver::windows : Solver::loop;
-  if (!one_delay || at_once) return Solver::queue;
   if (!feeds_back) return Solver::windows;
-  // Once more than the neurons fire themselves. Most neurons are to receive something in each.
-  return long_window(1.0 / 16 - double(window) / until) ? Solver::windows : Solver::queue;
+  const Real window = shortest_loop_delay(plan, component);
+  const bool has_windows = window > Real(0) && windows_end(window, until);
+  const auto arrivals = [&](bool loops) {
+    return arrivals_in_window(plan, component, window, input_spikes, until, loops);
+  };
+  // Where windows are short the others are faster, measured. In the last case each neuron is to
+  // hear something once more than all that comes from outside.
+  if (rows) return has_windows && arrivals(false) > 2 ? Solver::windows : Solver::loop;
+  const double fewest = one_delay ? 1.0 / 16 - double(window) / until : 0.3;
+  return has_windows && arrivals(!one_delay) > fewest ? Solver::windows : Solver::queue;
 }
 
 }  // namespace snnfp::detail
