@@ -281,28 +281,18 @@ class LayerSimulator {
   // in which one may cross, or the end. A function of its own, so that all of it stays in
   // registers.
   [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
-    const P zero(Real(0));
+    const P zero(Real(0)), lid = UpperBound<P>::lid(n);
     const LayerTables<Real>& t = tables_;
     const auto decays = t.decays.template from<Real>(0);
-    const Real *by_v = t.by_v.data(), *by_i = t.by_i.data(), *by_size = t.by_size.data(),
-               *top = t.top.data();
-    TangentBound<P> bound;
-    bound.by_drive = zero;
+    const Real *pull = t.pull.data(), *reach = t.reach.data();
     Membrane<P> now = s;
     const Size last = item.first + item.intervals - 1;
     for (Size k = item.first + a;; ++k) {
-      const Decay<P> e = decays.template spread<P>(k);
-      Membrane<P> end = propagate(now, e, zero, n);
-      // The same bits: some processors are slow at products that turn denormal, and not at sums.
-      end.i = fma(e.current_left(), now.i, P(Real(-0.0)));
-      bound.by_v = P(by_v[k]);
-      bound.by_i = P(by_i[k]);
-      bound.slack = P(by_size[k]);
-      bound.top = P(top[k]);
-      if (any(!bound.clears(now, end))) {
+      if (any(!(fma(P(reach[k]), larger(now.i, zero), larger(now.v, zero)) < lid))) {
         s = now;
         return static_cast<Id>(k - item.first);
       }
+      const Membrane<P> end = propagate_undriven(now, decays.template spread<P>(k), P(pull[k]));
       if (k == last) return item.intervals;
       __builtin_prefetch(tables_.row(k + LayerTables<Real>::ahead, item.column));
       now = {end.v, end.i + row(item, k)};

@@ -54,6 +54,21 @@ class LayerTables {
     take_exponentials(lanes, n, lanes.identical && !lanes.driven && n >= 65 * samples);
   }
 
+  // The rows[n] of a window of one sample; they are reached from `now` on.
+  template <class Row>
+  void stage_window(const Lanes<Real>& lanes, Real now, const Row* rows, Size n) {
+    make_room(n);
+    if (static_cast<Size>(row_.size()) < n) row_.resize(n);
+    for (Size k = 0; k < n; ++k) {
+      row_[k] = rows[k].weight;
+      for (int line = 0; line < 4; ++line) __builtin_prefetch(row_[k] + line * width);
+      time[k] = rows[k].time;
+      span[k] = time[k] - now;
+      now = time[k];
+    }
+    take_exponentials(lanes, n, lanes.identical && !lanes.driven);
+  }
+
   // The same for as many samples at once as a pack has lanes, of a population that receives rows
   // alone.
   void stage_samples(const Lanes<Real>& lanes, const LayerArrivals<Real>& arrivals, Real until) {
@@ -91,7 +106,8 @@ class LayerTables {
   // Of each interval, by rows one value, by samples one a lane.
   Vector<Real> time, span, response, late, slack;
   StructOfArrays<Decay, Vector<Real>> decays;
-  Vector<Real> by_v, by_i, by_size, top;  // the TangentBound, where `bounded`
+  // Where `bounded`: the response to a current, and the reach of the UpperBound.
+  Vector<Real> pull, reach;
   bool bounded = false;
 
  private:
@@ -100,7 +116,7 @@ class LayerTables {
 
   void make_room(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time, &span, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
+    for (Vector<Real>* x : {&time, &span, &response, &late, &slack, &pull, &reach})
       if (x->size() < end) x->resize(end);
     for (Vector<Real>& x : decays.of)
       if (x.size() < end) x.resize(end);
@@ -141,16 +157,14 @@ class LayerTables {
     const Neuron<P> one(lanes.constants, lanes.first);
     for (Size k = 0; k < n; k += width) {
       const P d = P::load(&span[k]);
-      decays.store(k, decay(d, one));
+      const Decay<P> e = decay(d, one);
+      decays.store(k, e);
       const Margin<P> m = margin(d, P::load(&time[k]), one);
       m.late.store(&late[k]);
       m.slack.store(&slack[k]);
       if (bounded) {
-        const TangentBound<P> bound(d, P::load(&time[k]), one);
-        bound.by_v.store(&by_v[k]);
-        bound.by_i.store(&by_i[k]);
-        bound.slack.store(&by_size[k]);
-        bound.top.store(&top[k]);
+        response_to_current(e, one).store(&pull[k]);
+        UpperBound<P>::reach(d, P::load(&time[k]), e, one).store(&reach[k]);
       }
       if (lanes.driven) step_response(d, one).store(&response[k]);
     }
