@@ -242,8 +242,9 @@ def test_solvers_and_adjoints() -> None:
     assert solvers("target") == ["layer", "queue", "queue"]
 
 
+@pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_arrivals_that_rounding_brings_together(dtype: Any) -> None:
+def test_arrivals_that_rounding_brings_together(dtype: Any, zeros: bool) -> None:
     """Spikes an ulp apart arrive at once after a long delay: in the order of senders then."""
     rng = np.random.default_rng(7)
     ulp = np.finfo(dtype).eps
@@ -251,7 +252,8 @@ def test_arrivals_that_rounding_brings_together(dtype: Any) -> None:
         net = snnfp.Network(dtype=dtype)
         x = net.input(6, name="x")
         h = net.population(40, snnfp.LIF(tau_mem=3.0, tau_syn=1.0), name="h")
-        weight = rng.normal(0.7, 1.0, (6, 40)) * (rng.random((6, 40)) < 0.8)
+        weight = rng.normal(0.7, 1.0, (6, 40))
+        weight[rng.random((6, 40)) < 0.2 * zeros] = 0.0
         net.connect(x, h, Dense(weight=weight, delay=rng.uniform(60.0, 90.0, (1, 40))), name="p")
         times = 1.0 + ulp * np.arange(6)
         units = np.arange(6)[::-1] if first == "later sender" else np.arange(6)
@@ -293,3 +295,16 @@ def test_random_kinds_against_their_synapses(mode: str) -> None:
                 value = value.sum(axis=over).reshape(shape)
             scale = np.abs(value).max()
             assert np.abs(mine[name] - value).max() <= 1e-10 * scale, (seed, name)
+
+
+@pytest.mark.parametrize("per", ["source", "target"])
+def test_weights_of_zero(per: str) -> None:
+    """A synapse of no weight brings no arrival where delays differ within a row."""
+    rng = np.random.default_rng(8)
+    weight = rng.normal(1.0, 1.0, (5, 24))
+    weight[rng.random(weight.shape) < 0.3] = 0.0
+    delay = rng.uniform(0, 1, (5, 1) if per == "source" else (1, 24))
+    net = layer(Dense(weight=weight, delay=delay), 5, 24)
+    spikes = batch(rng, spikes=60)
+    records = [quiet(net, spikes, until=UNTIL, engine=e) for e in ("automatic", "queue")]
+    assert records[0].n_spikes > 20 and same_bits(*records)

@@ -30,6 +30,7 @@ struct ProjectionPlan {
   Real shortest_delay, longest_delay;     // not of delays a synapse
   bool targets_ascend = false;            // sparse: within each row
   std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
+  bool some_zero = false;  // dense, delays a target: a weight of a row that is not silent
 
   Size row_begin(Id unit) const {
     switch (connectivity) {

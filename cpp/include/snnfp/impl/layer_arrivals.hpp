@@ -6,7 +6,8 @@
 // one a source unit, it arrives everywhere at once, and the population's neurons share its time.
 // Neurons that receive something on their own (sparse, one to one, a delay a target or a synapse)
 // have tables of their own, a pack of neurons at a time: each lane its arrivals, in the order of
-// the queue.
+// the queue. Where nothing comes but rows with a delay a target, each neuron shares the times at
+// which they were sent, and is late by its own.
 
 #include <algorithm>
 
@@ -76,6 +77,7 @@ class LayerArrivals {
       s.end = static_cast<Size>(sent_.size());
       s.in_order = s.delays_differ && only_of_targets_;
       put_in_order(s);
+      if (s.in_order) share_times(s);
       if (s.singles) add_singles(s, sample.until);
       longest_ = std::max(longest_, s.end - s.begin);
     }
@@ -99,6 +101,21 @@ class LayerArrivals {
 
   // In one sample: a measure of the tables of packs.
   Size longest() const { return longest_; }
+
+  // Whether the rows of a sample have the times at which they were sent, and arrive later by the
+  // delay of each neuron. Then all neurons receive them in this order, and each of them.
+  bool late(Size sample) const { return samples_[sample].late; }
+  const Real* delays() const { return delays_; }  // of the neurons
+  // How many of them arrive at a neuron up to `until`.
+  Id arrive(Size sample, Size neuron, Real until) const {
+    const Sample& s = samples_[sample];
+    const Real* const first = row_time_.data() + s.first_row;
+    const Real delay = delays_[neuron];
+    return static_cast<Id>(
+        std::partition_point(first, row_time_.data() + s.end_row,
+                             [&](const Real& sent) { return sent + delay <= until; }) -
+        first);
+  }
 
   // Whether a pack of neurons has arrivals of its own in a sample.
   bool own(Size sample, Size pack) const {
@@ -167,6 +184,7 @@ class LayerArrivals {
     bool rows = false, singles = false;
     bool delays_differ = false;  // within some row: every pack has its own arrivals
     bool in_order = false;       // each lane's arrivals are, but for what rounding makes of them
+    bool late = false;
   };
 
   void add_row(Real time, const Real* row) {
@@ -233,6 +251,27 @@ class LayerArrivals {
       if (one->row) add_row(one->time, one->row);
   }
 
+  // Rows of one projection with a delay a target, in order: shares the times at which they were
+  // sent, unless rounding could let two of them arrive at once, in the order of their senders then,
+  // or some neuron does not receive one.
+  void share_times(Sample& s) {
+    const ProjectionPlan<Real>& q = *sent_[s.begin].projection;
+    const Real latest = sent_[s.end - 1].time + q.longest_delay;
+    const Real rounding = 2 * std::numeric_limits<Real>::epsilon() * latest;
+    bool apart = !q.some_zero;
+    for (Size e = s.begin + 1; e < s.end && apart; ++e) {
+      const Real gap = sent_[e].time - sent_[e - 1].time;
+      apart = gap == Real(0) || gap > rounding;
+    }
+    if (!apart) return;
+    for (Size e = s.begin; e < s.end; ++e) add_row(sent_[e].time, sent_[e].row);
+    sent_.resize(s.begin);
+    delays_ = q.row_delays(0);
+    s.end = s.begin;
+    s.late = true;
+    s.in_order = s.delays_differ = s.rows = false;
+  }
+
   static bool by_arrival(const Sent& a, const Sent& b) {
     return a.time != b.time ? a.time < b.time : by_sender(a, b);
   }
@@ -252,6 +291,8 @@ class LayerArrivals {
       if (q.arrives_at_once()) {
         one.time = one.time + q.row_delay(unit);
         if (!(one.time <= until)) continue;
+      } else if (!(one.time <= until)) {
+        continue;
       } else {
         one.delay = q.row_delays(unit);
         s.delays_differ = true;
@@ -433,6 +474,7 @@ class LayerArrivals {
   Size size_ = 0, longest_ = 0;
   bool rows_alone_ = true;
   bool only_of_targets_ = false;  // all that arrives is dense, with a delay a target neuron
+  const Real* delays_ = nullptr;  // theirs, where times are shared
   Vector<Real> row_time_;
   Vector<const Real*> row_;
   Vector<Arrival<Real>> sorted_;

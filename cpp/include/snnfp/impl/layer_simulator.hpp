@@ -92,7 +92,8 @@ class LayerSimulator {
     Id neuron;    // of the first lane
     Size column;  // of the first lane
     LaneKind kind;
-    Size first;  // interval, in the tables; with its own times: which of own_
+    Size first;         // interval, in the tables; with its own times: which of own_
+    Real delay[width];  // of neurons that are late
     Id at, intervals;
     unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
     unsigned held;
@@ -155,12 +156,14 @@ class LayerSimulator {
   template <bool BySamples, bool Uniform>
   SNNFP_INLINE bool take_on(Item& item, const Neuron<P>& n) {
     if constexpr (BySamples) return advance<LaneKind::samples, Uniform>(item, n);
-    if (item.kind == LaneKind::own) return advance_own(item, n);
+    if (item.kind == LaneKind::own) return advance_own<LaneKind::own>(item, n);
+    if (item.kind == LaneKind::late) return advance_own<LaneKind::late>(item, n);
     return advance<LaneKind::rows, Uniform>(item, n);
   }
   // A function of its own: it takes the registers that the other kinds need.
+  template <LaneKind Kind>
   [[gnu::noinline]] bool advance_own(Item& item, const Neuron<P>& n) {
-    return advance<LaneKind::own, false>(item, n);
+    return advance<Kind, false>(item, n);
   }
 
   // Tables of their own are to stay in a second-level cache.
@@ -184,7 +187,9 @@ class LayerSimulator {
     } else {
       table = item.sample = k % samples();
       const Size pack = k / samples();
-      item.kind = arrivals_.own(item.sample, pack) ? LaneKind::own : LaneKind::rows;
+      item.kind = arrivals_.late(item.sample)        ? LaneKind::late
+                  : arrivals_.own(item.sample, pack) ? LaneKind::own
+                                                     : LaneKind::rows;
       item.column = pack * width;
       lanes = lanes_->count - item.column;
     }
@@ -198,6 +203,13 @@ class LayerSimulator {
       item.first = tables_.begin(table);
       item.intervals = static_cast<Id>(tables_.begin(table + 1) - item.first);
       item.last = tables_.last(table);
+    }
+    if (item.kind == LaneKind::late) {
+      load_up_to(arrivals_.delays() + item.column, lanes).store(item.delay);
+      for (Size l = 0; l < width; ++l)
+        own_[slot].last[l] =
+            l < lanes ? arrivals_.arrive(item.sample, item.column + l, until_) : Id(0);
+      item.last = own_[slot].last;
     }
     item.neuron = lanes_->first + static_cast<Id>(item.column);
     item.mask = (1u << std::min<Size>(lanes, width)) - 1;
@@ -245,6 +257,10 @@ class LayerSimulator {
   SNNFP_INLINE P time_of(const Item& item, Id a) const {
     if constexpr (Kind == LaneKind::own)
       return value<Kind>(own_.data()[item.first].time, a);
+    else if constexpr (Kind == LaneKind::late)
+      return a + 1 < item.intervals
+                 ? smaller(P(tables_.time.data()[item.first + a]) + P::load(item.delay), P(until_))
+                 : P(until_);
     else
       return value<Kind>(tables_.time, item.first + a);
   }
@@ -252,6 +268,10 @@ class LayerSimulator {
     switch (item.kind) {
       case LaneKind::rows: return tables_.time[item.first + a];
       case LaneKind::own: return own_[item.first].time[Size(a) * width + lane];
+      case LaneKind::late:
+        return a + 1 < item.intervals
+                   ? std::min(tables_.time[item.first + a] + item.delay[lane], until_)
+                   : until_;
       default: return tables_.time[(item.first + a) * width + lane];
     }
   }
@@ -302,7 +322,8 @@ class LayerSimulator {
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
   template <LaneKind Kind, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
-    constexpr bool own = Kind == LaneKind::own, staged = Uniform && !own;
+    constexpr bool own = Kind == LaneKind::own || Kind == LaneKind::late;
+    constexpr bool staged = Uniform && !own;
     const P zero(Real(0));
     Id a = item.at;
     // What it waited for is settled: on from the end of that interval.
@@ -316,6 +337,8 @@ class LayerSimulator {
       const Size k = item.first + a;
       P d;
       if constexpr (own) {
+        if (Kind == LaneKind::late)
+          __builtin_prefetch(tables_.row(k + LayerTables<Real>::ahead, item.column));
         // A lane that has come through waits at the horizon.
         const P horizon = time_of<Kind>(item, a);
         d = select(now < horizon, horizon - now, zero);

@@ -12,6 +12,7 @@ SNNFP_ISA_BEGIN
 // How the lanes of a pack are filled.
 enum class LaneKind {
   rows,     // neurons of one sample that share all times
+  late,     // the same, each later by a delay of its own
   own,      // neurons of one sample, each with its own
   samples,  // samples of one neuron
 };

@@ -118,6 +118,10 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
       for (Id i = 0; i < p.n_source; ++i)
         p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),
                                            [](Real w) { return w == Real(0); }));
+    if (p.connectivity == Connectivity::dense && p.delay_per == DelayPer::target)
+      for (Id i = 0; i < p.n_source && !p.some_zero; ++i)
+        p.some_zero = !p.silent_row[i] &&
+                      std::count(p.weight + p.row_begin(i), p.weight + p.row_end(i), Real(0)) > 0;
     (from_input ? plan.from_input : plan.from_population)[q.source.index].push_back(p.index);
     plan.into_population[q.target].push_back(p.index);
     if (!from_input) next[q.source.index].push_back(q.target);
