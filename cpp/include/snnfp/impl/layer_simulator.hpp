@@ -128,7 +128,7 @@ class LayerSimulator {
     };
     for (Size round = 0; !ready_.empty(); ++round) {
       if (round % 64 == 0) watch_.look();
-      climbers_->clear();
+      pending_->clear();
       released_.clear();
       Size waiting = 0;
       for (const Id k : ready_) {
@@ -144,10 +144,10 @@ class LayerSimulator {
       }
       ready_.resize(waiting);
       // Neurons that fire without hearing anything go on here.
-      for (Size turn = 1; climbers_->size() > 0 || released_.size() > 0; ++turn) {
+      for (Size turn = 1; pending_->size() > 0 || released_.size() > 0; ++turn) {
         if (turn % 64 == 0) watch_.look();
-        look();
-        settle();
+        leave_refractory();
+        cross();
       }
     }
   }
@@ -256,9 +256,6 @@ class LayerSimulator {
     }
   }
 
-  // Out of the loop's way: most packs are full.
-  [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
-
   // What arrives at the end of interval a.
   template <LaneKind Kind>
   SNNFP_INLINE P weight(const Item& item, Id a) const {
@@ -267,40 +264,9 @@ class LayerSimulator {
     } else if constexpr (Kind == LaneKind::samples) {
       return P::load(tables_.of_samples(item.first + a, lanes_->count, item.column));
     } else {
-      return row(item, item.first + a);
+      return tables_.row(item.first + a, item.column, lanes_->count);
     }
   }
-  // The weights of the row at the end of interval k of the tables.
-  SNNFP_INLINE P row(const Item& item, Size k) const {
-    const Real* row = tables_.row(k, item.column);
-    const Size rest = lanes_->count - item.column;
-    return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
-  }
-
-  // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval
-  // in which one may cross, or the end. A function of its own, so that all of it stays in
-  // registers.
-  [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
-    const P zero(Real(0)), lid = UpperBound<P>::lid(n);
-    const LayerTables<Real>& t = tables_;
-    const Real *mem = t.mem.data(), *syn = t.syn.data(), *pull = t.pull.data(),
-               *reach = t.reach.data();
-    Membrane<P> now = s;
-    const Size last = item.first + item.intervals - 1;
-    for (Size k = item.first + a;; ++k) {
-      if (any(!(fma(P(reach[k]), larger(now.i, zero), larger(now.v, zero)) < lid))) {
-        s = now;
-        return static_cast<Id>(k - item.first);
-      }
-      // The same bits: some processors are slow at products that turn denormal, and not at sums.
-      const Membrane<P> end{fma(P(mem[k]), now.v, fma(P(pull[k]), now.i, zero)),
-                            fma(P(syn[k]), now.i, P(Real(-0.0)))};
-      if (k == last) return item.intervals;
-      __builtin_prefetch(tables_.row(k + LayerTables<Real>::ahead, item.column));
-      now = {end.v, end.i + row(item, k)};
-    }
-  }
-
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
   template <LaneKind Kind, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
@@ -354,7 +320,10 @@ class LayerSimulator {
       if constexpr (Kind == LaneKind::rows && Uniform) {
         // Where crossings are dense the call costs more than it saves.
         if (quiet >= 4 && tables_.bounded && item.held == 0) {
-          a = glide(item, a + 1, n, s) - 1;
+          a = static_cast<Id>(tables_.run(item.first + a + 1, item.first + item.intervals,
+                                          item.column, lanes_->count, n, s) -
+                              item.first) -
+              1;
           if (a + 1 == item.intervals) return false;
         }
       }
@@ -383,9 +352,9 @@ class LayerSimulator {
       if (falls_due(item, a, l, time_of(item, a, l))) due |= 1u << l;
     }
     if ((open | due) == 0) return false;
-    climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag),
-                         s, a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1),
-                         time_of<Kind>(item, a));
+    pending_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag),
+                        s, a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1),
+                        time_of<Kind>(item, a));
     (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
@@ -417,33 +386,33 @@ class LayerSimulator {
   }
 
   // Where lanes just released stand at the end of their interval, and which may cross before.
-  void look() {
+  void leave_refractory() {
     released_.look(lanes_->identical);
     for (Size m = 0; m < released_.size(); ++m) {
       const Id tag = released_.tag(m);
       Item& item = items_[tag / width];
       item.v[tag % width] = released_.end(m).v;
       item.i[tag % width] = released_.end(m).i;
-      if (!released_.shut(m)) climbers_->add(released_, m);
+      if (!released_.shut(m)) pending_->add(released_, m);
     }
     released_.clear();
   }
 
-  void settle() {
-    climbers_->solve(lanes_->identical, false);
-    climbers_->look_on(lanes_->identical);
+  void cross() {
+    pending_->solve(lanes_->identical, false);
+    pending_->look_on(lanes_->identical);
     again_->clear();
     const auto touch = [&](Size m) {
-      const Id tag = climbers_->tag(m);
+      const Id tag = pending_->tag(m);
       const Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
       const Id j = neuron_of(item, l);
-      if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j, climbers_->crossing(m));
+      if (clock_hides_spike(pending_->start(m), Neuron<Real>(plan_.neurons, j)))
+        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j, pending_->crossing(m));
     };
-    climbers_->each_spike(touch, [&](Size m) {
-      const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
-      const Id tag = climbers_->tag(m);
+    pending_->each_spike(touch, [&](Size m) {
+      const Real time = pending_->crossing(m), horizon = pending_->horizon(m);
+      const Id tag = pending_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
       const Id j = neuron_of(item, l);
@@ -452,15 +421,15 @@ class LayerSimulator {
         retire(item, l);
         return;
       }
-      const Real current = climbers_->current(m);
+      const Real current = pending_->current(m);
       SpikeList<Real>& out = out_of(item, l);
       const Real refractory = plan_.neurons.t_refractory.data()[j];
       const bool at_once = !(refractory > Real(0));
-      out.push_back(time, j, climbers_->slope_at(m), at_once ? current : Real(0));
+      out.push_back(time, j, pending_->slope_at(m), at_once ? current : Real(0));
       if (at_once) {
-        item.v[l] = climbers_->end(m).v;
-        item.i[l] = climbers_->end(m).i;
-        if (!climbers_->shut(m))
+        item.v[l] = pending_->end(m).v;
+        item.i[l] = pending_->end(m).i;
+        if (!pending_->shut(m))
           again_->add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
         return;
       }
@@ -480,7 +449,7 @@ class LayerSimulator {
         item.i[l] = d > Real(0) ? decay(d, Neuron<Real>(plan_.neurons, j)).syn * current : current;
       }
     });
-    std::swap(climbers_, again_);
+    std::swap(pending_, again_);
   }
 
   // A lane that takes no part any more: out of the way of the cheap bounds, whatever still arrives.
@@ -506,9 +475,9 @@ class LayerSimulator {
   Vector<OwnArrivals<Real>> own_;  // of each slot
 
   CrossingBatch<Real> batches_[2];
-  CrossingBatch<Real>* climbers_ = &batches_[0];  // may cross
-  CrossingBatch<Real>* again_ = &batches_[1];     // have, and may once more
-  CrossingBatch<Real> released_;                  // come out of their refractory time
+  CrossingBatch<Real>* pending_ = &batches_[0];  // may cross
+  CrossingBatch<Real>* again_ = &batches_[1];    // have, and may once more
+  CrossingBatch<Real> released_;                 // come out of their refractory time
   Vector<Item> items_;
   Vector<Id> ready_;
   SpikeSorter<Real> sorter_;
