@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes.util
 import json
 import os
 import statistics
@@ -33,9 +34,10 @@ class Worker:
     Args:
         code: module of ``bench.peers.codes``.
         threads: it may use, and processors it may run on.
+        library: loaded before all others, such as another allocator.
     """
 
-    def __init__(self, code: str, threads: int) -> None:
+    def __init__(self, code: str, threads: int, library: str | None = None) -> None:
         self.code = code
         count = str(threads)
         environment = {
@@ -44,6 +46,10 @@ class Worker:
             "BENCH_THREADS": count,
             "JAX_PLATFORMS": "cpu",
         }
+        # NumPy's BLAS chooses its kernels by the processor, not by what somebody set for another.
+        environment.pop("OPENBLAS_CORETYPE", None)
+        if library:
+            environment["LD_PRELOAD"] = library
         if threads == 1:
             environment["XLA_FLAGS"] = (
                 "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -108,12 +114,16 @@ class Handle:
 
 @contextlib.contextmanager
 def workers(threads: int) -> Iterator[Any]:
-    """Yields ``get(code, copy)``, which starts each worker once; ends them all."""
+    """Yields ``get(code, copy)``, which starts each worker once; ends them all.
+
+    A copy called ``tcmalloc`` has that allocator; :class:`Missing` where it is not installed.
+    """
     running: dict[tuple[str, str], Worker] = {}
 
     def get(code: str, copy: str = "") -> Worker:
         if (code, copy) not in running:
-            running[code, copy] = Worker(code, threads)
+            library = tcmalloc() if copy == "tcmalloc" else None
+            running[code, copy] = Worker(code, threads, library)
         return running[code, copy]
 
     try:
@@ -121,6 +131,15 @@ def workers(threads: int) -> Iterator[Any]:
     finally:
         for worker in running.values():
             worker.close()
+
+
+def tcmalloc() -> str:
+    """The allocator's library, under either of its names."""
+    for name in ("tcmalloc", "tcmalloc_minimal"):
+        found = ctypes.util.find_library(name)
+        if found:
+            return found
+    raise Missing("tcmalloc")
 
 
 def interleaved(

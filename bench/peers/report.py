@@ -68,7 +68,7 @@ def table(answer: Answer) -> list[str]:
         "median": [duration(r.seconds) if r.seconds else "" for r in answer.rows],
         "of": [str(r.measurements) if r.measurements else "" for r in answer.rows],
         answer.ratio: [_ratio(r) for r in answer.rows],
-        "aim": [_aim(r) for r in answer.rows],
+        "aim (AVX-512)": [_aim(r) for r in answer.rows],
         "spikes": [r.spikes for r in answer.rows],
         "remarks": [r.remark for r in answer.rows],
     }
@@ -85,7 +85,8 @@ def markdown(answers: list[Answer], about: dict[str, str], command: str, others:
         "",
         f"Written by `{command}`. Each code runs in a process of its own; the calls compared take",
         "turns (A B C A B C ...), and the times are medians of the number of measurements given.",
-        "Every result was checked: loss and gradient finite, spikes a sample counted.",
+        "Every result was checked: loss and gradient finite, spikes a sample counted. Aims are for",
+        "one core of a processor with AVX-512; which processor this was is said here:",
         "",
         "| | |",
         "|---|---|",

@@ -83,8 +83,8 @@ class ArrayFile:
             size = int.from_bytes(raw.read(8), "little")
         if size > MOST_TEXT_BYTES:
             raise FormatError(
-                f"{path}: not a whole safetensors file: its header has {size} bytes, "
-                f"expected at most {MOST_TEXT_BYTES}"
+                f"{path}: not a whole safetensors file, or another kind of file: its header has "
+                f"{size} bytes, expected at most {MOST_TEXT_BYTES}"
             )
         # AttributeError: types of numbers that NumPy lacks.
         self._errors = (

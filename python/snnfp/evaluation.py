@@ -128,7 +128,7 @@ def evaluate_data(
                 value, _ = value_and_derivative(loss(record, labels), "the loss")
                 total += float(value) * chosen.size
                 if data.accuracy:
-                    hits += float(loss.accuracy(record, labels)) * chosen.size
+                    hits += labels_met(loss, record, labels, chosen.size)
                 seen.add(record)
             except Exception as error:
                 locate(error, chosen, what)
@@ -138,6 +138,16 @@ def evaluate_data(
     silent = {name: float(np.mean(~f)) for name, f in fired.items()}
     accuracy = hits / data.size if data.accuracy else math.nan
     return Evaluation(total / data.size, accuracy, silent, seen.prediction())
+
+
+def labels_met(loss: Any, record: Record, labels: Any, samples: int) -> float:
+    """How many samples an accuracy stands for: a whole number, as sums of fractions are not exact.
+
+    That of a user's own loss may count samples in part.
+    """
+    met = float(loss.accuracy(record, labels)) * samples
+    near = float(np.rint(met))  # nan stays nan
+    return near if abs(met - near) < 1e-6 else met
 
 
 def predict(

@@ -101,11 +101,14 @@ def value_and_grad(
         The value, the gradients by name and, if asked for, the record.
 
     Raises:
-        ValueError: a loss that is not finite, or what :func:`simulate` raises.
+        ValueError: a loss that is not finite or whose horizon comes before ``until``, or what
+            :func:`simulate` raises.
     """
     check_mode(mode)
     check_loss(loss)
     net.select(wrt)
+    if until is not None and hasattr(loss, "check_until"):
+        loss.check_until(until)
     if not return_record:
         options = {**no_further_than(net, [looked_at(loss, net, "__call__")]), **options}
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)

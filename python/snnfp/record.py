@@ -155,6 +155,10 @@ class Record(DifferentiableRecord):
         return self._asked[name]
 
     def _ask(self, wanted: ProbeRequest) -> None:
+        if not isinstance(wanted, Mapping):
+            raise TypeError(
+                f"probe is {wanted!r}, expected {{population: (units or None for all, times)}}"
+            )
         for population, request in wanted.items():
             name = self._population(population).name
             if not isinstance(request, (tuple, list)) or len(request) != 2:

@@ -143,7 +143,10 @@ class Run:
             )
         checkpoint = path / CHECKPOINT if path.is_dir() else path
         if not checkpoint.exists():
-            raise FileNotFoundError(f"{path}: this folder is no run, it has no {CHECKPOINT}")
+            raise FileNotFoundError(
+                f"{path}: this folder is no run, or one that stopped in its first epoch: it has no "
+                f"{CHECKPOINT}"
+            )
         figures = read_figures(ArrayFile(checkpoint))
         settings = _read_config(checkpoint.parent / _CONFIG, task)
         return cls(checkpoint, settings, figures["epoch"], figures["history"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._numbers import real_number
 from snnfp.gradients import LossFunction
 from snnfp.network import Network, Selection
 from snnfp.record import Record
@@ -18,6 +20,10 @@ from snnfp.simulate import InputSpikes, input_groups, simulate
 from snnfp.spikes import Spikes
 
 __all__ = ["GradientCheck", "check_gradient"]
+
+# A step shorter by these, where it reaches across a kink: spikes that keep their order while one of
+# them changes place with an arrival.
+_SHORTER = (1.0, 1e-1, 1e-2, 1e-3)
 
 # What a loss of size 1 may be off by: some ulps of each spike time it sums.
 _ROUNDING = 1e-14
@@ -83,12 +89,15 @@ def check_gradient(
         wrt: names or patterns; ``"*"`` takes every parameter and the input times.
         until: end of the simulation.
         mode: ``"reverse"`` or ``"forward"``.
-        step: h of the differences, relative to ``max(|p|, 1)``.
+        step: h of the differences, relative to ``max(|p|, 1)``. Where the two do not agree it is
+            made up to 1000 times shorter, as a spike and an arrival may change places within it.
         tolerance: for ``GradientCheck.ok``.
         max_elements: of each parameter, at most this many randomly chosen elements are checked.
         seed: of that choice.
         options: more for :func:`snnfp.simulate`.
     """
+    if not real_number(step, "step") > 0:
+        raise ValueError(f"step is {step}, expected a number > 0")
     if net.dtype != np.float64:
         raise TypeError(
             f"the network is {net.dtype}, expected float64: differences need the digits"
@@ -142,17 +151,24 @@ def check_gradient(
             if not np.isfinite(flat[k]):
                 infinite += 1
                 continue
-            h = step * max(abs(float(flat[k])), 1.0)
-
             step_along = partial(_moved, partial(value, name), flat, k)
-            difference = _difference(step_along, h)
+            exact = float(gradient.reshape(-1)[k])
+            error, difference = math.inf, None
+            for shorter in _SHORTER:
+                h = shorter * step * max(abs(float(flat[k])), 1.0)
+                found = _difference(step_along, h)
+                if found is None:
+                    break
+                rounding = _ROUNDING * max(abs(float(base_value)), 1.0) / h
+                off = max(abs(exact - found) - rounding, 0.0)
+                off = abs(exact - found) / max(abs(exact), scale, 1e-300) if off else 0.0
+                if off < error:
+                    error, difference = off, found
+                if error <= tolerance:
+                    break
             if difference is None:
                 left_out += 1
                 continue
-            exact = float(gradient.reshape(-1)[k])
-            rounding = _ROUNDING * max(abs(float(base_value)), 1.0) / h
-            apart = abs(exact - difference)
-            error = 0.0 if apart <= rounding else apart / max(abs(exact), scale, 1e-300)
             checked += 1
             if worst is None or error > max_error:
                 max_error, worst = error, (name, int(k), exact, difference)

@@ -18,10 +18,11 @@ from snnfp.network import Network
 from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
 from snnfp.task_pictures import draw_pictures
 from snnfp.task_settings import Settings
-from snnfp.task_training import fit_task
+from snnfp.task_training import fit_task, make_remedies, make_schedule
 from snnfp.tasks import Task, build_network, make_loss
 
-__all__ = ["train_task"]
+# A training run of one's own takes the schedule and the remedies of a task from here too.
+__all__ = ["make_remedies", "make_schedule", "train_task"]
 
 # At once, also where the output goes into a file or a pipe.
 _say = partial(print, flush=True)
@@ -101,7 +102,7 @@ def train_task(
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
         parts = ", ".join(f"{v} of {k}" for k, v in silent.items())
-        _say(f"silent in each test sample until all outputs have fired: {parts}")
+        _say(f"neurons that no test sample makes fire before its last output: {parts}")
     left = ["config", "history", *(["model"] if saves else []), *(["pictures"] if plots else [])]
     _say(f"{', '.join(left[:-1])} and {left[-1]} are in {folder.path}")
     _say(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")

@@ -25,7 +25,7 @@ from snnfp._warnings import warn
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
-from snnfp.evaluation import evaluate_data
+from snnfp.evaluation import evaluate_data, labels_met
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.losses import readout_of
@@ -244,16 +244,16 @@ class _Tally:
     """Sums over the steps of an epoch."""
 
     loss: float = 0.0
-    accuracy: float = 0.0
+    met: float = 0.0  # labels
     remedied: float = 0.0
     near_tangent: float = 0.0
     min_slope: float = math.inf
     norms: list[float] = field(default_factory=list)
     clipped: int = 0
 
-    def add(self, value: float, accuracy: float, record: Record, share: float) -> None:
+    def add(self, value: float, met: float, record: Record, share: float) -> None:
         self.loss += value * share
-        self.accuracy += accuracy * share
+        self.met += met
         self.min_slope = min(self.min_slope, record.min_slope)
         self.near_tangent += record.near_tangent
 
@@ -274,7 +274,7 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
             raise
     figures = {"loss": tally.loss}
     if plan.train.accuracy:
-        figures["accuracy"] = tally.accuracy
+        figures["accuracy"] = tally.met / len(plan.train)
     figures |= {
         "near_tangent": tally.near_tangent,
         "clipped": tally.clipped / len(batches),
@@ -332,9 +332,10 @@ def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> Non
         factor=plan.schedule(run.step, run.epoch),
     )
     _take(run, plan.domain.put_back(net, parameters), state)
-    accuracy = plan.loss.accuracy(record, labels) if plan.train.accuracy else 0.0
+    classifies = plan.train.accuracy
+    met = labels_met(plan.loss, record, labels, chosen.size) if classifies else 0.0
     plan.silence.add(record, labels)
-    tally.add(value, float(accuracy), record, chosen.size / len(plan.train))
+    tally.add(value, met, record, chosen.size / len(plan.train))
 
 
 def _take(run: Run, parameters: Arrays, state: Arrays) -> None:

@@ -35,7 +35,7 @@ def tool(name: str) -> str:
     return found
 
 
-def run(*command: str | Path, timeout: float = 500, check: bool = True) -> str:
+def run(*command: str | Path, timeout: float = 1500, check: bool = True) -> str:
     """Runs a command; returns all it printed, and fails with that if the command fails."""
     done = subprocess.run(
         [str(c) for c in command],

@@ -211,7 +211,7 @@ def test_bad_options_of_the_parser(capsys, arguments, message):
         (["xor", "--out", "taken/a/b"], "taken/a"),
         (["xor", "--resume", "none"], "none: there is no run of that name, expected a run folder or the checkpoint in it\n"),
         (["xor", "--resume", "taken/a"], "taken/a: not a whole safetensors file"),
-        (["xor", "--resume", "taken"], "taken: this folder is no run, it has no checkpoint.safetensors\n"),
+        (["xor", "--resume", "taken"], "taken: this folder is no run, or one that stopped in its first epoch: it has no checkpoint.safetensors\n"),
         (["xor", "--no-plots", "--dpi", "200"], "--dpi has no use with --no-plots"),
         (["xor", "--no-plots", "--format", "pdf"], "--format has no use with --no-plots"),
         (["mnist", "--data", "taken"], "taken: neither train-images-idx3-ubyte nor"),

@@ -31,6 +31,24 @@ def quiet():
     return net, data
 
 
+@pytest.mark.parametrize("batch_size", [3, 7, 11])
+def test_an_accuracy_is_a_count_over_a_count(batch_size):
+    """However the batches fall: equal accuracies are equal numbers, and all right is 1."""
+    net, (spikes, _) = problem()
+    labels = predict(net, spikes, LOSS, until=4.0).labels
+    labels[labels < 0] = 0
+    right = evaluate(net, spikes, labels, LOSS, until=4.0).accuracy
+    n = round(right * labels.size)
+    assert n > 20 and right == n / labels.size
+    seen = evaluate(net, spikes, labels, LOSS, until=4.0, batch_size=batch_size)
+    assert seen.accuracy == right
+    history = snnfp.fit(
+        net, (spikes, labels), loss=LOSS, optimiser=snnfp.SGD(lr=1e-300), epochs=3, until=4.0,
+        batch_size=batch_size, progress=False,
+    )  # fmt: skip
+    assert history["accuracy"] == [right] * 3
+
+
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("batch_size", [7, 60, 512])
 def test_predictions_are_those_of_the_record(loss, batch_size):

@@ -210,6 +210,13 @@ def test_early_stopping_names_the_figures_that_exist():
     assert handed_back == pytest.approx(min(history["validation_loss"]), rel=1e-12)
 
 
+def test_a_horizon_before_the_end_is_an_error_in_each_call():
+    net, (spikes, labels) = problem()
+    loss = FirstSpikeCrossEntropy(tau0=0.3, horizon=1.0)
+    with pytest.raises(ValueError, match=r"horizon = 1.0, before until = 4.0"):
+        snnfp.value_and_grad(net, spikes, labels, loss, until=4.0)
+
+
 def test_a_figure_that_is_nan_is_an_error_not_a_reason_to_stop():
     class Sometimes(FirstSpikeCrossEntropy):
         def accuracy(self, record, labels):

@@ -206,6 +206,26 @@ def test_check_gradient_finds_a_wrong_gradient():
     assert result.worst is not None
 
 
+def test_check_gradient_does_not_step_across_an_arrival():
+    """An input just before a spike: moved by the step it comes after it, and changes nothing."""
+    net = snnfp.Network()
+    x = net.input(2, name="x")
+    h = net.population(1, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, t_refractory=np.inf), name="h")
+    net.connect(x, h, snnfp.Dense(weight=[[3.0], [0.5]]))
+    alone = quiet(net, snnfp.Spikes([0.0], [0], [0, 1], size=2), until=6.0).times[0]
+    spikes = snnfp.Spikes([0.0, alone - 2e-6], [0, 1], [0, 2], size=2)
+    assert 1e-6 < quiet(net, spikes, until=6.0).times[0] - spikes.times[1] < 2e-6
+
+    def when(record, labels):
+        return float(np.sum(record.times)), np.ones(record.n_spikes)
+
+    options = {"wrt": "x.times", "until": 6.0, "tolerance": 1e-4}
+    result = snnfp.testing.check_gradient(net, spikes, None, when, **options)
+    assert result.ok and result.checked == 2 and result.left_out == 0, result
+    with pytest.raises(ValueError, match="step is 0, expected a number > 0"):
+        snnfp.testing.check_gradient(net, spikes, None, when, step=0, **options)
+
+
 def test_float_gradients_follow_double():
     for seed in range(20):
         net, spikes = random_network(np.random.default_rng(seed), recurrent=False)

@@ -130,11 +130,18 @@ def test_learning_curves():
     assert all(a.get_xlabel() == "epoch" for a in (loss, accuracy, silent))
     assert texts(loss.get_legend()) == texts(accuracy.get_legend()) == ["training", "validation"]
     assert texts(silent.get_legend()) == ["hidden", "output"]
-    assert accuracy.get_title() == "best 0.9000 (epoch 8)"
+    assert accuracy.get_title() == "best validation accuracy 0.9000, epoch 8"
     np.testing.assert_array_equal(loss.lines[0].get_xdata(), np.arange(1, 13))
     np.testing.assert_array_equal(loss.lines[1].get_ydata(), history["validation_loss"])
     # Curves on each other are told apart.
     assert silent.lines[0].get_linestyle() != silent.lines[1].get_linestyle()
+
+
+def test_what_is_no_history_or_no_plane():
+    with pytest.raises(TypeError, match=r"history is a dict, expected the snnfp.History"):
+        plots.learning_curves({"loss": [1.0]})
+    with pytest.raises(ValueError, match=r"\[n, 4\] and \[n\]: mirrored=False takes points"):
+        plots.decision_map(None, None, None, np.zeros((20, 2)), np.zeros(20), until=1.0)
 
 
 def test_learning_curves_of_what_there_is():
@@ -201,7 +208,7 @@ def test_an_output_that_fires_on_is_no_solid_block():
     figure = plots.raster_and_voltage(net, spikes, [0], until=50.0)
     raster, voltage = figure.axes
     named = texts(voltage.get_legend())
-    assert named[0] == f"readout 0 (label), to spike 3 of {counts[0]}"
+    assert named[0] == f"readout 0 (label), V up to spike 3 of {counts[0]}"
     curve = voltage.lines[0]
     record = snnfp.simulate(net, spikes, until=50.0)
     third = np.sort(record.times[record.neurons == 0])[2]

@@ -74,6 +74,24 @@ def test_inputs_far_apart():
     )
 
 
+def test_inputs_and_delays_of_another_unit():
+    net = layers(tau_mem=20.0, tau_syn=10.0)
+    early = told(
+        lambda: snnfp.simulate(net, batch(0.01, 0.03), until=100.0), SilentPopulationWarning
+    )
+    assert (
+        "(all inputs come within 0.03, which is 0.003 tau: are both in the same unit of time? "
+        "tau = 10, until = 100)" in str(early.message)
+    )
+    net = layers(weight=50.0, tau_mem=20.0, tau_syn=10.0)
+    net.parameters[next(k for k in net.parameters if k.endswith(".delay"))] = 1000.0
+    late = told(lambda: snnfp.simulate(net, batch(1.0, 3.0), until=100.0), SilentPopulationWarning)
+    assert (
+        "(until is 100, what reaches it is delayed by 1e+03 or more: are both in the same unit"
+        in str(late.message)
+    )
+
+
 @pytest.mark.parametrize("times", [(0.1, 0.4), (3.0,), (0.0, 19.0)])
 def test_inputs_that_are_not_far_apart(times):
     warning = told(lambda: snnfp.simulate(layers(), batch(*times)), SilentPopulationWarning)

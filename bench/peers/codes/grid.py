@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,10 +55,11 @@ def prepare(
         build: makes a model and lists its weights.
         kind: ``layered`` or ``recurrent``.
         options: of the work, and ``match``: hidden spikes a sample wanted; the input weights are
-            scaled until they are there.
+            scaled until they are there. ``compiled``: the forward pass through ``torch.compile``.
     """
     torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
     wanted = options.pop("match")
+    compiled = options.pop("compiled", False)
     w: work.Layered | work.Recurrent
     if kind == "layered":
         w = work.layered[options["which"]](options["samples"])
@@ -78,6 +80,8 @@ def prepare(
     forward, weights = build(Grid(w, scale))
     for weight in weights:
         weight.requires_grad_(True)
+    if compiled:
+        forward = torch.compile(forward)
 
     def gradient() -> float:
         for weight in weights:
@@ -88,7 +92,9 @@ def prepare(
         loss.backward()
         return float(loss.detach())
 
+    start = time.perf_counter()
     value = gradient()
+    seconds = time.perf_counter() - start
     need(bool(np.isfinite(value)), f"the loss is {value}")
     for k, weight in enumerate(weights):
         need(weight.grad is not None, f"weight {k} has no gradient")
@@ -96,6 +102,8 @@ def prepare(
     facts: dict[str, Any] = {"hidden": hidden, "loss": value, "scale": scale, "steps": w.steps}
     if kind == "layered":
         facts["output"] = output
+    if compiled:
+        facts["compile seconds"] = seconds
     return Prepared({"gradient": gradient}, facts)
 
 

@@ -1,4 +1,8 @@
-"""jaxsnn: EventProp mode, float32, as many event slots as the busiest sample needs."""
+"""jaxsnn: EventProp mode, float32, as many event slots as its loss needs.
+
+Its loss looks at first spikes: the slots that hold all events up to the last of them give the same
+gradient, to the bit, as those that hold every event.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +32,38 @@ def version() -> str:
 
 
 def prepare(kind: str, options: dict[str, Any]) -> Prepared:
-    """``layered``; ``slots`` are the event slots of the hidden and the output layer."""
+    """``layered``; ``slots``: of the hidden and the output layer for every event, and ``few``: for
+    those that the loss needs.
+    """
     need(kind == "layered", f"jaxsnn has no {kind} work here")
     w = work.layered[options["which"]](options["samples"])
     slots = tuple(options["slots"])
     for _ in range(8):
-        gradient, facts = _compiled(w, slots)
+        _, whole, facts = _compiled(w, slots)
         if not facts["truncated"]:
-            facts["slots"] = f"{slots[0]} and {slots[1]} event slots"
-            del facts["truncated"]
-            return Prepared({"gradient": gradient}, facts)
+            break
         slots = (slots[0] + 8, slots[1] + 16)
-    raise AssertionError(f"samples are still truncated with {slots} event slots")
+    else:
+        raise AssertionError(f"samples are still truncated with {slots} event slots")
+    few = tuple(options["few"])
+    for _ in range(8):
+        call, gradients, again = _compiled(w, few)
+        if all(np.array_equal(a, b) for a, b in zip(gradients, whole, strict=True)):
+            break
+        few = (min(few[0] + 4, slots[0]), min(few[1] + 4, slots[1]))
+    else:
+        raise AssertionError(f"the gradient of {few} event slots is not that of {slots}")
+    return Prepared(
+        {"gradient": call},
+        {
+            "hidden": facts["hidden"],
+            "output": facts["output"],
+            "loss": facts["loss"],
+            "compile seconds": again["compile seconds"],
+            "slots": f"{few[0]} and {few[1]} event slots, the gradient to the bit that of "
+            f"{slots[0]} and {slots[1]}",
+        },
+    )
 
 
 def _inputs(w: work.Layered) -> dict[str, Spike]:
@@ -56,7 +80,7 @@ def _inputs(w: work.Layered) -> dict[str, Spike]:
     }
 
 
-def _compiled(w: work.Layered, slots: tuple[int, ...]) -> tuple[Any, dict[str, Any]]:
+def _compiled(w: work.Layered, slots: tuple[int, ...]) -> tuple[Any, list[Any], dict[str, Any]]:
     p = LIFParameters(tau_syn=w.tau_syn, tau_mem=w.tau_mem, v_th=1.0, v_reset=0.0)
     outputs = w.later.shape[1]
     builder = Topology(t_max=w.until, backprop_method="eventprop")
@@ -88,7 +112,8 @@ def _compiled(w: work.Layered, slots: tuple[int, ...]) -> tuple[Any, dict[str, A
     seconds = time.perf_counter() - start
     (value, events), gradients = compiled(weights)
     need(bool(np.isfinite(value)), f"the loss is {value}")
-    for g in jax.tree.leaves(gradients):
+    leaves = [np.asarray(g) for g in jax.tree.leaves(gradients)]
+    for g in leaves:
         need(bool(np.isfinite(g).all()), "a gradient is not finite")
     full = [bool(jnp.any(events[k].idx[:, -1] >= 0)) for k in ("hid", "out")]
     counts = [float(jnp.sum(events[k].internal) / w.labels.size) for k in ("hid", "out")]
@@ -96,10 +121,14 @@ def _compiled(w: work.Layered, slots: tuple[int, ...]) -> tuple[Any, dict[str, A
     def gradient() -> None:
         jax.block_until_ready(compiled(weights))
 
-    return gradient, {
-        "hidden": counts[0],
-        "output": counts[1],
-        "loss": float(value),
-        "compile seconds": seconds,
-        "truncated": any(full),
-    }
+    return (
+        gradient,
+        leaves,
+        {
+            "hidden": counts[0],
+            "output": counts[1],
+            "loss": float(value),
+            "compile seconds": seconds,
+            "truncated": any(full),
+        },
+    )

@@ -58,8 +58,20 @@ def _layered(
     _check(value, gradients)
     cotangents = loss(record, w.labels)[1]
     counts = {p: record.counts(p).sum(axis=1) for p in ("hidden", "output")}
+    first = record.first_spikes("output")
+    last = np.where(np.isfinite(first), first, w.until).max(axis=1)
+
+    def needed(population: str) -> int:
+        """Spikes up to the last output's first, of the sample with most."""
+        took = (np.array(record.spikes(population)[s].times) for s in range(samples))
+        return max(int((t <= last[s]).sum()) for s, t in enumerate(took))
+
+    def every() -> None:
+        snnfp.value_and_grad(net, spikes, w.labels, loss, return_record=True, **options)
+
     return Prepared(
         {
+            "every spike": every,
             "gradient": lambda: snnfp.value_and_grad(net, spikes, w.labels, loss, **options),
             "simulate": lambda: snnfp.simulate(net, spikes, **options),
             "reverse": lambda: record.vjp(cotangents),
@@ -69,6 +81,8 @@ def _layered(
             "output": float(counts["output"].mean()),
             "most hidden": int(counts["hidden"].max()),
             "most output": int(counts["output"].max()),
+            "needed hidden": needed("hidden"),
+            "needed output": needed("output"),
             "silent outputs": float(np.mean(record.counts("output") == 0)),
             "loss": value,
         },

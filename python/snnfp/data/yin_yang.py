@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._numbers import count
+
 __all__ = ["yin_yang", "yin_yang_class"]
 
 
@@ -45,8 +47,7 @@ def yin_yang(
 
     Source: Kriener, Goeltz, Petrovici, "The Yin-Yang dataset", NICE 2022 (arXiv 2102.08211).
     """
-    if size < 1:
-        raise ValueError(f"size is {size}, expected at least 1")
+    size = count(size, "size")
     if not (0 < r_big < math.inf):
         raise ValueError(f"r_big is {r_big}, expected a finite radius > 0")
     if not (0 < r_small <= 0.5 * r_big):  # beyond, points of a class are looked for without end

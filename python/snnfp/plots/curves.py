@@ -27,8 +27,13 @@ def learning_curves(history: History) -> Any:
 
     Raises:
         ValueError: the history has no epoch.
+        TypeError: something else than a history.
         MissingDependencyError: matplotlib is not installed.
     """
+    if not isinstance(history, History):
+        raise TypeError(
+            f"history is a {type(history).__name__}, expected the snnfp.History of a training"
+        )
     n = len(history)
     if not n:
         raise ValueError("the history has no epochs, expected at least one")
@@ -45,7 +50,7 @@ def learning_curves(history: History) -> Any:
         if key == "silent":
             for k, name in enumerate(silent):
                 # Two that lie on each other, at 0 mostly, are both seen.
-                line = {"color": colour(k), "ls": ("-", "--", ":", "-.")[k % 4]}
+                line = {"color": colour(k + 2), "ls": ("-", "--", ":", "-.")[k % 4]}
                 axes.plot(
                     epochs, figures[name], label=name.removeprefix("silent/"), **line, **style
                 )
@@ -84,4 +89,5 @@ def _mark_best(axes: Any, epochs: Any, figures: dict[str, Any], seen: set[str]) 
         clip_on=False,
         zorder=4,
     )
-    axes.set_title(f"best {best:.4f} (epoch {epochs[at]})", fontsize=11)
+    of = "validation" if name.startswith("validation") else "training"
+    axes.set_title(f"best {of} accuracy {best:.4f}, epoch {epochs[at]}", fontsize=11)

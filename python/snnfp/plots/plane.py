@@ -16,6 +16,8 @@ from snnfp.spikes import Spikes
 
 __all__ = ["decision_map"]
 
+_POINTS = 8192  # simulated at a time
+
 
 def decision_map(
     net: Network,
@@ -25,7 +27,7 @@ def decision_map(
     labels: ArrayLike,
     *,
     until: float,
-    resolution: int = 120,
+    resolution: int = 240,
     mirrored: bool = True,
 ) -> Any:
     """The class that a network gives every point of the unit square, with data on top.
@@ -50,14 +52,19 @@ def decision_map(
     xy, c = np.asarray(points, dtype=np.float64), np.asarray(labels)
     d = 4 if mirrored else 2
     if xy.ndim != 2 or xy.shape[1] != d or c.shape != xy.shape[:1]:
+        plain = mirrored and xy.ndim == 2 and xy.shape[1] == 2 and c.shape == xy.shape[:1]
+        hint = ": mirrored=False takes points (x, y)" if plain else ""
         raise ValueError(
-            f"points have shape {xy.shape} and labels {c.shape}, expected [n, {d}] and [n]"
+            f"points have shape {xy.shape} and labels {c.shape}, expected [n, {d}] and [n]{hint}"
         )
     side = (np.arange(resolution) + 0.5) / resolution
     x, y = np.meshgrid(side, side)
     plane = np.stack([x.ravel(), y.ravel()], axis=1)
     features = np.concatenate([plane, 1 - plane], axis=1) if mirrored else plane
-    classes = predict(simulate_quietly(net, encode(features), until)).reshape(x.shape)
+    # Some rows at a time: the spikes of all points would fill the memory.
+    parts = np.array_split(features, -(-len(features) // _POINTS))
+    found = [predict(simulate_quietly(net, encode(part), until)) for part in parts]
+    classes = np.concatenate(found).reshape(x.shape)
     given = predict(simulate_quietly(net, encode(xy), until))
     wrong = given != c
     n = int(max(classes.max(), c.max())) + 1
@@ -102,6 +109,6 @@ def decision_map(
     if (classes < 0).any():
         axes.scatter([], [], s=90, marker="s", color=SILENT, alpha=0.4, label="no output fires")
     axes.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_title("areas: the output that fires first; dots: data", fontsize=11)
+    axes.set_title("Which output fires first, and the data's own classes", fontsize=11)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=min(4, n + 1))
     return figure

@@ -260,7 +260,7 @@ def _draw_voltage(axes: Any, net: Network, sample: _Sample, colours: dict[int, s
         many = times.size > _MOST_TEETH
         shown = probed.times < times[_MOST_TEETH - 1] if many else slice(None)
         named = f"{p.name} {unit}{' (label)' if bold else ''}"
-        named += f", to spike {_MOST_TEETH} of {times.size}" if many else ""
+        named += f", V up to spike {_MOST_TEETH} of {times.size}" if many else ""
         axes.plot(
             probed.times[shown],
             probed.voltage[0, k][shown],
