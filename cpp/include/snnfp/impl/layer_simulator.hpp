@@ -16,6 +16,7 @@
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/impl/layer_arrivals.hpp"
+#include "snnfp/impl/layer_item.hpp"
 #include "snnfp/impl/layer_tables.hpp"
 
 SNNFP_ISA_BEGIN
@@ -70,33 +71,12 @@ class LayerSimulator {
 
  private:
   using P = Pack<Real>;
+  using Item = LayerItem<Real>;
   static constexpr int width = P::width;
   // So many packs are under way that the solver's own packs are full, and what they read is in
   // cache.
   static constexpr Size slots = 64;
   static constexpr Size packs(Size n) { return (n + width - 1) / width; }
-
-  // A pack under way. Interval a of its lanes ends at their arrival a, the
-  // last one at the horizon; (v, i) is their state at the end of interval `at` - 1, ahead of the
-  // arrival.
-  struct Item {
-    alignas(64) Real v[width];
-    Real i[width];
-    Size count[width];
-    Id lane_neuron[width], tag[width];
-    // Of lanes held: their release and their last spike. The last interval of every lane.
-    Real release[width];
-    Size last_spike[width];
-    const Id* last;
-    Size sample;  // of the first lane
-    Id neuron;    // of the first lane
-    Size column;  // of the first lane
-    LaneKind kind;
-    Size first;  // interval, in the tables; with its own times: which of own_
-    Id at, intervals;
-    unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
-    unsigned held;
-  };
 
   Size samples() const { return arrivals_.samples(); }
   template <bool BySamples>
@@ -216,19 +196,15 @@ class LayerSimulator {
     }
     for (unsigned m = item.mask; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      const SampleInput<Real>& input = inputs_[sample_of(item, l)];
-      const Id j = neuron_of(item, l);
+      const SampleInput<Real>& input = inputs_[item.sample_of(l)];
+      const Id j = item.lane_neuron[l];
       if (input.voltage) item.v[l] = input.voltage[j];
       if (input.current) item.i[l] = input.current[j];
     }
   }
 
-  static Id neuron_of(const Item& item, int lane) { return item.lane_neuron[lane]; }
-  static Size sample_of(const Item& item, int lane) {
-    return item.sample + (item.kind == LaneKind::samples ? lane : 0);
-  }
   SpikeList<Real>& out_of(const Item& item, int lane) const {
-    return out_[sample_of(item, lane) * stride_];
+    return out_[item.sample_of(lane) * stride_];
   }
 
   // A table's value of interval k.
@@ -316,7 +292,7 @@ class LayerSimulator {
         if (wait<Kind>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
       if (a + 1 == item.intervals) return false;
-      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
+      s = {item.held != 0 ? item.hold(s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
       if constexpr (Kind == LaneKind::rows && Uniform) {
         // Where crossings are dense the call costs more than it saves.
         if (quiet >= 4 && tables_.bounded && item.held == 0) {
@@ -330,18 +306,6 @@ class LayerSimulator {
     }
   }
 
-  // V of lanes held does not move.
-  static P hold(const Item& item, P v, P v_end) {
-    Real kept[width], moved[width];
-    v.store(kept);
-    v_end.store(moved);
-    for (unsigned m = item.held; m != 0; m &= m - 1) {
-      const int l = __builtin_ctz(m);
-      moved[l] = kept[l];
-    }
-    return P::load(moved);
-  }
-
   // Asks the solver about the lanes `open` on interval a, and releases those due in it.
   template <LaneKind Kind>
   bool wait(Item& item, Id a, unsigned open, Membrane<P> s, Membrane<P> end) {
@@ -349,13 +313,13 @@ class LayerSimulator {
     unsigned due = 0;
     for (unsigned m = item.held; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      if (falls_due(item, a, l, time_of(item, a, l))) due |= 1u << l;
+      if (item.falls_due(a, l, time_of(item, a, l))) due |= 1u << l;
     }
     if ((open | due) == 0) return false;
     pending_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag),
                         s, a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1),
                         time_of<Kind>(item, a));
-    (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
+    (item.held != 0 ? item.hold(s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
     if (due == 0) return true;
@@ -369,14 +333,9 @@ class LayerSimulator {
     return true;
   }
 
-  // Whether a lane's refractory time ends within interval a, which ends at `horizon`.
-  bool falls_due(const Item& item, Id a, int lane, Real horizon) const {
-    return item.release[lane] < horizon || (a >= item.last[lane] && item.release[lane] <= horizon);
-  }
-
   // A lane held, with current i at `now`, at its release.
   void free(Item& item, int lane, Id tag, Real now, Real i, Real horizon) {
-    const Id j = neuron_of(item, lane);
+    const Id j = item.lane_neuron[lane];
     const Neuron<Real> n(plan_.neurons, j);
     const Real d = item.release[lane] - now;
     const Real current = d > Real(0) ? decay(d, n).syn * i : i;
@@ -406,19 +365,19 @@ class LayerSimulator {
       const Id tag = pending_->tag(m);
       const Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = neuron_of(item, l);
+      const Id j = item.lane_neuron[l];
       if (clock_hides_spike(pending_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j, pending_->crossing(m));
+        throw_clock(plan_, inputs_[item.sample_of(l)].sample, j, pending_->crossing(m));
     };
     pending_->each_spike(touch, [&](Size m) {
       const Real time = pending_->crossing(m), horizon = pending_->horizon(m);
       const Id tag = pending_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = neuron_of(item, l);
+      const Id j = item.lane_neuron[l];
       if (++item.count[l] > limits_.spike_limit) {
-        excess_.see(inputs_[sample_of(item, l)].sample, j, time, item.count[l]);
-        retire(item, l);
+        excess_.see(inputs_[item.sample_of(l)].sample, j, time, item.count[l]);
+        item.retire(l);
         return;
       }
       const Real current = pending_->current(m);
@@ -435,13 +394,13 @@ class LayerSimulator {
       }
       const Real released = time + refractory;
       if (released > until_) {
-        retire(item, l);
+        item.retire(l);
         return;
       }
       item.last_spike[l] = out.size() - 1;
       item.release[l] = released;
       item.held |= 1u << l;
-      if (falls_due(item, item.at - 1, l, horizon)) {
+      if (item.falls_due(item.at - 1, l, horizon)) {
         free(item, l, tag, time, current, horizon);
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
@@ -450,13 +409,6 @@ class LayerSimulator {
       }
     });
     std::swap(pending_, again_);
-  }
-
-  // A lane that takes no part any more: out of the way of the cheap bounds, whatever still arrives.
-  static void retire(Item& item, int lane) {
-    item.mask &= ~(1u << lane);
-    item.v[lane] = Real(0);
-    item.i[lane] = Real(-1e30);
   }
 
   const Plan<Real>& plan_;
