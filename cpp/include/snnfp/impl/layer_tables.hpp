@@ -19,6 +19,10 @@ enum class LaneKind {
 
 template <class Real>
 class LayerTables {
+ private:
+  using P = Pack<Real>;
+  static constexpr int width = P::width;
+
  public:
   // Rows of weights are asked for so many arrivals ahead: each lies in another page.
   static constexpr Size ahead = 8;
@@ -100,8 +104,33 @@ class LayerTables {
 
   // What arrives at the end of an interval, from the neuron in column `column` on.
   const Real* row(Size interval, Size column) const { return row_.data()[interval] + column; }
+  SNNFP_INLINE Pack<Real> row(Size interval, Size column, Size size) const {
+    const Real* const weights = row(interval, column);
+    const Size rest = size - column;
+    return rest >= width ? P::load(weights) : load_tail(weights, static_cast<int>(rest));
+  }
   const Real* of_samples(Size interval, Size size, Size column) const {
     return &weight_.data()[(interval * size + column) * width];
+  }
+
+  // Takes a pack of free lanes of a population of `size` with state `s` at the start of interval k
+  // on to the first interval in which one may cross, or to `end`: `s` stays at the start of the
+  // last one. A function of its own, so that all of it stays in registers.
+  [[gnu::noinline]] Size run(Size k, Size end, Size column, Size size, const Neuron<Pack<Real>>& n,
+                             Membrane<Pack<Real>>& s) const {
+    const auto steps = decays.template from<Real>(0);
+    const Real *by_i = pull.data(), *bound = reach.data();
+    Membrane<P> now = s;
+    for (;; ++k) {
+      if (any(!UpperBound<P>::stays_below(now, P(bound[k]), n))) {
+        s = now;
+        return k;
+      }
+      const Membrane<P> next = propagate_undriven(now, steps.template spread<P>(k), P(by_i[k]));
+      if (k + 1 == end) return end;
+      __builtin_prefetch(row(k + ahead, column));
+      now = {next.v, next.i + row(k, column, size)};
+    }
   }
 
   // Of each interval, by rows one value, by samples one a lane.
@@ -112,8 +141,8 @@ class LayerTables {
   bool bounded = false;
 
  private:
-  using P = Pack<Real>;
-  static constexpr int width = P::width;
+  // Out of the loop's way: most packs are full.
+  [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
 
   void make_room(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));

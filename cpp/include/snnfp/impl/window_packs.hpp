@@ -4,47 +4,18 @@
 // arrival in registers until one of its lanes may cross or comes out of its refractory time; then
 // it waits, and the solver takes the waiting lanes of many groups, and of several samples, at once.
 // The same operations as in the other simulators, so the same bits.
-//
-// Cost a delivery: some seven operations in lanes. Packs side by side hide each other's latency:
-// one alone takes two and a half times as long.
 
-#include <cstdint>
-#include <utility>
+#include <algorithm>
 
 #include "snnfp/detail/crossing_batch.hpp"
-#include "snnfp/detail/lanes.hpp"
-#include "snnfp/detail/spike_list.hpp"
-#include "snnfp/impl/layer_tables.hpp"
+#include "snnfp/impl/window_groups.hpp"
 
 SNNFP_ISA_BEGIN
-
-// One population of a sample in its present window.
-template <class Real>
-struct WindowPopulation {
-  const Lanes<Real>* lanes;
-  Neuron<Pack<Real>> one;  // the constants of its first neuron
-  SpikeList<Real>* out;
-  FirstExcess<Real>* excess;
-  Size sample;              // in messages
-  LayerTables<Real> table;  // what arrives
-  Id rows = 0;
-  Real now = Real(0);  // what the lanes' states are true at: the last arrival of an earlier window
-  // Whether the time after the last arrival is searched too, up to `horizon`; `final`: the
-  // simulation ends there.
-  bool asks = false, final = false;
-  Real horizon = Real(0);
-  Size first_group = 0;
-
-  WindowPopulation(const NeuronConstants<Real>& constants, const Lanes<Real>& l)
-      : lanes(&l), one(constants, l.first) {}
-};
 
 template <class Real>
 class WindowPacks {
  public:
-  // More of them gain nothing where registers are as wide as 64 bytes, and wait more often.
-  static constexpr int most_packs = Pack<Real>::width * sizeof(Real) >= 64 ? 2 : 4;
-  static constexpr int most_lanes = most_packs * Pack<Real>::width;  // of a group
+  static constexpr int most_lanes = WindowGroup<Real>::most_lanes;
   static constexpr Size groups(Size neurons) { return (neurons + most_lanes - 1) / most_lanes; }
 
   WindowPacks(const Plan<Real>& plan, Size spike_limit)
@@ -59,7 +30,7 @@ class WindowPacks {
     if (static_cast<Size>(groups_.size()) < groups) groups_.resize(groups);
     identical_ = identical;
     until_ = until;
-    climbers_->clear();
+    pending_->clear();
     released_.clear();
   }
 
@@ -96,7 +67,7 @@ class WindowPacks {
   // Takes a group on until it waits for `solve`: true. At the end of its window: false.
   bool advance(Size group) {
     Group& g = groups_[group];
-    if (g.waits && !g.asked) add_row(g, g.at - 1);
+    if (g.waits && !g.asked) g.add_row(g.at - 1);
     g.waits = false;
     const Lanes<Real>& lanes = *g.of->lanes;
     if (lanes.identical) return advance<true, true>(g);
@@ -105,7 +76,7 @@ class WindowPacks {
 
   // Brings all that waits to the end of its interval.
   void solve(const Watch& watch) {
-    for (Size turn = 1; climbers_->size() > 0 || released_.size() > 0; ++turn) {
+    for (Size turn = 1; pending_->size() > 0 || released_.size() > 0; ++turn) {
       if (turn % 64 == 0) watch.look();
       leave_refractory();
       cross();
@@ -130,9 +101,9 @@ class WindowPacks {
       if (g.next_release <= limit) first = std::min(first, g.next_release);
       for (int b = 0; b < g.n_packs; ++b) {
         const Neuron<P> n = Neuron<P>::load(plan_.neurons, g.first + b * width);
-        for (unsigned m = ~bits_of(is_quiet(g, b, n)) & ((1u << width) - 1); m != 0; m &= m - 1) {
+        for (unsigned m = ~bits_of(g.is_quiet(b, n)) & ((1u << width) - 1); m != 0; m &= m - 1) {
           const int l = b * width + __builtin_ctz(m);
-          search_.add(g.neuron[l], g.tag[l], {g.v[l], g.i[l]}, since(g, l), limit);
+          search_.add(g.neuron[l], g.tag[l], {g.v[l], g.i[l]}, g.time_of(l), limit);
         }
       }
     }
@@ -144,59 +115,9 @@ class WindowPacks {
 
  private:
   using P = Pack<Real>;
-  using LaneBits = std::uint64_t;
+  using Group = WindowGroup<Real>;
+  using LaneBits = typename Group::LaneBits;
   static constexpr int width = P::width;
-
-  // Some packs of a population. Their states are true at the end of interval `at` - 1, where they
-  // wait ahead of its arrival; lanes `own` are at times of their own, past the last arrival. V of a
-  // lane held is anything: it is reset at its release.
-  struct Group {
-    alignas(64) Real v[most_lanes];
-    Real i[most_lanes];
-    // When a lane held is released. Free lanes: -infinity. Infinity: takes no part any more.
-    Real release[most_lanes];
-    Real since[most_lanes];  // of lanes `own`
-    Size count[most_lanes], last_spike[most_lanes];
-    Id neuron[most_lanes], tag[most_lanes];
-    Real next_release;  // of the lanes that are held, or infinity
-    const WindowPopulation<Real>* of;
-    Size column;
-    Id first;  // neuron
-    int n_lanes, n_packs;
-    Id at;
-    LaneBits own;
-    bool waits, asked;
-  };
-
-  // visit(0), ..., visit(N - 1), the numbers known to the compiler.
-  template <int N, class Visit>
-  static SNNFP_INLINE void each(const Visit& visit) {
-    each(visit, std::make_integer_sequence<int, N>());
-  }
-  template <class Visit, int... B>
-  static SNNFP_INLINE void each(const Visit& visit, std::integer_sequence<int, B...>) {
-    (visit(std::integral_constant<int, B>()), ...);
-  }
-
-  static LaneBits bit(int lane) { return LaneBits(1) << lane; }
-  static unsigned pack_of(LaneBits bits, int pack) {
-    return static_cast<unsigned>(bits >> (pack * width)) & ((1u << width) - 1);
-  }
-  static Real since(const Group& g, int l) { return g.own & bit(l) ? g.since[l] : g.of->now; }
-
-  // Rows end where the population does.
-  static P row_of(const Group& g, const Real* row, int pack) {
-    const int rest = g.n_lanes - pack * width;
-    return rest >= width ? P::load(row + pack * width) : P::load_first(row + pack * width, rest);
-  }
-  static void add_row(Group& g, Size k) {
-    const Real* const row = g.of->table.row(k, g.column);
-    for (int b = 0; b < g.n_packs; ++b) {
-      __builtin_prefetch(row + (most_packs + b) * width);
-      Real* const i = g.i + b * width;
-      (P::load(i) + row_of(g, row, b)).store(i);
-    }
-  }
 
   template <bool Identical, bool Uniform>
   [[gnu::noinline]] bool advance(Group& g) {
@@ -204,85 +125,17 @@ class WindowPacks {
     const Neuron<P>& one = p.one;
     while (g.at < p.rows) {
       if (Identical && p.table.bounded && (g.own == 0 || g.at > 0)) {
-        run(g, one);
+        g.run(one);
         if (g.at == p.rows) break;
       }
       const bool waits = step<Identical, Uniform>(g, one);
       ++g.at;
       if (waits) return g.waits = true;
-      add_row(g, g.at - 1);
+      g.add_row(g.at - 1);
     }
     if (!p.asks || g.asked) return false;
     g.asked = true;
     return g.waits = ask(g);
-  }
-
-  // As far as no lane may cross nor is released.
-  void run(Group& g, const Neuron<P>& n) {
-    const LayerTables<Real>& t = g.of->table;
-    Id end = g.of->rows;
-    if (g.next_release < t.time[end - 1]) {
-      end = g.at;
-      while (!(g.next_release < t.time[end])) ++end;
-    }
-    if (g.at == end) return;
-    switch (g.n_packs) {
-      case 1: return run<1>(g, end, n);
-      case 2: return run<2>(g, end, n);
-      case 3: return run<std::min(3, most_packs)>(g, end, n);
-      default: return run<most_packs>(g, end, n);
-    }
-  }
-  template <int N>
-  void run(Group& g, Id end, const Neuron<P>& n) {
-    if (g.n_lanes == N * width) {
-      run_packs<N, false>(g, end, n);
-    } else {
-      run_packs<N, true>(g, end, n);
-    }
-  }
-
-  // N packs from arrival to arrival, in registers.
-  template <int N, bool Tail>
-  [[gnu::noinline]] static void run_packs(Group& g, Id end, const Neuron<P>& n) {
-    const LayerTables<Real>& t = g.of->table;
-    const auto decays = t.decays.template from<Real>(0);
-    const Real *pull = t.pull.data(), *reach = t.reach.data();
-    const P zero(Real(0)), lid = UpperBound<P>::lid(n);
-    const Size column = g.column;
-    const int tail = g.n_lanes - (N - 1) * width;
-    P v[N], i[N];
-    decltype(zero < zero) held[N];
-    each<N>([&](auto b) {
-      v[b] = P::load(g.v + b * width);
-      i[b] = P::load(g.i + b * width);
-      held[b] = P::load(g.release + b * width) > P(-never<Real>);
-    });
-    Id k = g.at;
-    for (; k < end; ++k) {
-      const P by_i(reach[k]);
-      P highest(zero);
-      each<N>([&](auto b) {
-        highest = select(held[b], highest, larger(highest, UpperBound<P>::of({v[b], i[b]}, by_i)));
-      });
-      if (any(!(highest < lid))) break;
-      const Real* const row = t.row(k, column);
-      const Decay<P> e = decays.template spread<P>(k);
-      const P q(pull[k]);
-      each<N>([&](auto b) {
-        // For the next group.
-        __builtin_prefetch(row + (N + b) * width);
-        const Membrane<P> at = propagate_undriven(Membrane<P>{v[b], i[b]}, e, q);
-        v[b] = at.v;
-        i[b] = at.i + (Tail && b == N - 1 ? P::load_first(row + b * width, tail)
-                                          : P::load(row + b * width));
-      });
-    }
-    each<N>([&](auto b) {
-      v[b].store(g.v + b * width);
-      i[b].store(g.i + b * width);
-    });
-    g.at = k;
   }
 
   // One interval, lane by lane as far as needed; whether some lane is to be solved for.
@@ -321,7 +174,7 @@ class WindowPacks {
       const auto held = release > P(-never<Real>);
       auto open = !(plainly_below(s, end, d, m, n) | held | (d <= zero));
       if (any(open)) open = open & !no_crossing(s, end, d, m, n);
-      const unsigned others = ~pack_of(own, b);
+      const unsigned others = ~Group::pack_of(own, b);
       const unsigned crosses = bits_of(open) & others;
       end.v.store(v);
       end.i.store(i);
@@ -341,7 +194,7 @@ class WindowPacks {
       }
       waits = true;
     }
-    if (releases) find_next_release(g);
+    if (releases) g.find_next_release();
     return waits;
   }
 
@@ -374,20 +227,9 @@ class WindowPacks {
     return crosses != 0;
   }
 
-  static void find_next_release(Group& g) {
-    P next(never<Real>);
-    for (int b = 0; b < g.n_packs; ++b) {
-      const P release = P::load(g.release + b * width);
-      next = smaller(next, select(release > P(-never<Real>), release, P(never<Real>)));
-    }
-    Real values[width];
-    next.store(values);
-    g.next_release = *std::min_element(values, values + width);
-  }
-
   void add(const Group& g, int pack, unsigned lanes, Membrane<P> s, P from, P horizon) {
-    climbers_->add_lanes(lanes, Ids<Real>::load(g.neuron + pack * width),
-                         Ids<Real>::load(g.tag + pack * width), s, from, horizon);
+    pending_->add_lanes(lanes, Ids<Real>::load(g.neuron + pack * width),
+                        Ids<Real>::load(g.tag + pack * width), s, from, horizon);
   }
 
   // A lane with a time of its own comes to the first arrival of a window.
@@ -415,27 +257,9 @@ class WindowPacks {
     const Real current = d > Real(0) ? propagate_current(i, d, n) : i;
     g.of->out->set_release_current(g.last_spike[l], current);
     released_.add(g.neuron[l], g.tag[l], {n.v_reset, current}, g.release[l], horizon);
-    if (g.asked) stand_alone(g, l, {n.v_reset, current}, g.release[l]);
+    if (g.asked) g.stand_alone(l, {n.v_reset, current}, g.release[l]);
     g.release[l] = -never<Real>;
   }
-  static void stand_alone(Group& g, int l, Membrane<Real> s, Real time) {
-    g.v[l] = s.v;
-    g.i[l] = s.i;
-    g.since[l] = time;
-    g.own |= bit(l);
-  }
-
-  bool is_due(const Group& g, int l, Real horizon) const {
-    return g.release[l] < horizon || (g.asked && g.of->final && g.release[l] <= horizon);
-  }
-
-  // The lanes of a pack that are held, or stay below threshold whenever the next arrival comes.
-  static auto is_quiet(const Group& g, int pack, const Neuron<P>& n) {
-    const Membrane<P> s{P::load(g.v + pack * width), P::load(g.i + pack * width)};
-    return (P::load(g.release + pack * width) > P(-never<Real>)) |
-           ((n.drive <= P(Real(0))) & UpperBound<P>::stays_below(s, UpperBound<P>::ever(n), n));
-  }
-
   // Whether some lane may fire or is released after the last arrival, up to the horizon; states
   // stay where they are.
   bool ask(Group& g) {
@@ -449,8 +273,8 @@ class WindowPacks {
       const Neuron<P> n = Neuron<P>::load(plan_.neurons, g.first + b * width);
       const Membrane<P> s{P::load(g.v + b * width), P::load(g.i + b * width)};
       const auto held = P::load(g.release + b * width) > P(-never<Real>);
-      const unsigned others = ~pack_of(own, b);
-      auto open = !(is_quiet(g, b, n) | (span <= zero));
+      const unsigned others = ~Group::pack_of(own, b);
+      auto open = !(g.is_quiet(b, n) | (span <= zero));
       if (any(open)) {
         const Membrane<P> end = propagate(s, span, n);
         const Margin<P> m = margin(span, P(horizon), n);
@@ -461,7 +285,7 @@ class WindowPacks {
       }
       for (unsigned m = bits_of(held) & others; m != 0; m &= m - 1) {
         const int l = b * width + __builtin_ctz(m);
-        if (!is_due(g, l, horizon)) continue;
+        if (!g.is_due(l, horizon)) continue;
         free(g, l, now, g.i[l], horizon);
         waits = true;
       }
@@ -470,15 +294,15 @@ class WindowPacks {
       const int l = __builtin_ctzll(m);
       if (!(g.release[l] > -never<Real>)) {
         if (!(g.since[l] < horizon)) continue;
-        climbers_->add(g.neuron[l], g.tag[l], {g.v[l], g.i[l]}, g.since[l], horizon);
-      } else if (is_due(g, l, horizon)) {
+        pending_->add(g.neuron[l], g.tag[l], {g.v[l], g.i[l]}, g.since[l], horizon);
+      } else if (g.is_due(l, horizon)) {
         free(g, l, g.since[l], g.i[l], horizon);
       } else {
         continue;
       }
       waits = true;
     }
-    find_next_release(g);
+    g.find_next_release();
     return waits;
   }
 
@@ -492,30 +316,30 @@ class WindowPacks {
         g.v[tag % most_lanes] = released_.end(m).v;
         g.i[tag % most_lanes] = released_.end(m).i;
       }
-      if (!released_.shut(m)) climbers_->add(released_, m);
+      if (!released_.shut(m)) pending_->add(released_, m);
     }
     released_.clear();
   }
 
   void cross() {
-    climbers_->solve(identical_, false);
-    climbers_->look_on(identical_);
+    pending_->solve(identical_, false);
+    pending_->look_on(identical_);
     again_->clear();
     const auto touch = [&](Size m) {
-      const Id tag = climbers_->tag(m);
+      const Id tag = pending_->tag(m);
       const Group& g = groups_[tag / most_lanes];
       const Id j = g.neuron[tag % most_lanes];
-      if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, g.of->sample, j, climbers_->crossing(m));
+      if (clock_hides_spike(pending_->start(m), Neuron<Real>(plan_.neurons, j)))
+        throw_clock(plan_, g.of->sample, j, pending_->crossing(m));
     };
-    climbers_->each_spike(touch, [&](Size m) { spike(m); });
-    std::swap(climbers_, again_);
+    pending_->each_spike(touch, [&](Size m) { spike(m); });
+    std::swap(pending_, again_);
   }
 
-  // Entry m of climbers_ crosses.
+  // Entry m of pending_ crosses.
   void spike(Size m) {
-    const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
-    const Id tag = climbers_->tag(m);
+    const Real time = pending_->crossing(m), horizon = pending_->horizon(m);
+    const Id tag = pending_->tag(m);
     Group& g = groups_[tag / most_lanes];
     const int l = tag % most_lanes;
     const Id j = g.neuron[l];
@@ -524,31 +348,31 @@ class WindowPacks {
       g.release[l] = never<Real>;
       return;
     }
-    const Membrane<Real> reset{plan_.neurons.v_reset.data()[j], climbers_->current(m)};
+    const Membrane<Real> reset{plan_.neurons.v_reset.data()[j], pending_->current(m)};
     SpikeList<Real>& out = *g.of->out;
     const Real refractory = plan_.neurons.t_refractory.data()[j];
     const bool at_once = !(refractory > Real(0));
-    out.push_back(time, j, climbers_->slope_at(m), at_once ? reset.i : Real(0));
+    out.push_back(time, j, pending_->slope_at(m), at_once ? reset.i : Real(0));
     if (at_once) {
       if (g.asked) {
-        stand_alone(g, l, reset, time);
+        g.stand_alone(l, reset, time);
       } else {
-        g.v[l] = climbers_->end(m).v;
-        g.i[l] = climbers_->end(m).i;
+        g.v[l] = pending_->end(m).v;
+        g.i[l] = pending_->end(m).i;
       }
-      if (!climbers_->shut(m)) again_->add(j, tag, reset, time, horizon);
+      if (!pending_->shut(m)) again_->add(j, tag, reset, time, horizon);
       return;
     }
     g.last_spike[l] = out.size() - 1;
     g.release[l] = time + refractory;
     if (g.release[l] > until_) {
       g.release[l] = never<Real>;
-    } else if (is_due(g, l, horizon)) {
+    } else if (g.is_due(l, horizon)) {
       free(g, l, time, reset.i, horizon);
     } else {
       g.next_release = std::min(g.next_release, g.release[l]);
-      if (g.asked) return stand_alone(g, l, reset, time);
-      g.i[l] = climbers_->end(m).i;
+      if (g.asked) return g.stand_alone(l, reset, time);
+      g.i[l] = pending_->end(m).i;
     }
   }
 
@@ -558,9 +382,9 @@ class WindowPacks {
   Real until_ = Real(0);
 
   CrossingBatch<Real> batches_[2];
-  CrossingBatch<Real>* climbers_ = &batches_[0];  // may cross
-  CrossingBatch<Real>* again_ = &batches_[1];     // have, and may once more
-  CrossingBatch<Real> released_;                  // start at a time of their own
+  CrossingBatch<Real>* pending_ = &batches_[0];  // may cross
+  CrossingBatch<Real>* again_ = &batches_[1];    // have, and may once more
+  CrossingBatch<Real> released_;                 // start at a time of their own
   CrossingBatch<Real> search_;
   Vector<Group> groups_;
 };
