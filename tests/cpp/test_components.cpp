@@ -184,6 +184,9 @@ TEST_CASE("only its own projections decide on a component's solver") {
         }) == "loop windows");
   CHECK(ran([](auto& net, auto, auto, auto y) {
           net.connect_one_to_one(y, y, {-0.1, -0.1, -0.1}, {1.0, 1.5, 0.5});
+        }) == "loop windows");
+  CHECK(ran([](auto& net, auto, auto, auto y) {
+          net.connect_one_to_one(y, y, {-0.1, -0.1, -0.1}, {1.0, 0.0, 0.5});
         }) == "loop queue");
   CHECK(ran([](auto& net, auto, auto h, auto) {
           net.connect_one_to_one(h, h, std::vector<double>(6, -0.1), 1.0);

@@ -83,7 +83,7 @@ TEST_CASE("the same synapses, as each simulator takes them") {
     CHECK(with([&](auto& net, auto a, auto b, double delay) {
             net.connect_sparse(a, b, offsets, targets, std::vector<double>(8, 0.5),
                                std::vector<double>(8, delay));
-          }) == "queue");
+          }) == (loop > 0 ? "windows" : "queue"));
   }
 }
 

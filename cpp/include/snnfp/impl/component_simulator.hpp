@@ -10,7 +10,9 @@
 #include "snnfp/error.hpp"
 #include "snnfp/impl/layer_simulator.hpp"
 #include "snnfp/impl/loop_simulator.hpp"
+#include "snnfp/impl/loop_windows.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
+#include "snnfp/impl/solver.hpp"
 #include "snnfp/impl/window_simulator.hpp"
 
 SNNFP_ISA_BEGIN
@@ -74,6 +76,7 @@ class ComponentSimulator final : public Simulator<Real> {
   void drop_solvers() {
     layer_.reset();
     loop_.reset();
+    loop_windows_.reset();
     windows_.reset();
   }
 
@@ -83,6 +86,12 @@ class ComponentSimulator final : public Simulator<Real> {
     for (Size c = 0; c < plan_.n_components(); ++c) {
       if (limits_.solvers[c] == Solver::layer) {
         run_layer(c, until, inputs, samples);
+        continue;
+      }
+      if (limits_.solvers[c] == Solver::windows && receives_rows_alone(plan_, c)) {
+        if (!loop_windows_)
+          loop_windows_ = std::make_unique<LoopWindows<Real>>(plan_, limits_, interrupt_);
+        loop_windows_->run(c, inputs, samples, lists(0), n_populations_, until);
         continue;
       }
       for (Size s = 0; s < samples; ++s) {
@@ -103,7 +112,10 @@ class ComponentSimulator final : public Simulator<Real> {
       case Solver::windows:
         if (!windows_)
           windows_ = std::make_unique<WindowSimulator<Real>>(plan_, limits_, interrupt_);
-        return windows_->run(sample);
+        if (windows_->run(sample)) return;
+        for (const Id* p = sample.begin; p != sample.end; ++p) sample.spikes[*p].clear();
+        if (sample_end_.wanted()) sample_end_.see_all(sample.spikes);
+        [[fallthrough]];
       default: {
         QueueSimulator<Real, false> queue(sample, limits_, interrupt_);
         queue.run(nullptr);
@@ -175,6 +187,7 @@ class ComponentSimulator final : public Simulator<Real> {
 
   std::unique_ptr<LayerSimulator<Real>> layer_;
   std::unique_ptr<LoopSimulator<Real>> loop_;
+  std::unique_ptr<LoopWindows<Real>> loop_windows_;
   std::unique_ptr<WindowSimulator<Real>> windows_;
 
   Vector<SpikeList<Real>> spikes_;  // of each sample and population that runs

@@ -16,6 +16,7 @@
 #include "snnfp/detail/crossing_batch.hpp"
 #include "snnfp/detail/lanes.hpp"
 #include "snnfp/impl/layer_arrivals.hpp"
+#include "snnfp/impl/layer_item.hpp"
 #include "snnfp/impl/layer_tables.hpp"
 
 SNNFP_ISA_BEGIN
@@ -70,34 +71,12 @@ class LayerSimulator {
 
  private:
   using P = Pack<Real>;
+  using Item = LayerItem<Real>;
   static constexpr int width = P::width;
   // So many packs are under way that the solver's own packs are full, and what they read is in
   // cache.
   static constexpr Size slots = 64;
   static constexpr Size packs(Size n) { return (n + width - 1) / width; }
-
-  // A pack under way. Interval a of its lanes ends at their arrival a, the
-  // last one at the horizon; (v, i) is their state at the end of interval `at` - 1, ahead of the
-  // arrival.
-  struct Item {
-    alignas(64) Real v[width];
-    Real i[width];
-    Size count[width];
-    Id lane_neuron[width], tag[width];
-    // Of lanes held: their release and their last spike. The last interval of every lane.
-    Real release[width];
-    Size last_spike[width];
-    const Id* last;
-    Size sample;  // of the first lane
-    Id neuron;    // of the first lane
-    Size column;  // of the first lane
-    LaneKind kind;
-    Size first;         // interval, in the tables; with its own times: which of own_
-    Real delay[width];  // of neurons that are late
-    Id at, intervals;
-    unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
-    unsigned held;
-  };
 
   Size samples() const { return arrivals_.samples(); }
   template <bool BySamples>
@@ -129,7 +108,7 @@ class LayerSimulator {
     };
     for (Size round = 0; !ready_.empty(); ++round) {
       if (round % 64 == 0) watch_.look();
-      climbers_->clear();
+      pending_->clear();
       released_.clear();
       Size waiting = 0;
       for (const Id k : ready_) {
@@ -145,10 +124,10 @@ class LayerSimulator {
       }
       ready_.resize(waiting);
       // Neurons that fire without hearing anything go on here.
-      for (Size turn = 1; climbers_->size() > 0 || released_.size() > 0; ++turn) {
+      for (Size turn = 1; pending_->size() > 0 || released_.size() > 0; ++turn) {
         if (turn % 64 == 0) watch_.look();
-        look();
-        settle();
+        leave_refractory();
+        cross();
       }
     }
   }
@@ -228,19 +207,15 @@ class LayerSimulator {
     }
     for (unsigned m = item.mask; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      const SampleInput<Real>& input = inputs_[sample_of(item, l)];
-      const Id j = neuron_of(item, l);
+      const SampleInput<Real>& input = inputs_[item.sample_of(l)];
+      const Id j = item.lane_neuron[l];
       if (input.voltage) item.v[l] = input.voltage[j];
       if (input.current) item.i[l] = input.current[j];
     }
   }
 
-  static Id neuron_of(const Item& item, int lane) { return item.lane_neuron[lane]; }
-  static Size sample_of(const Item& item, int lane) {
-    return item.sample + (item.kind == LaneKind::samples ? lane : 0);
-  }
   SpikeList<Real>& out_of(const Item& item, int lane) const {
-    return out_[sample_of(item, lane) * stride_];
+    return out_[item.sample_of(lane) * stride_];
   }
 
   // A table's value of interval k.
@@ -276,9 +251,6 @@ class LayerSimulator {
     }
   }
 
-  // Out of the loop's way: most packs are full.
-  [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
-
   // What arrives at the end of interval a.
   template <LaneKind Kind>
   SNNFP_INLINE P weight(const Item& item, Id a) const {
@@ -287,48 +259,9 @@ class LayerSimulator {
     } else if constexpr (Kind == LaneKind::samples) {
       return P::load(tables_.of_samples(item.first + a, lanes_->count, item.column));
     } else {
-      return row(item, item.first + a);
+      return tables_.row(item.first + a, item.column, lanes_->count);
     }
   }
-  // The weights of the row at the end of interval k of the tables.
-  SNNFP_INLINE P row(const Item& item, Size k) const {
-    const Real* row = tables_.row(k, item.column);
-    const Size rest = lanes_->count - item.column;
-    return rest >= width ? P::load(row) : load_tail(row, static_cast<int>(rest));
-  }
-
-  // Takes a pack of free lanes with state `s` at the start of interval a on to the first interval
-  // in which one may cross, or the end. A function of its own, so that all of it stays in
-  // registers.
-  [[gnu::noinline]] Id glide(const Item& item, Id a, const Neuron<P>& n, Membrane<P>& s) const {
-    const P zero(Real(0));
-    const LayerTables<Real>& t = tables_;
-    const auto decays = t.decays.template from<Real>(0);
-    const Real *by_v = t.by_v.data(), *by_i = t.by_i.data(), *by_size = t.by_size.data(),
-               *top = t.top.data();
-    TangentBound<P> bound;
-    bound.by_drive = zero;
-    Membrane<P> now = s;
-    const Size last = item.first + item.intervals - 1;
-    for (Size k = item.first + a;; ++k) {
-      const Decay<P> e = decays.template spread<P>(k);
-      Membrane<P> end = propagate(now, e, zero, n);
-      // The same bits: some processors are slow at products that turn denormal, and not at sums.
-      end.i = fma(e.current_left(), now.i, P(Real(-0.0)));
-      bound.by_v = P(by_v[k]);
-      bound.by_i = P(by_i[k]);
-      bound.slack = P(by_size[k]);
-      bound.top = P(top[k]);
-      if (any(!bound.clears(now, end))) {
-        s = now;
-        return static_cast<Id>(k - item.first);
-      }
-      if (k == last) return item.intervals;
-      __builtin_prefetch(tables_.row(k + LayerTables<Real>::ahead, item.column));
-      now = {end.v, end.i + row(item, k)};
-    }
-  }
-
   // Takes the pack on until some lane may cross or is released: true. At its end: false.
   template <LaneKind Kind, bool Uniform>
   SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
@@ -380,27 +313,18 @@ class LayerSimulator {
         if (wait<Kind>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
       if (a + 1 == item.intervals) return false;
-      s = {item.held != 0 ? hold(item, s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
+      s = {item.held != 0 ? item.hold(s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
       if constexpr (Kind == LaneKind::rows && Uniform) {
         // Where crossings are dense the call costs more than it saves.
         if (quiet >= 4 && tables_.bounded && item.held == 0) {
-          a = glide(item, a + 1, n, s) - 1;
+          a = static_cast<Id>(tables_.run(item.first + a + 1, item.first + item.intervals,
+                                          item.column, lanes_->count, n, s) -
+                              item.first) -
+              1;
           if (a + 1 == item.intervals) return false;
         }
       }
     }
-  }
-
-  // V of lanes held does not move.
-  static P hold(const Item& item, P v, P v_end) {
-    Real kept[width], moved[width];
-    v.store(kept);
-    v_end.store(moved);
-    for (unsigned m = item.held; m != 0; m &= m - 1) {
-      const int l = __builtin_ctz(m);
-      moved[l] = kept[l];
-    }
-    return P::load(moved);
   }
 
   // Asks the solver about the lanes `open` on interval a, and releases those due in it.
@@ -410,13 +334,13 @@ class LayerSimulator {
     unsigned due = 0;
     for (unsigned m = item.held; m != 0; m &= m - 1) {
       const int l = __builtin_ctz(m);
-      if (falls_due(item, a, l, time_of(item, a, l))) due |= 1u << l;
+      if (item.falls_due(a, l, time_of(item, a, l))) due |= 1u << l;
     }
     if ((open | due) == 0) return false;
-    climbers_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag),
-                         s, a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1),
-                         time_of<Kind>(item, a));
-    (item.held != 0 ? hold(item, s.v, end.v) : end.v).store(item.v);
+    pending_->add_lanes(open & ~due, Ids<Real>::load(item.lane_neuron), Ids<Real>::load(item.tag),
+                        s, a == 0 ? P(Real(0)) : time_of<Kind>(item, a - 1),
+                        time_of<Kind>(item, a));
+    (item.held != 0 ? item.hold(s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
     if (due == 0) return true;
@@ -430,14 +354,9 @@ class LayerSimulator {
     return true;
   }
 
-  // Whether a lane's refractory time ends within interval a, which ends at `horizon`.
-  bool falls_due(const Item& item, Id a, int lane, Real horizon) const {
-    return item.release[lane] < horizon || (a >= item.last[lane] && item.release[lane] <= horizon);
-  }
-
   // A lane held, with current i at `now`, at its release.
   void free(Item& item, int lane, Id tag, Real now, Real i, Real horizon) {
-    const Id j = neuron_of(item, lane);
+    const Id j = item.lane_neuron[lane];
     const Neuron<Real> n(plan_.neurons, j);
     const Real d = item.release[lane] - now;
     const Real current = d > Real(0) ? propagate_current(i, d, n) : i;
@@ -447,62 +366,62 @@ class LayerSimulator {
   }
 
   // Where lanes just released stand at the end of their interval, and which may cross before.
-  void look() {
+  void leave_refractory() {
     released_.look(lanes_->identical);
     for (Size m = 0; m < released_.size(); ++m) {
       const Id tag = released_.tag(m);
       Item& item = items_[tag / width];
       item.v[tag % width] = released_.end(m).v;
       item.i[tag % width] = released_.end(m).i;
-      if (!released_.shut(m)) climbers_->add(released_, m);
+      if (!released_.shut(m)) pending_->add(released_, m);
     }
     released_.clear();
   }
 
-  void settle() {
-    climbers_->solve(lanes_->identical, false);
-    climbers_->look_on(lanes_->identical);
+  void cross() {
+    pending_->solve(lanes_->identical, false);
+    pending_->look_on(lanes_->identical);
     again_->clear();
     const auto touch = [&](Size m) {
-      const Id tag = climbers_->tag(m);
+      const Id tag = pending_->tag(m);
       const Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = neuron_of(item, l);
-      if (clock_hides_spike(climbers_->start(m), Neuron<Real>(plan_.neurons, j)))
-        throw_clock(plan_, inputs_[sample_of(item, l)].sample, j, climbers_->crossing(m));
+      const Id j = item.lane_neuron[l];
+      if (clock_hides_spike(pending_->start(m), Neuron<Real>(plan_.neurons, j)))
+        throw_clock(plan_, inputs_[item.sample_of(l)].sample, j, pending_->crossing(m));
     };
-    climbers_->each_spike(touch, [&](Size m) {
-      const Real time = climbers_->crossing(m), horizon = climbers_->horizon(m);
-      const Id tag = climbers_->tag(m);
+    pending_->each_spike(touch, [&](Size m) {
+      const Real time = pending_->crossing(m), horizon = pending_->horizon(m);
+      const Id tag = pending_->tag(m);
       Item& item = items_[tag / width];
       const int l = static_cast<int>(tag % width);
-      const Id j = neuron_of(item, l);
+      const Id j = item.lane_neuron[l];
       if (++item.count[l] > limits_.spike_limit) {
-        excess_.see(inputs_[sample_of(item, l)].sample, j, time, item.count[l]);
-        retire(item, l);
+        excess_.see(inputs_[item.sample_of(l)].sample, j, time, item.count[l]);
+        item.retire(l);
         return;
       }
-      const Real current = climbers_->current(m);
+      const Real current = pending_->current(m);
       SpikeList<Real>& out = out_of(item, l);
       const Real refractory = plan_.neurons.t_refractory.data()[j];
       const bool at_once = !(refractory > Real(0));
-      out.push_back(time, j, climbers_->slope_at(m), at_once ? current : Real(0));
+      out.push_back(time, j, pending_->slope_at(m), at_once ? current : Real(0));
       if (at_once) {
-        item.v[l] = climbers_->end(m).v;
-        item.i[l] = climbers_->end(m).i;
-        if (!climbers_->shut(m))
+        item.v[l] = pending_->end(m).v;
+        item.i[l] = pending_->end(m).i;
+        if (!pending_->shut(m))
           again_->add(j, tag, {plan_.neurons.v_reset.data()[j], current}, time, horizon);
         return;
       }
       const Real released = time + refractory;
       if (released > until_) {
-        retire(item, l);
+        item.retire(l);
         return;
       }
       item.last_spike[l] = out.size() - 1;
       item.release[l] = released;
       item.held |= 1u << l;
-      if (falls_due(item, item.at - 1, l, horizon)) {
+      if (item.falls_due(item.at - 1, l, horizon)) {
         free(item, l, tag, time, current, horizon);
       } else if (horizon < never<Real>) {
         const Real d = horizon - time;
@@ -511,14 +430,7 @@ class LayerSimulator {
             d > Real(0) ? propagate_current(current, d, Neuron<Real>(plan_.neurons, j)) : current;
       }
     });
-    std::swap(climbers_, again_);
-  }
-
-  // A lane that takes no part any more: out of the way of the cheap bounds, whatever still arrives.
-  static void retire(Item& item, int lane) {
-    item.mask &= ~(1u << lane);
-    item.v[lane] = Real(0);
-    item.i[lane] = Real(-1e30);
+    std::swap(pending_, again_);
   }
 
   const Plan<Real>& plan_;
@@ -537,9 +449,9 @@ class LayerSimulator {
   Vector<OwnArrivals<Real>> own_;  // of each slot
 
   CrossingBatch<Real> batches_[2];
-  CrossingBatch<Real>* climbers_ = &batches_[0];  // may cross
-  CrossingBatch<Real>* again_ = &batches_[1];     // have, and may once more
-  CrossingBatch<Real> released_;                  // come out of their refractory time
+  CrossingBatch<Real>* pending_ = &batches_[0];  // may cross
+  CrossingBatch<Real>* again_ = &batches_[1];    // have, and may once more
+  CrossingBatch<Real> released_;                 // come out of their refractory time
   Vector<Item> items_;
   Vector<Id> ready_;
   SpikeSorter<Real> sorter_;

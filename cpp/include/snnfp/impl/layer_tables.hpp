@@ -19,6 +19,10 @@ enum class LaneKind {
 
 template <class Real>
 class LayerTables {
+ private:
+  using P = Pack<Real>;
+  static constexpr int width = P::width;
+
  public:
   // Rows of weights are asked for so many arrivals ahead: each lies in another page.
   static constexpr Size ahead = 8;
@@ -55,6 +59,21 @@ class LayerTables {
     take_exponentials(lanes, n, lanes.identical && !lanes.driven && n >= 65 * samples);
   }
 
+  // The rows[n] of a window of one sample; they are reached from `now` on.
+  template <class Row>
+  void stage_window(const Lanes<Real>& lanes, Real now, const Row* rows, Size n) {
+    make_room(n);
+    if (static_cast<Size>(row_.size()) < n) row_.resize(n);
+    for (Size k = 0; k < n; ++k) {
+      row_[k] = rows[k].weight;
+      for (int line = 0; line < 4; ++line) __builtin_prefetch(row_[k] + line * width);
+      time[k] = rows[k].time;
+      span[k] = time[k] - now;
+      now = time[k];
+    }
+    take_exponentials(lanes, n, lanes.identical && !lanes.driven);
+  }
+
   // The same for as many samples at once as a pack has lanes, of a population that receives rows
   // alone.
   void stage_samples(const Lanes<Real>& lanes, const LayerArrivals<Real>& arrivals, Real until) {
@@ -85,23 +104,49 @@ class LayerTables {
 
   // What arrives at the end of an interval, from the neuron in column `column` on.
   const Real* row(Size interval, Size column) const { return row_.data()[interval] + column; }
+  SNNFP_INLINE Pack<Real> row(Size interval, Size column, Size size) const {
+    const Real* const weights = row(interval, column);
+    const Size rest = size - column;
+    return rest >= width ? P::load(weights) : load_tail(weights, static_cast<int>(rest));
+  }
   const Real* of_samples(Size interval, Size size, Size column) const {
     return &weight_.data()[(interval * size + column) * width];
+  }
+
+  // Takes a pack of free lanes of a population of `size` with state `s` at the start of interval k
+  // on to the first interval in which one may cross, or to `end`: `s` stays at the start of the
+  // last one. A function of its own, so that all of it stays in registers.
+  [[gnu::noinline]] Size run(Size k, Size end, Size column, Size size, const Neuron<Pack<Real>>& n,
+                             Membrane<Pack<Real>>& s) const {
+    const auto steps = decays.template from<Real>(0);
+    const Real *by_i = pull.data(), *bound = reach.data();
+    Membrane<P> now = s;
+    for (;; ++k) {
+      if (any(!UpperBound<P>::stays_below(now, P(bound[k]), n))) {
+        s = now;
+        return k;
+      }
+      const Membrane<P> next = propagate_undriven(now, steps.template spread<P>(k), P(by_i[k]));
+      if (k + 1 == end) return end;
+      __builtin_prefetch(row(k + ahead, column));
+      now = {next.v, next.i + row(k, column, size)};
+    }
   }
 
   // Of each interval, by rows one value, by samples one a lane.
   Vector<Real> time, span, response, late, slack;
   StructOfArrays<Decay, Vector<Real>> decays;
-  Vector<Real> by_v, by_i, by_size, top;  // the TangentBound, where `bounded`
+  // Where `bounded`: the response to a current, and the reach of the UpperBound.
+  Vector<Real> pull, reach;
   bool bounded = false;
 
  private:
-  using P = Pack<Real>;
-  static constexpr int width = P::width;
+  // Out of the loop's way: most packs are full.
+  [[gnu::noinline]] static P load_tail(const Real* row, int n) { return P::load_first(row, n); }
 
   void make_room(Size n) {
     const std::size_t end = static_cast<std::size_t>(padded<Real>(n));
-    for (Vector<Real>* x : {&time, &span, &response, &late, &slack, &by_v, &by_i, &by_size, &top})
+    for (Vector<Real>* x : {&time, &span, &response, &late, &slack, &pull, &reach})
       if (x->size() < end) x->resize(end);
     for (Vector<Real>& x : decays.of)
       if (x.size() < end) x.resize(end);
@@ -142,16 +187,14 @@ class LayerTables {
     const Neuron<P> one(lanes.constants, lanes.first);
     for (Size k = 0; k < n; k += width) {
       const P d = P::load(&span[k]);
-      decays.store(k, decay(d, one));
+      const Decay<P> e = decay(d, one);
+      decays.store(k, e);
       const Margin<P> m = margin(d, P::load(&time[k]), one);
       m.late.store(&late[k]);
       m.slack.store(&slack[k]);
       if (bounded) {
-        const TangentBound<P> bound(d, P::load(&time[k]), one);
-        bound.by_v.store(&by_v[k]);
-        bound.by_i.store(&by_i[k]);
-        bound.slack.store(&by_size[k]);
-        bound.top.store(&top[k]);
+        response_to_current(e, one).store(&pull[k]);
+        UpperBound<P>::reach(d, P::load(&time[k]), e, one).store(&reach[k]);
       }
       if (lanes.driven) step_response(d, one).store(&response[k]);
     }

@@ -33,9 +33,15 @@ class QueueSimulator {
       if (s_.input.voltage) state_[j].v = s_.input.voltage[j];
       if (s_.input.current) state_[j].i = s_.input.current[j];
     });
-    for (const ProjectionPlan<Real>& p : plan_.projections)
-      if (piles_up(p)) most_pending_ += p.synapses();
-    most_pending_ = std::max(most_pending_ * most_on_their_way(limits.spike_limit), Size(1) << 20);
+    most_pending_ = most_pending(plan_, limits);
+  }
+
+  // How many arrivals may be on their way where each synapse within a loop has its own delay.
+  static Size most_pending(const PlanGraph<Real>& plan, const RunLimits& limits) {
+    Size synapses = 0;
+    for (const ProjectionPlan<Real>& p : plan.projections)
+      if (piles_up(p)) synapses += p.synapses();
+    return std::max(synapses * most_on_their_way(limits.spike_limit), Size(1) << 20);
   }
 
   // How many spikes may be on their way through each synapse, on average, where those of a

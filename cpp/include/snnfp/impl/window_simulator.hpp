@@ -1,6 +1,5 @@
 #pragma once
-// A component with one delay a projection or a source unit and none of zero within it, of any
-// connectivity: within
+// A component of any connectivity and any delays, none of zero within it: within
 // its shortest delay no neuron hears of another, so every neuron is advanced alone through its own
 // sorted arrivals, many side by side, and nothing predicted is ever thrown away. The neurons go in
 // blocks whose arrivals stay in the cache. The same record as the queue's, to the bit.
@@ -13,6 +12,9 @@
 #include "snnfp/detail/component.hpp"
 #include "snnfp/detail/event_queue.hpp"
 #include "snnfp/detail/strands.hpp"
+#include "snnfp/impl/arrival_calendar.hpp"
+#include "snnfp/impl/queue_simulator.hpp"
+#include "snnfp/impl/solver.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -23,27 +25,26 @@ class WindowSimulator {
       : plan_(plan),
         watch_(interrupt, limits.worker),
         strands_(plan, limits.spike_limit),
-        lane_(plan.n_neurons) {}
+        lane_(plan.n_neurons),
+        most_on_their_way_(QueueSimulator<Real, false>::most_pending(plan, limits)) {}
 
-  void run(const ComponentSample<Real>& sample) {
+  // False: too many arrivals are on their way, which the queue is to judge.
+  bool run(const ComponentSample<Real>& sample) {
     s_ = &sample;
     spikes_ = sample.spikes;
     until_ = sample.until;
-    run_component(sample.begin, sample.end);
+    return run_component(sample.begin, sample.end);
   }
 
  private:
   static constexpr Real shortest_step = Real(0x1p-6);  // of the longest
 
-  void run_component(const Id* begin, const Id* end) {
+  bool run_component(const Id* begin, const Id* end) {
     SampleEnd<Real>& sample_end = s_->sample_end;
     start_lanes(begin, end);
+    // Of a window: the shortest delay within the component.
+    const Real longest = read_delays(begin, end);
     collect_outside();
-    Real longest = never<Real>;  // window: the shortest delay within the component
-    for (const Id* p = begin; p != end; ++p)
-      for (const Id q : plan_.into_population.data()[*p])
-        if (const ProjectionPlan<Real>& in = plan_.projections.data()[q]; in.within_component)
-          longest = std::min(longest, in.shortest_delay);
     // What is known beforehand goes in portions too, so that memory does not grow with the run.
     const Real span = last_outside_;
     const Real portion =
@@ -52,10 +53,11 @@ class WindowSimulator {
         span > Real(0) ? std::min(longest, std::max(portion, span * Real(1e-6))) : longest;
     Real step = longest_step;
     pending_.clear();
+    if (own_delays_) calendar_.begin(longest, until_, longest_delay_);
     for (Real start = Real(0);;) {
       watch_.did(n_lanes_);
       Real stop = start + step;
-      const bool nothing_left = pending_.empty() && outside_ends();
+      const bool nothing_left = pending_.empty() && calendar_.empty() && outside_ends();
       const bool last = !(stop <= until_) || (!(longest < never<Real>) && nothing_left);
       if (last) stop = never<Real>;
       window_.clear();
@@ -76,7 +78,8 @@ class WindowSimulator {
       pending_.resize(stay);
       put_in_order(of_outside);
       for (const Id* p = begin; p != end; ++p) before_[*p - *begin] = spikes_[*p].size();
-      advance_blocks(last ? until_ : std::nextafter(stop, -never<Real>), last);
+      taken_ = 0;
+      advance_blocks(stop, last);
       strands_.check_limit();
       for (const Id* p = begin; p != end; ++p) {
         SpikeList<Real>& list = spikes_[*p];
@@ -85,11 +88,13 @@ class WindowSimulator {
         if (list.sort_from(from)) strands_.follow(list, from, lane_.data());
         if (sample_end.wanted()) sample_end.see(list, from);
         send(*p, from);
+        if (on_their_way_ > most_on_their_way_) return false;
       }
-      if (last) return;
+      on_their_way_ -= taken_;
+      if (last) return true;
       if (sample_end.wanted()) {
         until_ = std::min(until_, sample_end.time());
-        if (stop > until_) return;
+        if (stop > until_) return true;
       }
       start = stop;
       // A neuron's arrivals are to be some 16: more leave the cache, fewer are not worth the start.
@@ -134,18 +139,40 @@ class WindowSimulator {
     n_blocks_ = 0;
   }
 
+  // Where delays differ between synapses, and the shortest one within the component.
+  Real read_delays(const Id* begin, const Id* end) {
+    own_delays_ = false;
+    on_their_way_ = 0;
+    longest_delay_ = Real(0);
+    Real shortest = never<Real>;
+    for (const Id* p = begin; p != end; ++p)
+      for (const Id q : plan_.into_population.data()[*p]) {
+        const ProjectionPlan<Real>& in = plan_.projections.data()[q];
+        if (in.synapses() == 0) continue;
+        if (in.within_component) shortest = std::min(shortest, shortest_delay(in));
+        if (in.arrives_at_once()) continue;
+        own_delays_ = true;
+        longest_delay_ =
+            std::max(longest_delay_, in.delay_per == DelayPer::synapse
+                                         ? *std::max_element(in.delay, in.delay + in.synapses())
+                                         : in.longest_delay);
+      }
+    return shortest;
+  }
+
   // What one projection from outside sends, and how far it has been read.
   struct Outside : SentSpikes<Real> {
     Size next = 0;
+    Real delay;  // the shortest
 
-    explicit Outside(const SentSpikes<Real>& sent) : SentSpikes<Real>(sent) {}
+    explicit Outside(const SentSpikes<Real>& sent)
+        : SentSpikes<Real>(sent), delay(shortest_delay(*sent.projection)) {}
     // What may arrive before `stop`, to the window; of that, what does not, to those pending.
     void take(WindowSimulator& simulator, Real stop, Vector<Arrival<Real>>& to) {
-      const Real shortest = this->projection->shortest_delay;
-      for (; next < this->count && this->time(next) + shortest < stop; ++next) {
-        const Real arrival = this->time(next) + this->projection->row_delay(this->unit(next));
-        simulator.keep(*this->projection, this->unit(next), this->time(next),
-                       arrival < stop ? to : simulator.pending_);
+      const ProjectionPlan<Real>& p = *this->projection;
+      for (; next < this->count && this->time(next) + delay < stop; ++next) {
+        const bool within = this->time(next) + p.row_delay(this->unit(next)) < stop;
+        simulator.keep(p, this->unit(next), this->time(next), within ? to : simulator.pending_);
       }
     }
   };
@@ -154,13 +181,16 @@ class WindowSimulator {
     outside_.clear();
     outside_deliveries_ = last_outside_ = Real(0);
     s_->each_sent([&](const SentSpikes<Real>& sent) {
-      if (sent.count == 0) return;
       const ProjectionPlan<Real>& projection = *sent.projection;
+      if (sent.count == 0 || projection.synapses() == 0) return;
       outside_.emplace_back(sent);
       outside_deliveries_ += static_cast<Real>(sent.count) *
                              static_cast<Real>(projection.synapses()) /
                              static_cast<Real>(projection.n_source);
-      last_outside_ = std::max(last_outside_, sent.time(sent.count - 1) + projection.longest_delay);
+      last_outside_ =
+          std::max(last_outside_, sent.time(sent.count - 1) + (projection.arrives_at_once()
+                                                                   ? projection.longest_delay
+                                                                   : outside_.back().delay));
     });
   }
   bool outside_ends() const {
@@ -168,13 +198,29 @@ class WindowSimulator {
                        [](const Outside& source) { return source.next == source.count; });
   }
 
-  void keep(const ProjectionPlan<Real>& p, Id unit, Real time, Vector<Arrival<Real>>& to) const {
+  void keep(const ProjectionPlan<Real>& p, Id unit, Real time, Vector<Arrival<Real>>& to) {
     // A row of zeros changes nothing, not even rounding.
     if (!p.silent_row.empty() && p.silent_row.data()[unit]) return;
     const Size begin = p.row_begin(unit), end = p.row_end(unit);
+    if (!p.arrives_at_once()) return keep_synapses(p, unit, time, begin, end);
     const Real arrival = time + p.row_delay(unit);
     if (begin < end && arrival <= until_)
       to.push_back({arrival, p.source_first + unit, p.index, begin, end});
+  }
+
+  void keep_synapses(const ProjectionPlan<Real>& p, Id unit, Real time, Size begin, Size end) {
+    watch_.did(end - begin);
+    const Id sender = p.source_first + unit;
+    const Size before = calendar_.size();
+    for (Size k = begin; k < end; ++k) {
+      const Real arrival = time + p.delay_of(unit, k);
+      if (p.weight[k] != Real(0) && arrival <= until_)
+        calendar_.add({arrival, p.weight[k], k, sender, p.index, lane_of(p, unit, k)});
+    }
+    if (p.within_component) on_their_way_ += calendar_.size() - before;
+  }
+  Id lane_of(const ProjectionPlan<Real>& p, Id unit, Size k) const {
+    return lane_[p.target_of(unit, k)];
   }
 
   // Merges what was added to the window from `from` on with what is in order before it.
@@ -212,7 +258,9 @@ class WindowSimulator {
   // Advances all lanes through the window, block by block. Rows in which the targets ascend are
   // read piece by piece; other rows, and rows of which a block gets little, are laid out for all
   // blocks beforehand.
-  void advance_blocks(Real limit, bool last) {
+  void advance_blocks(Real stop, bool last) {
+    const Real limit = last ? until_ : std::nextafter(stop, -never<Real>);
+    if (own_delays_) return advance_all(stop, limit, last);
     if (n_blocks_ == 0 || room_ != lists_.room()) set_blocks();
     delivered_ = 0;
     for (const Arrival<Real>& a : window_) delivered_ += a.end - a.begin;
@@ -234,6 +282,31 @@ class WindowSimulator {
       for (Size k = first; k < end; ++k) strands_.set_arrivals(k, lists_.begin(k));
       strands_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_, watch_);
     }
+  }
+
+  // Where delays differ each lane's arrivals are put in order by themselves.
+  void advance_all(Real stop, Real limit, bool last) {
+    due_.clear();
+    calendar_.take(stop, due_);
+    for (const SynapseArrival<Real>& a : due_)
+      taken_ += plan_.projections.data()[a.projection].within_component;
+    for (const Arrival<Real>& a : window_) {
+      const ProjectionPlan<Real>& p = plan_.projections.data()[a.projection];
+      const Id unit = a.sender - p.source_first;
+      const bool whole_row = p.connectivity == Connectivity::dense;
+      for (Size k = a.begin; k < a.end; ++k)
+        if (whole_row || p.weight[k] != Real(0))
+          due_.push_back(
+              {a.time, p.weight[k], a.begin, a.sender, a.projection, lane_of(p, unit, k)});
+    }
+    delivered_ = static_cast<Size>(due_.size());
+    watch_.did(delivered_);
+    lists_.clear(0, n_lanes_);
+    sorter_.sort(due_, n_lanes_,
+                 [this](Size lane, Real time, Real weight) { lists_.put(lane, time, weight); });
+    lists_.finish(0, n_lanes_, order_.data());
+    for (Size k = 0; k < n_lanes_; ++k) strands_.set_arrivals(k, lists_.begin(k));
+    strands_.advance(lists_.pairs(), order_.data(), n_lanes_, limit, last, identical_, watch_);
   }
 
   // Which arrivals of the window reach a block.
@@ -356,6 +429,15 @@ class WindowSimulator {
   Vector<Outside> outside_;
   Real outside_deliveries_ = Real(0), last_outside_ = Real(0);
   Vector<Arrival<Real>> pending_, window_;
+  // Where delays differ between synapses.
+  bool own_delays_ = false;
+  Real longest_delay_ = Real(0);
+  ArrivalCalendar<Real> calendar_;
+  Vector<SynapseArrival<Real>> due_;
+  ArrivalSorter<Real> sorter_;
+  Size on_their_way_ = 0;  // within loops, those that arrive in the window among them
+  Size taken_ = 0;         // these
+  const Size most_on_their_way_;
   ArrivalLists<Real> lists_;
   Vector<Id> order_;  // of the lanes of a block
   int block_bits_ = 0;

@@ -105,4 +105,30 @@ struct TangentBound {
   }
 };
 
+// An upper bound of V between two arrivals where no bias drives it: V+ + reach I+, as no
+// exponential is above 1 and kappa not above `reach` C. Every term is positive, so that rounding
+// stays a part of the threshold.
+template <class T>
+struct UpperBound {
+  static SNNFP_INLINE T lid(const Neuron<T>& n) {
+    return T(1 - 64 * std::numeric_limits<Scalar<T>>::epsilon()) * n.threshold;
+  }
+  // Of an interval of length d that ends at `horizon`, and of the times past it that round to it.
+  static SNNFP_INLINE T reach(T d, T horizon, const Decay<T>& e, const Neuron<T>& n) {
+    constexpr Scalar<T> eps = std::numeric_limits<Scalar<T>>::epsilon();
+    const auto rises = e.mem > n.alpha * e.kappa;
+    const T kappa = select(rises, e.kappa + T(4 * eps) * (horizon + d), n.kappa_max);
+    return T(1 + 16 * eps) * (n.inv_c * kappa);
+  }
+  static SNNFP_INLINE T ever(const Neuron<T>& n) {
+    return T(1 + 16 * std::numeric_limits<Scalar<T>>::epsilon()) * (n.inv_c * n.kappa_max);
+  }
+  static SNNFP_INLINE T of(Membrane<T> s, T reach) {
+    return fma(reach, larger(s.i, T(0)), larger(s.v, T(0)));
+  }
+  static SNNFP_INLINE auto stays_below(Membrane<T> s, T reach, const Neuron<T>& n) {
+    return of(s, reach) < lid(n);
+  }
+};
+
 SNNFP_ISA_END

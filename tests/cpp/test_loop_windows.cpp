@@ -1,0 +1,233 @@
+// Loops in windows as long as their shortest delay, beside the event queue: the same bits.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "isas.hpp"
+#include "same_record.hpp"
+#include "snnfp/snnfp.hpp"
+
+using namespace snnfp;
+
+namespace {
+
+template <class Real>
+class RandomLoops {
+ public:
+  // `rows`: dense projections with one delay each, and else everything.
+  RandomLoops(unsigned seed, bool rows) : random_(seed), rows_(rows) {
+    const auto x = network.add_input("x", 6);
+    const Id n = 1 + whole(3);
+    same_ = whole(2);
+    std::vector<std::pair<Source, Id>> populations;
+    for (Id p = 0; p < n; ++p) {
+      const Id size = 1 + whole(60);
+      populations.push_back(
+          {network.add_population("p" + std::to_string(p), size, lif(size)), size});
+    }
+    for (Id p = 0; p < n; ++p) {
+      connect(x, 6, populations[p], 1.6, Real(whole(2)) / 2);
+      // A ring, so that all of it is one component.
+      const auto& [from, size] = populations[(p + 1) % n];
+      connect(from, size, populations[p], 0.5, Real(1 + whole(3)) / 2);
+      if (whole(2)) connect(populations[p].first, populations[p].second, populations[p], 0.4, 1);
+    }
+    const Size samples = 1 + whole(9);
+    std::vector<Real> times;
+    std::vector<Id> units;
+    std::vector<Size> ends{0};
+    const Real last = whole(3) == 0 ? Real(6) : Real(20);
+    for (Size s = 0; s < samples; ++s) {
+      std::vector<Real> t = many(150 + whole(50), 0, last);
+      if (whole(2))
+        for (Real& v : t) v = std::floor(4 * v) / 4;  // ties
+      std::sort(t.begin(), t.end());
+      times.insert(times.end(), t.begin(), t.end());
+      for (std::size_t k = 0; k < t.size(); ++k) units.push_back(whole(6));
+      ends.push_back(static_cast<Size>(times.size()));
+    }
+    input = {{times, units, ends}};
+  }
+
+  Network<Real> network;
+  Input<Real> input;
+
+ private:
+  Id whole(Id n) { return static_cast<Id>(random_() % n); }
+  std::vector<Real> many(Size n, double a, double b) {
+    std::vector<Real> x;
+    for (Size k = 0; k < n; ++k)
+      x.push_back(static_cast<Real>(std::uniform_real_distribution<double>(a, b)(random_)));
+    return x;
+  }
+  Lif<Real> lif(Id n) {
+    Lif<Real> p;
+    p.tau_mem = same_ ? Real(2) : many(1, 1, 4)[0];
+    p.tau_syn = Real(1);
+    switch (whole(5)) {
+      case 0: p.tau_mem = many(n, 1, 4); break;
+      case 1: p.threshold = many(n, 0.7, 1.2); break;
+      case 2: p.bias = many(n, -0.1, 0.6); break;
+      default: break;
+    }
+    p.v_reset = Real(whole(2)) / -4;
+    const Real infinite = std::numeric_limits<Real>::infinity();
+    const std::vector<Real> times{Real(0), Real(0.25), Real(1), Real(3), infinite};
+    p.t_refractory = times[whole(5)];
+    if (whole(4) == 0) p.t_refractory = many(n, 0, 1);
+    return p;
+  }
+  void connect(Source from, Id n_from, const std::pair<Source, Id>& to, double scale, Real delay) {
+    std::vector<Real> w = many(Size(n_from) * to.second, -0.3 * scale, 0.5 * scale);
+    for (Real& v : w)
+      if (n_from > 6) v *= Real(4.0 / n_from);
+    if (whole(3) == 0) std::fill_n(w.begin(), to.second, Real(0));  // a silent row
+    const Id kind = rows_ ? 0 : whole(4);
+    if (kind < 2) {
+      const Size n = static_cast<Size>(w.size());
+      network.connect_dense(from, to.first, w,
+                            kind == 0 ? Array<Real>(delay) : Array<Real>(delays(n, delay)));
+      return;
+    }
+    // Unordered, with several synapses between the same neurons.
+    const Size n = Size(n_from) * (1 + whole(to.second));
+    std::vector<Size> offsets;
+    for (Id i = 0; i <= n_from; ++i) offsets.push_back(n / n_from * i);
+    std::vector<Id> targets;
+    for (Size k = 0; k < n; ++k) targets.push_back(whole(to.second));
+    network.connect_sparse(from, to.first, offsets, targets,
+                           many(n, -0.3 * scale, 0.6 * scale * std::min(1.0, 6.0 / n_from)),
+                           kind == 2 ? Array<Real>(delay) : Array<Real>(delays(n, delay)));
+  }
+  // One a synapse, from `shortest` on, some of them equal.
+  std::vector<Real> delays(Size n, Real shortest) {
+    std::vector<Real> d = many(n, 0, 3);
+    if (whole(2))
+      for (Real& v : d) v = std::floor(2 * v) / 2;
+    for (Real& v : d) v += shortest;
+    return d;
+  }
+
+  std::mt19937 random_;
+  const bool rows_;
+  bool same_ = false;
+};
+
+template <class Real>
+void check_loops(unsigned seeds, bool rows) {
+  Size spikes = 0, silent_gaps = 0;
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    CAPTURE(seed);
+    const RandomLoops<Real> loops(seed, rows);
+    SimulateOptions<Real> options;
+    options.until = Real(seed % 3 == 0 ? 20.25 : 30);
+    options.n_threads = 1;
+    options.spike_limit = 4000;
+    if (seed % 4 == 3) options.stop_after = {0};
+    options.engine = Engine::queue;
+    options.isa = Isa::portable;
+    const Record<Real> reference = simulate(loops.network, loops.input, options);
+    spikes += reference.spikes();
+    for (Size k = 1; k < reference.spikes(); ++k)
+      silent_gaps += reference.times[k] > reference.times[k - 1] + Real(2.5);
+    options.engine = Engine::automatic;
+    for (const Isa isa : isas_here()) {
+      CAPTURE(isa_name(isa));
+      options.isa = isa;
+      const Record<Real> record = simulate(loops.network, loops.input, options);
+      check_same(reference, record);
+      REQUIRE(record.ran.size() == 1);
+      CHECK(record.ran[0].solver == Solver::windows);
+    }
+  }
+  CHECK(spikes > 10000);
+  CHECK(silent_gaps > 10);
+}
+
+// 30 neurons that excite each other.
+Network<double> ring(double delay, double weight) {
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  Lif<double> p;
+  p.t_refractory = 0.125;
+  const auto h = net.add_population("h", 30, p);
+  net.connect_dense(x, h, std::vector<double>(30, 2.0), 0.0);
+  net.connect_dense(h, h, std::vector<double>(900, weight), delay);
+  return net;
+}
+Input<double> every(double step, double until) {
+  std::vector<double> times;
+  for (double t = 0; t <= until; t += step) times.push_back(t);
+  const Size n = static_cast<Size>(times.size());
+  return {{times, std::vector<Id>(n, 0), std::vector<Size>{0, n}}};
+}
+
+}  // namespace
+
+TEST_CASE("dense loops in windows, double") { check_loops<double>(120, true); }
+TEST_CASE("dense loops in windows, float") { check_loops<float>(60, true); }
+TEST_CASE("loops of any connectivity with any delays in windows, double") {
+  check_loops<double>(120, false);
+}
+TEST_CASE("loops of any connectivity with any delays in windows, float") {
+  check_loops<float>(60, false);
+}
+
+TEST_CASE("arrivals that pile up on their way are judged by the queue") {
+  std::vector<double> delays;
+  for (int k = 0; k < 10000; ++k) delays.push_back(0.5 + k % 97 * 0.25);
+  Network<double> net;
+  const auto x = net.add_input("x", 1);
+  const auto h = net.add_population("h", 100, {});
+  net.connect_dense(x, h, std::vector<double>(100, 2.0), 0.0);
+  net.connect_dense(h, h, std::vector<double>(10000, 1.0), delays);
+  const auto error = [&](Engine engine) -> std::string {
+    SimulateOptions<double> options;
+    options.until = 40;
+    options.spike_limit = 2000;
+    options.engine = engine;
+    try {
+      simulate(net, every(0.125, 40), options);
+    } catch (const EventLimitError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  CHECK(error(Engine::automatic) == error(Engine::queue));
+  CHECK(error(Engine::queue).find("on their way") != std::string::npos);
+}
+
+TEST_CASE("windows are for loops that receive several arrivals within the shortest delay") {
+  const auto ran = [](const Network<double>& net, const Input<double>& input, double until) {
+    SimulateOptions<double> options;
+    options.until = until;
+    return std::string(solver_name(simulate(net, input, options).ran[0].solver));
+  };
+  CHECK(ran(ring(1.0, 0.01), every(0.25, 10), 10) == "windows");
+  CHECK(ran(ring(1.0, 0.01), every(1.0, 10), 10) == "loop");
+  CHECK(ran(ring(0.0, 0.01), every(0.25, 10), 10) == "loop");
+  // Where the clock cannot tell the end of a window from its beginning.
+  CHECK(ran(ring(0x1p-48, 0.01), every(0x1p-52, 0x1p-44), 0x1p-44) == "windows");
+  CHECK(ran(ring(0x1p-48, 0.01), every(0x1p-52, 0x1p-44), 10) == "loop");
+  // Without an end nothing says when the last window is.
+  CHECK(ran(ring(1.0, 0.01), every(0.25, 10), std::numeric_limits<double>::infinity()) == "loop");
+}
+
+TEST_CASE("a spike beyond the limit in a window is the first in time") {
+  SimulateOptions<double> options;
+  options.until = 40;
+  options.spike_limit = 20;
+  const auto error = [&](Engine engine) -> std::string {
+    options.engine = engine;
+    try {
+      simulate(ring(1.0, 5.0), every(0.25, 40), options);
+    } catch (const EventLimitError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  CHECK(error(Engine::automatic) == error(Engine::queue));
+  CHECK(error(Engine::queue) != "");
+}
