@@ -231,3 +231,23 @@ TEST_CASE("a spike beyond the limit in a window is the first in time") {
   CHECK(error(Engine::automatic) == error(Engine::queue));
   CHECK(error(Engine::queue) != "");
 }
+
+TEST_CASE("a loop without a synapse, under arrivals that have delays of their own") {
+  for (const double shortest : {0.0, 0.5}) {
+    Network<double> net;
+    const auto x = net.add_input("x", 1);
+    const auto h = net.add_population("h", 3, {});
+    net.connect_dense(x, h, {2.0, 3.0, 4.0},
+                      std::vector<double>{shortest, 2 * shortest, 40 * shortest});
+    net.connect_sparse(h, h, {0, 0, 0, 0}, {}, std::vector<double>(), std::vector<double>());
+    SimulateOptions<double> options;
+    options.until = 40;
+    options.engine = Engine::queue;
+    const Record<double> reference = simulate(net, every(0.25, 30), options);
+    options.engine = Engine::automatic;
+    const Record<double> record = simulate(net, every(0.25, 30), options);
+    check_same(reference, record);
+    CHECK(record.spikes() > 10);
+    CHECK(record.ran[0].solver == Solver::windows);
+  }
+}

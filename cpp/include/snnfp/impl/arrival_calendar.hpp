@@ -3,7 +3,7 @@
 // window that they fall into, then put in order, each neuron's by themselves.
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
 #include "snnfp/detail/vector.hpp"
 #include "snnfp/types.hpp"
@@ -33,9 +33,11 @@ class ArrivalCalendar {
   // All that is added arrives less than `longest` and a window after the end of what was taken.
   void begin(Real window, Real until, Real longest) {
     constexpr Size most_spans = 4096;
-    const Real reach = std::min(longest, until) + Real(2) * window;
-    const Real span = std::max(window, reach / static_cast<Real>(most_spans));
-    per_time_ = Real(1) / span;
+    // Where no synapse closes the loop there is no end to the window.
+    const Real step = window < std::numeric_limits<Real>::infinity() ? window : Real(0);
+    const Real reach = std::min(longest, until) + Real(2) * step;
+    const Real span = std::max(step, reach / static_cast<Real>(most_spans));
+    per_time_ = span > Real(0) ? Real(1) / span : Real(0);
     for (Vector<SynapseArrival<Real>>& s : spans_) s.clear();
     spans_.resize(static_cast<std::size_t>(reach * per_time_) + 4);
     first_ = 0;
@@ -64,7 +66,7 @@ class ArrivalCalendar {
       }
       span.resize(stay);
     }
-    if (last < first_ + spans_.size() - 1) first_ = last;
+    if (stop < std::numeric_limits<Real>::infinity()) first_ = span_of(stop);
     size_ -= static_cast<Size>(to.size() - before);
   }
 
