@@ -47,7 +47,7 @@ bool Interrupt::check(int worker) {
   return false;
 }
 
-void Watch::look() const {
+void Watch::check() const {
   if (interrupt.check(worker)) throw Stopped();
 }
 

@@ -202,7 +202,7 @@ void check_bounds(int trials, int span) {
       batch.add(0, 0, s, Real(0), d);
       batch.solve(false, filter);
       CHECK(batch.crossing(0) == d);
-      batch.look(true);
+      batch.move_to_horizon(true);
       CHECK(!batch.shut(0));
     }
     if (detail::Denormal<Real>::suits(s, n)) CHECK(!c.crosses());

@@ -123,7 +123,7 @@ TEST_CASE("the ceiling lies above V, and is V where one time constant is twice t
       CHECK(above > -1e-15L * size);
       if (twice) CHECK(above < 1e-15L * size);
     }
-    const double from = detail::crossing::foothold(s, n);
+    const double from = detail::crossing::newton_start(s, n);
     if (from == INFINITY) {
       ++topped;
       CHECK(d == INFINITY);

@@ -53,13 +53,13 @@ class CrossingBatch {
 
   // Finds end(k), the state at entry k's horizon if it does not cross before (no matter what, where
   // that is infinite), and shut(k): whether it can be shown not to.
-  void look(bool identical) {
+  void move_to_horizon(bool identical) {
     if (size_ == 0) return;
     pad();
     const Neuron<P> all(constants_, neuron_[0]);
     for (Size b = 0; b < size_; b += P::width) {
-      const auto shut = look(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]),
-                             state(b), P::load(&time_[b]));
+      const auto shut = move_pack(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]),
+                                  state(b), P::load(&time_[b]));
       select(shut, P(none), P(running)).store(&state_[b]);
     }
   }
@@ -81,8 +81,9 @@ class CrossingBatch {
     }
   }
 
-  // For the entries that cross: finds end(k) and shut(k) like `look`, from their reset on.
-  void look_on(bool identical) {
+  // For the entries that cross: finds end(k) and shut(k) like `move_to_horizon`, from their reset
+  // on.
+  void move_from_reset(bool identical) {
     if (size_ == 0) return;
     const Neuron<P> all(constants_, neuron_[0]);
     for (Size b = 0; b < size_; b += P::width) {
@@ -90,8 +91,8 @@ class CrossingBatch {
       const auto crosses = (at <= P::load(&horizon_[b])) & (at < P(never<Real>));
       if (!any(crosses)) continue;
       const P reset = P::gather(constants_.v_reset.data(), &neuron_[b]);
-      const auto shut = look(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]),
-                             {reset, P::load(&current_[b])}, select(crosses, at, P(Real(0))));
+      const auto shut = move_pack(b, identical ? all : Neuron<P>::gather(constants_, &neuron_[b]),
+                                  {reset, P::load(&current_[b])}, select(crosses, at, P(Real(0))));
       select(shut, P(none), P(running)).store(&state_[b]);
     }
   }
@@ -134,10 +135,10 @@ class CrossingBatch {
       const Neuron<P>& n = constants(b);
       if (begin(b, n, filter)) under_way_.push_back(static_cast<Id>(b));
     }
-    for (int k = 0; k <= crossing::max_climb && !under_way_.empty(); ++k) {
+    for (int k = 0; k <= crossing::max_newton_steps && !under_way_.empty(); ++k) {
       std::size_t stay = 0;
       for (const Id b : under_way_)
-        if (climb(b, constants(b))) under_way_[stay++] = b;
+        if (newton_step(b, constants(b))) under_way_[stay++] = b;
       under_way_.resize(stay);
     }
     for (Size b = 0; b < size_; b += P::width) arrive(b, constants(b));
@@ -170,10 +171,10 @@ class CrossingBatch {
   // Where a pack of entries sets out from; whether any does.
   SNNFP_INLINE bool begin(Size b, const Neuron<P>& n, bool filter) {
     const Membrane<P> s = state(b);
-    const P zero(Real(0)), d = crossing::foothold(s, n);
-    const auto climbs = (s.i > zero) & crossing::can_climb(slope(s, n), n) & (s.v < n.threshold);
-    P now = select(climbs, select(d < P(never<Real>), P(running), P(none)), P(lost));
-    if (filter) now = select(look(b, n, s, P::load(&time_[b])), P(none), now);
+    const P zero(Real(0)), d = crossing::newton_start(s, n);
+    const auto by_newton = (s.i > zero) & crossing::can_rise(slope(s, n), n) & (s.v < n.threshold);
+    P now = select(by_newton, select(d < P(never<Real>), P(running), P(none)), P(lost));
+    if (filter) now = select(move_pack(b, n, s, P::load(&time_[b])), P(none), now);
     const auto runs = now == P(running);
     select(runs, d, zero).store(&d_[b]);
     now.store(&state_[b]);
@@ -182,7 +183,7 @@ class CrossingBatch {
 
   // Moves a pack of entries in states `s` at `time` to their horizons; which ones surely do not
   // cross.
-  SNNFP_INLINE auto look(Size b, const Neuron<P>& n, Membrane<P> s, P time) {
+  SNNFP_INLINE auto move_pack(Size b, const Neuron<P>& n, Membrane<P> s, P time) {
     const P d = P::load(&horizon_[b]) - time;
     const auto near = d < P(never<Real>);
     const P span = select(near, d, P(Real(0)));
@@ -193,7 +194,7 @@ class CrossingBatch {
   }
 
   // One step of a pack of entries; whether any goes on.
-  SNNFP_INLINE bool climb(Size b, const Neuron<P>& n) {
+  SNNFP_INLINE bool newton_step(Size b, const Neuron<P>& n) {
     const P zero(Real(0)), before = P::load(&state_[b]), d = P::load(&d_[b]);
     const auto runs = before == P(running);
     const Membrane<P> from = state(b), at = propagate(from, d, n);
@@ -213,13 +214,13 @@ class CrossingBatch {
     return any(runs & (now == P(running)));
   }
 
-  // From the way climbed to the crossing, and the state there.
+  // From the step found to the crossing, and the state there.
   SNNFP_INLINE void arrive(Size b, const Neuron<P>& n) {
     const P state_now = P::load(&state_[b]), time = P::load(&time_[b]);
-    const auto climbed = state_now == P(found);
-    P at = select(climbed, time + P::load(&d_[b]), P(never<Real>));
+    const auto converged = state_now == P(found);
+    P at = select(converged, time + P::load(&d_[b]), P(never<Real>));
     at.store(&crossing_[b]);
-    const auto rare = (!(climbed | (state_now == P(none)))) | (climbed & !(at > time));
+    const auto rare = (!(converged | (state_now == P(none)))) | (converged & !(at > time));
     if (any(rare)) {
       for (unsigned m = bits_of(rare); m != 0; m &= m - 1) {
         const Size k = b + __builtin_ctz(m);

@@ -41,7 +41,7 @@ struct Watch {
   Interrupt& interrupt;
   int worker;
   // Cheap enough for every few microseconds.
-  void look() const;
+  void check() const;
 };
 
 // For loops whose turns differ in length: looks once in so many steps.
@@ -51,7 +51,7 @@ class PacedWatch {
   void did(Size steps) {
     if ((since_ += steps) < 4096) return;
     since_ = 0;
-    watch_.look();
+    watch_.check();
   }
 
  private:
@@ -153,7 +153,7 @@ struct Columns {
   const unsigned char* neuron_shared;  // [populations * 7] one value for the population
   // [projections] 1: from an input, large, and wanted for its weights only: `reverse` leaves it to
   // `reverse_weights`.
-  const unsigned char* later;
+  const unsigned char* deferred;
   Size count;
 };
 
@@ -206,7 +206,7 @@ struct EngineTable {
   void (*reverse)(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes, Size samples,
                   Workspace&, const Size* first_spikes, const Real* cotangents, Real* gradient,
                   Real* const* input_times, Real* voltage_adjoints, const Watch&);
-  // Adds a few samples' derivatives by the weights left for later, to the neurons [begin, end) of a
+  // Adds a few samples' derivatives by the deferred weights, to the neurons [begin, end) of a
   // population. `voltage_adjoints` are those that `reverse` wrote, one a spike.
   void (*reverse_weights)(const SampleInput<Real>* inputs, const SampleSpikes<Real>* spikes,
                           Size samples, Workspace&, const Size* first_spikes,

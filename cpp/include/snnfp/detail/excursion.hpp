@@ -26,7 +26,7 @@ class Excursions {
   SNNFP_INLINE void pass(Id j, const NeuronOf<Model, Real>& n, StateOf<Model, Real> s, Real from,
                          StateOf<Model, Real> e, Real to) {
     if (!(since_[j] < never<Real>) && never_above(s, e, to - from, n)) return;
-    look(j, n, s, from, e, to);
+    follow_excursion(j, n, s, from, e, to);
   }
   // Neuron j spikes, or there is no more to come.
   void end(Id j, bool in_spike) {
@@ -34,8 +34,9 @@ class Excursions {
   }
 
  private:
-  [[gnu::noinline]] void look(Id j, const NeuronOf<Model, Real>& n, StateOf<Model, Real> s,
-                              Real from, StateOf<Model, Real> e, Real to) {
+  [[gnu::noinline]] void follow_excursion(Id j, const NeuronOf<Model, Real>& n,
+                                          StateOf<Model, Real> s, Real from, StateOf<Model, Real> e,
+                                          Real to) {
     const Real d = to - from;
     const bool above = since_[j] < never<Real>;
     const Real excess = highest(s, e, d, n) - n.threshold;

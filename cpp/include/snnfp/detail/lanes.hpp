@@ -46,7 +46,7 @@ struct LaneStates {
 
 // Adds what arrives.
 template <class Real>
-inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
+inline void add_arriving(const Lanes<Real>& lanes, LaneStates<Real>& states) {
   using P = Pack<Real>;
   if (!states.arriving) return;
   Real* i = states.i.data();
@@ -56,7 +56,7 @@ inline void settle(const Lanes<Real>& lanes, LaneStates<Real>& states) {
 }
 
 // move(j, s, at) takes a pack of states s to its end and says which are surely below threshold.
-template <bool looks, class Real, class Move>
+template <bool bounds, class Real, class Move>
 SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
   using P = Pack<Real>;
   const Real *v = states.v.data(), *arriving = states.arriving;
@@ -73,7 +73,7 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
     const auto below = move(j, s, at);
     at.v.store(v_end + j);
     at.i.store(i_end + j);
-    if (!looks) continue;
+    if (!bounds) continue;
     const unsigned bits = bits_of(!below);
     doubtful[j / P::width] = static_cast<std::uint16_t>(bits);
     doubt |= bits;
@@ -82,8 +82,8 @@ SNNFP_INLINE void move_packs(Size count, LaneStates<Real>& states, Move move) {
   states.arriving = nullptr;
 }
 
-// Moves all lanes by d, to `horizon`; `looks`: and finds the doubtful ones.
-template <bool looks, class Real>
+// Moves all lanes by d, to `horizon`; `bounds`: and finds the doubtful ones.
+template <bool bounds, class Real>
 inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneStates<Real>& states) {
   using P = Pack<Real>;
   const NeuronConstants<Real>& c = lanes.constants;
@@ -93,7 +93,7 @@ inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneState
     return plainly_below(s, at, span, margin(span, P(horizon), n), n);
   };
   if (!lanes.uniform) {
-    move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
+    move_packs<bounds>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
       const Neuron<P> n = neuron(j);
       at = propagate(s, span, n);
       return below(s, at, n);
@@ -108,12 +108,12 @@ inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneState
     const Neuron<P> n(c, lanes.first);
     const TangentBound<P> bound(span, P(horizon), n);
     const P by_drive = driven_by(response, n);
-    move_packs<looks>(lanes.count, states, [&](Size, Membrane<P> s, Membrane<P>& at) {
+    move_packs<bounds>(lanes.count, states, [&](Size, Membrane<P> s, Membrane<P>& at) {
       at = propagate(s, shared, by_drive, n);
       return bound.clears(s, at);
     });
   } else {
-    move_packs<looks>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
+    move_packs<bounds>(lanes.count, states, [&](Size j, Membrane<P> s, Membrane<P>& at) {
       const Neuron<P> n = neuron(j);
       at = propagate(s, shared, driven_by(response, n), n);
       return below(s, at, n);
@@ -123,8 +123,8 @@ inline void move_lanes(const Lanes<Real>& lanes, Real d, Real horizon, LaneState
 
 // Calls open(j) for those lanes just moved that the solver has to look at.
 template <class Real, class Open>
-inline void look_closely(const Lanes<Real>& lanes, Real d, Real horizon,
-                         const LaneStates<Real>& states, Open open) {
+inline void find_crossing_lanes(const Lanes<Real>& lanes, Real d, Real horizon,
+                                const LaneStates<Real>& states, Open open) {
   using P = Pack<Real>;
   const P span(d);
   for (Size j = 0; j < lanes.count; j += P::width) {

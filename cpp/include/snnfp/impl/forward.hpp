@@ -74,7 +74,7 @@ struct ForwardProgram final : Program {
     std::memset(active, 0, n_spikes + n_neurons);
     bool both = false;
     for (Size k = entry->at / width; k < n_spikes; ++k) {
-      if (k % 32 == 0) watch.look();
+      if (k % 32 == 0) watch.check();
       const SpikeRow& row = rows[k];
       if (!row.needed) continue;
       Real* const t = x + k * width;
@@ -97,7 +97,7 @@ struct ForwardProgram final : Program {
   void along(const Real* tangent, Real* out, const Watch& watch) const {
     Vector<Real> t(n_spikes, Real(0)), s(n_spikes, Real(0));
     for (Size b = 0; b + 1 < Size(block_begin.size()); ++b) {
-      watch.look();
+      watch.check();
       for (Size e = block_begin[b]; e < block_begin[b + 1]; ++e) {
         const Real moved = tangent[b * width + entries[e].at % width];
         t[entries[e].at / width] += entries[e].t * moved;
@@ -107,7 +107,7 @@ struct ForwardProgram final : Program {
     Vector<Real> x(n_spikes + n_neurons, Real(0));
     Real second_t = Real(0), second_s = Real(0);
     for (Size k = 0; k < n_spikes; ++k) {
-      if (k % 256 == 0) watch.look();
+      if (k % 256 == 0) watch.check();
       const SpikeRow& row = rows[k];
       Real sum_t = t[k] + (row.second ? second_t : Real(0));
       Real sum_s = s[k] + (row.second ? second_s : Real(0));

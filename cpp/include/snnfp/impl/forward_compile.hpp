@@ -21,7 +21,7 @@ class ForwardCompiler {
         columns_(layout.columns_),
         index_(layout.index_),
         program_(layout.program_),
-        volleys_(layout.volleys_),
+        sent_rows_(layout.sent_rows_),
         ranges_(layout.ranges_),
         reaches_(layout.reaches_),
         arrivals_(layout.arrivals_),
@@ -34,7 +34,7 @@ class ForwardCompiler {
 
   void run(const Watch& watch) {
     for (Size i = begin_; i < end_; ++i) {
-      if (i % 32 == 0) watch.look();
+      if (i % 32 == 0) watch.check();
       const SpikePair& pair = layout_.pairs_[i];
       fill_row(pair.first, first_);
       if (pair.second >= 0) fill_row(pair.second, second_);
@@ -45,7 +45,7 @@ class ForwardCompiler {
  private:
   static constexpr int width = ForwardProgram<Real>::width;
   using P = Pack<Real>;
-  using Volley = typename ForwardLayout<Real>::Volley;
+  using SentRow = typename ForwardLayout<Real>::SentRow;
   using Incoming = typename ForwardLayout<Real>::Incoming;
   using Range = typename ForwardLayout<Real>::Range;
 
@@ -76,7 +76,7 @@ class ForwardCompiler {
     }
     for (Size q = 0; q < count; ++q) {
       const Incoming& a = arrivals_[r.held + q];
-      const Volley& v = volleys_.data()[a.volley];
+      const SentRow& v = sent_rows_.data()[a.sent_row];
       const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
       const Size first = columns_.weight[v.projection];
       time_.data()[q] = v.sent + p.delay_of(v.unit, a.synapse);
@@ -268,7 +268,7 @@ class ForwardCompiler {
   const Columns& columns_;
   const SpikeIndex<Real>& index_;
   ForwardProgram<Real>& program_;
-  const Vector<Volley>& volleys_;
+  const Vector<SentRow>& sent_rows_;
   const Vector<Range>& ranges_;
   const Vector<unsigned char>& reaches_;
   const Room<Incoming>& arrivals_;

@@ -55,7 +55,7 @@ class ForwardLayout final : public Draft {
   static constexpr int width = ForwardProgram<Real>::width;
 
   // A spike on its way along one projection.
-  struct Volley {
+  struct SentRow {
     Real sent;
     Id unit;  // source
     Id projection;
@@ -66,7 +66,7 @@ class ForwardLayout final : public Draft {
     Size begin, end;
   };
   struct Incoming {
-    Size volley, synapse;
+    Size sent_row, synapse;
   };
   struct Range {
     Size held, free, end;  // arrivals in refractory time before the flight, then in the flight
@@ -76,7 +76,7 @@ class ForwardLayout final : public Draft {
   // previous spike. Causes come before effects, so one sweep back in time finds them all.
   void mark_needed(const unsigned char* wanted, const Watch& watch) {
     for (Size k = spikes_.count; k-- > 0;) {
-      if (k % 64 == 0) watch.look();
+      if (k % 64 == 0) watch.check();
       const Id j = spikes_.neurons[k];
       bool needed = wanted == nullptr || wanted[k];
       const Id population = plan_.population_of.data()[j];
@@ -102,29 +102,29 @@ class ForwardLayout final : public Draft {
 
   // Spikes on their way, projection by projection, in time order within each: where each source
   // unit has its own delay, in the order in which they arrive.
-  void send_volleys() {
+  void send_rows() {
     Vector<Vector<Size>> sent(plan_.from_population.size());
     for (Size k = 0; k < spikes_.count; ++k)
       sent[plan_.population_of.data()[spikes_.neurons[k]]].push_back(k);
     for (const ProjectionPlan<Real>& p : plan_.projections) {
-      const Size begin = volleys_.size();
+      const Size begin = sent_rows_.size();
       if (p.from_input >= 0) {
         const InputSpikes<Real>& in = input_.groups[p.from_input];
         const Size column = columns_.input_time[p.from_input];
         for (Size k = 0; k < in.count; ++k)
-          volleys_.push_back(
+          sent_rows_.push_back(
               {in.times[k], in.units[k], p.index, -1, column < 0 ? -1 : column + in.first + k});
       } else {
         const Id first = plan_.population_offsets.data()[p.from_population];
         for (const Size k : sent[p.from_population])
-          volleys_.push_back({spikes_.times[k], spikes_.neurons[k] - first, p.index, k, -1});
+          sent_rows_.push_back({spikes_.times[k], spikes_.neurons[k] - first, p.index, k, -1});
       }
       if (in_order(p) && p.delay_per == DelayPer::source)
-        std::stable_sort(volleys_.begin() + begin, volleys_.end(),
-                         [&](const Volley& a, const Volley& b) {
+        std::stable_sort(sent_rows_.begin() + begin, sent_rows_.end(),
+                         [&](const SentRow& a, const SentRow& b) {
                            return a.sent + p.row_delay(a.unit) < b.sent + p.row_delay(b.unit);
                          });
-      runs_.push_back({begin, Size(volleys_.size())});
+      runs_.push_back({begin, Size(sent_rows_.size())});
     }
   }
 
@@ -138,12 +138,12 @@ class ForwardLayout final : public Draft {
       if (in_order(p)) continue;
       for (Id j = p.target_first; j < p.target_first + p.n_target; ++j) last[j] = index_.first(j);
       for (Size v = runs_[p.index].begin; v < runs_[p.index].end; ++v) {
-        if (v % 64 == 0) watch.look();
-        const Volley& volley = volleys_[v];
-        const Size end = p.row_end(volley.unit);
-        for (Size m = p.row_begin(volley.unit); m < end; ++m) {
-          const Id j = p.target_of(volley.unit, m);
-          const Real time = volley.sent + p.delay_of(volley.unit, m);
+        if (v % 64 == 0) watch.check();
+        const SentRow& sent_row = sent_rows_[v];
+        const Size end = p.row_end(sent_row.unit);
+        for (Size m = p.row_begin(sent_row.unit); m < end; ++m) {
+          const Id j = p.target_of(sent_row.unit, m);
+          const Real time = sent_row.sent + p.delay_of(sent_row.unit, m);
           Size place = last[j];
           while (place > index_.first(j) && !(index_.last_held(place - 1) < time)) --place;
           while (place < index_.end(j) && index_.last_held(place) < time) ++place;
@@ -167,39 +167,39 @@ class ForwardLayout final : public Draft {
   }
 
   // Along the other projections the arrivals that act on one spike follow each other: calls
-  // visit(spike, projection, first volley held, first in free flight, end).
+  // visit(spike, projection, first sent_row held, first in free flight, end).
   template <class Visit>
   void each_run(const Watch& watch, Visit visit) const {
     for (const ProjectionPlan<Real>& p : plan_.projections) {
       if (!in_order(p)) continue;
       const bool of_sources = p.delay_per == DelayPer::source;
-      const Volley* const end = volleys_.data() + runs_[p.index].end;
+      const SentRow* const end = sent_rows_.data() + runs_[p.index].end;
       for (Id i = 0; i < p.n_target; ++i) {
-        if (i % 64 == 0) watch.look();
+        if (i % 64 == 0) watch.check();
         const Id j = p.target_first + i;
         const Real delay = p.delay_of(0, i);
-        const auto arrival = [&](const Volley& v) {
+        const auto arrival = [&](const SentRow& v) {
           return v.sent + (of_sources ? p.row_delay(v.unit) : delay);
         };
-        const Volley* held = volleys_.data() + runs_[p.index].begin;
-        const Volley* free = held;
+        const SentRow* held = sent_rows_.data() + runs_[p.index].begin;
+        const SentRow* free = held;
         for (Size place = index_.first(j); place < index_.end(j) && held < end; ++place) {
           const Size k = index_.spike(place);
-          const Volley* const next_held = std::partition_point(
-              free, end, [&](const Volley& v) { return arrival(v) < spikes_.times[k]; });
+          const SentRow* const next_held = std::partition_point(
+              free, end, [&](const SentRow& v) { return arrival(v) < spikes_.times[k]; });
           if (program_.rows[k].needed)
-            visit(k, p, held - volleys_.data(), free - volleys_.data(),
-                  next_held - volleys_.data());
+            visit(k, p, held - sent_rows_.data(), free - sent_rows_.data(),
+                  next_held - sent_rows_.data());
           held = next_held;
           free = std::partition_point(
-              held, end, [&](const Volley& v) { return !(index_.last_held(place) < arrival(v)); });
+              held, end, [&](const SentRow& v) { return !(index_.last_held(place) < arrival(v)); });
         }
       }
     }
   }
 
   void sort_arrivals(const Watch& watch) {
-    send_volleys();
+    send_rows();
     ranges_.assign(spikes_.count, {0, 0, 0});
     each_run(watch, [&](Size k, const ProjectionPlan<Real>&, Size held, Size free, Size end) {
       ranges_[k].free += free - held;
@@ -223,7 +223,7 @@ class ForwardLayout final : public Draft {
       const Size i = spikes_.neurons[k] - p.target_first;
       const auto put = [&](Size begin, Size past, Size& next) {
         for (Size v = begin; v < past; ++v)
-          arrivals_[next++] = {v, p.row_begin(volleys_[v].unit) + i};
+          arrivals_[next++] = {v, p.row_begin(sent_rows_[v].unit) + i};
       };
       put(held, free, held_next[k]);
       put(free, end, free_next[k]);
@@ -274,7 +274,7 @@ class ForwardLayout final : public Draft {
   // column) where one delay moves all of the projection's arrivals at the neuron.
   template <class Own, class Shared>
   void time_columns(const Incoming& a, Own own, Shared shared) const {
-    const Volley& v = volleys_[a.volley];
+    const SentRow& v = sent_rows_[a.sent_row];
     if (v.input_column >= 0) own(v.input_column);
     if (columns_.delay[v.projection] < 0) return;
     const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
@@ -300,7 +300,7 @@ class ForwardLayout final : public Draft {
     for (Size part = 0; part < parts; ++part) {
       Size* const next = next_entry_.data() + part * n_blocks();
       for (Size i = parts_[part]; i < parts_[part + 1]; ++i) {
-        if (i % 32 == 0) watch.look();
+        if (i % 32 == 0) watch.check();
         SpikePair& pair = pairs_[i];
         pair.terms = terms;
         terms += count_entries(pair.first, next, counted);
@@ -338,7 +338,7 @@ class ForwardLayout final : public Draft {
     if (place > index_.first(spikes_.neurons[k]) && reaches_[index_.spike(place - 1)]) terms = 2;
     for (Size q = ranges_[k].held; q < ranges_[k].end; ++q) {
       const Incoming& a = arrivals_[q];
-      const Volley& v = volleys_.data()[a.volley];
+      const SentRow& v = sent_rows_.data()[a.sent_row];
       const Size first = columns_.weight[v.projection];
       if (first >= 0) count(first + a.synapse);
       if (v.sender >= 0) terms += reaches_.data()[v.sender];
@@ -360,8 +360,8 @@ class ForwardLayout final : public Draft {
   const SpikeIndex<Real> index_;
   OneSidedTerms<Real> ties_;
   ForwardProgram<Real>& program_;
-  Vector<Volley> volleys_;
-  Vector<Run> runs_;         // [projections] of volleys
+  Vector<SentRow> sent_rows_;
+  Vector<Run> runs_;         // [projections] of sent rows
   Room<Incoming> arrivals_;  // by spike, held ones first
   Size n_arrivals_ = 0;
   Vector<Range> ranges_;

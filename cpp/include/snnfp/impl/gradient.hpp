@@ -24,7 +24,7 @@ class ColumnMap {
         delay_(weight_),
         input_time_(record.input.size(), -1),
         shared_(neuron_.size(), 1),
-        later_(weight_.size(), 0) {
+        deferred_(weight_.size(), 0) {
     const auto& populations = record.network.populations();
     for (std::size_t p = 0; p < populations.size(); ++p)
       for (int q = 0; q < n_neuron_parameters; ++q)
@@ -44,16 +44,16 @@ class ColumnMap {
       if (*slot >= 0) invalid("parameter ", k, " of wrt is asked for twice");
       *slot = layout.offsets[k];
     }
-    columns_ = {neuron_.data(), weight_.data(), delay_.data(), input_time_.data(),
-                shared_.data(), later_.data(),  layout.size()};
+    columns_ = {neuron_.data(), weight_.data(),   delay_.data(), input_time_.data(),
+                shared_.data(), deferred_.data(), layout.size()};
   }
   ColumnMap(const ColumnMap&) = delete;
   const Columns& get() const { return columns_; }
-  void leave_for_later(Size projection) { later_[projection] = 1; }
+  void defer(Size projection) { deferred_[projection] = 1; }
 
  private:
   std::vector<Size> neuron_, weight_, delay_, input_time_;
-  std::vector<unsigned char> shared_, later_;
+  std::vector<unsigned char> shared_, deferred_;
   Columns columns_;
 };
 
@@ -85,13 +85,13 @@ inline Size sample_blocks(Size samples, Size columns) {
 // without delays a synapse, whatever else is wanted. (Those within loops gain nothing: 1.3 x slower
 // with 256 neurons, even with 1024.)
 template <class Real>
-std::vector<unsigned char> weights_for_later(const Plan<Real>& plan, const Columns& columns) {
-  std::vector<unsigned char> later(plan.projections.size(), 0);
+std::vector<unsigned char> deferred_weights(const Plan<Real>& plan, const Columns& columns) {
+  std::vector<unsigned char> deferred(plan.projections.size(), 0);
   for (const ProjectionPlan<Real>& p : plan.projections)
-    later[p.index] = p.from_input >= 0 && columns.weight[p.index] >= 0 &&
-                     p.connectivity == Connectivity::dense && p.delay_per != DelayPer::synapse &&
-                     p.synapses() >= 8192;
-  return later;
+    deferred[p.index] = p.from_input >= 0 && columns.weight[p.index] >= 0 &&
+                        p.connectivity == Connectivity::dense && p.delay_per != DelayPer::synapse &&
+                        p.synapses() >= 8192;
+  return deferred;
 }
 
 // All samples of a record as the inner loops read them.
@@ -188,15 +188,16 @@ std::vector<Real> reverse_samples(const Record<Real>& record, const Batch<Real>&
   return gradient;
 }
 
-// The second pass of vjp: pieces of the matrices left for later side by side, each through all
+// The second pass of vjp: pieces of the deferred matrices side by side, each through all
 // samples in order.
 template <class Real>
-void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const Columns& columns,
-                   const std::vector<unsigned char>& later, const ExecutionOptions& options,
-                   Interrupt& interrupt, const std::vector<Real>& voltage_adjoint, Real* gradient) {
+void reverse_deferred(const Record<Real>& record, const Batch<Real>& batch, const Columns& columns,
+                      const std::vector<unsigned char>& deferred, const ExecutionOptions& options,
+                      Interrupt& interrupt, const std::vector<Real>& voltage_adjoint,
+                      Real* gradient) {
   const auto& engine = engine_table<Real>(options.isa);
   Columns only = columns;
-  only.later = later.data();
+  only.deferred = deferred.data();
   struct Piece {
     Id population, begin, end;
   };
@@ -204,7 +205,7 @@ void reverse_later(const Record<Real>& record, const Batch<Real>& batch, const C
   const Id threads = thread_count(options.n_threads);
   for (std::size_t p = 0; p + 1 < record.population_offsets.size(); ++p) {
     const auto& into = record.plan->into_population[p];
-    if (std::none_of(into.begin(), into.end(), [&](Id q) { return later[q]; })) continue;
+    if (std::none_of(into.begin(), into.end(), [&](Id q) { return deferred[q]; })) continue;
     // As many for each thread, of whole vectors. Wide ones, as each piece goes through all spikes
     // once more, but not so wide that they leave the cache (784 inputs: 384 to 1024 neurons are
     // best, 0.14 ns a delivery at 1000 neurons, 0.28 at 4000, where all at once take 0.36).
@@ -279,21 +280,21 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
 
   // Large weight matrices from inputs are left for a second pass: nothing depends on it, so it goes
   // over pieces of the matrix that stay in cache, and straight into the result.
-  const std::vector<unsigned char> later = detail::weights_for_later(*record.plan, all.get());
-  if (std::none_of(later.begin(), later.end(), [](unsigned char l) { return l; }))
+  const std::vector<unsigned char> deferred = detail::deferred_weights(*record.plan, all.get());
+  if (std::none_of(deferred.begin(), deferred.end(), [](unsigned char l) { return l; }))
     return detail::reverse_samples(record, batch, cotangents, all.get(), options, interrupt,
                                    voltage_adjoint);
   std::vector<Parameter> now;
   std::vector<std::size_t> place;  // of each in wrt
   for (std::size_t k = 0; k < wrt.size(); ++k)
-    if (wrt[k].kind != Parameter::Kind::weight || !later[wrt[k].index]) {
+    if (wrt[k].kind != Parameter::Kind::weight || !deferred[wrt[k].index]) {
       now.push_back(wrt[k]);
       place.push_back(k);
     }
   const Layout layout_now = layout(record, now);
   detail::ColumnMap<Real> map(record, layout_now);
-  for (std::size_t q = 0; q < later.size(); ++q)
-    if (later[q]) map.leave_for_later(Size(q));
+  for (std::size_t q = 0; q < deferred.size(); ++q)
+    if (deferred[q]) map.defer(Size(q));
   voltage_adjoint.resize(record.times.size());
   const std::vector<Real> first = detail::reverse_samples(record, batch, cotangents, map.get(),
                                                           options, interrupt, voltage_adjoint);
@@ -302,8 +303,8 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
     std::copy(first.begin() + layout_now.offsets[k], first.begin() + layout_now.offsets[k + 1],
               gradient.begin() + columns.offsets[place[k]]);
   if (!voltage_adjoint.empty())
-    detail::reverse_later(record, batch, all.get(), later, options, interrupt, voltage_adjoint,
-                          gradient.data());
+    detail::reverse_deferred(record, batch, all.get(), deferred, options, interrupt,
+                             voltage_adjoint, gradient.data());
   return gradient;
 }
 

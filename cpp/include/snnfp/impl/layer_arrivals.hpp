@@ -258,12 +258,12 @@ class LayerArrivals {
     const ProjectionPlan<Real>& q = *sent_[s.begin].projection;
     const Real latest = sent_[s.end - 1].time + q.longest_delay;
     const Real rounding = 2 * std::numeric_limits<Real>::epsilon() * latest;
-    bool apart = !q.some_zero;
-    for (Size e = s.begin + 1; e < s.end && apart; ++e) {
+    bool distinct = !q.some_zero;
+    for (Size e = s.begin + 1; e < s.end && distinct; ++e) {
       const Real gap = sent_[e].time - sent_[e - 1].time;
-      apart = gap == Real(0) || gap > rounding;
+      distinct = gap == Real(0) || gap > rounding;
     }
-    if (!apart) return;
+    if (!distinct) return;
     for (Size e = s.begin; e < s.end; ++e) add_row(sent_[e].time, sent_[e].row);
     sent_.resize(s.begin);
     delays_ = q.row_delays(0);

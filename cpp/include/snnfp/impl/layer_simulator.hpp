@@ -107,7 +107,7 @@ class LayerSimulator {
       }
     };
     for (Size round = 0; !ready_.empty(); ++round) {
-      if (round % 64 == 0) watch_.look();
+      if (round % 64 == 0) watch_.check();
       pending_->clear();
       released_.clear();
       Size waiting = 0;
@@ -125,7 +125,7 @@ class LayerSimulator {
       ready_.resize(waiting);
       // Neurons that fire without hearing anything go on here.
       for (Size turn = 1; pending_->size() > 0 || released_.size() > 0; ++turn) {
-        if (turn % 64 == 0) watch_.look();
+        if (turn % 64 == 0) watch_.check();
         leave_refractory();
         cross();
       }
@@ -367,7 +367,7 @@ class LayerSimulator {
 
   // Where lanes just released stand at the end of their interval, and which may cross before.
   void leave_refractory() {
-    released_.look(lanes_->identical);
+    released_.move_to_horizon(lanes_->identical);
     for (Size m = 0; m < released_.size(); ++m) {
       const Id tag = released_.tag(m);
       Item& item = items_[tag / width];
@@ -380,7 +380,7 @@ class LayerSimulator {
 
   void cross() {
     pending_->solve(lanes_->identical, false);
-    pending_->look_on(lanes_->identical);
+    pending_->move_from_reset(lanes_->identical);
     again_->clear();
     const auto touch = [&](Size m) {
       const Id tag = pending_->tag(m);

@@ -27,7 +27,7 @@ class LoopSimulator {
         batch_(plan),
         last_spike_(plan.n_neurons),
         count_(plan.n_neurons, Size(0)),
-        apart_(plan.n_neurons, 0),
+        pending_of_(plan.n_neurons, 0),
         states_(plan.population_offsets.size() - 1) {}
 
   void run(const ComponentSample<Real>& sample) {
@@ -38,7 +38,7 @@ class LoopSimulator {
       PopulationState& state = population(*p);
       state.reset(sample.input);
       std::fill_n(count_.begin() + state.first, state.size, Size(0));
-      std::fill_n(apart_.begin() + state.first, state.size, 0);
+      std::fill_n(pending_of_.begin() + state.first, state.size, 0);
     }
     collect_arrivals();
     run_component(sample.begin, sample.end);
@@ -47,7 +47,7 @@ class LoopSimulator {
  private:
   // A neuron whose next crossing is looked for on its own: it may cross, or has spiked, since the
   // last arrival. It rejoins the others at the next one after its release.
-  struct Apart {
+  struct PendingSearches {
     Size count = 0;
     Vector<Id> neuron;
     Vector<Real> v, i, time;  // its state, and when
@@ -56,7 +56,7 @@ class LoopSimulator {
     Vector<Real> next_i, next_v1;
     Vector<Real> known;  // the horizon that `next` holds up to
 
-    explicit Apart(Size n) : neuron(n, 0) {
+    explicit PendingSearches(Size n) : neuron(n, 0) {
       for (Vector<Real>* x : {&v, &i, &time, &release, &next, &next_i, &next_v1, &known})
         x->resize(n, Real(0));
     }
@@ -76,18 +76,18 @@ class LoopSimulator {
     }
   };
 
-  // What apart_ says of a neuron apart: its state in the lanes holds too, or only its own (0: not
-  // apart).
+  // What pending_of_ says of a neuron with a pending search: its state in the lanes holds too, or
+  // only its own (0: none is pending).
   static constexpr unsigned char asked = 1, own = 2;
 
-  // The lanes of a population are true at `now`, but for neurons apart.
+  // The lanes of a population are true at `now`, but for neurons with pending searches.
   struct PopulationState {
     Lanes<Real> lanes;
     Id first, size;
     LaneStates<Real> states;
     Real now = Real(0);
     Real moved_to = -never<Real>;  // the states' ends and the search hold for this time
-    Apart apart;
+    PendingSearches pending;
 
     PopulationState(const Plan<Real>& plan, Id p)
         : lanes(plan.neurons, plan.population_offsets.data()[p],
@@ -95,7 +95,7 @@ class LoopSimulator {
           first(plan.population_offsets.data()[p]),
           size(static_cast<Id>(lanes.count)),
           states(size),
-          apart(padded<Real>(size)) {}
+          pending(padded<Real>(size)) {}
 
     void reset(const SampleInput<Real>& input) {
       std::fill(states.v.begin(), states.v.end(), Real(0));
@@ -105,7 +105,7 @@ class LoopSimulator {
       now = Real(0);
       moved_to = -never<Real>;
       states.arriving = nullptr;
-      apart.count = 0;
+      pending.count = 0;
     }
   };
 
@@ -141,18 +141,18 @@ class LoopSimulator {
     SampleEnd<Real>& sample_end = s_->sample_end;
     Size steps = 0;
     for (;;) {
-      if ((++steps & 255) == 0) watch_.look();
+      if ((++steps & 255) == 0) watch_.check();
       const bool last = arrivals_.empty();
       const Real horizon = last ? s_->until : arrivals_.top().time;
       // A spike may bring the next arrival forward: nothing after that is settled yet.
       Real cut = horizon;
       for (const Id* p = begin; p != end; ++p) {
         search(population(*p), horizon);
-        if (population(*p).apart.count > 0) cut = std::min(cut, earliest_consequence(*p, cut));
+        if (population(*p).pending.count > 0) cut = std::min(cut, earliest_consequence(*p, cut));
       }
       const bool final = last && cut == horizon;
       for (const Id* p = begin; p != end; ++p)
-        if (population(*p).apart.count > 0) fire(*p, cut, final);
+        if (population(*p).pending.count > 0) fire(*p, cut, final);
       excess_.raise(plan_);
       if (sample_end.wanted() && sample_end.time() < cut) break;
       if (arrivals_.empty()) {
@@ -173,27 +173,27 @@ class LoopSimulator {
   void search(PopulationState& p, Real horizon) {
     if (p.moved_to < horizon) {
       const auto part = [&](Size k) {
-        if (apart_[p.first + k]) return;
-        apart_[p.first + k] = asked;
-        p.apart.add(p.first + static_cast<Id>(k), {p.states.v[k], p.states.i[k]}, p.now);
+        if (pending_of_[p.first + k]) return;
+        pending_of_[p.first + k] = asked;
+        p.pending.add(p.first + static_cast<Id>(k), {p.states.v[k], p.states.i[k]}, p.now);
       };
       const Real d = horizon - p.now;
       if (!(horizon < never<Real>)) {
         // Without an end in sight every neuron is asked.
-        settle(p.lanes, p.states);
+        add_arriving(p.lanes, p.states);
         for (Size k = 0; k < p.size; ++k) part(k);
       } else if (d > Real(0)) {
         move_lanes<true>(p.lanes, d, horizon, p.states);
-        if (p.states.doubt) look_closely(p.lanes, d, horizon, p.states, part);
+        if (p.states.doubt) find_crossing_lanes(p.lanes, d, horizon, p.states, part);
       }
       p.moved_to = horizon;
     }
-    if (p.apart.count > 0) ask(p, horizon, false);
+    if (p.pending.count > 0) ask(p, horizon, false);
   }
 
-  // Asks the solver for what is not known yet about neurons apart.
+  // Asks the solver for what is not known yet about neurons with pending searches.
   void ask(PopulationState& p, Real horizon, bool filter) {
-    Apart& a = p.apart;
+    PendingSearches& a = p.pending;
     batch_.clear();
     Membrane<Real> last;
     Real last_from;
@@ -232,7 +232,7 @@ class LoopSimulator {
 
   // A crossing, from state `start` on. Where V does not rise it only touches, as far as rounding
   // can tell.
-  void found(Apart& a, Size k, Real time, Real i, Real v1, Membrane<Real> start) {
+  void found(PendingSearches& a, Size k, Real time, Real i, Real v1, Membrane<Real> start) {
     if (!(v1 > Real(0))) {
       if (clock_hides_spike(start, Neuron<Real>(plan_.neurons, a.neuron[k])))
         throw_clock(plan_, s_->input.sample, a.neuron[k], time);
@@ -245,7 +245,7 @@ class LoopSimulator {
   }
 
   // I of a neuron held since `time`, at its release.
-  Real released_current(const Apart& a, Size k) const {
+  Real released_current(const PendingSearches& a, Size k) const {
     const Neuron<Real> n(plan_.neurons, a.neuron[k]);
     const Real d = a.release[k] - a.time[k];
     return d > Real(0) ? propagate_current(a.i[k], d, n) : a.i[k];
@@ -253,7 +253,7 @@ class LoopSimulator {
 
   // When the first spike found could arrive within the component at the earliest, or infinity.
   Real earliest_consequence(Id population, Real horizon) const {
-    const Apart& a = this->population(population).apart;
+    const PendingSearches& a = this->population(population).pending;
     Real first = never<Real>;
     for (Size k = 0; k < a.count; ++k) first = std::min(first, a.next[k]);
     if (!(first <= horizon)) return never<Real>;
@@ -268,7 +268,7 @@ class LoopSimulator {
   // Lets the population spike up to `cut`, and release what is due before it (`final`: at it too).
   void fire(Id population, Real cut, bool final) {
     PopulationState& p = this->population(population);
-    Apart& a = p.apart;
+    PendingSearches& a = p.pending;
     SpikeList<Real>& spikes = s_->spikes[population];
     const Size before = spikes.size();
     for (bool again = true; again;) {
@@ -288,7 +288,7 @@ class LoopSimulator {
         last_spike_[j] = spikes.size();
         spikes.push_back(time, j, a.next_v1[k]);
         const Real refractory = plan_.neurons.t_refractory.data()[j];
-        apart_[j] = own;
+        pending_of_[j] = own;
         a.v[k] = plan_.neurons.v_reset.data()[j];
         a.i[k] = a.next_i[k];
         a.time[k] = time;
@@ -319,7 +319,7 @@ class LoopSimulator {
     }
   }
 
-  void release(Apart& a, Size k, SpikeList<Real>& spikes) {
+  void release(PendingSearches& a, Size k, SpikeList<Real>& spikes) {
     a.i[k] = released_current(a, k);
     a.time[k] = a.release[k];
     a.release[k] = -never<Real>;
@@ -343,22 +343,22 @@ class LoopSimulator {
       p.now = arrival.time;
     }
     p.moved_to = arrival.time;
-    if (p.apart.count > 0) rejoin(p, arrival.time);
+    if (p.pending.count > 0) rejoin(p, arrival.time);
     const Real* w = q.weight + arrival.begin;
-    settle(p.lanes, p.states);
+    add_arriving(p.lanes, p.states);
     p.states.arriving = w;
-    for (Size k = 0; k < p.apart.count; ++k) p.apart.i[k] += w[p.apart.neuron[k] - p.first];
+    for (Size k = 0; k < p.pending.count; ++k) p.pending.i[k] += w[p.pending.neuron[k] - p.first];
   }
 
-  // Neurons apart that have spiked come to the arrival on their own, and rejoin the others where
-  // they are free. Those that have not were among the others all along.
+  // Neurons with pending searches that have spiked come to the arrival on their own, and rejoin the
+  // others where they are free. Those that have not were among the others all along.
   void rejoin(PopulationState& p, Real time) {
-    Apart& a = p.apart;
+    PendingSearches& a = p.pending;
     using P = Pack<Real>;
     Size stay = 0;
     for (Size k = 0; k < a.count; ++k) {
-      if (apart_[a.neuron[k]] == asked) {
-        apart_[a.neuron[k]] = 0;
+      if (pending_of_[a.neuron[k]] == asked) {
+        pending_of_[a.neuron[k]] = 0;
       } else {
         if (stay != k) a.move(k, stay);
         ++stay;
@@ -389,7 +389,7 @@ class LoopSimulator {
       } else {
         p.states.v[j - p.first] = a.v[k];
         p.states.i[j - p.first] = a.i[k];
-        apart_[j] = 0;
+        pending_of_[j] = 0;
       }
     }
     a.count = stay;
@@ -404,7 +404,7 @@ class LoopSimulator {
   CrossingBatch<Real> batch_;
   FirstExcess<Real> excess_;
   Vector<Size> last_spike_, count_;
-  Vector<unsigned char> apart_;
+  Vector<unsigned char> pending_of_;
   std::vector<std::unique_ptr<PopulationState>> states_;  // of each population that has run
 };
 

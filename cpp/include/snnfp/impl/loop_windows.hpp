@@ -67,7 +67,7 @@ class LoopWindows {
       begin_sample(*runs_[r]);
     }
     for (Size round = 0; !ready_.empty(); ++round) {
-      if (round % 64 == 0) watch_.look();
+      if (round % 64 == 0) watch_.check();
       waiting_.clear();
       for (std::size_t k = 0; k < ready_.size(); ++k) {
         const Ready g = ready_[k];

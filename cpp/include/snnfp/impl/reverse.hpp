@@ -29,7 +29,7 @@ class Reverse final : public Workspace {
   // before each spike.
   void run(const SampleInput<Real>& input, const SampleSpikes<Real>& spikes, const Real* cotangents,
            Real* gradient, Real* const* input_times, Real* voltage_adjoint, const Watch& watch) {
-    watch.look();
+    watch.check();
     sample_.gradient = gradient;
     sample_.input_times = input_times;
     sample_.take(input, spikes, cotangents);
@@ -66,18 +66,18 @@ class Reverse final : public Workspace {
       ties.add_adjoint(ties.find(SpikeIndex<Real>(plan_, spikes)), voltage_adjoint, gradient);
   }
 
-  // Only what `run` left out: the weights of projections from inputs, `later` in the columns, to
+  // Only what `run` left out: the weights of projections from inputs, `deferred` in the columns, to
   // the neurons [begin, end) of one population, whose spikes' lV is known from there.
   void run_weights(const SampleInput<Real>& input, const SampleSpikes<Real>& spikes,
                    const Real* voltage_adjoint, Id population, Id begin, Id end, Real* gradient,
                    const Watch& watch) {
-    watch.look();
+    watch.check();
     sample_.gradient = gradient;
     sample_.input_times = nullptr;
     sample_.take(input, spikes, voltage_adjoint);
     populations_[population].collect(sample_, begin, end, true).carry();
     for (const Id q : plan_.into_population.data()[population])
-      if (sample_.columns.later[q]) {
+      if (sample_.columns.deferred[q]) {
         pulls_[q].start(sample_, populations_[population], false, true);
         pulls_[q].pull(sample_, watch);
       }

@@ -36,7 +36,7 @@ class ReverseConstants {
     RateDecay<Real> to = no_rate_decay<Real>();
     Size first_step = arrivals_.count();
     for (Size a = arrivals_.count(); a-- > 0;) {
-      if (a % block == 0) watch.look();
+      if (a % block == 0) watch.check();
       while (arrivals_.changes_at(a + 1, [&] { enter(); })) {
         const int x = arrivals_.take();
         lanes_.set(arrivals_.change(x).unit, adjoint_step_forth(enter_.template get<Real>(x), to));
@@ -70,7 +70,7 @@ class ReverseConstants {
     Size seen = 0;
     for (Size a = sent.count; a-- > 0;) {
       if (sent.times[a] >= anchors.latest()) continue;
-      if (++seen % 64 == 0) watch.look();
+      if (++seen % 64 == 0) watch.check();
       rows.row(sent.units[a], sent.times[a], [&](const AnchoredPack<Real, Model>& p, Size) {
         const P w = load_up_to(q.weight + p.synapse, p.count);
         const RateDecay<P> e = rate_decay(p.time - p.at, p.neuron);

@@ -47,10 +47,10 @@ class ReverseFew {
     for (Size a = 0; a < n; ++a) row_[a] = static_cast<Id>(q_.row_begin(arrivals.unit(a)));
     std::fill_n(row_.data() + n, lane_width<Real>, Id(0));
     const bool uniform = arrivals.spikes().traits().uniform;
-    Size looked = n;
+    Size checked = n;
     for (Size end = n, begin; end > 0; end = begin) {
-      if (looked - end >= 64) watch.look();
-      if (looked - end >= 64) looked = end;
+      if (checked - end >= 64) watch.check();
+      if (checked - end >= 64) checked = end;
       while (entries_.changes_at(end)) {
         const auto entry = entries_.take();
         lanes_.set(entry.unit, entry.a);

@@ -58,7 +58,7 @@ class ReverseLanes {
   // adjoints of all spikes after the arrivals.
   void pull(Size from, Size to, const Watch& watch) {
     for (Size a = std::min(to, entries_.arrivals().count()); a-- > from;) {
-      if (a % block == 0) watch.look();
+      if (a % block == 0) watch.check();
       if (entries_.changes_at(a + 1)) change(a + 1);
       const Real moved = uniform_ ? row(a) : row_of_each(a);
       if (delays_) delays_[q_.delay_index(entries_.arrivals().unit(a), 0)] += moved;

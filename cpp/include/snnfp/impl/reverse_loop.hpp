@@ -51,11 +51,11 @@ class ReverseLoop {
       std::sort(turns_.begin(), turns_.begin() + n,
                 [](const Turn& a, const Turn& b) { return a.spike < b.spike; });
     const auto time = [&](const Turn& t) { return populations[t.population].spikes().time(t.e); };
-    Size looked = n;
+    Size checked = n;
     for (Size to = n, from; to > 0; to = from) {
-      if (looked - to >= 64) {
-        watch.look();
-        looked = to;
+      if (checked - to >= 64) {
+        watch.check();
+        checked = to;
       }
       const Real latest = time(turns_[to - 1]);
       for (from = to - 1; from > 0 && time(turns_[from - 1]) + shortest >= latest;) --from;

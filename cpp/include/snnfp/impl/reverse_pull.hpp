@@ -98,7 +98,7 @@ class ReversePull {
   }
   // The adjoint of a spike of this neuron is known now.
   void solved(Id unit) {
-    if (kernel_ == Kernel::rows) rows_->rows().look(unit);
+    if (kernel_ == Kernel::rows) rows_->rows().take_latest(unit);
   }
 
   AnchoredPull<Real, Model>& rows() { return made(rows_); }

@@ -55,10 +55,10 @@ class AnchoredRows {
       v.time.assign(padded<Real>(size_), nowhere<Real>);
       v.last.assign(padded<Real>(size_), -never<Real>);
     }
-    for (Id j = 0; j < size_; ++j) look(j);
+    for (Id j = 0; j < size_; ++j) take_latest(j);
   }
   // The values of a neuron's anchors have changed.
-  void look(Id j) {
+  void take_latest(Id j) {
     if (q_.connectivity != Connectivity::dense) return;
     const Size first = anchors_->begin(j);
     Size place = ahead_[j];
@@ -155,7 +155,7 @@ class AnchoredRows {
     for (Size k = j; k < std::min<Size>(j + P::width, size_); ++k)
       if (latest <= view_[0].last[k]) {
         ahead_[k] = anchors_->back_to(static_cast<Id>(k), ahead_[k], latest);
-        look(static_cast<Id>(k));
+        take_latest(static_cast<Id>(k));
       }
   }
   [[gnu::noinline]] void look_up(unsigned lanes, Size j, AnchoredPack<Real, Model>& a) const {
@@ -256,7 +256,7 @@ class AnchoredPull {
   void pull(ReverseSample<Real, Model>& s, Size from, Size to, const Watch& watch) {
     for (Size a = to; a-- > from;) {
       if (sent_.times[a] + rows_.shortest() >= latest_) continue;
-      if (a % 16 == 0) watch.look();
+      if (a % 16 == 0) watch.check();
       if (!timed_) {
         weigh(s.weights(rows_.projection()), sent_.units[a], sent_.times[a]);
         continue;

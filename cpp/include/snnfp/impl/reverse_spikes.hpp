@@ -39,7 +39,7 @@ class SpikeAdjoints {
                 plan.population_offsets.data()[population + 1]),
         offset_(plan.population_offsets.data()[population]),
         all_(plan.population_offsets.data()[population + 1] - offset_),
-        later_(all_, -1) {}
+        next_of_(all_, -1) {}
 
   // Takes the spikes of the neurons [begin, end), up to the last one that anything depends on or,
   // where more is still to be found out, that is not after `last`. Known: `s.mu` is lV already.
@@ -163,11 +163,11 @@ class SpikeAdjoints {
     make_room(pairs_, count_ + 1);
     Size n = 0;
     for (Size e = count_; e-- > 0;) {
-      Size& later = later_[unit_[e]];
+      Size& next = next_of_[unit_[e]];
       pairs_[n].spike = static_cast<Id>(e);
-      pairs_[n].next = static_cast<Id>(later - seen_);
-      n += later >= seen_;
-      later = seen_ + e;
+      pairs_[n].next = static_cast<Id>(next - seen_);
+      n += next >= seen_;
+      next = seen_ + e;
     }
     n_pairs_ = n;
     seen_ += count_;
@@ -288,7 +288,7 @@ class SpikeAdjoints {
   Scratch<Pair> pairs_;
   Size n_pairs_ = 0;
   // The neuron's next spike while pairs are found, from seen_ on: lower ones are of earlier calls.
-  Vector<Size> later_;
+  Vector<Size> next_of_;
   Size seen_ = 0;
 
   // Of pairs: E12 from the later spike to the release, and what is left of I over the refractory

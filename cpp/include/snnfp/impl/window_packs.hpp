@@ -77,7 +77,7 @@ class WindowPacks {
   // Brings all that waits to the end of its interval.
   void solve(const Watch& watch) {
     for (Size turn = 1; pending_->size() > 0 || released_.size() > 0; ++turn) {
-      if (turn % 64 == 0) watch.look();
+      if (turn % 64 == 0) watch.check();
       leave_refractory();
       cross();
     }
@@ -308,7 +308,7 @@ class WindowPacks {
 
   // Where lanes just released stand at the end of their interval, and which may cross before.
   void leave_refractory() {
-    released_.look(identical_);
+    released_.move_to_horizon(identical_);
     for (Size m = 0; m < released_.size(); ++m) {
       const Id tag = released_.tag(m);
       Group& g = groups_[tag / most_lanes];
@@ -323,7 +323,7 @@ class WindowPacks {
 
   void cross() {
     pending_->solve(identical_, false);
-    pending_->look_on(identical_);
+    pending_->move_from_reset(identical_);
     again_->clear();
     const auto touch = [&](Size m) {
       const Id tag = pending_->tag(m);

@@ -11,7 +11,7 @@
 #include "snnfp/detail/arrival_lists.hpp"
 #include "snnfp/detail/component.hpp"
 #include "snnfp/detail/event_queue.hpp"
-#include "snnfp/detail/strands.hpp"
+#include "snnfp/detail/independent_neurons.hpp"
 #include "snnfp/impl/arrival_calendar.hpp"
 #include "snnfp/impl/queue_simulator.hpp"
 #include "snnfp/impl/solver.hpp"
@@ -24,7 +24,7 @@ class WindowSimulator {
   WindowSimulator(const Plan<Real>& plan, const RunLimits& limits, Interrupt& interrupt)
       : plan_(plan),
         watch_(interrupt, limits.worker),
-        strands_(plan, limits.spike_limit),
+        neurons_(plan, limits.spike_limit),
         lane_(plan.n_neurons),
         most_on_their_way_(QueueSimulator<Real, false>::most_pending(plan, limits)) {}
 
@@ -80,12 +80,12 @@ class WindowSimulator {
       for (const Id* p = begin; p != end; ++p) before_[*p - *begin] = spikes_[*p].size();
       taken_ = 0;
       advance_blocks(stop, last);
-      strands_.check_limit();
+      neurons_.check_limit();
       for (const Id* p = begin; p != end; ++p) {
         SpikeList<Real>& list = spikes_[*p];
         const Size from = before_[*p - *begin];
         if (list.size() == from) continue;
-        if (list.sort_from(from)) strands_.follow(list, from, lane_.data());
+        if (list.sort_from(from)) neurons_.follow(list, from, lane_.data());
         if (sample_end.wanted()) sample_end.see(list, from);
         send(*p, from);
         if (on_their_way_ > most_on_their_way_) return false;
@@ -105,7 +105,7 @@ class WindowSimulator {
   }
 
   void start_lanes(const Id* begin, const Id* end) {
-    strands_.clear();
+    neurons_.clear();
     n_lanes_ = 0;
     identical_ = true;
     const NeuronConstants<Real>& c = plan_.neurons;
@@ -117,7 +117,7 @@ class WindowSimulator {
            ++j) {
         identical_ &= c.same_motion(j, one);
         lane_[j] =
-            static_cast<Id>(strands_.add(j, s_->input.sample,
+            static_cast<Id>(neurons_.add(j, s_->input.sample,
                                          {s_->input.voltage ? s_->input.voltage[j] : Real(0),
                                           s_->input.current ? s_->input.current[j] : Real(0)},
                                          &spikes_[*p]));
@@ -279,8 +279,8 @@ class WindowSimulator {
         hand_out(of_block_[b], first, end);
       }
       lists_.finish(first, end, order_.data());
-      for (Size k = first; k < end; ++k) strands_.set_arrivals(k, lists_.begin(k));
-      strands_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_, watch_);
+      for (Size k = first; k < end; ++k) neurons_.set_arrivals(k, lists_.begin(k));
+      neurons_.advance(lists_.pairs(), order_.data(), end - first, limit, last, identical_, watch_);
     }
   }
 
@@ -305,8 +305,8 @@ class WindowSimulator {
     sorter_.sort(due_, n_lanes_,
                  [this](Size lane, Real time, Real weight) { lists_.put(lane, time, weight); });
     lists_.finish(0, n_lanes_, order_.data());
-    for (Size k = 0; k < n_lanes_; ++k) strands_.set_arrivals(k, lists_.begin(k));
-    strands_.advance(lists_.pairs(), order_.data(), n_lanes_, limit, last, identical_, watch_);
+    for (Size k = 0; k < n_lanes_; ++k) neurons_.set_arrivals(k, lists_.begin(k));
+    neurons_.advance(lists_.pairs(), order_.data(), n_lanes_, limit, last, identical_, watch_);
   }
 
   // Which arrivals of the window reach a block.
@@ -420,7 +420,7 @@ class WindowSimulator {
   const ComponentSample<Real>* s_ = nullptr;
   Real until_ = Real(0);
 
-  Strands<Real> strands_;
+  IndependentNeurons<Real> neurons_;
   Vector<Id> lane_;  // of each neuron
   Size n_lanes_ = 0;
   bool identical_ = false;

@@ -12,7 +12,7 @@ SNNFP_ISA_BEGIN
 namespace crossing {
 
 constexpr int max_iterations = 100;
-constexpr int max_climb = 8;
+constexpr int max_newton_steps = 8;
 
 // A step from a point of a concave rise (I > 0 and V rising: its third derivative is positive
 // there, MATH.md E5) towards V = threshold. Where the parabola through V, V', V'' reaches the
@@ -78,7 +78,7 @@ SNNFP_INLINE T noise(Membrane<T> s, T d, const Neuron<T>& n) {
 // not past the crossing and, where one time constant is twice the other, almost there. Infinite
 // where the ceiling stays below threshold.
 template <class T>
-SNNFP_INLINE T foothold(Membrane<T> s, const Neuron<T>& n) {
+SNNFP_INLINE T newton_start(Membrane<T> s, const Neuron<T>& n) {
   using Real = Scalar<T>;
   const T gap = n.threshold - s.v, v1 = slope(s, n), current = n.inv_c * s.i;
   const Ceiling<T> c = ceiling(v1, current, n);
@@ -92,23 +92,23 @@ SNNFP_INLINE T foothold(Membrane<T> s, const Neuron<T>& n) {
   return select(never_there, T(never<Real>), select(is_ceiling(c, v1, current, n), way, T(0)));
 }
 
-// Whether squares of V' and of the rates are ordinary numbers, as the climb needs them.
+// Whether squares of V' and of the rates are ordinary numbers, as Newton's steps need them.
 template <class T>
-SNNFP_INLINE auto can_climb(T v1, const Neuron<T>& n) {
+SNNFP_INLINE auto can_rise(T v1, const Neuron<T>& n) {
   const T low(low_slope<Scalar<T>>), high(high_slope<Scalar<T>>);
   const T fast = larger(n.alpha, n.beta);
   return (v1 > low) & (v1 < high) & (fast < high) & ((fast > low) | (fast == T(0)));
 }
 
-// Climbs from where V rises with I > 0. False: undecided, V comes too close to tangency.
+// Newton's steps from where V rises with I > 0. False: undecided, V comes too close to tangency.
 template <class Real>
-inline bool climb(Membrane<Real> s, const Neuron<Real>& n, Real& crossing) {
-  Real d = foothold(s, n);
+inline bool newton_step(Membrane<Real> s, const Neuron<Real>& n, Real& crossing) {
+  Real d = newton_start(s, n);
   if (!(d < never<Real>)) {
     crossing = d;
     return true;
   }
-  for (int k = 0; k <= max_climb; ++k) {
+  for (int k = 0; k <= max_newton_steps; ++k) {
     const Membrane<Real> at = propagate(s, d, n);
     const Real gap = n.threshold - at.v, v1 = slope(at, n);
     if (!(v1 > Real(0))) {
@@ -188,7 +188,7 @@ inline Real to_own_units(Membrane<Real>& s, Neuron<Real>& n) {
   const auto forces = [&] {
     return larger(size_of(n.inv_c * s.i), larger(size_of(n.drive), size_of(n.beta * s.v)));
   };
-  if (can_climb(forces(), n)) return Real(1);
+  if (can_rise(forces(), n)) return Real(1);
   constexpr int most = std::numeric_limits<Real>::max_exponent - 8;
   const auto power_in = [&](Real x) {
     return x > Real(0) ? std::min(std::max(std::ilogb(x), -most), most) : 0;
@@ -284,12 +284,13 @@ inline bool never_above(Membrane<Real> s, Membrane<Real> e, Real d, const Neuron
 }
 
 // The next crossing near tangency, under a bias or inhibition, and at scales where squares are no
-// ordinary numbers. `climbs`: it is to be climbed to first, which gives the same bits in any units.
+// ordinary numbers. `by_newton`: Newton's steps are to be tried first, which gives the same bits in
+// any units.
 template <class Real>
-[[gnu::noinline]] Real crossing_by_cases(Membrane<Real> s, Neuron<Real> n, bool climbs = false) {
+[[gnu::noinline]] Real crossing_by_cases(Membrane<Real> s, Neuron<Real> n, bool by_newton = false) {
   const Real unit = crossing::to_own_units(s, n);
   Real d;
-  return unit * (climbs && crossing::climb(s, n, d) ? d : crossing::by_cases(s, n));
+  return unit * (by_newton && crossing::newton_step(s, n, d) ? d : crossing::by_cases(s, n));
 }
 
 // Whether V, which no longer rises where a crossing was rounded to, went above threshold by more
@@ -310,10 +311,10 @@ inline Real next_crossing(Membrane<Real> s, const Neuron<Real>& n) {
   const Real v1 = slope(s, n);
   // Rounding can leave V at the threshold just before a crossing; it counts if V still rises.
   if (!(s.v < n.threshold)) return v1 > Real(0) ? Real(0) : never<Real>;
-  const bool climbs = s.i > Real(0) && v1 > Real(0), at_once = crossing::can_climb(v1, n);
+  const bool by_newton = s.i > Real(0) && v1 > Real(0), at_once = crossing::can_rise(v1, n);
   Real d;
-  if (climbs && at_once && crossing::climb(s, n, d)) return d;
-  return crossing_by_cases(s, n, climbs && !at_once);
+  if (by_newton && at_once && crossing::newton_step(s, n, d)) return d;
+  return crossing_by_cases(s, n, by_newton && !at_once);
 }
 
 // When neuron j, free and in state `s` at `time`, spikes next if nothing arrives; infinity if

@@ -8,9 +8,9 @@
 SNNFP_ISA_BEGIN
 
 template <class Real>
-class Strands {
+class IndependentNeurons {
  public:
-  Strands(const Plan<Real>& plan, Size spike_limit)
+  IndependentNeurons(const Plan<Real>& plan, Size spike_limit)
       : plan_(plan), spike_limit_(spike_limit), batch_(plan) {}
 
   void clear() { size_ = 0; }
