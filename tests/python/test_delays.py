@@ -205,13 +205,15 @@ def test_training_keeps_the_shape_and_the_bounds() -> None:
 
 
 def test_solvers_and_adjoints() -> None:
-    """A delay a source unit takes no component from its solver, one a target none that feeds on."""
+    """A delay a source unit takes no component from its solver; one a target sends rows to windows."""
     rng = np.random.default_rng(6)
 
     def solvers(per: str) -> list[str]:
         def each(least: float, n: int, m: int) -> Any:
-            shape = {"projection": (), "source": (n, 1), "target": (1, m)}[per]
-            return rng.uniform(least, 2.0, shape)
+            shape = {"projection": (1, 1), "source": (n, 1), "target": (1, m)}[per]
+            delays = rng.uniform(least, 2.0, shape)
+            delays[0, 0] = least  # windows of the same length
+            return delays[0, 0] if per == "projection" else delays
 
         net = snnfp.Network()
         groups = [net.input(20, name="x")]
@@ -239,7 +241,7 @@ def test_solvers_and_adjoints() -> None:
 
     assert solvers("projection") == solvers("source")
     assert solvers("source") == ["layer", "loop", "windows"]
-    assert solvers("target") == ["layer", "queue", "queue"]
+    assert solvers("target") == ["layer", "windows", "windows"]
 
 
 @pytest.mark.parametrize("zeros", [False, True])
