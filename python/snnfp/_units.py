@@ -64,4 +64,5 @@ def unit_question(net: Network, population: str, groups: tuple[Spikes, ...], unt
 def _shortest_delay(net: Network, population: str) -> float:
     """Of all that reaches a population; 0 if nothing does."""
     into = [p.name for p in net.projections.values() if p.target == population]
-    return min((float(np.min(net.parameters[f"{name}.delay"])) for name in into), default=0.0)
+    delays = (net.parameters[f"{name}.delay"] for name in into)
+    return min((float(np.min(d)) for d in delays if d.size), default=0.0)

@@ -116,9 +116,10 @@ def domain_of(
                 continue
             for side, bound in (("low", lower), ("high", upper)):
                 if bound is not None and bound.shape not in ((), value.shape):
+                    or_its_own = f" or {value.shape} as {name}" if value.shape else ""
                     raise ValueError(
-                        f"bounds: {side} of {pattern!r} has shape {bound.shape}, expected () or "
-                        f"{value.shape} as {name}"
+                        f"bounds: {side} of {pattern!r} has shape {bound.shape}, expected ()"
+                        f"{or_its_own}"
                     )
             if lower is not None:
                 # A time constant may be held above 0 more loosely than it is by default.

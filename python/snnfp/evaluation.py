@@ -147,7 +147,7 @@ def labels_met(loss: Any, record: Record, labels: Any, samples: int) -> float:
     """
     met = float(loss.accuracy(record, labels)) * samples
     near = float(np.rint(met))  # nan stays nan
-    return near if abs(met - near) < 1e-6 else met
+    return near if abs(met - near) < 1e-6 * samples else met
 
 
 def predict(

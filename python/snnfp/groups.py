@@ -132,8 +132,17 @@ class Slot:
         return tuple(self.owner.delay_shapes)
 
 
-def neuron_slot(population: Population, name: str) -> Slot:
-    """Of a neuron parameter."""
+def neuron_slot(population: Population, name: str, given: Any = None) -> Slot:
+    """Of a neuron parameter, which is given like this.
+
+    Raises:
+        TypeError: an initialiser of the ends of synapses.
+    """
+    if isinstance(given, (PerSource, PerTarget)):
+        raise TypeError(
+            f"{population.name}.{name} is {given!r}, expected an initialiser of one value a "
+            "neuron: only delays have one a source unit or a target neuron"
+        )
     parameter = _core.Parameter(
         _core.ParameterKind.neuron, population.index, _core.NeuronParameter[name]
     )

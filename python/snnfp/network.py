@@ -121,7 +121,7 @@ class Network:
         given = neuron.values()
         offset = sum(p.size for p in self.populations.values())
         group = Population(name, size, len(self.populations), offset)
-        slots = {key: neuron_slot(group, key) for key in given}
+        slots = {key: neuron_slot(group, key, given[key]) for key in given}
         values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
         add_population_core(self._core, name, size, values)
         self.populations[name] = group

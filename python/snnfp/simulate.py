@@ -108,7 +108,8 @@ def simulate(
     )
     record = Record(core, net, groups, end, n_threads, isa)
     _warn(net, groups, end, record, ends)
-    record._ask(probe or {})
+    if probe is not None:
+        record._ask(probe)
     return record
 
 

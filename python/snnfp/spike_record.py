@@ -27,7 +27,8 @@ class ComponentRun:
     Attributes:
         populations: names of its populations: mutually connected ones, or a single one.
         solver: ``"layer"`` (nothing feeds back; all arrivals are known beforehand), ``"loop"``
-            (dense projections, one delay each or one a source unit, one arrival after the other),
+            (dense projections, one delay each or one a source unit, one arrival after the other;
+            where more than two arrive within the shortest delay they run in windows),
             ``"windows"`` (each neuron runs alone through windows as long as the shortest delay of
             the loop) or ``"queue"`` (any graph, event by event).
         adjoint: what ``vjp`` takes: ``"layer"`` (all spikes at once) or ``"loop"`` (backwards in

@@ -159,10 +159,13 @@ def check_gradient(
                 found = _difference(step_along, h)
                 if found is None:
                     break
+                size = max(abs(exact), scale, 1e-300)
                 rounding = _ROUNDING * max(abs(float(base_value)), 1.0) / h
-                off = max(abs(exact - found) - rounding, 0.0)
-                off = abs(exact - found) / max(abs(exact), scale, 1e-300) if off else 0.0
-                if off < error:
+                if shorter < 1 and rounding > tolerance * size:
+                    break  # it would say nothing
+                apart = abs(exact - found)
+                off = 0.0 if apart <= rounding else apart / size
+                if difference is None or off < error:
                     error, difference = off, found
                 if error <= tolerance:
                     break
@@ -170,7 +173,7 @@ def check_gradient(
                 left_out += 1
                 continue
             checked += 1
-            if worst is None or error > max_error:
+            if worst is None or not error <= max_error:
                 max_error, worst = error, (name, int(k), exact, difference)
     return GradientCheck(checked, left_out, infinite, max_error, worst, tolerance)
 

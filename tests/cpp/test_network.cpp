@@ -139,6 +139,10 @@ TEST_CASE("delays say what they belong to, whatever their number") {
   CHECK(kind(net.connect_sparse(x, h, {0, 1, 2, 3}, {2, 1, 0}, 1.0, D::per_source(three))) ==
         DelayPer::source);
 
+  D one(0.5);
+  one.per = DelayPer::synapse;
+  CHECK(kind(net.connect_dense(x, h, 1.0, one)) == DelayPer::projection);
+
   const auto bad = [&](D delay, const char* text) {
     CHECK_THROWS_WITH_AS(net.set_delay(p, delay), text, InvalidArgument);
     CHECK(kind(p) == DelayPer::target);

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import snnfp
+from networks import quiet, same_bits
 
 
 def _network(more=None):
@@ -75,3 +76,80 @@ def test_nothing_ran_where_spikes_were_given():
         until=40.0,
     )
     assert recorded.components == ()
+
+
+# -- windows: the record of the queue, to the bit ----------------------------------------------------
+
+
+def windows_and_queue(net, spikes, **options):
+    """Records of both, the first of which is to have run in windows."""
+    record = quiet(net, spikes, n_threads=1, **options)
+    assert "windows" in [c.solver for c in record.components]
+    return record, quiet(net, spikes, n_threads=1, engine="queue", **options)
+
+
+def test_neurons_that_are_reset_to_different_voltages():
+    rng = np.random.default_rng(0)
+    net = snnfp.Network()
+    x = net.input(8, name="x")
+    lif = snnfp.LIF(tau_mem=4.0, tau_syn=2.0, t_refractory=0.3, v_reset=np.linspace(0.0, -0.5, 20))
+    h = net.population(20, lif, name="h")
+    net.connect(x, h, snnfp.Dense(weight=rng.normal(0.5, 0.3, (8, 20)), delay=0.5))
+    net.connect(h, h, snnfp.Dense(weight=0.02, delay=1.0), name="r")
+    pairs = [(rng.uniform(0, 8, 60), rng.integers(0, 8, 60))]
+    spikes = snnfp.Spikes.from_pairs(pairs, size=8)
+    record, queue = windows_and_queue(net, spikes, until=10.0)
+    assert record.n_spikes > 100 and same_bits(record, queue)
+
+
+def test_a_release_at_the_moment_at_which_a_sample_ends():
+    rng = np.random.default_rng(0)
+    released = 0
+    for _ in range(2000):
+        net = snnfp.Network()
+        x = net.input(2, name="x")
+        held = float(rng.choice([0.25, 0.5, 1.0]))
+        lif = snnfp.LIF(tau_mem=np.inf, tau_syn=np.inf, t_refractory=held)
+        h = net.population(2, lif, name="h")
+        weight = rng.choice([0.5, 1.0, 0.25], (2, 2))
+        net.connect(x, h, snnfp.Dense(weight=weight, delay=0.25))
+        net.connect(h, h, snnfp.Dense(weight=0.25, delay=1.0), name="r")
+        times = 0.25 * rng.integers(0, 12, 12)
+        spikes = snnfp.Spikes.from_pairs([(times, rng.integers(0, 2, 12))], size=2)
+        record, queue = windows_and_queue(net, spikes, until=4.0, stop_after=["h"])
+        assert same_bits(record, queue)
+        assert record._core.release_currents.tobytes() == queue._core.release_currents.tobytes()
+        released += bool(np.any(np.isin(record.times + held, record.ends)))
+    assert released > 5
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("delay", [1.0, 1e-14, 1e-20, 1e-35])
+def test_delays_of_any_size_from_outside(dtype, delay):
+    """A loop without a synapse: windows have no end of their own."""
+    rng = np.random.default_rng(0)
+    net = snnfp.Network(dtype=dtype)
+    x, h = net.input(4, name="x"), net.population(3, snnfp.LIF(tau_mem=4.0, tau_syn=2.0), name="h")
+    sources, targets = np.divmod(np.arange(12), 3)
+    delays = delay * rng.uniform(0.5, 1.0, 12)
+    into = snnfp.Sparse(sources=sources, targets=targets, weight=0.5, delay=delays)
+    net.connect(x, h, into)
+    net.connect(h, h, snnfp.Sparse(sources=[], targets=[], weight=0.1, delay=1.0), name="r")
+    pairs = [(rng.uniform(0, 10, 60), rng.integers(0, 4, 60))]
+    spikes = snnfp.Spikes.from_pairs(pairs, size=4)
+    record, queue = windows_and_queue(net, spikes, until=12.0)
+    assert record.n_spikes > 50 and same_bits(record, queue)
+
+
+def test_windows_end_long_after_the_last_input():
+    """Portions of a short, dense input are short; what follows it is not gone through in them."""
+    rng = np.random.default_rng(0)
+    net = snnfp.Network(dtype=np.float32)
+    x, h = net.input(1, name="x"), net.population(2, snnfp.LIF(tau_mem=4.0, tau_syn=2.0), name="h")
+    into = snnfp.Sparse(sources=[0, 0], targets=[0, 1], weight=1e-9, delay=0.001)
+    net.connect(x, h, into)
+    itself = snnfp.Sparse(sources=[0, 1], targets=[0, 1], weight=0.1, delay=10.0)
+    net.connect(h, h, itself, name="r")
+    spikes = snnfp.Spikes.from_pairs([(rng.uniform(0, 0.01, 5000), np.zeros(5000, int))], size=1)
+    record, queue = windows_and_queue(net, spikes, until=1200.0)
+    assert same_bits(record, queue)

@@ -62,7 +62,7 @@ def test_installed_headers_stand_alone(cpp_library):
     root = cpp_library.prefix / "include"
     headers = sorted(root.rglob("*.hpp"))
     names = {str(h.relative_to(root)) for h in headers}
-    assert {"snnfp/snnfp.hpp", "snnfp/version.hpp", "snnfp/detail/crossing.hpp"} <= names
+    assert {"snnfp/snnfp.hpp", "snnfp/version.hpp", "snnfp/model/crossing.hpp"} <= names
     for header in headers:
         text = header.read_text(encoding="utf-8")
         assert not re.search(r"Python\.h|pybind11|numpy|PyObject", text), header

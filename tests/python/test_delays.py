@@ -204,6 +204,13 @@ def test_training_keeps_the_shape_and_the_bounds() -> None:
     assert check.ok and check.checked > 0
 
 
+def test_neuron_parameters_have_no_ends() -> None:
+    net = snnfp.Network()
+    lif = snnfp.LIF(tau_mem=PerSource(Uniform(1.0, 2.0)), tau_syn=1.0)
+    with pytest.raises(TypeError, match=r"h.tau_mem is PerSource.*one value a neuron"):
+        net.population(3, lif, name="h")
+
+
 def test_solvers_and_adjoints() -> None:
     """A delay a source unit takes no component from its solver; one a target sends rows to windows."""
     rng = np.random.default_rng(6)

@@ -206,6 +206,18 @@ def test_check_gradient_finds_a_wrong_gradient():
     assert result.worst is not None
 
 
+@pytest.mark.parametrize("wrong", [0.0, 1.5])
+def test_check_gradient_sees_small_derivatives_of_a_large_loss(wrong):
+    net, spikes = random_network(np.random.default_rng(9))
+
+    def loss(record, labels):
+        small = 1e-5 * np.ones(record.n_spikes)
+        return float(small @ record.times) + 10.0, wrong * small
+
+    result = snnfp.testing.check_gradient(net, spikes, None, loss, until=6.0, wrt="*.weight")
+    assert not result.ok and result.max_error > 0.3, result
+
+
 def test_check_gradient_does_not_step_across_an_arrival():
     """An input just before a spike: moved by the step it comes after it, and changes nothing."""
     net = snnfp.Network()

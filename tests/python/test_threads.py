@@ -20,6 +20,24 @@ from snnfp._execution import ISAS
 HERE = str(Path(__file__).parent)
 
 
+def test_a_wide_layer_has_the_same_gradient_for_any_number_of_threads():
+    """Its weights are taken in pieces, as many as threads; the last spike may be in another one."""
+    rng = np.random.default_rng(5)
+    for delay in (0.5, rng.uniform(0.1, 1.0, (60, 1)), rng.uniform(0.1, 1.0, (1, 140))):
+        net = snnfp.Network()
+        x = net.input(60, name="x")
+        h = net.population(140, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+        weight = rng.normal(0.5, 0.6, (60, 140))
+        net.connect(x, h, snnfp.Dense(weight=weight, delay=delay), name="p")
+        samples = [(rng.uniform(0, 4, 90), rng.integers(0, 60, 90)) for _ in range(6)]
+        record = snnfp.simulate(net, snnfp.Spikes.from_pairs(samples, size=60), until=8.0)
+        u = np.cos(np.arange(record.n_spikes))
+        one = record.vjp(u, wrt=["p.weight"], n_threads=1)["p.weight"]
+        for n in (2, 3, 4, 7):
+            many = record.vjp(u, wrt=["p.weight"], n_threads=n)["p.weight"]
+            assert np.array_equal(one, many), (np.shape(delay), n)
+
+
 def runs_here(isa):
     return _core.resolve_isa(_core.Isa[isa]).name == isa
 

@@ -83,6 +83,13 @@ def test_inputs_and_delays_of_another_unit():
         "(all inputs come within 0.03, which is 0.003 tau: are both in the same unit of time? "
         "tau = 10, until = 100)" in str(early.message)
     )
+    nothing = Network()
+    x, h = (
+        nothing.input(2, name="x"),
+        nothing.population(1, LIF(tau_mem=2.0, tau_syn=1.0), name="h"),
+    )
+    nothing.connect(x, h, snnfp.Sparse(sources=[], targets=[], weight=1.0, delay=np.zeros(0)))
+    told(lambda: snnfp.simulate(nothing, batch(1.0, 3.0), until=100.0), SilentPopulationWarning)
     net = layers(weight=50.0, tau_mem=20.0, tau_syn=10.0)
     net.parameters[next(k for k in net.parameters if k.endswith(".delay"))] = 1000.0
     late = told(lambda: snnfp.simulate(net, batch(1.0, 3.0), until=100.0), SilentPopulationWarning)

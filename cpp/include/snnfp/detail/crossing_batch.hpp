@@ -45,7 +45,7 @@ class CrossingBatch {
     size_ += __builtin_popcount(lanes);
   }
 
-  // Entry m of another batch after its `look`.
+  // Entry m of another batch after its `move_to_horizon`.
   void add(const CrossingBatch& other, Size m) {
     add(other.neuron_[m], other.tag_[m], {other.v_[m], other.i_[m]}, other.time_[m],
         other.horizon_[m]);

@@ -30,6 +30,7 @@ class FirstExcess {
     time_ = time;
     count_ = count;
   }
+  Real time() const { return time_; }
   void raise(const PlanGraph<Real>& plan) const {
     if (time_ < never<Real>) throw_spike_limit(plan, sample_, neuron_, time_, count_);
   }

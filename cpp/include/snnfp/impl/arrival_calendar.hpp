@@ -1,5 +1,5 @@
 #pragma once
-// Arrivals on their way where each synapse has its own delay: kept by spans of time until the
+// Arrivals on their way where those of a row differ in time: kept by spans of time until the
 // window that they fall into, then put in order, each neuron's by themselves.
 
 #include <algorithm>
@@ -36,7 +36,9 @@ class ArrivalCalendar {
     // Where no synapse closes the loop there is no end to the window.
     const Real step = window < std::numeric_limits<Real>::infinity() ? window : Real(0);
     const Real reach = std::min(longest, until) + Real(2) * step;
-    const Real span = std::max(step, reach / static_cast<Real>(most_spans));
+    // Their numbers are to stay whole numbers, however short the delays.
+    const Real span =
+        std::max({step, reach / static_cast<Real>(most_spans), until * Real(0x1p-40)});
     per_time_ = span > Real(0) ? Real(1) / span : Real(0);
     for (Vector<SynapseArrival<Real>>& s : spans_) s.clear();
     spans_.resize(static_cast<std::size_t>(reach * per_time_) + 4);

@@ -124,8 +124,6 @@ class LayerArrivals {
     if (s.delays_differ) return true;
     return s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width);
   }
-  // Whether all have.
-  bool all_own(Size sample) const { return samples_[sample].delays_differ; }
 
   // Fills the table of a pack of neurons that has its own arrivals.
   void build(Size sample, Size pack, Real until, OwnArrivals<Real>& to) {

@@ -1,11 +1,11 @@
 #pragma once
-// Populations that project to each other or to themselves through dense projections with one delay
-// each, none of it 0, and receive nothing else. What a neuron fires reaches nobody before the
-// shortest delay within the component has passed. So from a time on up to which all spikes are
-// known, all that arrives within that delay is known too, and each population is a layer through
-// this window. Several samples are under way at once, so that the solver finds many neurons to ask.
-// The same record as the queue's, to the bit: a neuron's state stays at its last event, and a
-// window is no event.
+// Populations that project to each other or to themselves through dense projections whose rows
+// arrive at once, no delay of which is 0, and receive nothing else. What a neuron fires reaches
+// nobody before the shortest delay within the component has passed. So from a time on up to which
+// all spikes are known, all that arrives within that delay is known too, and each population is a
+// layer through this window. Several samples are under way at once, so that the solver finds many
+// neurons to ask. The same record as the queue's, to the bit: a neuron's state stays at its last
+// event, and a window is no event.
 
 #include <algorithm>
 #include <cmath>
@@ -70,6 +70,12 @@ class LoopWindows {
       if (round % 64 == 0) watch_.check();
       waiting_.clear();
       for (std::size_t k = 0; k < ready_.size(); ++k) {
+        // Where no group waits, window after window of a sample is appended here.
+        if (k == 1024) {
+          watch_.check();
+          ready_.erase(ready_.begin(), ready_.begin() + k);
+          k = 0;
+        }
         const Ready g = ready_[k];
         if (packs_.advance(g.group)) {
           waiting_.push_back(g);
@@ -108,15 +114,18 @@ class LoopWindows {
     }
     bool empty() const { return next == rows.size(); }
     Real time() const { return empty() ? never<Real> : rows[next].time; }
-    // Mostly at the end.
-    void insert(const Row& row) {
-      if (next > 64 && 2 * next > rows.size()) {
-        rows.erase(rows.begin(), rows.begin() + next);
-        next = 0;
-      }
-      rows.push_back(row);
-      for (std::size_t k = rows.size() - 1; k > next && row < rows[k - 1]; --k)
-        std::swap(rows[k], rows[k - 1]);
+    // Those from `from` on are new, and come into order.
+    void merge(std::size_t from) {
+      const auto middle = rows.begin() + from;
+      if (!std::is_sorted(middle, rows.end())) std::sort(middle, rows.end());
+      if (from > next && middle != rows.end() && *middle < *(middle - 1))
+        std::inplace_merge(std::upper_bound(rows.begin() + next, middle, *middle), middle,
+                           rows.end());
+    }
+    void drop_delivered() {
+      if (next <= 64 || 2 * next <= rows.size()) return;
+      rows.erase(rows.begin(), rows.begin() + next);
+      next = 0;
     }
   };
 
@@ -259,10 +268,12 @@ class LoopWindows {
       if (out.sort_from(p.known_spikes)) packs_.follow(w, p.known_spikes);
     }
     run.known = known;
-    run.excess.raise(plan_);
+    // What is beyond may come after another one, which is not found yet.
+    if (run.final || run.excess.time() <= known) run.excess.raise(plan_);
     if (run.final) return false;
     for (Size k = 0; k < end_ - begin_; ++k) send(run, begin_[k]);
-    if (run.end.wanted() && run.end.time() <= run.known) return false;
+    // What is released at `known` may be still to come.
+    if (run.end.wanted() && run.end.time() < run.known) return false;
     begin_window(run);
     return true;
   }
@@ -275,11 +286,15 @@ class LoopWindows {
       const ProjectionPlan<Real>& q = plan_.projections.data()[index];
       if (!q.within_component) continue;
       Rows& to = run.populations[place_[q.target_population]]->loop;
+      to.drop_delivered();
+      const std::size_t from = to.rows.size();
       for (Size k = p.known_spikes; k < out.size(); ++k) {
         const Id unit = out[k].neuron - p.packs.lanes->first;
         const Real arrival = out[k].time + q.row_delay(unit);
-        if (!q.silent_row.data()[unit] && arrival <= until_) to.insert(row(q, unit, arrival));
+        if (!q.silent_row.data()[unit] && arrival <= until_)
+          to.rows.push_back(row(q, unit, arrival));
       }
+      to.merge(from);
     }
     p.known_spikes = out.size();
   }

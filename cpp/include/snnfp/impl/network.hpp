@@ -186,8 +186,10 @@ void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
     case DelayPer::source: expect(source_size(p.source), "source unit"); break;
     case DelayPer::target: expect(populations_[p.target].size, "target neuron"); break;
     case DelayPer::synapse:
-      if (n != synapse_count(projection))
-        detail::check_size(delay.values, synapse_count(projection), name, "synapse");
+      if (const Size synapses = synapse_count(projection); n != synapses) {
+        detail::check_size(delay.values, synapses, name, "synapse");
+        delay.per = DelayPer::projection;
+      }
       break;
     default:
       detail::invalid("the kind of ", name, " is ", Size(delay.per),

@@ -45,11 +45,16 @@ class ReverseArrivals {
       delay_ = q.delay_per == DelayPer::target ? Real(0) : q.row_delay(0);
     }
     delays_ = q.delay_per == DelayPer::target ? q.row_delays(0) + spikes.begin() : nullptr;
-    if (delays_) return count_ = sort_all(sent.count);
-    const Real latest = spikes.time(spike_ - 1);
+    // Of all spikes of the population: where a part of its neurons begins must not depend on the
+    // part, or the bits of a gradient would depend on how many there are.
+    const Real latest = spikes.latest();
     count_ = std::lower_bound(times_, times_ + sent.count, latest,
                               [&](Real t, Real bound) { return t + delay_ < bound; }) -
              times_;
+    if (delays_) {
+      sort_all(count_);
+      return count_;
+    }
     before_spike_ = before_release_ = count_;
     last_ = count_ > 0 ? time(count_ - 1) : -never<Real>;
     pair_ = 0;
@@ -133,7 +138,7 @@ class ReverseArrivals {
   // Where each target has its own delay: its spikes and releases by how many arrivals it has before
   // them, all put in order beforehand. Gone through by when they are seen from clocks that are late
   // by the delays, that number falls, but for rounding.
-  [[gnu::noinline]] Size sort_all(Size sent) {
+  [[gnu::noinline]] void sort_all(Size sent) {
     held_.clear();
     own_.clear();
     pair_ = n_pairs_ = spike_ = before_spike_ = 0;
@@ -163,7 +168,6 @@ class ReverseArrivals {
     if (!std::is_sorted(held_.begin(), held_.end(), before))
       std::sort(held_.begin(), held_.end(), before);
     next_held();
-    return before_release_;
   }
 
   // Where each source unit has its own delay.

@@ -51,6 +51,7 @@ class SpikeAdjoints {
     const Size from = s.first[population_];
     Size to = s.first[population_ + 1];
     while (to > from && s.mu[to - 1] == Real(0) && !(s.time[to - 1] <= last)) --to;
+    latest_ = to > from ? s.time[to - 1] : -never<Real>;
     const Size room = padded<Real>(to - from) + lane_width<Real>;
     for (Scratch<Real>* v : {&time_, &lv_, &li_}) make_room(*v, room);
     for (Scratch<Id>* v : {&unit_, &place_}) make_room(*v, room);
@@ -133,6 +134,8 @@ class SpikeAdjoints {
   Size size() const { return size_; }
   Size count() const { return count_; }
   Real time(Size e) const { return time_[e]; }
+  // The last of the population, whichever of its neurons these are.
+  Real latest() const { return latest_; }
   Id unit(Size e) const { return unit_[e]; }    // from begin()
   Id place(Size e) const { return place_[e]; }  // in the sample
   Real release(Size e) const { return traits_.held ? release_[e] : time_[e]; }
@@ -278,6 +281,8 @@ class SpikeAdjoints {
   const Id offset_, all_;
   Id begin_ = 0, first_ = 0;
   Size size_ = 0;
+
+  Real latest_ = -never<Real>;
 
   // In time order.
   Size count_ = 0;

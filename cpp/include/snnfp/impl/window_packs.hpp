@@ -202,7 +202,9 @@ class WindowPacks {
   // the end of their interval; whether some may cross before.
   bool free(Group& g, int pack, unsigned due, P i, P from, P release, P horizon,
             const Neuron<P>& n) {
-    const Membrane<P> s{n.v_reset, propagate_current(i, release - from, n)};
+    // Neurons that move alike may differ in where they are reset to.
+    const P reset = P::load(plan_.neurons.v_reset.data() + g.first + pack * width);
+    const Membrane<P> s{reset, propagate_current(i, release - from, n)};
     const P d = horizon - release;
     const Decay<P> e = decay(d, n);
     P driven(Real(0));

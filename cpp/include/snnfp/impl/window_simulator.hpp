@@ -56,7 +56,7 @@ class WindowSimulator {
     if (own_delays_) calendar_.begin(longest, until_, longest_delay_);
     for (Real start = Real(0);;) {
       watch_.did(n_lanes_);
-      Real stop = start + step;
+      Real stop = std::max(start + step, std::nextafter(start, never<Real>));
       const bool nothing_left = pending_.empty() && calendar_.empty() && outside_ends();
       const bool last = !(stop <= until_) || (!(longest < never<Real>) && nothing_left);
       if (last) stop = never<Real>;
@@ -94,13 +94,13 @@ class WindowSimulator {
       if (last) return true;
       if (sample_end.wanted()) {
         until_ = std::min(until_, sample_end.time());
-        if (stop > until_) return true;
+        if (std::nextafter(stop, -never<Real>) > until_) return true;
       }
       start = stop;
       // A neuron's arrivals are to be some 16: more leave the cache, fewer are not worth the start.
       const Real ratio = static_cast<Real>(16 * n_lanes_) / static_cast<Real>(delivered_ + 1);
-      step =
-          std::clamp(step * std::min(Real(2), ratio), longest_step * shortest_step, longest_step);
+      const Real most = outside_ends() ? longest : longest_step;
+      step = std::clamp(step * std::min(Real(2), ratio), longest_step * shortest_step, most);
     }
   }
 

@@ -2,9 +2,9 @@
 // What the kernels ask of a neuron model. A model names its types here, and its functions are found
 // by them, so that kernels call them by name and compile to what a model's own kernel would be.
 //
-// Constants<Real>   all neurons' constants in arrays: threshold, v_reset, t_refractory; append,
-// pad,
-//                   same_decay, same_response, same_motion, driven, fast_rate, time_constants
+// Constants<Real>   all neurons' constants in arrays: threshold, v_reset, t_refractory;
+//                   append, pad, same_decay, same_response, same_motion, driven, fast_rate,
+//                   time_constants
 // Neuron<T>         one neuron's, or a pack's: made of (constants, j); load, gather
 // State<T>          v, and i, which an arrival adds its weight to
 //   propagate(s, d, n)   slope(s, n)   slope_after(s, d, end, n)            between events: E2, E5
