@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <map>
+#include <optional>
 
 #include "module.hpp"
 
@@ -14,10 +15,9 @@ Source source(bool is_input, Id index) {
 }
 
 template <class Real>
-Delay<Real> delays(const In<Real>& values, DelayPer per) {
-  Delay<Real> all;
-  all.per = per;
-  all.values = share(values);
+Delay<Real> delays(const In<Real>& values, std::optional<DelayPer> per) {
+  Delay<Real> all(share(values));
+  if (per) all.per = *per;
   return all;
 }
 
@@ -49,36 +49,36 @@ void bind_network(py::module_& m, const char* name) {
       .def(
           "connect_dense",
           [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,
-             DelayPer per, std::string name) {
+             std::string name, std::optional<DelayPer> per) {
             return n.connect_dense(source(from_input, from), source(false, to), share(weight),
                                    delays(delay, per), std::move(name));
           },
           py::arg("from_input"), py::arg("source"), py::arg("target"),
-          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("delay_per"),
-          py::arg("name"))
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"),
+          py::arg("delay_per") = py::none())
       .def(
           "connect_one_to_one",
           [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,
-             DelayPer per, std::string name) {
+             std::string name, std::optional<DelayPer> per) {
             return n.connect_one_to_one(source(from_input, from), source(false, to), share(weight),
                                         delays(delay, per), std::move(name));
           },
           py::arg("from_input"), py::arg("source"), py::arg("target"),
-          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("delay_per"),
-          py::arg("name"))
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"),
+          py::arg("delay_per") = py::none())
       .def(
           "connect_sparse",
           [](Net& n, bool from_input, Id from, Id to, const In<Size>& row_offsets,
-             const In<Id>& targets, const In<Real>& weight, const In<Real>& delay, DelayPer per,
-             std::string name) {
+             const In<Id>& targets, const In<Real>& weight, const In<Real>& delay, std::string name,
+             std::optional<DelayPer> per) {
             return n.connect_sparse(source(from_input, from), source(false, to), share(row_offsets),
                                     share(targets), share(weight), delays(delay, per),
                                     std::move(name));
           },
           py::arg("from_input"), py::arg("source"), py::arg("target"),
           py::arg("row_offsets").noconvert(), py::arg("targets").noconvert(),
-          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("delay_per"),
-          py::arg("name"))
+          py::arg("weight").noconvert(), py::arg("delay").noconvert(), py::arg("name"),
+          py::arg("delay_per") = py::none())
       .def(
           "set_parameter",
           [](Net& n, Id population, NeuronParameter parameter, const In<Real>& values) {
@@ -93,10 +93,10 @@ void bind_network(py::module_& m, const char* name) {
           py::arg("projection"), py::arg("values").noconvert())
       .def(
           "set_delay",
-          [](Net& n, Id projection, const In<Real>& values, DelayPer per) {
+          [](Net& n, Id projection, const In<Real>& values, std::optional<DelayPer> per) {
             n.set_delay(projection, delays(values, per));
           },
-          py::arg("projection"), py::arg("values").noconvert(), py::arg("per"));
+          py::arg("projection"), py::arg("values").noconvert(), py::arg("per") = py::none());
 }
 
 template void bind_network<float>(py::module_&, const char*);

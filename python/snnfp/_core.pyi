@@ -114,8 +114,8 @@ class _Network(Generic[_Real]):
         target: int,
         weight: NDArray[_Real],
         delay: NDArray[_Real],
-        delay_per: DelayPer,
         name: str,
+        delay_per: DelayPer | None = None,
     ) -> int: ...
     def connect_one_to_one(
         self,
@@ -124,8 +124,8 @@ class _Network(Generic[_Real]):
         target: int,
         weight: NDArray[_Real],
         delay: NDArray[_Real],
-        delay_per: DelayPer,
         name: str,
+        delay_per: DelayPer | None = None,
     ) -> int: ...
     def connect_sparse(
         self,
@@ -136,14 +136,16 @@ class _Network(Generic[_Real]):
         targets: NDArray[np.int32],
         weight: NDArray[_Real],
         delay: NDArray[_Real],
-        delay_per: DelayPer,
         name: str,
+        delay_per: DelayPer | None = None,
     ) -> int: ...
     def set_parameter(
         self, population: int, parameter: NeuronParameter, values: NDArray[_Real]
     ) -> None: ...
     def set_weight(self, projection: int, values: NDArray[_Real]) -> None: ...
-    def set_delay(self, projection: int, values: NDArray[_Real], per: DelayPer) -> None: ...
+    def set_delay(
+        self, projection: int, values: NDArray[_Real], per: DelayPer | None = None
+    ) -> None: ...
 
 class NetworkFloat32(_Network[np.float32]): ...
 class NetworkFloat64(_Network[np.float64]): ...

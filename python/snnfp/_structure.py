@@ -57,15 +57,15 @@ def connect_core(
     per = projection.delay_shapes[delay.shape]
     try:
         if projection.kind == "dense":
-            core.connect_dense(*ends, w, d, per, projection.name)
+            core.connect_dense(*ends, w, d, projection.name, per)
         elif projection.kind == "one_to_one":
-            core.connect_one_to_one(*ends, w, d, per, projection.name)
+            core.connect_one_to_one(*ends, w, d, projection.name, per)
         else:
             layout = projection.sparse
             assert layout is not None
             targets = layout.targets if layout.order is None else layout.targets[layout.order]
             rows = (layout.row_offsets, np.ascontiguousarray(targets))
-            core.connect_sparse(*ends, *rows, w, d, per, projection.name)
+            core.connect_sparse(*ends, *rows, w, d, projection.name, per)
     except ValueError as error:
         for key, value in (("weight", weight), ("delay", delay)):
             error = in_users_order(error, f"{projection.name}.{key}", value, projection)

@@ -145,9 +145,9 @@ def test_indices_of_populations_that_cross_into_the_core(bad):
         (record._core.silent, bad),
         (record._core.vjp, u, [parameter("neuron", bad)], run),
         (net._core.set_parameter, bad, _core.NeuronParameter.tau_mem, zeros),
-        (net._core.connect_dense, False, bad, 0, zeros, zeros[:1], ONE_DELAY, "a"),
-        (net._core.connect_dense, False, 0, bad, zeros, zeros[:1], ONE_DELAY, "a"),
-        (net._core.connect_one_to_one, True, bad, 0, zeros, zeros[:1], ONE_DELAY, "a"),
+        (net._core.connect_dense, False, bad, 0, zeros, zeros[:1], "a", ONE_DELAY),
+        (net._core.connect_dense, False, 0, bad, zeros, zeros[:1], "a", ONE_DELAY),
+        (net._core.connect_one_to_one, True, bad, 0, zeros, zeros[:1], "a", ONE_DELAY),
     ):
         with pytest.raises(ValueError, match=rf"(population|input)( is| is population|) {bad}\b"):
             method(*arguments)
