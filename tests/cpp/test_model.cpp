@@ -259,8 +259,7 @@ TEST_CASE("a model of its own runs on the queue and the adjoint row by row") {
     options.engine = Engine::queue;
     const Record<double> lif = simulate(net, {single_sample(input)}, options);
 
-    Plan plan;
-    static_cast<detail::PlanGraph<double>&>(plan) = *lif.plan;
+    Plan plan(*lif.plan);
     for (const Population<double>& p : net.populations())
       for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k);
     plan.neurons.pad();

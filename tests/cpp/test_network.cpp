@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "snnfp/detail/plan.hpp"
 #include "snnfp/snnfp.hpp"
 
 using namespace snnfp;
@@ -159,4 +160,33 @@ TEST_CASE("delays say what they belong to, whatever their number") {
       "the kind of x_to_h.delay is 7, expected one for the projection, a source unit, a target "
       "neuron or a synapse");
   CHECK_THROWS_AS(net.set_delay(9, D::per_source(three)), InvalidArgument);
+}
+
+TEST_CASE("the structure is made once, and anew after something was added") {
+  Network<double> net;
+  Lif<double> lif;
+  const auto x = net.add_input("x", 2);
+  const auto h = net.add_population("h", 3, lif);
+  const Id weights = net.connect_dense(x, h, {1.0}, 0.5);
+  const auto graph = net.graph();
+  CHECK(net.graph() == graph);
+  net.set_weight(weights, {2.0});
+  net.set_delay(weights, Delay<double>::per_source({0.5, 1.0}));
+  net.set_parameter(0, NeuronParameter::bias, {0.1});
+  CHECK(net.graph() == graph);
+  Network<double> copy = net;
+  CHECK(copy.graph() == graph);
+  // Every run shares it.
+  SimulateOptions<double> options;
+  options.until = 1;
+  CHECK(simulate(net, {single_sample<double>({})}, options).plan->graph == graph);
+
+  const auto y = copy.add_population("y", 1, lif);
+  CHECK(net.graph() == graph);
+  CHECK(copy.graph()->population_names == std::vector<std::string>{"h", "y"});
+  copy.connect_dense(h, y, {1.0});
+  CHECK(copy.graph()->projections.size() == 2);
+  copy.add_input("z", 4);
+  CHECK(copy.graph()->n_inputs == 6);
+  CHECK(copy.graph()->projections[1].source_first == 6);
 }

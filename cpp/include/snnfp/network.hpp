@@ -3,6 +3,8 @@
 // are values; copying a network shares its arrays.
 
 #include <initializer_list>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -13,6 +15,33 @@
 #include "snnfp/types.hpp"
 
 namespace snnfp {
+
+namespace detail {
+struct Graph;
+
+// A graph that several threads may ask for, and make, at once.
+class SharedGraph {
+ public:
+  SharedGraph() = default;
+  SharedGraph(const SharedGraph& other) : graph_(other.get()) {}
+  SharedGraph& operator=(const SharedGraph& other) {
+    set(other.get());
+    return *this;
+  }
+  std::shared_ptr<const Graph> get() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return graph_;
+  }
+  void set(std::shared_ptr<const Graph> graph) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    graph_ = std::move(graph);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<const Graph> graph_;
+};
+}  // namespace detail
 
 // Where a projection starts: an input group or a population.
 struct Source {
@@ -122,6 +151,9 @@ class SNNFP_EXPORT Network {
   const std::string& source_name(Source source) const;
   Size synapse_count(Id projection) const;
 
+  // Its structure, made when first asked for after something was added; copies share it.
+  std::shared_ptr<const detail::Graph> graph() const;
+
  private:
   Id connect(Projection<Real> projection);
   void check_delay(Id projection, Delay<Real>& delay) const;
@@ -131,6 +163,7 @@ class SNNFP_EXPORT Network {
   std::vector<InputGroup> inputs_;
   std::vector<Population<Real>> populations_;
   std::vector<Projection<Real>> projections_;
+  detail::SharedGraph graph_;  // or none
 };
 
 extern template class Network<float>;

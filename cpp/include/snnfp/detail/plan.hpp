@@ -1,28 +1,19 @@
 #pragma once
-// A network made ready to run: flat per-neuron constants and, for each source, its projections.
-// Built once a simulation, read by every inner loop through plain pointers.
+// A network made ready to run: its graph, and the values of a call: flat per-neuron constants,
+// weights, delays. Read by every inner loop through plain pointers.
 
-#include <string>
+#include <memory>
+#include <utility>
 #include <vector>
 
+#include "snnfp/detail/graph.hpp"
 #include "snnfp/model/constants.hpp"
-#include "snnfp/network.hpp"
 
 namespace snnfp::detail {
 
 template <class Real>
-struct ProjectionPlan {
-  Id index;
-  Connectivity connectivity;
-  DelayPer delay_per;             // one to one: the projection or a synapse
-  bool within_component = false;  // joins populations of one strongly connected component
-  Id from_input;                  // input group, or -1
-  Id from_population;             // population, or -1
-  Id source_first;                // sender number of the first source unit (see Plan)
-  Id n_source;
-  Id target_first;  // neuron number of the first target
-  Id n_target;
-  Id target_population;
+struct ProjectionPlan : ProjectionGraph {
+  DelayPer delay_per;  // one to one: the projection or a synapse
   const Size* row_offsets;
   const Id* targets;
   const Real* weight;
@@ -80,24 +71,30 @@ struct ProjectionPlan {
   Size synapses() const { return row_end(n_source - 1); }
 };
 
-// Populations, projections and the order in which they are gone through. Senders are numbered input
-// units first, then neurons: sender = n_inputs + neuron.
+// A graph and the values of its projections. The other members are the graph's.
 template <class Real>
 struct PlanGraph {
-  Id n_inputs = 0;
-  Id n_neurons = 0;
-  std::vector<Id> input_offsets;       // [groups + 1]
-  std::vector<Id> population_offsets;  // [populations + 1]
-  std::vector<Id> population_of;       // [neurons]
-  std::vector<std::string> population_names;
+  std::shared_ptr<const Graph> graph;
   std::vector<ProjectionPlan<Real>> projections;
-  std::vector<std::vector<Id>> from_input;       // projections leaving each input group
-  std::vector<std::vector<Id>> from_population;  // projections leaving each population
-  std::vector<std::vector<Id>> into_population;  // projections reaching each population
-  // Populations in an order in which every group of mutually connected ones comes after all that
-  // feed it; group g is components[component_offsets[g] .. component_offsets[g + 1]).
-  std::vector<Id> components;
-  std::vector<Id> component_offsets;
+  const Id &n_inputs, &n_neurons;
+  const std::vector<Id>&input_offsets, &population_offsets, &population_of;
+  const std::vector<std::string>& population_names;
+  const std::vector<std::vector<Id>>&from_input, &from_population, &into_population;
+  const std::vector<Id>&components, &component_offsets;
+
+  explicit PlanGraph(std::shared_ptr<const Graph> of = std::make_shared<Graph>())
+      : graph(std::move(of)),
+        n_inputs(graph->n_inputs),
+        n_neurons(graph->n_neurons),
+        input_offsets(graph->input_offsets),
+        population_offsets(graph->population_offsets),
+        population_of(graph->population_of),
+        population_names(graph->population_names),
+        from_input(graph->from_input),
+        from_population(graph->from_population),
+        into_population(graph->into_population),
+        components(graph->components),
+        component_offsets(graph->component_offsets) {}
 
   Size n_components() const { return static_cast<Size>(component_offsets.size()) - 1; }
   const Id* component_begin(Size g) const {
@@ -110,9 +107,14 @@ struct PlanGraph {
 template <class Real, class Constants>
 struct ModelPlan : PlanGraph<Real> {
   Constants neurons;
+
+  ModelPlan() = default;
+  explicit ModelPlan(const PlanGraph<Real>& graph) : PlanGraph<Real>(graph) {}
 };
 template <class Real>
-struct Plan : ModelPlan<Real, NeuronConstants<Real>> {};
+struct Plan : ModelPlan<Real, NeuronConstants<Real>> {
+  using ModelPlan<Real, NeuronConstants<Real>>::ModelPlan;
+};
 
 // Neurons of the populations `first_spikes_of` spike at most once.
 template <class Real>

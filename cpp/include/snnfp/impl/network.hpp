@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 
+#include "snnfp/detail/graph.hpp"
 #include "snnfp/error.hpp"
 #include "snnfp/model/scales.hpp"
 #include "snnfp/network.hpp"
@@ -117,6 +118,7 @@ template <class Real>
 Source Network<Real>::add_input(std::string name, Id size) {
   check_group("input", name, size);
   inputs_.push_back({std::move(name), size});
+  graph_.set(nullptr);
   return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1};
 }
 
@@ -133,6 +135,7 @@ Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parame
     populations_.pop_back();
     throw;
   }
+  graph_.set(nullptr);
   return {Source::Kind::population, static_cast<Id>(populations_.size()) - 1};
 }
 
@@ -222,6 +225,7 @@ Id Network<Real>::connect(Projection<Real> projection) {
     projections_.pop_back();
     throw;
   }
+  graph_.set(nullptr);
   return index;
 }
 
@@ -331,6 +335,16 @@ void Network<Real>::set_delay(Id projection, Delay<Real> values) {
   check_index("projection", projection, Size(projections_.size()));
   check_delay(projection, values);
   projections_[projection].delay = std::move(values);
+}
+
+template <class Real>
+std::shared_ptr<const detail::Graph> Network<Real>::graph() const {
+  std::shared_ptr<const detail::Graph> made = graph_.get();
+  if (!made) {
+    made = std::make_shared<detail::Graph>(detail::make_graph(*this));
+    graph_.set(made);
+  }
+  return made;
 }
 
 template <class Real>

@@ -1,5 +1,5 @@
 #pragma once
-// Body of make_plan.
+// Bodies of make_graph and make_plan.
 
 #include <algorithm>
 
@@ -67,79 +67,98 @@ class Components {
 };
 
 template <class Real>
-Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
-  Plan<Real> plan;
-  plan.input_offsets.push_back(0);
+Graph make_graph(const Network<Real>& network) {
+  Graph graph;
+  graph.input_offsets.push_back(0);
   for (const InputGroup& g : network.inputs())
-    plan.input_offsets.push_back(plan.input_offsets.back() + g.size);
-  plan.n_inputs = plan.input_offsets.back();
-  plan.population_offsets.push_back(0);
+    graph.input_offsets.push_back(graph.input_offsets.back() + g.size);
+  graph.n_inputs = graph.input_offsets.back();
+  graph.population_offsets.push_back(0);
   for (const Population<Real>& p : network.populations()) {
-    const Id index = static_cast<Id>(plan.population_offsets.size()) - 1;
-    plan.population_offsets.push_back(plan.population_offsets.back() + p.size);
-    plan.population_names.push_back(p.name);
-    plan.population_of.insert(plan.population_of.end(), p.size, index);
-    const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
-    for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k, only_first);
+    const Id index = static_cast<Id>(graph.population_offsets.size()) - 1;
+    graph.population_offsets.push_back(graph.population_offsets.back() + p.size);
+    graph.population_names.push_back(p.name);
+    graph.population_of.insert(graph.population_of.end(), p.size, index);
   }
-  plan.n_neurons = plan.population_offsets.back();
-  plan.neurons.pad();
+  graph.n_neurons = graph.population_offsets.back();
 
-  plan.from_input.resize(network.inputs().size());
-  plan.from_population.resize(network.populations().size());
-  plan.into_population.resize(network.populations().size());
+  graph.from_input.resize(network.inputs().size());
+  graph.from_population.resize(network.populations().size());
+  graph.into_population.resize(network.populations().size());
   std::vector<std::vector<Id>> next(network.populations().size());
   for (const Projection<Real>& q : network.projections()) {
-    ProjectionPlan<Real> p;
-    p.index = static_cast<Id>(plan.projections.size());
+    ProjectionGraph p;
+    p.index = static_cast<Id>(graph.projections.size());
     p.connectivity = q.complete ? Connectivity::dense : q.connectivity;
-    p.delay_per = q.delay.per;
     const bool from_input = q.source.kind == Source::Kind::input;
     p.from_input = from_input ? q.source.index : -1;
     p.from_population = from_input ? -1 : q.source.index;
-    p.source_first = from_input ? plan.input_offsets[q.source.index]
-                                : plan.n_inputs + plan.population_offsets[q.source.index];
+    p.source_first = from_input ? graph.input_offsets[q.source.index]
+                                : graph.n_inputs + graph.population_offsets[q.source.index];
     p.n_source = network.source_size(q.source);
-    p.target_first = plan.population_offsets[q.target];
+    p.target_first = graph.population_offsets[q.target];
     p.n_target = network.populations()[q.target].size;
     p.target_population = q.target;
-    p.row_offsets = q.row_offsets.data();
-    p.targets = q.targets.data();
-    p.weight = q.weight.data();
-    p.delay = q.delay.values.data();
-    p.shortest_delay = p.longest_delay = Real(0);
-    if (p.delay_per != DelayPer::synapse) {
-      const auto ends = std::minmax_element(q.delay.values.begin(), q.delay.values.end());
-      p.shortest_delay = *ends.first;
-      p.longest_delay = *ends.second;
-    }
-    p.targets_ascend = q.targets_ascend;
-    if (p.connectivity == Connectivity::dense)
-      for (Id i = 0; i < p.n_source; ++i)
-        p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),
-                                           [](Real w) { return w == Real(0); }));
-    if (p.connectivity == Connectivity::dense && p.delay_per == DelayPer::target)
-      for (Id i = 0; i < p.n_source && !p.some_zero; ++i)
-        p.some_zero = !p.silent_row[i] &&
-                      std::count(p.weight + p.row_begin(i), p.weight + p.row_end(i), Real(0)) > 0;
-    (from_input ? plan.from_input : plan.from_population)[q.source.index].push_back(p.index);
-    plan.into_population[q.target].push_back(p.index);
+    (from_input ? graph.from_input : graph.from_population)[q.source.index].push_back(p.index);
+    graph.into_population[q.target].push_back(p.index);
     if (!from_input) next[q.source.index].push_back(q.target);
-    plan.projections.push_back(std::move(p));
+    graph.projections.push_back(p);
   }
 
-  plan.component_offsets.push_back(0);
+  graph.component_offsets.push_back(0);
   const Components components(std::move(next));
   for (const std::vector<Id>& members : components.found()) {
-    plan.components.insert(plan.components.end(), members.begin(), members.end());
-    plan.component_offsets.push_back(static_cast<Id>(plan.components.size()));
+    graph.components.insert(graph.components.end(), members.begin(), members.end());
+    graph.component_offsets.push_back(static_cast<Id>(graph.components.size()));
   }
   std::vector<std::size_t> component_of(network.populations().size());
   for (std::size_t c = 0; c < components.found().size(); ++c)
     for (const Id p : components.found()[c]) component_of[p] = c;
-  for (ProjectionPlan<Real>& p : plan.projections)
+  for (ProjectionGraph& p : graph.projections)
     p.within_component = p.from_population >= 0 &&
                          component_of[p.from_population] == component_of[p.target_population];
+  return graph;
+}
+
+// The values of a projection.
+template <class Real>
+ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real>& q) {
+  ProjectionPlan<Real> p;
+  static_cast<ProjectionGraph&>(p) = graph;
+  p.delay_per = q.delay.per;
+  p.row_offsets = q.row_offsets.data();
+  p.targets = q.targets.data();
+  p.weight = q.weight.data();
+  p.delay = q.delay.values.data();
+  p.shortest_delay = p.longest_delay = Real(0);
+  if (p.delay_per != DelayPer::synapse) {
+    const auto ends = std::minmax_element(q.delay.values.begin(), q.delay.values.end());
+    p.shortest_delay = *ends.first;
+    p.longest_delay = *ends.second;
+  }
+  p.targets_ascend = q.targets_ascend;
+  if (p.connectivity == Connectivity::dense)
+    for (Id i = 0; i < p.n_source; ++i)
+      p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),
+                                         [](Real w) { return w == Real(0); }));
+  if (p.connectivity == Connectivity::dense && p.delay_per == DelayPer::target)
+    for (Id i = 0; i < p.n_source && !p.some_zero; ++i)
+      p.some_zero = !p.silent_row[i] &&
+                    std::count(p.weight + p.row_begin(i), p.weight + p.row_end(i), Real(0)) > 0;
+  return p;
+}
+
+template <class Real>
+Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
+  Plan<Real> plan(PlanGraph<Real>(network.graph()));
+  for (std::size_t index = 0; index < network.populations().size(); ++index) {
+    const Population<Real>& p = network.populations()[index];
+    const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k, only_first);
+  }
+  plan.neurons.pad();
+  for (const ProjectionGraph& p : plan.graph->projections)
+    plan.projections.push_back(plan_of(p, network.projections()[p.index]));
   return plan;
 }
 
