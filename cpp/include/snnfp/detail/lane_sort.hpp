@@ -56,7 +56,8 @@ class LaneSorter {
       Real spans[width];
       select(at < last, at, last).store(spans);
       for (int l = 0; l < width; ++l) {
-        const Id span = static_cast<Id>(spans[l]);
+        // Rounded to Real, n may be more.
+        const Id span = std::min(static_cast<Id>(spans[l]), static_cast<Id>(n));
         span_[r * width + l] = span;
         ++next_[(span + 1) * width + l];
       }

@@ -5,31 +5,43 @@
 // A row reaches every neuron: the weights of a dense projection from one unit. With one delay, or
 // one a source unit, it arrives everywhere at once, and the population's neurons share its time.
 // Neurons that receive something on their own (sparse, one to one, a delay a target or a synapse)
-// have tables of their own, a pack of neurons at a time: each lane its arrivals, in the order of
-// the queue. Where nothing comes but rows with a delay a target, each neuron shares the times at
-// which they were sent, and is late by its own.
+// have tables of their own, which OwnTables makes of what is here. Where nothing comes but rows
+// with a delay a target, each neuron shares the times at which they were sent, and is late by its
+// own.
 
 #include <algorithm>
+#include <limits>
 
 #include "snnfp/detail/component.hpp"
 #include "snnfp/detail/event_queue.hpp"
-#include "snnfp/detail/lane_sort.hpp"
 #include "snnfp/detail/time_sort.hpp"
 
 SNNFP_ISA_BEGIN
 
-// What a pack of neurons receives: interval a of lane l ends at time[a * width + l], with an
-// arrival of weight[a * width + l], or at the horizon from interval last[l] on.
-template <class Real>
-struct OwnArrivals {
-  Vector<Real> time, weight;
-  Id intervals = 0;
-  Id last[Pack<Real>::width];
-};
-
+// Owns what was sent to the population in all samples added, and the order of the queue among it:
+// in every sample rows ascend in time, and each neuron's single arrivals are in the order in which
+// it receives them, but for the sorting by time that delays of one's own leave to OwnTables.
 template <class Real>
 class LayerArrivals {
  public:
+  // One spike through one projection.
+  struct Sent {
+    Real time;          // of its arrival, or of the spike where its synapses differ in delay
+    const Real* row;    // dense: its weights
+    const Real* delay;  // where its synapses differ; dense: those of the row
+    const ProjectionPlan<Real>* projection;
+    Id sender, unit;
+  };
+  struct Sample {
+    Size begin = 0, end = 0;  // of all_sent()
+    Size first_row = 0, end_row = 0;
+    Size neurons = 0;  // of first_single_, where there are single arrivals
+    bool rows = false, singles = false;
+    bool delays_differ = false;  // within some row: every pack has its own arrivals
+    bool in_order = false;       // each lane's arrivals are, but for what rounding makes of them
+    bool late = false;
+  };
+
   explicit LayerArrivals(const Plan<Real>& plan) : plan_(plan) {}
 
   // Forgets all samples; those that follow are of this population.
@@ -38,12 +50,9 @@ class LayerArrivals {
     only_of_targets_ = plan_.into_population.data()[population].size() == 1;
     for (const Id q : plan_.into_population.data()[population]) {
       const ProjectionPlan<Real>& in = plan_.projections.data()[q];
-      rows_alone_ &= in.connectivity == Connectivity::dense && in.arrives_at_once();
-    }
-    for (const Id q : plan_.into_population.data()[population]) {
-      const ProjectionPlan<Real>& in = plan_.projections.data()[q];
-      only_of_targets_ &=
-          in.connectivity == Connectivity::dense && in.delay_per == DelayPer::target;
+      const bool dense = in.connectivity == Connectivity::dense;
+      rows_alone_ &= dense && in.arrives_at_once();
+      only_of_targets_ &= dense && in.delay_per == DelayPer::target;
     }
     size_ = plan_.population_offsets.data()[population + 1] -
             plan_.population_offsets.data()[population];
@@ -122,68 +131,28 @@ class LayerArrivals {
     if (rows_alone_) return false;
     const Sample& s = samples_[sample];
     if (s.delays_differ) return true;
-    return s.singles && first_of(s, pack * width) < first_of(s, (pack + 1) * width);
+    return s.singles && first_single(s, pack * width) < first_single(s, (pack + 1) * width);
   }
 
-  // Fills the table of a pack of neurons that has its own arrivals.
-  void build(Size sample, Size pack, Real until, OwnArrivals<Real>& to) {
-    const Sample& s = samples_[sample];
-    Size n = s.in_order ? shift(s, pack, until, to.time, to.weight) : -1;
-    const bool sorts = s.delays_differ && n < 0;
-    if (n < 0) {
-      Vector<Real>& time = sorts ? time_ : to.time;
-      Vector<Real>& weight = sorts ? weight_ : to.weight;
-      n = s.rows ? merge(s, pack, until, time, weight) : gather(s, pack, time, weight);
-    }
-    if (sorts) {
-      make_room(to.time, n + 1);
-      make_room(to.weight, n + 1);
-      sorter_.sort(time_.data(), weight_.data(), n, to.time.data(), to.weight.data());
-    }
-    Size longest = 0;
-    P arrived(Real(0));
-    for (; longest < n; ++longest) {
-      const auto arrives = P::load(&to.time[longest * width]) < P(never<Real>);
-      if (!any(arrives)) break;
-      arrived = arrived + select(arrives, P(Real(1)), P(Real(0)));
-    }
-    Real count[width];
-    arrived.store(count);
-    for (int l = 0; l < width; ++l) to.last[l] = static_cast<Id>(count[l]);
-    make_room(to.time, longest + 1);
-    make_room(to.weight, longest + 1);
-    // The horizon, at which those wait that have come through.
-    for (Size r = 0; r <= longest; ++r) {
-      const P t = r < longest ? P::load(&to.time[r * width]) : P(never<Real>);
-      const auto arrives = t < P(never<Real>);
-      select(arrives, t, P(until)).store(&to.time[r * width]);
-      if (r == longest) P(Real(0)).store(&to.weight[r * width]);
-    }
-    to.intervals = static_cast<Id>(longest + 1);
+  // What these are made of. The spikes of a sample are sent [begin, end).
+  const Sample& sample(Size s) const { return samples_[s]; }
+  const Sent* all_sent() const { return sent_.data(); }
+  Size neurons() const { return size_; }
+  // Single arrivals of a neuron are [first_single(s, neuron), first_single(s, neuron + 1)): when,
+  // how much, and which of all_sent() they belong to.
+  Size first_single(const Sample& s, Size neuron) const {
+    return first_single_[s.neurons + std::min(neuron, size_)];
+  }
+  const Real* single_times() const { return single_time_.data(); }
+  const Real* single_weights() const { return single_weight_.data(); }
+  const Id* single_sent() const { return single_sent_.data(); }
+
+  static bool by_sender(const Sent& a, const Sent& b) {
+    return a.sender != b.sender ? a.sender < b.sender : a.projection->index < b.projection->index;
   }
 
  private:
-  using P = Pack<Real>;
-  static constexpr int width = P::width;
-  static constexpr Size ahead = 8;  // rows of weights are asked for so many arrivals ahead
-
-  // One spike through one projection.
-  struct Sent {
-    Real time;          // of its arrival, or of the spike where its synapses differ in delay
-    const Real* row;    // dense: its weights
-    const Real* delay;  // where its synapses differ; dense: those of the row
-    const ProjectionPlan<Real>* projection;
-    Id sender, unit;
-  };
-  struct Sample {
-    Size begin = 0, end = 0;  // of sent_
-    Size first_row = 0, end_row = 0;
-    Size neurons = 0;  // of first_single_, where there are single arrivals
-    bool rows = false, singles = false;
-    bool delays_differ = false;  // within some row: every pack has its own arrivals
-    bool in_order = false;       // each lane's arrivals are, but for what rounding makes of them
-    bool late = false;
-  };
+  static constexpr int width = Pack<Real>::width;
 
   void add_row(Real time, const Real* row) {
     row_time_.push_back(time);
@@ -273,9 +242,6 @@ class LayerArrivals {
   static bool by_arrival(const Sent& a, const Sent& b) {
     return a.time != b.time ? a.time < b.time : by_sender(a, b);
   }
-  static bool by_sender(const Sent& a, const Sent& b) {
-    return a.sender != b.sender ? a.sender < b.sender : a.projection->index < b.projection->index;
-  }
 
   void add_sent(const SentSpikes<Real>& sent, Real until, Sample& s) {
     const ProjectionPlan<Real>& q = *sent.projection;
@@ -354,119 +320,6 @@ class LayerArrivals {
       sents[at] = static_cast<Id>(e);
     });
   }
-  Size first_of(const Sample& s, Size neuron) const {
-    return first_single_[s.neurons + std::min(neuron, size_)];
-  }
-
-  static void make_room(Vector<Real>& v, Size rows) {
-    if (static_cast<Size>(v.size()) < rows * width) v.resize(rows * width);
-  }
-
-  // Lanes with single arrivals alone. Each of these returns how many rows it filled.
-  Size gather(const Sample& s, Size pack, Vector<Real>& time, Vector<Real>& weight) const {
-    Size n = 0;
-    for (Size j = pack * width; j < (pack + 1) * width; ++j)
-      n = std::max(n, first_of(s, j + 1) - first_of(s, j));
-    make_room(time, n + 1);
-    make_room(weight, n + 1);
-    for (int l = 0; l < width; ++l) {
-      const Size first = first_of(s, pack * width + l);
-      const Size count = first_of(s, pack * width + l + 1) - first;
-      for (Size r = 0; r < count; ++r) {
-        time[r * width + l] = single_time_[first + r];
-        weight[r * width + l] = single_weight_[first + r];
-      }
-      for (Size r = count; r < n; ++r) nothing(time, weight, r, l);
-    }
-    return n;
-  }
-
-  // Rows of one projection with a delay a target neuron, in the order in which they were sent: each
-  // lane receives them in that order too. Returns -1 where rounding lets two that were sent one
-  // after the other arrive at once, in the order of their senders then.
-  Size shift(const Sample& s, Size pack, Real until, Vector<Real>& time,
-             Vector<Real>& weight) const {
-    make_room(time, s.end - s.begin + 1);
-    make_room(weight, s.end - s.begin + 1);
-    const Size column = pack * width, rest = size_ - column;
-    const P zero(Real(0)), nowhere(never<Real>);
-    const P delay = load_up_to(sent_[s.begin].delay + column, rest);
-    P last(-Real(1)), before = last;  // arrival of all rows so far, and of those sent earlier
-    for (Size e = s.begin; e < s.end; ++e) {
-      const Sent& sent = sent_[e];
-      if (e > s.begin && sent.time != sent_[e - 1].time) before = last;
-      // Each row lies in a page of its own.
-      __builtin_prefetch(sent_[std::min(e + ahead, s.end - 1)].row + column);
-      const P w = load_up_to(sent.row + column, rest), t = P(sent.time) + delay;
-      const auto nothing = w == zero;
-      if (any(!nothing & (t <= before))) return -1;
-      last = select(nothing, last, t);
-      // A lane that receives nothing stands still.
-      select(t <= P(until), larger(last, zero), nowhere).store(&time[(e - s.begin) * width]);
-      w.store(&weight[(e - s.begin) * width]);
-    }
-    return s.end - s.begin;
-  }
-
-  // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand
-  // still.
-  Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time, Vector<Real>& weight) {
-    Size next[width], end[width], n_singles = 0;
-    for (int l = 0; l < width; ++l) {
-      next[l] = s.singles ? first_of(s, pack * width + l) : 0;
-      end[l] = s.singles ? first_of(s, pack * width + l + 1) : 0;
-      n_singles += end[l] - next[l];
-    }
-    make_room(time, s.end - s.begin + n_singles + 1);
-    make_room(weight, s.end - s.begin + n_singles + 1);
-    const auto soonest = [&] {
-      Size e = s.end;
-      for (int l = 0; l < width; ++l)
-        if (next[l] < end[l]) e = std::min<Size>(e, single_sent_[next[l]]);
-      return e;
-    };
-    const Size column = pack * width, rest = size_ - column;
-    const P zero(Real(0)), nowhere(never<Real>);
-    const Sent* sent_of = sent_.data() + s.begin;
-    if (s.in_order) {
-      by_sender_.assign(sent_.begin() + s.begin, sent_.begin() + s.end);
-      std::sort(by_sender_.begin(), by_sender_.end(), by_sender);
-      sent_of = by_sender_.data();
-    }
-    P before = s.delays_differ ? nowhere : zero;
-    Size n = 0, single = soonest();
-    for (Size e = s.begin; e < s.end; ++e) {
-      for (; single == e; single = soonest(), ++n) {
-        before.store(&time[n * width]);
-        zero.store(&weight[n * width]);
-        for (int l = 0; l < width; ++l) {
-          if (next[l] == end[l] || single_sent_[next[l]] != static_cast<Id>(e)) continue;
-          time[n * width + l] = single_time_[next[l]];
-          weight[n * width + l] = single_weight_[next[l]++];
-        }
-        if (!s.delays_differ) before = P::load(&time[n * width]);
-      }
-      const Sent& sent = sent_of[e - s.begin];
-      __builtin_prefetch(sent_of[std::min(e + ahead, s.end - 1) - s.begin].row + column);
-      if (!sent.row) continue;
-      const P w = load_up_to(sent.row + column, rest);
-      P t(sent.time);
-      if (sent.delay) {
-        t = t + load_up_to(sent.delay + column, rest);
-        t = select((w == zero) | !(t <= P(until)), nowhere, t);
-      }
-      t.store(&time[n * width]);
-      w.store(&weight[n * width]);
-      if (!s.delays_differ) before = t;
-      ++n;
-    }
-    return n;
-  }
-
-  static void nothing(Vector<Real>& time, Vector<Real>& weight, Size row, int lane) {
-    time[row * width + lane] = never<Real>;
-    weight[row * width + lane] = Real(0);
-  }
 
   const Plan<Real>& plan_;
   Size size_ = 0, longest_ = 0;
@@ -479,15 +332,12 @@ class LayerArrivals {
   TimeSorter<Arrival<Real>> sorter_of_rows_;
   Vector<Size> runs_;  // of sent_, while a sample is put in order
   Vector<Sent> sent_;  // where there is more than rows
-  Vector<Sent> by_sender_;
   // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
   Vector<Real> single_time_, single_weight_;
   Vector<Id> single_sent_;
   Vector<Sample> samples_;
   Vector<Size> first_single_;  // of each neuron, of samples with single arrivals
   Vector<Size> place_;
-  Vector<Real> time_, weight_;  // of a pack, before it is sorted
-  LaneSorter<Real> sorter_;
 };
 
 SNNFP_ISA_END

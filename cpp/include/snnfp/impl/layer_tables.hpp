@@ -37,8 +37,10 @@ class LayerTables {
     begin_.clear();
     last_.resize(samples * width);
     Size at = 0;
+    bool all_late = true;
     for (Size s = 0; s < samples; ++s) {
       begin_.push_back(at);
+      all_late &= arrivals.late(s);
       Real now = Real(0);
       for (Size k = arrivals.first_row(s); k < arrivals.end_row(s); ++k, ++at) {
         row_[at] = rows[k];
@@ -56,7 +58,9 @@ class LayerTables {
     }
     begin_.push_back(at);
     for (; at < n + ahead; ++at) row_[at] = row_[n - 1];
-    take_exponentials(lanes, n, lanes.identical && !lanes.driven && n >= 65 * samples);
+    // Where every neuron is late by its own, no two share an interval.
+    if (!all_late)
+      take_exponentials(lanes, n, lanes.identical && !lanes.driven && n >= 65 * samples);
   }
 
   // The rows[n] of a window of one sample; they are reached from `now` on.

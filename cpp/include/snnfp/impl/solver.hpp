@@ -53,12 +53,15 @@ double arrivals_in_window(const Plan<Real>& plan, Size component, Real window,
   return deliveries * double(window) / (until * neurons);
 }
 
+// How short a window may become, of the longest one.
+template <class Real>
+inline constexpr Real shortest_step = Real(0x1p-6);
+
 // Whether there is a last window, and time goes on in each.
 template <class Real>
 bool windows_end(Real window, double until) {
-  constexpr Real shortest_step = Real(0x1p-6);  // of a window, see WindowSimulator
   return until < std::numeric_limits<double>::infinity() &&
-         Real(until) + window * shortest_step > Real(until);
+         Real(until) + window * shortest_step<Real> > Real(until);
 }
 
 // Whether all that a component receives are rows that reach every neuron of a population at once.
