@@ -88,7 +88,7 @@ class NothingToTrainWarning(UserWarning):
 
 
 class UnusedInputWarning(UserWarning):
-    """Every input spike comes after ``until``."""
+    """Every input spike comes after ``until``, or every recorded one lies outside the run."""
 
 
 def require(module: str, *, extra: str) -> Any:

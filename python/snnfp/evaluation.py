@@ -126,7 +126,7 @@ def evaluate_data(
                     **no_further,
                 )
                 value, _ = value_and_derivative(loss(record, labels), "the loss")
-                total += float(value) * chosen.size
+                total += value * chosen.size
                 if data.accuracy:
                     hits += labels_met(loss, record, labels, chosen.size)
                 seen.add(record)

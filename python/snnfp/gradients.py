@@ -118,13 +118,14 @@ def value_and_grad(
     try:
         gradients = record.vjp(cotangents, wrt=wrt, mode=mode)
     except ValueError as error:
-        spike = _not_finite(record, cotangents)
-        if spike is None:
+        if not str(error).startswith("cotangents"):
             raise
-        raise ValueError(f"the loss returned dL/dt = {spike}, expected a finite number") from error
+        spike = _not_finite(record, cotangents)
+        what = f" = {spike}, expected a finite number" if spike else f": {error}"
+        raise ValueError(f"the loss returned dL/dt{what}") from error
     if return_record:
-        return float(value), gradients, record
-    return float(value), gradients
+        return value, gradients, record
+    return value, gradients
 
 
 def check_mode(mode: str) -> None:
@@ -145,7 +146,7 @@ def check_loss(loss: Any) -> None:
 
 
 def _not_finite(record: Record, cotangents: Any) -> str | None:
-    """The first derivative that is not finite, with the spike it belongs to; None: all are."""
+    """The first derivative that is not finite, with its spike; None: all are, or other shapes."""
     given = cotangents if isinstance(cotangents, Mapping) else {None: cotangents}
     for key, value in given.items():
         array = np.asarray(value, dtype=np.float64)
@@ -154,6 +155,8 @@ def _not_finite(record: Record, cotangents: Any) -> str | None:
         else:
             first = record.first_indices(key)
             at = first if array.shape == first.shape else record.indices(key)
+        if array.size != at.size:
+            continue
         bad = np.flatnonzero(~np.isfinite(array.reshape(-1)) & (at.reshape(-1) >= 0))
         if bad.size:
             spike = int(at.reshape(-1)[bad[0]])

@@ -131,20 +131,17 @@ def _check_derivative(value: float, dt: NDArray[Any], shape: tuple[int, ...]) ->
         )
 
 
-def _number(value: Any) -> float:
-    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
-        raise TypeError(f"the loss function returned the value {value!r}, expected one number")
-    return float(value)
-
-
-def value_and_derivative(returned: Any, what: str) -> tuple[Any, Any]:
+def value_and_derivative(returned: Any, what: str) -> tuple[float, Any]:
     """The two parts of what a loss returned, or an error that says what was expected."""
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
         count = f"{len(returned)} values" if isinstance(returned, (tuple, list)) else None
         raise TypeError(
             f"{what} returned {count or f'a {type(returned).__name__}'}, expected (value, dL/dt)"
         )
-    return returned[0], returned[1]
+    value, derivative = returned
+    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
+        raise TypeError(f"{what} returned the value {value!r}, expected one number")
+    return float(value), derivative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +259,14 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         dt.reshape(-1)[of_label] += 1.0
         dt /= self.tau0
         if self.gamma:  # without weight it must not overflow either
-            late = np.expm1(t.take(of_label) / self.tau1)
+            with np.errstate(over="ignore"):
+                late = np.expm1(t.take(of_label) / self.tau1)
+            if not np.isfinite(late).all():
+                k = int(np.argmin(np.isfinite(late)))
+                raise ValueError(
+                    f"sample {k}: exp(t / tau1) is out of range with t = {t.take(of_label)[k]:g} "
+                    f"and tau1 = {self.tau1}, expected a longer tau1"
+                )
             loss += self.gamma * late
             dt.reshape(-1)[of_label] += self.gamma / self.tau1 * (late + 1.0)
         dt /= n
@@ -408,7 +412,6 @@ class FirstSpikeFunction(FirstSpikeLoss):
         first = record.first_spikes(p)
         value, derivative = value_and_derivative(self.function(first, labels), "the loss function")
         dt = real_array(derivative, "the derivative of the loss function", np.dtype(np.float64))
-        value = _number(value)
         _check_derivative(value, dt, first.shape)
         return value, {p.name: dt}
 
@@ -429,6 +432,5 @@ class SpikeTimeFunction(FirstSpikeLoss):
         """The function's value and derivative, checked."""
         value, derivative = value_and_derivative(self.function(record, labels), "the loss function")
         dt = real_array(derivative, "the derivative of the loss function", np.dtype(np.float64))
-        value = _number(value)
         _check_derivative(value, dt, (record.n_spikes,))
         return value, dt

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from snnfp import _core
 from snnfp._execution import execution
 from snnfp._numbers import real_number
-from snnfp.errors import RecordedSpikeError
+from snnfp._warnings import warn
+from snnfp.errors import RecordedSpikeError, UnusedInputWarning
 from snnfp.network import Network, Population, population_of
 from snnfp.record import Record, Recording
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
@@ -91,6 +92,9 @@ def record_from_spikes(
             of which kind and the first few; ``missing`` and ``impossible`` of the exception are all
             of them, judged as ``"keep"`` does.
         ValueError: spikes of a neuron or sample that does not exist, or a bad option.
+
+    Warns:
+        UnusedInputWarning: all recorded spikes lie outside 0 < time <= ``until``.
     """
     check_network(net)
     if on_fault not in _POLICIES:
@@ -123,6 +127,12 @@ def record_from_spikes(
         )
         raise
     recording = Recording(on_fault, merged.place[core.impossible[0]])
+    if merged.times.size and bool(np.all((merged.times <= 0) | (merged.times > end))):
+        warn(
+            f"all recorded spikes lie outside 0 < time <= until = {end} (the first at "
+            f"{merged.times.min()}): are both in the same unit of time?",
+            UnusedInputWarning,
+        )
     return Record(core, net, groups, end, n_threads, isa, recording)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._numbers import real_number
+from snnfp._numbers import count, real_number
 from snnfp.gradients import LossFunction
 from snnfp.network import Network, Selection
 from snnfp.record import Record
@@ -25,7 +25,8 @@ __all__ = ["GradientCheck", "check_gradient"]
 # them changes place with an arrival.
 _SHORTER = (1.0, 1e-1, 1e-2, 1e-3)
 
-# What a loss of size 1 may be off by: some ulps of each spike time it sums.
+# What a loss may be off by, in parts of its size and of the terms it sums: some ulps of each spike
+# time. One that takes logarithms or differences of numbers near 1 is off by as much of 1.
 _ROUNDING = 1e-14
 
 
@@ -36,11 +37,11 @@ class GradientCheck:
     Attributes:
         checked: derivatives compared.
         left_out: derivatives not compared, since the spike pattern differs at +-h (there the
-            derivative does not exist, or the step is too long).
+            derivative does not exist, or the step is too long), or since the rounding of the loss
+            hides so small a difference.
         infinite: derivatives not compared, since the parameter is infinite.
         max_error: largest ``|exact - difference| / max(|exact|, scale)``, where scale is the
-            largest derivative by the same parameter; 0 where the two differ by no more than the
-            rounding of the loss can do.
+            largest derivative by the same parameter.
         worst: (name, flat index, exact, difference) of that one; None if nothing was checked.
         tolerance: what was allowed.
     """
@@ -89,15 +90,22 @@ def check_gradient(
         wrt: names or patterns; ``"*"`` takes every parameter and the input times.
         until: end of the simulation.
         mode: ``"reverse"`` or ``"forward"``.
-        step: h of the differences, relative to ``max(|p|, 1)``. Where the two do not agree it is
-            made up to 1000 times shorter, as a spike and an arrival may change places within it.
-        tolerance: for ``GradientCheck.ok``.
+        step: h of the differences, relative to the element's size or, if that is more, to the
+            parameter's or 1, whichever is less. Where the two do not agree it is made up to 1000
+            times shorter, as a spike and an arrival may change places within it.
+        tolerance: for ``GradientCheck.ok``, > 0.
         max_elements: of each parameter, at most this many randomly chosen elements are checked.
         seed: of that choice.
         options: more for :func:`snnfp.simulate`.
+
+    Raises:
+        TypeError: the network is float32.
+        ValueError: an option out of range.
     """
-    if not real_number(step, "step") > 0:
-        raise ValueError(f"step is {step}, expected a number > 0")
+    for number, what in ((step, "step"), (tolerance, "tolerance")):
+        if not real_number(number, what) > 0:
+            raise ValueError(f"{what} is {number}, expected a number > 0")
+    max_elements = count(max_elements, "max_elements")
     if net.dtype != np.float64:
         raise TypeError(
             f"the network is {net.dtype}, expected float64: differences need the digits"
@@ -106,6 +114,7 @@ def check_gradient(
     base_value, cotangents = loss(record, labels)
     gradients = record.vjp(cotangents, wrt=wrt, mode=mode)
     pattern = _pattern(record)
+    rounding = _ROUNDING * max(_size(float(base_value), cotangents, record), 1.0)
     groups = dict(zip(net.inputs, input_groups(net, spikes), strict=True))
     rng = np.random.default_rng(seed)
     checked = left_out = infinite = 0
@@ -147,25 +156,25 @@ def check_gradient(
         if flat.size > max_elements:
             chosen = np.sort(rng.choice(flat.size, max_elements, replace=False))
         scale = float(np.max(np.abs(gradient), initial=0.0))
+        unit = min(1.0, _unit(net, name, flat))
         for k in chosen.tolist():
             if not np.isfinite(flat[k]):
                 infinite += 1
                 continue
             step_along = partial(_moved, partial(value, name), flat, k)
             exact = float(gradient.reshape(-1)[k])
+            size = max(abs(exact), scale, 1e-300)
             error, difference = math.inf, None
             for shorter in _SHORTER:
-                h = shorter * step * max(abs(float(flat[k])), 1.0)
+                h = shorter * step * max(abs(float(flat[k])), unit)
                 found = _difference(step_along, h)
                 if found is None:
-                    break
-                size = max(abs(exact), scale, 1e-300)
-                rounding = _ROUNDING * max(abs(float(base_value)), 1.0) / h
-                if shorter < 1 and rounding > tolerance * size:
-                    break  # it would say nothing
+                    continue
                 apart = abs(exact - found)
-                off = 0.0 if apart <= rounding else apart / size
-                if difference is None or off < error:
+                off = apart / size
+                if off > tolerance and apart <= rounding / h:
+                    break  # it says nothing
+                if off < error:
                     error, difference = off, found
                 if error <= tolerance:
                     break
@@ -176,6 +185,34 @@ def check_gradient(
             if worst is None or not error <= max_error:
                 max_error, worst = error, (name, int(k), exact, difference)
     return GradientCheck(checked, left_out, infinite, max_error, worst, tolerance)
+
+
+def _size(value: float, cotangents: Any, record: Record) -> float:
+    """The loss, or what its terms are in all: each spike time times the derivative by it."""
+    return max(abs(value), float(np.abs(record._cotangents(cotangents)) @ np.abs(record.times)))
+
+
+def _unit(net: Network, name: str, values: NDArray[Any]) -> float:
+    """How large a parameter is; one that is 0 throughout, in the units of the network's neurons."""
+
+    def smallest(kind: str) -> float:
+        own = [net.parameters[f"{p}.{kind}"] for p in net.populations]
+        finite = [float(v) for array in own for v in np.abs(array).reshape(-1)]
+        return min((v for v in finite if 0 < v < math.inf), default=1.0)
+
+    largest = float(np.max(np.abs(values[np.isfinite(values)]), initial=0.0))
+    if largest > 0:
+        return largest
+    tau = min(smallest("tau_mem"), smallest("tau_syn"))
+    match name.rpartition(".")[2]:
+        case "delay" | "t_refractory" | "times":
+            return tau
+        case "v_reset":
+            return smallest("threshold")
+        case "weight" | "bias":
+            return smallest("threshold") * smallest("capacitance") / tau
+        case _:
+            return 1.0
 
 
 def _moved(

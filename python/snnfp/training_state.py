@@ -221,7 +221,8 @@ class Run:
         state, best = saved.arrays["optimiser"], saved.arrays["best"]
         if set(state) != set(self.state):
             raise FormatError(
-                f"{saved.path} holds the state of another optimiser: {sorted(state)}, "
+                f"{saved.path} holds the state of another optimiser than this "
+                f"{type(optimiser).__name__}: {sorted(state)}, "
                 f"expected {sorted(self.state)}"
             )
         for key, value in self.state.items():

@@ -232,6 +232,11 @@ def test_firing_for_ever_needs_an_end():
             r"tangent of hidden.bias has shape \(1,\), expected \(6,\)",
         ),
         (
+            lambda r: r.jvp({"hidden.*": 1.0}),
+            KeyError,
+            r"tangents has 'hidden.\*', expected names: a tangent for each of hidden.tau_mem, hidden.t",
+        ),
+        (
             lambda r: r.jvp({"hidden.bias": [NAN] * 6}),
             ValueError,
             r"tangent of hidden.bias\[0\] is nan",

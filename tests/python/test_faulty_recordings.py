@@ -378,3 +378,22 @@ def test_tables_print_themselves():
         b.missing.time[0] = 0.0
     simulated = quiet(net, spikes, until=UNTIL)
     assert len(simulated.missing) == len(simulated.impossible) == len(simulated.dropped) == 0
+
+
+@pytest.mark.parametrize("on_fault", ["drop", "keep"])
+def test_a_recording_in_another_unit_of_time_is_warned_of(on_fault):
+    net = snnfp.Network()
+    x = net.input(1, name="x")
+    h = net.population(1, snnfp.LIF(tau_mem=0.02, tau_syn=0.01), name="h")
+    net.connect(x, h, snnfp.Dense(weight=500.0))
+    spikes = snnfp.Spikes.from_lists([[[0.001]]])
+    times = snnfp.simulate(net, spikes, until=0.05).times
+    milliseconds = {h: snnfp.Spikes.from_lists([[list(times * 1000)]])}
+    with pytest.warns(
+        snnfp.errors.UnusedInputWarning,
+        match=r"all recorded spikes lie outside 0 < time <= until = 0.05 \(the first at .*same unit",
+    ):
+        record = snnfp.record_from_spikes(
+            net, spikes, milliseconds, tolerance=np.inf, until=0.05, on_fault=on_fault
+        )
+    assert record.n_spikes == 0

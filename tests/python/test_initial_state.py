@@ -168,3 +168,37 @@ def test_each_sample_has_its_own(kind):
                 if "input.times" in got:
                     got["input.times"] = got["input.times"][of_sample]
                 assert distance(got, wanted) <= 1e-13
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("unit", [1.0, 1e-2, 1e-3, 1e-6])
+@pytest.mark.parametrize("how", ["parameter", "option", "kept"])
+def test_a_current_that_outlives_the_last_spike(how, unit, dtype):
+    """A neuron that is never released: what I would do then is no part of any derivative."""
+    net = snnfp.Network(dtype=dtype)
+    x = net.input(1, name="x")
+    forever = np.inf if how != "option" else 0.0
+    lif = snnfp.LIF(tau_mem=2 * unit, tau_syn=unit, t_refractory=forever)
+    h = net.population(1, lif, name="h")
+    net.connect(x, h, snnfp.Dense(weight=5 / unit))
+    spikes = snnfp.Spikes.from_lists([[[0.1 * unit]]])
+    options = {"until": 5 * unit, "initial": {h: (0.1, 0.3 / unit)}}
+    first = ["h"] if how == "option" else []
+    record = snnfp.simulate(net, spikes, first_spikes_of=first, **options)
+    assert record.n_spikes == 1
+    if how == "kept":
+        times = [float(record.times[0]), 3 * unit]  # the second within the refractory time
+        recorded = {h: snnfp.Spikes.from_lists([[times]])}
+        record = snnfp.record_from_spikes(
+            net, spikes, recorded, tolerance=np.inf, on_fault="keep", **options
+        )
+        assert record.n_spikes == 2
+    both = [
+        record.vjp(np.ones(record.n_spikes), wrt="*", mode=mode) for mode in ("reverse", "forward")
+    ]
+    for name in both[0]:
+        assert np.all(np.isfinite(both[0][name])), name
+        np.testing.assert_allclose(
+            *(b[name] for b in both), rtol=1e-4 if dtype == np.float32 else 1e-11, err_msg=name
+        )
+    assert both[0]["h.tau_syn"] != 0

@@ -366,3 +366,34 @@ def test_a_horizon_before_the_spikes_is_seen_without_until():
             net, (spikes, [0, 1, 0]), loss=loss, optimiser=snnfp.Adam(), epochs=1, batch_size=1,
             progress=False,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        ((1.0, np.ones(9)), ValueError, r"returned dL/dt: cotangents have shape \(9,\), expected"),
+        ((np.ones(1), None), TypeError, r"returned the value array\(\[1.\]\), expected one number"),
+        ((np.ones(2), None), TypeError, r"returned the value array\(\[1., 1.\]\), expected one"),
+        (("a", None), TypeError, "returned the value 'a', expected one number"),
+        ((1j, None), TypeError, "returned the value 1j, expected one number"),
+    ],
+)
+def test_a_loss_of_ones_own_that_returns_something_else(returned, error, message):
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(1, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=4.0))
+    spikes = snnfp.Spikes.from_latencies([[0.3]])
+    with pytest.raises(error, match="the loss " + message):
+        snnfp.value_and_grad(net, spikes, None, lambda record, labels: returned, until=3.0)
+
+
+def test_early_spikes_term_out_of_range_names_tau1():
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(1, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=4.0))
+    spikes = snnfp.Spikes.from_latencies([[0.3], [0.4]])
+    loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=0.1, tau1=1e-4, gamma=1.0, horizon=3.0)
+    with pytest.raises(ValueError, match=r"sample 0: exp\(t / tau1\) is out of range with t = 0.*"):
+        snnfp.value_and_grad(net, spikes, [0, 0], loss, until=3.0)

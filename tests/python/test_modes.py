@@ -273,3 +273,46 @@ def test_gradient_of_one_neuron_by_hand():
     expected["h.bias"] = -(2.0 / 2.0) / (4.0 / 2.0)  # dV/db = t / C at t = 2, V' = w / C
     for name, value in expected.items():
         assert gradient[name].reshape(-1)[0] == pytest.approx(value, rel=1e-14, abs=1e-15), name
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e-6, 1e-7])
+def test_check_gradient_in_any_unit_of_time(unit):
+    """A wrong gradient is told from a right one however small times and loss are in their unit."""
+    rng = np.random.default_rng(0)
+    net = snnfp.Network()
+    x = net.input(3)
+    lif = snnfp.LIF(tau_mem=2 * unit, tau_syn=unit, t_refractory=0.1 * unit)
+    h = net.population(5, lif, name="h")
+    delay = rng.uniform(0.1, 1, (1, 5)) * unit
+    net.connect(x, h, snnfp.Dense(weight=rng.normal(1.5, 0.5, (3, 5)) / unit, delay=delay))
+    spikes = snnfp.Spikes.from_latencies(rng.random((2, 3)) * unit)
+
+    def check(factor):
+        def loss(record, labels):
+            return 0.5 * float(record.times @ record.times), factor * record.times
+
+        return snnfp.testing.check_gradient(net, spikes, None, loss, until=5 * unit)
+
+    right = check(1.0)
+    assert right.ok and right.checked >= 25, right
+    wrong = check(-3.0)
+    assert not wrong.ok, wrong
+    # What the rounding of the loss may hide is not counted as compared.
+    assert wrong.checked == 0 or wrong.max_error > 1
+
+
+def test_check_gradient_leaves_out_what_rounding_hides():
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(1, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=4.0))
+    spikes = snnfp.Spikes.from_latencies([[0.3]])
+
+    def loss(record, labels):
+        return 1.0 + 1e-12 * float(record.times[0]), -1e-12 * np.ones(record.n_spikes)
+
+    hidden = snnfp.testing.check_gradient(net, spikes, None, loss, until=1.0, wrt="*.weight")
+    assert (hidden.checked, hidden.left_out, hidden.ok) == (0, 1, False)
+    for bad in ({"tolerance": -1.0}, {"tolerance": np.nan}, {"max_elements": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))} is"):
+            snnfp.testing.check_gradient(net, spikes, None, loss, until=1.0, **bad)

@@ -265,8 +265,8 @@ class SpikeAdjoints {
     f.d = time_[e] - start;
     f.e = decay(f.d, n);
     // I goes on to the release of spike e; lI there is lI at the spike over what the refractory
-    // time takes of it.
-    f.further = f.d + (release(e) - time_[e]);
+    // time takes of it. A release that may never come, where lI is 0, would overflow.
+    f.further = li_[e] != Real(0) ? f.d + (release(e) - time_[e]) : f.d;
     f.left = f.e.current_left();
     for (int i = 0; i < n_wanted; ++i) {
       const auto term = flight_term(wanted[i], f, n);
