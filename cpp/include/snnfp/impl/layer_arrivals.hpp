@@ -32,6 +32,12 @@ class LayerArrivals {
     const ProjectionPlan<Real>* projection;
     Id sender, unit;
   };
+  // An arrival at one neuron. In one piece: written in the order of senders, a neuron's all go to
+  // one place.
+  struct Single {
+    Real time, weight;
+    Id sent;  // of all_sent(), what it belongs to
+  };
   struct Sample {
     Size begin = 0, end = 0;  // of all_sent()
     Size first_row = 0, end_row = 0;
@@ -60,9 +66,7 @@ class LayerArrivals {
     row_time_.clear();
     row_.clear();
     sent_.clear();
-    single_time_.clear();
-    single_weight_.clear();
-    single_sent_.clear();
+    singles_.clear();
     samples_.clear();
     first_single_.clear();
   }
@@ -96,7 +100,7 @@ class LayerArrivals {
 
   Size samples() const { return static_cast<Size>(samples_.size()); }
   // What was sent in all samples: a measure of their memory.
-  Size sent() const { return rows() + static_cast<Size>(sent_.size()); }
+  Size sent() const { return rows() + static_cast<Size>(sent_.size() + singles_.size() / 2); }
   // Whether no neuron has arrivals of its own.
   bool rows_alone() const { return rows_alone_; }
 
@@ -138,14 +142,11 @@ class LayerArrivals {
   const Sample& sample(Size s) const { return samples_[s]; }
   const Sent* all_sent() const { return sent_.data(); }
   Size neurons() const { return size_; }
-  // Single arrivals of a neuron are [first_single(s, neuron), first_single(s, neuron + 1)): when,
-  // how much, and which of all_sent() they belong to.
+  // Single arrivals of a neuron are [first_single(s, neuron), first_single(s, neuron + 1)).
   Size first_single(const Sample& s, Size neuron) const {
     return first_single_[s.neurons + std::min(neuron, size_)];
   }
-  const Real* single_times() const { return single_time_.data(); }
-  const Real* single_weights() const { return single_weight_.data(); }
-  const Id* single_sent() const { return single_sent_.data(); }
+  const Single* singles() const { return singles_.data(); }
 
   static bool by_sender(const Sent& a, const Sent& b) {
     return a.sender != b.sender ? a.sender < b.sender : a.projection->index < b.projection->index;
@@ -298,26 +299,19 @@ class LayerArrivals {
   }
 
   void add_singles(Sample& s, Real until) {
-    const Size base = static_cast<Size>(single_time_.size());
+    const Size base = static_cast<Size>(singles_.size());
     s.neurons = static_cast<Size>(first_single_.size());
     first_single_.resize(s.neurons + size_ + 1, Size(0));
     Size* const first = &first_single_[s.neurons];
     each_single(s, until, [=](Id neuron, Real, Real, Size) { ++first[neuron + 1]; });
     first[0] = base;
     for (Size j = 0; j < size_; ++j) first[j + 1] += first[j];
-    const Size n = first[size_];
-    single_time_.resize(n);
-    single_weight_.resize(n);
-    single_sent_.resize(n);
+    singles_.resize(first[size_]);
     place_.assign(first, first + size_);
     Size* const place = place_.data();
-    Real *const times = single_time_.data(), *const weights = single_weight_.data();
-    Id* const sents = single_sent_.data();
+    Single* const singles = singles_.data();
     each_single(s, until, [=](Id neuron, Real time, Real weight, Size e) {
-      const Size at = place[neuron]++;
-      times[at] = time;
-      weights[at] = weight;
-      sents[at] = static_cast<Id>(e);
+      singles[place[neuron]++] = {time, weight, static_cast<Id>(e)};
     });
   }
 
@@ -332,9 +326,7 @@ class LayerArrivals {
   TimeSorter<Arrival<Real>> sorter_of_rows_;
   Vector<Size> runs_;  // of sent_, while a sample is put in order
   Vector<Sent> sent_;  // where there is more than rows
-  // Arrivals at one neuron each, by sample and neuron: what sent_ they belong to.
-  Vector<Real> single_time_, single_weight_;
-  Vector<Id> single_sent_;
+  UnsetVector<Single> singles_;  // by sample and neuron
   Vector<Sample> samples_;
   Vector<Size> first_single_;  // of each neuron, of samples with single arrivals
   Vector<Size> place_;

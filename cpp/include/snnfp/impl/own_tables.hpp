@@ -68,6 +68,7 @@ class OwnTables {
   using P = Pack<Real>;
   using Sent = typename LayerArrivals<Real>::Sent;
   using Sample = typename LayerArrivals<Real>::Sample;
+  using Single = typename LayerArrivals<Real>::Single;
   static constexpr int width = P::width;
   static constexpr Size ahead = 8;  // rows of weights are asked for so many arrivals ahead
 
@@ -81,7 +82,7 @@ class OwnTables {
 
   // Lanes with single arrivals alone. Each of these returns how many rows it filled.
   Size gather(const Sample& s, Size pack, Vector<Real>& time, Vector<Real>& weight) const {
-    const Real *const times = arrivals_.single_times(), *const weights = arrivals_.single_weights();
+    const Single* const singles = arrivals_.singles();
     Size n = 0;
     for (Size j = pack * width; j < (pack + 1) * width; ++j)
       n = std::max(n, first_single(s, j + 1) - first_single(s, j));
@@ -91,8 +92,8 @@ class OwnTables {
       const Size first = first_single(s, pack * width + l);
       const Size count = first_single(s, pack * width + l + 1) - first;
       for (Size r = 0; r < count; ++r) {
-        time[r * width + l] = times[first + r];
-        weight[r * width + l] = weights[first + r];
+        time[r * width + l] = singles[first + r].time;
+        weight[r * width + l] = singles[first + r].weight;
       }
       for (Size r = count; r < n; ++r) nothing(time, weight, r, l);
     }
@@ -130,8 +131,7 @@ class OwnTables {
   // Rows, and in their order single arrivals, in rows of their own in which the other lanes stand
   // still.
   Size merge(const Sample& s, Size pack, Real until, Vector<Real>& time, Vector<Real>& weight) {
-    const Real *const times = arrivals_.single_times(), *const weights = arrivals_.single_weights();
-    const Id* const sent_at = arrivals_.single_sent();
+    const Single* const singles = arrivals_.singles();
     Size next[width], end[width], n_singles = 0;
     for (int l = 0; l < width; ++l) {
       next[l] = s.singles ? first_single(s, pack * width + l) : 0;
@@ -143,7 +143,7 @@ class OwnTables {
     const auto soonest = [&] {
       Size e = s.end;
       for (int l = 0; l < width; ++l)
-        if (next[l] < end[l]) e = std::min<Size>(e, sent_at[next[l]]);
+        if (next[l] < end[l]) e = std::min<Size>(e, singles[next[l]].sent);
       return e;
     };
     const Size column = pack * width, rest = arrivals_.neurons() - column;
@@ -161,9 +161,9 @@ class OwnTables {
         before.store(&time[n * width]);
         zero.store(&weight[n * width]);
         for (int l = 0; l < width; ++l) {
-          if (next[l] == end[l] || sent_at[next[l]] != static_cast<Id>(e)) continue;
-          time[n * width + l] = times[next[l]];
-          weight[n * width + l] = weights[next[l]++];
+          if (next[l] == end[l] || singles[next[l]].sent != static_cast<Id>(e)) continue;
+          time[n * width + l] = singles[next[l]].time;
+          weight[n * width + l] = singles[next[l]++].weight;
         }
         if (!s.delays_differ) before = P::load(&time[n * width]);
       }
