@@ -71,20 +71,12 @@ class LayerSimulator {
     Size next = 0;
     for (const Id slot : ready_) packs_.start(slot, next++);
     const Neuron<P> all(plan_.neurons, lanes.first);
-    const auto go_on = [&](Id slot) {
-      if constexpr (Identical) {
-        return packs_.template take_on<BySamples, Uniform>(slot, all);
-      } else {
-        return packs_.template take_on<BySamples, Uniform>(
-            slot, packs_.template neurons<BySamples>(slot));
-      }
-    };
     for (Size round = 0; !ready_.empty(); ++round) {
       if (round % 64 == 0) watch_.check();
       Size waiting = 0;
       for (const Id slot : ready_) {
         for (;;) {
-          if (go_on(slot)) {
+          if (go_on<BySamples, Identical, Uniform>(slot, all)) {
             ready_[waiting++] = slot;
             break;
           }
@@ -95,6 +87,13 @@ class LayerSimulator {
       ready_.resize(waiting);
       packs_.solve(watch_);
     }
+  }
+
+  template <bool BySamples, bool Identical, bool Uniform>
+  SNNFP_INLINE bool go_on(Id slot, const Neuron<P>& all) {
+    if constexpr (Identical) return packs_.template take_on<BySamples, Uniform>(slot, all);
+    return packs_.template take_on<BySamples, Uniform>(slot,
+                                                       packs_.template neurons<BySamples>(slot));
   }
 
   const Plan<Real>& plan_;
