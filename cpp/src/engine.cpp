@@ -87,13 +87,24 @@ void throw_spike_limit(const PlanGraph<Real>& plan, Size sample, Id neuron, Real
 template void throw_spike_limit(const PlanGraph<float>&, Size, Id, float, Size);
 template void throw_spike_limit(const PlanGraph<double>&, Size, Id, double, Size);
 
+// Whose delays let arrivals pile up.
+template <class Real>
+static std::string with_own_delays(const PlanGraph<Real>& plan) {
+  bool synapses = false, targets = false;
+  for (const ProjectionPlan<Real>& p : plan.projections) {
+    synapses |= p.within_component && p.delay_per == DelayPer::synapse;
+    targets |= p.within_component && p.delay_per == DelayPer::target;
+  }
+  if (!synapses) return "target neurons";
+  return targets ? "synapses or target neurons" : "synapses";
+}
+
 template <class Real>
 void throw_runaway(const PlanGraph<Real>& plan, Size sample, Id neuron, Real time, Size count,
                    Size pending, Size most) {
   throw_limit(plan, sample, neuron, time, count,
-              "and " + std::to_string(pending) +
-                  " arrivals are on their way in loops whose synapses have their own delays, more "
-                  "than " +
+              "and " + std::to_string(pending) + " arrivals are on their way in loops whose " +
+                  with_own_delays(plan) + " have their own delays, more than " +
                   std::to_string(most) + " (see spike_limit)");
 }
 template void throw_runaway(const PlanGraph<float>&, Size, Id, float, Size, Size, Size);

@@ -48,9 +48,9 @@ class RecordedSpikeError(SnnfpError, ValueError):
 class EventLimitError(SnnfpError, RuntimeError):
     """A neuron fired more than ``spike_limit`` spikes in one sample.
 
-    Or firing runs away before that in a loop whose synapses have delays of their own, where each
-    spike is an arrival a synapse: more than a million arrivals are on their way, and more than
-    ``max(50, spike_limit / 200)`` for each of these synapses.
+    Or firing runs away before that in a loop whose synapses or target neurons have delays of their
+    own, where each spike is an arrival a synapse: more than a million arrivals are on their way,
+    and more than ``max(50, spike_limit / 200)`` for each of these synapses.
 
     Attributes:
         sample: index of the sample.

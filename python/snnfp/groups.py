@@ -78,16 +78,21 @@ class Projection:
 
         They broadcast to ``[n_source, n_target]``, as NumPy does it. A flat array of a dense
         projection is one a source unit or one a target neuron, whichever has its length; not if
-        both have. One of another projection is one a synapse.
+        both have, unless there is one synapse. One of another projection is one a synapse.
         """
         per = _core.DelayPer
         n_source, n_target = self.ends
         shapes: dict[tuple[int, ...], _core.DelayPer] = {(): per.projection}
-        if self.kind == "dense" and n_source != n_target:
+        if self.kind == "dense" and (n_source != n_target or n_source == 1):
             shapes |= {(n_source,): per.source, (n_target,): per.target}
         shapes |= {(n_source, 1): per.source, (1, n_target): per.target}
         shapes.pop(self.shape, None)
         return {**shapes, self.shape: per.synapse}
+
+    def delays_are(self, shape: tuple[int, ...]) -> str | None:
+        """What delays of this shape belong to, in words; None: the shape is not legal."""
+        per = self.delay_shapes.get(shape)
+        return None if per is None else _DELAYS_ARE[per]
 
     def order(self, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
         """Where the core keeps the elements of a parameter of this shape; None: as they are."""
@@ -108,6 +113,14 @@ class Projection:
         out = np.empty_like(values)
         out[..., order] = values
         return out
+
+
+_DELAYS_ARE = {
+    _core.DelayPer.projection: "one for the projection",
+    _core.DelayPer.source: "one a source unit",
+    _core.DelayPer.target: "one a target neuron",
+    _core.DelayPer.synapse: "one a synapse",
+}
 
 
 @dataclass(frozen=True)

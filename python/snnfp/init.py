@@ -70,33 +70,26 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class PerSource:
+class _PerUnit:
+    values: Initialiser
+
+    def __post_init__(self) -> None:
+        if isinstance(self.values, type) or not isinstance(self.values, Initialiser):
+            raise TypeError(
+                f"values is {self.values!r}, expected an initialiser, such as Uniform(0.0, 1.0)"
+            )
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Values of the given shape; one number is that of all."""
+        drawn = np.asarray(self.values.draw(rng, shape))
+        if drawn.ndim and drawn.shape != shape:
+            raise ValueError(f"delays drawn have shape {drawn.shape}, expected {shape}")
+        return drawn if drawn.ndim else np.full(shape, drawn)
+
+
+class PerSource(_PerUnit):
     """Delays, one a source unit, each drawn by ``values``: an array ``[n_source, 1]``."""
 
-    values: Initialiser
 
-    def __post_init__(self) -> None:
-        _check_initialiser(self.values)
-
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        """Values of the given shape."""
-        return self.values.draw(rng, shape)
-
-
-@dataclass(frozen=True)
-class PerTarget:
+class PerTarget(_PerUnit):
     """Delays, one a target neuron, each drawn by ``values``: an array ``[1, n_target]``."""
-
-    values: Initialiser
-
-    def __post_init__(self) -> None:
-        _check_initialiser(self.values)
-
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        """Values of the given shape."""
-        return self.values.draw(rng, shape)
-
-
-def _check_initialiser(values: object) -> None:
-    if isinstance(values, type) or not isinstance(values, Initialiser):
-        raise TypeError(f"values is {values!r}, expected an initialiser, such as Uniform(0.0, 1.0)")

@@ -226,7 +226,7 @@ class Run:
                 f"expected {sorted(self.state)}"
             )
         for key, value in self.state.items():
-            _check_array(saved.path, f"optimiser/{key}", state[key], value)
+            self._check_array(saved.path, f"optimiser/{key}", state[key], value)
         if hasattr(optimiser, "check_state"):
             try:
                 optimiser.check_state(state)
@@ -238,10 +238,10 @@ class Run:
                 f"parameters {', '.join(self.names)}"
             )
         for key, value in best.items():
-            _check_array(saved.path, f"best/{key}", value, self.net.parameters[key])
+            self._check_array(saved.path, f"best/{key}", value, self.net.parameters[key])
         for key, value in saved.arrays["parameter"].items():
             if key in self.net.parameters:  # others are refused below
-                _check_array(saved.path, f"parameter/{key}", value, self.net.parameters[key])
+                self._check_array(saved.path, f"parameter/{key}", value, self.net.parameters[key])
         before = {k: v for k, v in self.net._values.items() if v is not None}
         try:
             if best:  # legal values too, which show when they are set
@@ -256,14 +256,20 @@ class Run:
         self.best_value, self.metric = figures["best_value"], figures["metric"]
         self.history = History({k: [float(x) for x in v] for k, v in figures["history"].items()})
 
+    def _check_array(self, path: str, key: str, value: NDArray[Any], like: NDArray[Any]) -> None:
+        if value.dtype != like.dtype or value.shape != like.shape:
+            raise FormatError(
+                f"{path}: {key} is {value.dtype} of shape {self._shape(key, value)}, expected "
+                f"{like.dtype} of shape {self._shape(key, like)}"
+            )
+        bad = np.argwhere(np.isnan(value))
+        if len(bad):  # of one number, bad has no columns
+            at = tuple(bad[0].tolist())
+            raise FormatError(f"{path}: {key}{list(at) if at else ''} is nan, expected a number")
 
-def _check_array(path: str, name: str, value: NDArray[Any], like: NDArray[Any]) -> None:
-    if value.dtype != like.dtype or value.shape != like.shape:
-        raise FormatError(
-            f"{path}: {name} is {value.dtype} of shape {value.shape}, expected {like.dtype} of "
-            f"shape {like.shape}"
-        )
-    bad = np.argwhere(np.isnan(value))
-    if len(bad):  # of one number, bad has no columns
-        at = tuple(bad[0].tolist())
-        raise FormatError(f"{path}: {name}{list(at) if at else ''} is nan, expected a number")
+    def _shape(self, key: str, value: NDArray[Any]) -> str:
+        """The shape, and of delays what they belong to."""
+        projections = self.net.projections.values()
+        of = next((p for p in projections if key.endswith(f"/{p.name}.delay")), None)
+        kind = of.delays_are(value.shape) if of else None
+        return f"{value.shape} ({kind})" if kind else f"{value.shape}"

@@ -43,10 +43,13 @@ class SharedGraph {
 };
 }  // namespace detail
 
-// Where a projection starts: an input group or a population.
+// An input group or a population: where a projection starts or ends. `name` and `size` are those of
+// the group in the network that made this; without a name they are not compared.
 struct Source {
   enum class Kind { input, population } kind;
   Id index;
+  std::string name = {};
+  Id size = 0;
 };
 
 enum class Connectivity { dense, sparse, one_to_one };
@@ -101,15 +104,18 @@ struct Projection {
       row_offsets;     // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
   Array<Id> targets;   // sparse only: the target neuron of each synapse
   Array<Real> weight;  // one a synapse; dense: row-major [source, target]
-  Delay<Real> delay;   // one to one: for the projection or one a synapse
+  // Of the kind that says most: one value is the projection's. One to one: for the projection or
+  // one a synapse. Dense from or to one unit: never one a synapse.
+  Delay<Real> delay;
   bool targets_ascend = false;  // sparse only: within the synapses of each source unit
   bool complete = false;    // sparse only: every source unit reaches every target once, in order
   Real largest_weight = 0;  // in size
 };
 
 // Units of time, voltage and current are the user's own. Members throw InvalidArgument for what
-// cannot be meant (a size below 1, an array of another length, a value out of range, a group or
-// projection that is not there) and then leave the network as it was.
+// cannot be meant (a size below 1, an array of another length, a value out of range, a name that is
+// taken, a group or projection that is not there, a group of another network) and then leave the
+// network as it was.
 //
 // Threads: const members may be called from several at once, others while nobody else uses the
 // network. Copies are independent of each other.

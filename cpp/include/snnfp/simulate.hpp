@@ -12,9 +12,9 @@ template <class Real>
 struct SimulateOptions : ExecutionOptions {
   Real until = std::numeric_limits<Real>::infinity();
   Size samples = 0;  // of a network without input groups; otherwise the input says how many
-  // Of one neuron in one sample; more is an EventLimitError. So are, in loops whose synapses have
-  // their own delays, more arrivals on their way than a million and max(50, spike_limit / 200) a
-  // synapse.
+  // Of one neuron in one sample; more is an EventLimitError. So are, in loops whose synapses or
+  // target neurons have their own delays, more arrivals on their way than a million and
+  // max(50, spike_limit / 200) a synapse.
   Size spike_limit = 10000;
   Engine engine = Engine::automatic;
   InitialState<Real> initial;

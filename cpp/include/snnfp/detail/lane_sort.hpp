@@ -2,6 +2,7 @@
 // Lanes of a pack sorted side by side: each lane of a matrix [n][width] by its own keys.
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "snnfp/detail/pack.hpp"
@@ -47,8 +48,10 @@ class LaneSorter {
 
   void deal(const Real* key, const Real* value, Size n, Real first, Real scale, Real* to_key,
             Real* to_value) {
-    // Infinite keys, and all where one span is as good as many, go to the last.
-    const P last(static_cast<Real>(n));
+    // Infinite keys, and all where one span is as good as many, go to the last. In Real n may be
+    // rounded up.
+    const Real rounded = static_cast<Real>(n);
+    const P last(static_cast<Size>(rounded) > n ? std::nextafter(rounded, Real(0)) : rounded);
     span_.resize(n * width);
     next_.assign((n + 2) * width, 0);
     for (Size r = 0; r < n; ++r) {
@@ -56,8 +59,7 @@ class LaneSorter {
       Real spans[width];
       select(at < last, at, last).store(spans);
       for (int l = 0; l < width; ++l) {
-        // Rounded to Real, n may be more.
-        const Id span = std::min(static_cast<Id>(spans[l]), static_cast<Id>(n));
+        const Id span = static_cast<Id>(spans[l]);
         span_[r * width + l] = span;
         ++next_[(span + 1) * width + l];
       }

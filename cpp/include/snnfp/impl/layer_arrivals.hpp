@@ -324,8 +324,8 @@ class LayerArrivals {
   Vector<const Real*> row_;
   Vector<Arrival<Real>> sorted_;
   TimeSorter<Arrival<Real>> sorter_of_rows_;
-  Vector<Size> runs_;  // of sent_, while a sample is put in order
-  Vector<Sent> sent_;  // where there is more than rows
+  Vector<Size> runs_;            // of sent_, while a sample is put in order
+  Vector<Sent> sent_;            // where there is more than rows
   UnsetVector<Single> singles_;  // by sample and neuron
   Vector<Sample> samples_;
   Vector<Size> first_single_;  // of each neuron, of samples with single arrivals

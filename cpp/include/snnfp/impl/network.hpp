@@ -104,6 +104,14 @@ Array<Real> expand(Array<Real> values, Size count) {
 // Units of all groups are numbered through: ids must not run out.
 template <class Real>
 void Network<Real>::check_group(const char* kind, const std::string& name, Id size) const {
+  const auto refuse_taken = [&](const char* by, const auto& groups) {
+    for (const auto& g : groups)
+      if (g.name == name)
+        detail::invalid("the name of ", kind, " ", name, " is taken by ", by, " of size ", g.size,
+                        ", expected a new one");
+  };
+  refuse_taken("an input", inputs_);
+  refuse_taken("a population", populations_);
   if (size < 1) detail::invalid(kind, " ", name, " has size ", size, ", expected at least 1");
   Size units = size;
   for (const InputGroup& g : inputs_) units += g.size;
@@ -117,9 +125,9 @@ void Network<Real>::check_group(const char* kind, const std::string& name, Id si
 template <class Real>
 Source Network<Real>::add_input(std::string name, Id size) {
   check_group("input", name, size);
-  inputs_.push_back({std::move(name), size});
+  inputs_.push_back({name, size});
   graph_.set(nullptr);
-  return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1};
+  return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1, std::move(name), size};
 }
 
 template <class Real>
@@ -128,7 +136,7 @@ Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parame
   for (int p = 0; p < n_neuron_parameters; ++p)
     detail::check_neuron_parameter(parameters[NeuronParameter(p)], size,
                                    name + "." + neuron_parameter_names[p], NeuronParameter(p));
-  populations_.push_back({std::move(name), size, std::move(parameters)});
+  populations_.push_back({name, size, std::move(parameters)});
   try {
     detail::check_threshold_above_reset(populations_.back());
   } catch (...) {
@@ -136,16 +144,25 @@ Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parame
     throw;
   }
   graph_.set(nullptr);
-  return {Source::Kind::population, static_cast<Id>(populations_.size()) - 1};
+  return {Source::Kind::population, static_cast<Id>(populations_.size()) - 1, std::move(name),
+          size};
 }
 
 template <class Real>
 void Network<Real>::check_source(Source source, const char* role) const {
   const bool input = source.kind == Source::Kind::input;
+  const char* const kind = input ? "input " : "population ";
   const Size count = input ? Size(inputs_.size()) : Size(populations_.size());
   if (source.index < 0 || source.index >= count)
-    detail::invalid(role, " is ", input ? "input " : "population ", source.index,
-                    ", expected one of the ", count, " that exist");
+    detail::invalid(role, " is ", kind, source.index, ", expected one of the ", count,
+                    " that exist");
+  if (source.name.empty()) return;
+  const std::string& name = input ? inputs_[source.index].name : populations_[source.index].name;
+  const Id size = input ? inputs_[source.index].size : populations_[source.index].size;
+  if (source.name != name || source.size != size)
+    detail::invalid(role, " is ", kind, source.name, " of size ", source.size,
+                    ", which belongs to another network, expected a group of this one, whose ",
+                    kind, source.index, " is ", name, " of size ", size);
 }
 
 template <class Real>
@@ -174,7 +191,7 @@ Size Network<Real>::synapse_count(Id projection) const {
   }
 }
 
-// Delays a source unit or a target neuron of a one-to-one projection become delays a synapse.
+// Where kinds coincide, delays become of the one that kernels are fastest at.
 template <class Real>
 void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
   const Projection<Real>& p = projections_[projection];
@@ -202,8 +219,14 @@ void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
   for (Size k = 0; k < n; ++k)
     if (const Real x = delay.values[k]; !(x >= Real(0)) || !std::isfinite(x))
       detail::invalid(name, "[", k, "] is ", x, ", expected a finite time >= 0");
-  const bool each = delay.per == DelayPer::source || delay.per == DelayPer::target;
-  if (each && p.connectivity == Connectivity::one_to_one) delay.per = DelayPer::synapse;
+  if (n == 1) {
+    delay.per = DelayPer::projection;
+  } else if (delay.per != DelayPer::projection && p.connectivity == Connectivity::one_to_one) {
+    delay.per = DelayPer::synapse;
+  } else if (delay.per == DelayPer::synapse && p.connectivity == Connectivity::dense) {
+    if (populations_[p.target].size == 1) delay.per = DelayPer::source;
+    if (source_size(p.source) == 1) delay.per = DelayPer::target;
+  }
 }
 
 template <class Real>

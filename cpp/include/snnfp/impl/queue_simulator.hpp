@@ -36,7 +36,8 @@ class QueueSimulator {
     most_pending_ = most_pending(plan_, limits);
   }
 
-  // How many arrivals may be on their way where each synapse within a loop has its own delay.
+  // How many arrivals may be on their way where synapses or target neurons within a loop have their
+  // own delays.
   static Size most_pending(const PlanGraph<Real>& plan, const RunLimits& limits) {
     Size synapses = 0;
     for (const ProjectionPlan<Real>& p : plan.projections)
