@@ -5,13 +5,6 @@
 
 SNNFP_ISA_BEGIN
 
-// How far a pack came.
-enum class Progress {
-  through,  // to its end
-  waits,    // until the solver has brought it to the end of interval `at` - 1
-  runs,     // to where its lanes, all free, can be taken on by the cheap bound alone
-};
-
 // Interval a of its lanes ends at their arrival a, the last one at the horizon; (v, i) is their
 // state at the end of interval `at` - 1, ahead of the arrival.
 template <class Real>
@@ -34,7 +27,6 @@ struct LayerItem {
   Size first;         // interval, in the tables; with its own times: which of own_
   Real delay[width];  // of neurons that are late
   Id at, intervals;
-  int quiet;      // intervals since it last waited, + 1
   unsigned mask;  // that take part: not those past the last, nor those held beyond the horizon
   unsigned held;
 

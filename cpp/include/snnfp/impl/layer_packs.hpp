@@ -77,7 +77,6 @@ class LayerPacks {
     Item& item = items_[slot];
     item.at = 0;
     item.held = 0;
-    item.quiet = 1;
     Size lanes, table;
     if (by_samples_) {
       table = k % packs(samples());
@@ -136,30 +135,15 @@ class LayerPacks {
     }
   }
 
-  // Takes the pack in a slot, of neurons n, on.
+  // Takes the pack in a slot, of neurons n, on until it waits for `solve`: true. At its end: false.
   template <bool BySamples, bool Uniform>
-  SNNFP_INLINE Progress take_on(Id slot, const Neuron<P>& n) {
+  SNNFP_INLINE bool take_on(Id slot, const Neuron<P>& n) {
     Item& item = items_.data()[slot];
     if constexpr (BySamples) return advance<LaneKind::samples, Uniform>(item, n);
     if (item.kind == LaneKind::own) return advance_own<LaneKind::own>(item, n);
     if (item.kind == LaneKind::late) return advance_own<LaneKind::late>(item, n);
     return advance<LaneKind::rows, Uniform>(item, n);
   }
-  // Takes packs on that are to run, of neurons n, until one of them can no longer: its slot.
-  Id run(Id slot, const Neuron<P>& n) {
-    Course courses[1] = {course(slot)};
-    tables_.run(courses, lanes_->count, n);
-    stop(slot, courses[0]);
-    return slot;
-  }
-  Id run(Id slot, Id other, const Neuron<P>& n) {
-    Course courses[2] = {course(slot), course(other)};
-    const unsigned stopped = tables_.run(courses, lanes_->count, n);
-    stop(slot, courses[0]);
-    stop(other, courses[1]);
-    return (stopped & 1) != 0 ? slot : other;
-  }
-
   // The constants of its lanes.
   template <bool BySamples>
   SNNFP_INLINE Neuron<P> neurons(Id slot) const {
@@ -185,24 +169,9 @@ class LayerPacks {
 
   Size samples() const { return arrivals_.samples(); }
 
-  using Course = typename LayerTables<Real>::Course;
-  Course course(Id slot) const {
-    const Item& item = items_.data()[slot];
-    return {item.first + item.at,
-            item.first + item.intervals,
-            item.column,
-            {P::load(item.v), P::load(item.i)}};
-  }
-  void stop(Id slot, const Course& course) {
-    Item& item = items_.data()[slot];
-    item.at = static_cast<Id>(course.k - item.first);
-    course.s.v.store(item.v);
-    course.s.i.store(item.i);
-  }
-
   // A function of its own: it takes the registers that the other kinds need.
   template <LaneKind Kind>
-  [[gnu::noinline]] Progress advance_own(Item& item, const Neuron<P>& n) {
+  [[gnu::noinline]] bool advance_own(Item& item, const Neuron<P>& n) {
     return advance<Kind, false>(item, n);
   }
 
@@ -254,21 +223,21 @@ class LayerPacks {
       return tables_.row(item.first + a, item.column, lanes_->count);
     }
   }
-  // Takes the pack on until some lane may cross or is released.
+  // Takes the pack on until some lane may cross or is released: true. At its end: false.
   template <LaneKind Kind, bool Uniform>
-  SNNFP_INLINE Progress advance(Item& item, const Neuron<P>& n) {
+  SNNFP_INLINE bool advance(Item& item, const Neuron<P>& n) {
     constexpr bool own = Kind == LaneKind::own || Kind == LaneKind::late;
     constexpr bool staged = Uniform && !own;
     const P zero(Real(0));
     Id a = item.at;
     // What it waited for is settled: on from the end of that interval.
-    if (a == item.intervals || item.mask == 0) return Progress::through;
+    if (a == item.intervals || item.mask == 0) return false;
     Membrane<P> s{P::load(item.v), P::load(item.i)};
     if (a > 0) s.i = s.i + weight<Kind>(item, a - 1);
     const bool driven = lanes_->driven;
     P now(zero);
     if (own && a > 0) now = time_of<Kind>(item, a - 1);
-    for (int quiet = item.quiet;; ++a, ++quiet) {
+    for (int quiet = 1;; ++a, ++quiet) {
       const Size k = item.first + a;
       P d;
       if constexpr (own) {
@@ -302,20 +271,20 @@ class LayerPacks {
         const auto moves = d > zero;
         const auto open =
             moves & ((!(d < P(never<Real>))) | (unsafe & !no_crossing(s, end, d, m, n)));
-        if (wait<Kind>(item, a, bits_of(open) & item.mask, s, end)) return Progress::waits;
+        if (wait<Kind>(item, a, bits_of(open) & item.mask, s, end)) return true;
       }
-      if (a + 1 == item.intervals) return Progress::through;
+      if (a + 1 == item.intervals) return false;
+      s = {item.held != 0 ? item.hold(s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
       if constexpr (Kind == LaneKind::rows && Uniform) {
         // Where crossings are dense the call costs more than it saves.
         if (quiet >= 4 && tables_.bounded && item.held == 0) {
-          end.v.store(item.v);
-          end.i.store(item.i);
-          item.at = a + 1;
-          item.quiet = quiet;
-          return Progress::runs;
+          a = static_cast<Id>(tables_.run(item.first + a + 1, item.first + item.intervals,
+                                          item.column, lanes_->count, n, s) -
+                              item.first) -
+              1;
+          if (a + 1 == item.intervals) return false;
         }
       }
-      s = {item.held != 0 ? item.hold(s.v, end.v) : end.v, end.i + weight<Kind>(item, a)};
     }
   }
 
@@ -335,7 +304,6 @@ class LayerPacks {
     (item.held != 0 ? item.hold(s.v, end.v) : end.v).store(item.v);
     end.i.store(item.i);
     item.at = a + 1;
-    item.quiet = 1;
     if (due == 0) return true;
     Real current[width];
     s.i.store(current);

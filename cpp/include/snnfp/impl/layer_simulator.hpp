@@ -74,40 +74,23 @@ class LayerSimulator {
     for (Size round = 0; !ready_.empty(); ++round) {
       if (round % 64 == 0) watch_.check();
       Size waiting = 0;
-      std::optional<Id> runner;  // runs, and waits for another that does
-      // Takes a slot on until its pack, or those that follow it there, wait.
-      const auto settle = [&](Id slot, const auto& run) {
+      for (const Id slot : ready_) {
         for (;;) {
-          switch (go_on<BySamples, Identical, Uniform>(slot, all)) {
-            case Progress::waits: ready_[waiting++] = slot; return;
-            case Progress::through:
-              if (next == n) return;
-              packs_.start(slot, next++);
-              break;
-            case Progress::runs:
-              if (!run(slot)) return;
+          if (go_on<BySamples, Identical, Uniform>(slot, all)) {
+            ready_[waiting++] = slot;
+            break;
           }
+          if (next == n) break;
+          packs_.start(slot, next++);
         }
-      };
-      for (const Id first : ready_)
-        settle(first, [&](Id& slot) {
-          if (!runner) {
-            runner = slot;
-            return false;
-          }
-          const Id stopped = packs_.run(*runner, slot, all);
-          if (stopped == *runner) std::swap(*runner, slot);
-          return true;
-        });
-      if (runner)
-        settle(packs_.run(*runner, all), [&](Id slot) { return packs_.run(slot, all) == slot; });
+      }
       ready_.resize(waiting);
       packs_.solve(watch_);
     }
   }
 
   template <bool BySamples, bool Identical, bool Uniform>
-  SNNFP_INLINE Progress go_on(Id slot, const Neuron<P>& all) {
+  SNNFP_INLINE bool go_on(Id slot, const Neuron<P>& all) {
     if constexpr (Identical) return packs_.template take_on<BySamples, Uniform>(slot, all);
     return packs_.template take_on<BySamples, Uniform>(slot,
                                                        packs_.template neurons<BySamples>(slot));

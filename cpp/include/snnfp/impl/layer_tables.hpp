@@ -117,54 +117,24 @@ class LayerTables {
     return &weight_.data()[(interval * size + column) * width];
   }
 
-  // A pack of free lanes on its way through the intervals [k, end), in column `column`. Its state
-  // is that at the end of interval k - 1, ahead of the arrival there.
-  struct Course {
-    Size k, end, column;
-    Membrane<P> s;
-  };
-
-  // Takes N packs of a population of `size` on, side by side, until a lane of one may cross in its
-  // interval k or one has come to its end: those, as bits. Each waits for the current it has just
-  // received, so that two take little longer than one. A function of its own, so that all of it
-  // stays in registers.
-  template <int N>
-  [[gnu::noinline]] unsigned run(Course (&packs)[N], Size size, const Neuron<P>& n) const {
+  // Takes a pack of free lanes of a population of `size` with state `s` at the start of interval k
+  // on to the first interval in which one may cross, or to `end`: `s` stays at the start of the
+  // last one. A function of its own, so that all of it stays in registers.
+  [[gnu::noinline]] Size run(Size k, Size end, Size column, Size size, const Neuron<Pack<Real>>& n,
+                             Membrane<Pack<Real>>& s) const {
     const auto steps = decays.template from<Real>(0);
     const Real *by_i = pull.data(), *bound = reach.data();
-    Membrane<P> s[N];
-    Size k[N], column[N], left = packs[0].end - packs[0].k;
-    for (int b = 0; b < N; ++b) {
-      s[b] = packs[b].s;
-      k[b] = packs[b].k;
-      column[b] = packs[b].column;
-      left = std::min(left, packs[b].end - packs[b].k);
-    }
-    unsigned stopped = 0;
-    for (; left > 0; --left) {
-      Membrane<P> now[N];
-      auto open = !(P(Real(0)) < P(Real(1)));
-      for (int b = 0; b < N; ++b) {
-        now[b] = {s[b].v, s[b].i + row(k[b] - 1, column[b], size)};
-        open = open | !UpperBound<P>::stays_below(now[b], P(bound[k[b]]), n);
+    Membrane<P> now = s;
+    for (;; ++k) {
+      if (any(!UpperBound<P>::stays_below(now, P(bound[k]), n))) {
+        s = now;
+        return k;
       }
-      if (any(open)) {
-        for (int b = 0; b < N; ++b)
-          if (any(!UpperBound<P>::stays_below(now[b], P(bound[k[b]]), n))) stopped |= 1u << b;
-        break;
-      }
-      for (int b = 0; b < N; ++b) {
-        s[b] = propagate_undriven(now[b], steps.template spread<P>(k[b]), P(by_i[k[b]]));
-        __builtin_prefetch(row(k[b] + ahead, column[b]));
-        ++k[b];
-      }
+      const Membrane<P> next = propagate_undriven(now, steps.template spread<P>(k), P(by_i[k]));
+      if (k + 1 == end) return end;
+      __builtin_prefetch(row(k + ahead, column));
+      now = {next.v, next.i + row(k, column, size)};
     }
-    for (int b = 0; b < N; ++b) {
-      packs[b].s = s[b];
-      packs[b].k = k[b];
-      if (k[b] == packs[b].end) stopped |= 1u << b;
-    }
-    return stopped;
   }
 
   // Of each interval, by rows one value, by samples one a lane.
