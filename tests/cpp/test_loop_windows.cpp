@@ -1,13 +1,15 @@
 // Loops in windows as long as their shortest delay, beside the event queue: the same bits.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 
-#include "isas.hpp"
-#include "same_record.hpp"
-#include "snnfp/snnfp.hpp"
+#include "beside_queue.hpp"
+#include "snnfp/impl/gradient.hpp"
+#include "snnfp/impl/loop_windows.hpp"
 
 using namespace snnfp;
 
@@ -16,7 +18,7 @@ namespace {
 template <class Real>
 class RandomLoops {
  public:
-  // `rows`: dense projections with one delay each, and else everything.
+  // `rows`: dense projections with one delay or one a source unit, and else everything.
   RandomLoops(unsigned seed, bool rows) : random_(seed), rows_(rows) {
     const auto x = network.add_input("x", 6);
     const Id n = 1 + whole(3);
@@ -84,6 +86,12 @@ class RandomLoops {
     for (Real& v : w)
       if (n_from > 6) v *= Real(4.0 / n_from);
     if (whole(3) == 0) std::fill_n(w.begin(), to.second, Real(0));  // a silent row
+    if (rows_ && whole(2)) {
+      // What a population sends arrives in another order than it was sent.
+      const Delay<Real> each = Delay<Real>::per_source(delays(n_from, delay));
+      network.connect_dense(from, to.first, w, each);
+      return;
+    }
     const Id kind = rows_ ? 0 : whole(4);
     if (kind < 2) {
       const Size n = static_cast<Size>(w.size());
@@ -116,6 +124,12 @@ class RandomLoops {
 };
 
 template <class Real>
+void ran_in_windows(const Record<Real>& record) {
+  REQUIRE(record.ran.size() == 1);
+  CHECK(record.ran[0].solver == Solver::windows);
+}
+
+template <class Real>
 void check_loops(unsigned seeds, bool rows) {
   Size spikes = 0, silent_gaps = 0;
   for (unsigned seed = 0; seed < seeds; ++seed) {
@@ -126,21 +140,11 @@ void check_loops(unsigned seeds, bool rows) {
     options.n_threads = 1;
     options.spike_limit = 4000;
     if (seed % 4 == 3) options.stop_after = {0};
-    options.engine = Engine::queue;
-    options.isa = Isa::portable;
-    const Record<Real> reference = simulate(loops.network, loops.input, options);
+    const Record<Real> reference =
+        check_beside_queue(loops.network, loops.input, options, ran_in_windows<Real>);
     spikes += reference.spikes();
     for (Size k = 1; k < reference.spikes(); ++k)
       silent_gaps += reference.times[k] > reference.times[k - 1] + Real(2.5);
-    options.engine = Engine::automatic;
-    for (const Isa isa : isas_here()) {
-      CAPTURE(isa_name(isa));
-      options.isa = isa;
-      const Record<Real> record = simulate(loops.network, loops.input, options);
-      check_same(reference, record);
-      REQUIRE(record.ran.size() == 1);
-      CHECK(record.ran[0].solver == Solver::windows);
-    }
   }
   CHECK(spikes > 10000);
   CHECK(silent_gaps > 10);
@@ -183,20 +187,20 @@ TEST_CASE("arrivals that pile up on their way are judged by the queue") {
   const auto h = net.add_population("h", 100, {});
   net.connect_dense(x, h, std::vector<double>(100, 2.0), 0.0);
   net.connect_dense(h, h, std::vector<double>(10000, 1.0), delays);
-  const auto error = [&](Engine engine) -> std::string {
-    SimulateOptions<double> options;
-    options.until = 40;
-    options.spike_limit = 2000;
-    options.engine = engine;
-    try {
-      simulate(net, every(0.125, 40), options);
-    } catch (const EventLimitError& e) {
-      return e.what();
-    }
-    return "";
+  SimulateOptions<double> options;
+  options.until = 40;
+  options.spike_limit = 2000;
+  const auto error = [&](Engine engine) {
+    return limit_error(net, every(0.125, 40), options, engine);
   };
   CHECK(error(Engine::automatic) == error(Engine::queue));
-  CHECK(error(Engine::queue).find("on their way") != std::string::npos);
+  CHECK(error(Engine::queue).find("on their way in loops whose synapses have their own delays") !=
+        std::string::npos);
+  net.set_delay(
+      1, Delay<double>::per_target(std::vector<double>(delays.begin(), delays.begin() + 100)));
+  CHECK(error(Engine::automatic) == error(Engine::queue));
+  CHECK(error(Engine::queue).find("loops whose target neurons have their own delays") !=
+        std::string::npos);
 }
 
 TEST_CASE("windows are for loops that receive several arrivals within the shortest delay") {
@@ -219,17 +223,98 @@ TEST_CASE("a spike beyond the limit in a window is the first in time") {
   SimulateOptions<double> options;
   options.until = 40;
   options.spike_limit = 20;
-  const auto error = [&](Engine engine) -> std::string {
-    options.engine = engine;
-    try {
-      simulate(ring(1.0, 5.0), every(0.25, 40), options);
-    } catch (const EventLimitError& e) {
-      return e.what();
-    }
-    return "";
+  const auto error = [&](Engine engine) {
+    return limit_error(ring(1.0, 5.0), every(0.25, 40), options, engine);
   };
   CHECK(error(Engine::automatic) == error(Engine::queue));
   CHECK(error(Engine::queue) != "");
+}
+
+TEST_CASE("a spike beyond the limit, found before an earlier one of another population") {
+  // Arrivals reach `a` until late in a window and `b` early in it, so that only `b` is searched
+  // beyond its last arrival.
+  Size errors = 0, of_a = 0;
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    const auto between = [&](double low, double high) {
+      return std::uniform_real_distribution<double>(low, high)(random);
+    };
+    Network<double> net;
+    const auto early = net.add_input("early", 1), late = net.add_input("late", 1);
+    Lif<double> lif;
+    lif.tau_mem = 0.5;
+    lif.tau_syn = 2.0;
+    lif.t_refractory = 0.02;
+    const auto a = net.add_population("a", 1, lif), b = net.add_population("b", 1, lif);
+    net.connect_dense(late, a, between(4, 8));
+    net.connect_dense(early, b, between(6, 13));
+    net.connect_dense(a, b, 0.0, 1.0);
+    net.connect_dense(b, a, 0.0, 1.0);
+    const Input<double> input{{{0.1, 0.2, 0.3}, {0, 0, 0}, {0, 3}},
+                              {{0.1, 0.2, 0.3, 0.4, 0.6}, {0, 0, 0, 0, 0}, {0, 5}}};
+    SimulateOptions<double> options;
+    options.until = 1.25;
+    options.spike_limit = 4 + Size(random() % 20);
+    const std::string error = limit_error(net, input, options, Engine::queue);
+    CHECK(limit_error(net, input, options, Engine::automatic) == error);
+    errors += error != "";
+    of_a += error.find("population a") != std::string::npos;
+    options.spike_limit = 10000;
+    ran_in_windows(simulate(net, input, options));
+  }
+  CHECK(errors > 100);
+  CHECK(of_a > 20);
+  CHECK(of_a + 20 < errors);
+}
+
+TEST_CASE("windows in which no group waits are left by an interrupt") {
+  // An arrival a quarter of a window, all of them far too weak.
+  Network<double> net = ring(1.0, 1e-9);
+  net.set_weight(0, 1e-9);
+  SimulateOptions<double> options;
+  options.until = 20000;
+  const Input<double> input = every(0.25, 20000);
+  Size polls = 0;
+  options.poll = [&] { ++polls; };
+  const Record<double> record = simulate(net, input, options);
+  ran_in_windows(record);
+  CHECK(record.spikes() == 0);
+  CHECK(polls > 20000 / 1024);
+  struct Stop {};
+  const Size whole = polls;
+  polls = 0;
+  options.poll = [&] {
+    if (++polls == whole / 2) throw Stop();
+  };
+  CHECK_THROWS_AS(simulate(net, input, options), Stop);
+}
+
+TEST_CASE("loops in windows after a run that was interrupted") {
+  const Network<double> net = ring(1.0, 0.05);
+  SimulateOptions<double> options;
+  options.until = 20;
+  const Record<double> record = simulate(net, every(0.125, 20), options);
+  ran_in_windows(record);
+  REQUIRE(record.spikes() > 100);
+  const detail::Plan<double>& plan = *record.plan;
+  const detail::Batch<double> batch(record);
+  const detail::RunLimits limits{options.until, options.spike_limit, nullptr, 0};
+  struct Stop {};
+  bool stops = true;
+  const std::function<void()> poll = [&] {
+    if (stops) throw Stop();
+  };
+  std::optional<detail::Interrupt> interrupt(std::in_place, poll);
+  detail::LoopWindows<double> windows(plan, limits, *interrupt);
+  detail::SpikeList<double> spikes;
+  CHECK_THROWS_AS(windows.run(0, batch.inputs.data(), 1, &spikes, 1, options.until), Stop);
+  stops = false;
+  interrupt.emplace(poll);
+  spikes.clear();
+  windows.run(0, batch.inputs.data(), 1, &spikes, 1, options.until);
+  REQUIRE(spikes.size() == record.spikes());
+  for (Size k = 0; k < spikes.size(); ++k) CHECK(spikes[k].time == record.times[k]);
 }
 
 TEST_CASE("a loop without a synapse, under arrivals that have delays of their own") {
@@ -242,12 +327,8 @@ TEST_CASE("a loop without a synapse, under arrivals that have delays of their ow
     net.connect_sparse(h, h, {0, 0, 0, 0}, {}, std::vector<double>(), std::vector<double>());
     SimulateOptions<double> options;
     options.until = 40;
-    options.engine = Engine::queue;
-    const Record<double> reference = simulate(net, every(0.25, 30), options);
-    options.engine = Engine::automatic;
-    const Record<double> record = simulate(net, every(0.25, 30), options);
-    check_same(reference, record);
-    CHECK(record.spikes() > 10);
-    CHECK(record.ran[0].solver == Solver::windows);
+    const Record<double> reference =
+        check_beside_queue(net, every(0.25, 30), options, ran_in_windows<double>);
+    CHECK(reference.spikes() > 10);
   }
 }

@@ -121,6 +121,48 @@ TEST_CASE("bad input is refused before anything runs") {
   CHECK(simulate<double>(net, {single_sample<double>({})}, options).spikes() > 3);
 }
 
+TEST_CASE("groups have names of their own, and are those of their network") {
+  Network<double> net, other;
+  const auto x = net.add_input("x", 2);
+  const auto h = net.add_population("h", 3, {});
+  CHECK_THROWS_WITH_AS(
+      net.add_population("h", 4, {}),
+      "the name of population h is taken by a population of size 3, expected a new "
+      "one",
+      InvalidArgument);
+  CHECK_THROWS_WITH_AS(net.add_input("h", 4), doctest::Contains("taken by a population of size 3"),
+                       InvalidArgument);
+  CHECK_THROWS_WITH_AS(net.add_population("x", 2, {}),
+                       doctest::Contains("taken by an input of size 2"), InvalidArgument);
+  CHECK(net.populations().size() == 1);
+  CHECK(net.inputs().size() == 1);
+
+  const auto theirs = other.add_population("g", 3, {}), input = other.add_input("z", 2);
+  const auto refuse = [](const auto& connect, const char* text) {
+    CHECK_THROWS_WITH_AS(connect(), text, InvalidArgument);
+  };
+  const char* const text =
+      " is population g of size 3, which belongs to another network, expected a group of this one, "
+      "whose population 0 is h of size 3";
+  refuse([&] { net.connect_dense(x, theirs, 1.0); }, ("target" + std::string(text)).c_str());
+  refuse([&] { net.connect_one_to_one(theirs, h, 1.0); }, ("source" + std::string(text)).c_str());
+  refuse([&] { net.connect_sparse(input, h, {0, 0, 0}, {}, std::vector<double>()); },
+         "source is input z of size 2, which belongs to another network, expected a group of this "
+         "one, whose input 0 is x of size 2");
+  CHECK_THROWS_AS(net.source_size(theirs), InvalidArgument);
+  Network<double> larger;
+  larger.add_population("g", 4, {});
+  refuse([&] { larger.connect_dense(theirs, theirs, 1.0); },
+         "source is population g of size 3, which belongs to another network, expected a group of "
+         "this one, whose population 0 is g of size 4");
+  CHECK(net.projections().empty());
+  CHECK(larger.projections().empty());
+  // A copy has the same groups; an index alone is that of whatever network it is given to.
+  Network<double> copy = net;
+  CHECK(copy.connect_dense(x, h, 1.0) == 0);
+  CHECK(net.connect_dense({Source::Kind::input, 0}, {Source::Kind::population, 0}, 1.0) == 0);
+}
+
 TEST_CASE("delays say what they belong to, whatever their number") {
   using D = Delay<double>;
   Network<double> net;
@@ -139,6 +181,15 @@ TEST_CASE("delays say what they belong to, whatever their number") {
   CHECK(kind(net.connect_one_to_one(x, h, 1.0, D::per_target(three))) == DelayPer::synapse);
   CHECK(kind(net.connect_sparse(x, h, {0, 1, 2, 3}, {2, 1, 0}, 1.0, D::per_source(three))) ==
         DelayPer::source);
+
+  // To or from one unit kinds coincide: of the one that kernels are fastest at.
+  const auto single = net.add_population("single", 1, {});
+  CHECK(kind(net.connect_dense(x, single, 1.0, three)) == DelayPer::source);
+  CHECK(kind(net.connect_dense(single, h, 1.0, three)) == DelayPer::target);
+  CHECK(kind(net.connect_dense(single, h, 1.0, D::per_source(0.5))) == DelayPer::projection);
+  CHECK(kind(net.connect_dense(x, single, 1.0, D::per_target(0.5))) == DelayPer::projection);
+  CHECK(kind(net.connect_one_to_one(single, single, 1.0, D::per_source(0.5))) ==
+        DelayPer::projection);
 
   D one(0.5);
   one.per = DelayPer::synapse;
@@ -159,7 +210,7 @@ TEST_CASE("delays say what they belong to, whatever their number") {
   bad(unknown,
       "the kind of x_to_h.delay is 7, expected one for the projection, a source unit, a target "
       "neuron or a synapse");
-  CHECK_THROWS_AS(net.set_delay(9, D::per_source(three)), InvalidArgument);
+  CHECK_THROWS_AS(net.set_delay(99, D::per_source(three)), InvalidArgument);
 }
 
 TEST_CASE("the structure is made once, and anew after something was added") {

@@ -81,11 +81,20 @@ def test_nothing_ran_where_spikes_were_given():
 # -- windows: the record of the queue, to the bit ----------------------------------------------------
 
 
-def windows_and_queue(net, spikes, **options):
-    """Records of both, the first of which is to have run in windows."""
+def as_the_queue(net, spikes, **options):
+    """The record of a network that is to run in windows, which is that of the queue."""
     record = quiet(net, spikes, n_threads=1, **options)
     assert "windows" in [c.solver for c in record.components]
-    return record, quiet(net, spikes, n_threads=1, engine="queue", **options)
+    queue = quiet(net, spikes, n_threads=1, engine="queue", **options)
+    assert same_bits(record, queue)
+    assert record._core.release_currents.tobytes() == queue._core.release_currents.tobytes()
+    return record
+
+
+def some_spikes(rng, size, until, count=60):
+    """In one sample of an input."""
+    pairs = [(rng.uniform(0, until, count), rng.integers(0, size, count))]
+    return snnfp.Spikes.from_pairs(pairs, size=size)
 
 
 def test_neurons_that_are_reset_to_different_voltages():
@@ -96,10 +105,7 @@ def test_neurons_that_are_reset_to_different_voltages():
     h = net.population(20, lif, name="h")
     net.connect(x, h, snnfp.Dense(weight=rng.normal(0.5, 0.3, (8, 20)), delay=0.5))
     net.connect(h, h, snnfp.Dense(weight=0.02, delay=1.0), name="r")
-    pairs = [(rng.uniform(0, 8, 60), rng.integers(0, 8, 60))]
-    spikes = snnfp.Spikes.from_pairs(pairs, size=8)
-    record, queue = windows_and_queue(net, spikes, until=10.0)
-    assert record.n_spikes > 100 and same_bits(record, queue)
+    assert as_the_queue(net, some_spikes(rng, 8, 8.0), until=10.0).n_spikes > 100
 
 
 def test_a_release_at_the_moment_at_which_a_sample_ends():
@@ -116,9 +122,7 @@ def test_a_release_at_the_moment_at_which_a_sample_ends():
         net.connect(h, h, snnfp.Dense(weight=0.25, delay=1.0), name="r")
         times = 0.25 * rng.integers(0, 12, 12)
         spikes = snnfp.Spikes.from_pairs([(times, rng.integers(0, 2, 12))], size=2)
-        record, queue = windows_and_queue(net, spikes, until=4.0, stop_after=["h"])
-        assert same_bits(record, queue)
-        assert record._core.release_currents.tobytes() == queue._core.release_currents.tobytes()
+        record = as_the_queue(net, spikes, until=4.0, stop_after=["h"])
         released += bool(np.any(np.isin(record.times + held, record.ends)))
     assert released > 5
 
@@ -135,10 +139,7 @@ def test_delays_of_any_size_from_outside(dtype, delay):
     into = snnfp.Sparse(sources=sources, targets=targets, weight=0.5, delay=delays)
     net.connect(x, h, into)
     net.connect(h, h, snnfp.Sparse(sources=[], targets=[], weight=0.1, delay=1.0), name="r")
-    pairs = [(rng.uniform(0, 10, 60), rng.integers(0, 4, 60))]
-    spikes = snnfp.Spikes.from_pairs(pairs, size=4)
-    record, queue = windows_and_queue(net, spikes, until=12.0)
-    assert record.n_spikes > 50 and same_bits(record, queue)
+    assert as_the_queue(net, some_spikes(rng, 4, 10.0), until=12.0).n_spikes > 50
 
 
 def test_windows_end_long_after_the_last_input():
@@ -150,6 +151,4 @@ def test_windows_end_long_after_the_last_input():
     net.connect(x, h, into)
     itself = snnfp.Sparse(sources=[0, 1], targets=[0, 1], weight=0.1, delay=10.0)
     net.connect(h, h, itself, name="r")
-    spikes = snnfp.Spikes.from_pairs([(rng.uniform(0, 0.01, 5000), np.zeros(5000, int))], size=1)
-    record, queue = windows_and_queue(net, spikes, until=1200.0)
-    assert same_bits(record, queue)
+    as_the_queue(net, some_spikes(rng, 1, 0.01, count=5000), until=1200.0)

@@ -64,6 +64,33 @@ struct ScalarOf {
 template <class T>
 using Scalar = typename ScalarOf<T>::type;
 
+#if defined(__AVX2__)
+
+// What packs of both widths have, by the prefix m of the instructions.
+#define SNNFP_PACK_ARITHMETIC(Real, Vector, s, m)                                      \
+  Vector x;                                                                            \
+  Pack() = default;                                                                    \
+  Pack(Vector v) : x(v) {}                                                             \
+  Pack(Real v) : x(m##_set1_##s(v)) {}                                                 \
+  static Pack load(const Real* p) { return m##_loadu_##s(p); }                         \
+  void store(Real* p) const { m##_storeu_##s(p, x); }                                  \
+  friend Pack operator+(Pack a, Pack b) { return m##_add_##s(a.x, b.x); }              \
+  friend Pack operator-(Pack a, Pack b) { return m##_sub_##s(a.x, b.x); }              \
+  friend Pack operator*(Pack a, Pack b) { return m##_mul_##s(a.x, b.x); }              \
+  friend Pack operator/(Pack a, Pack b) { return m##_div_##s(a.x, b.x); }              \
+  friend Pack operator-(Pack a) { return m##_xor_##s(a.x, m##_set1_##s(Real(-0.0))); } \
+  friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }  \
+  friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; } \
+  friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }  \
+  friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; } \
+  friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; } \
+  friend Pack fma(Pack a, Pack b, Pack c) { return m##_fmadd_##s(a.x, b.x, c.x); }     \
+  friend Pack sqrt_of(Pack a) { return m##_sqrt_##s(a.x); }                            \
+  friend Pack larger(Pack a, Pack b) { return m##_max_##s(a.x, b.x); }                 \
+  friend Pack smaller(Pack a, Pack b) { return m##_min_##s(a.x, b.x); }
+
+#endif
+
 #if defined(__AVX512F__)
 
 #define SNNFP_PACK_OPERATIONS(Real, Vector, Bits, s, Index, load_index, Whole, whole, k)          \
@@ -78,11 +105,7 @@ using Scalar = typename ScalarOf<T>::type;
   template <>                                                                                     \
   struct Pack<Real> {                                                                             \
     static constexpr int width = 64 / int(sizeof(Real));                                          \
-    Vector x;                                                                                     \
-    Pack() = default;                                                                             \
-    Pack(Vector v) : x(v) {}                                                                      \
-    Pack(Real v) : x(_mm512_set1_##s(v)) {}                                                       \
-    static Pack load(const Real* p) { return _mm512_loadu_##s(p); }                               \
+    SNNFP_PACK_ARITHMETIC(Real, Vector, s, _mm512)                                                \
     /* The first n values, zeros after them; no more is read. */                                  \
     static Pack load_first(const Real* p, int n) {                                                \
       return _mm512_maskz_loadu_##s(Bits((1u << n) - 1), p);                                      \
@@ -91,27 +114,12 @@ using Scalar = typename ScalarOf<T>::type;
       return _mm512_i32gather_##s(load_index(reinterpret_cast<const Index*>(at)), p,              \
                                   sizeof(Real));                                                  \
     }                                                                                             \
-    void store(Real* p) const { _mm512_storeu_##s(p, x); }                                        \
     /* The lanes whose bits are set, side by side; what is left of a pack is overwritten. */      \
     void store_lanes(unsigned lanes, Real* p) const {                                             \
       _mm512_storeu_##s(p, _mm512_maskz_compress_##s(Bits(lanes), x));                            \
     }                                                                                             \
     void store_first(Real* p, int n) const { _mm512_mask_storeu_##s(p, Bits((1u << n) - 1), x); } \
-    friend Pack operator+(Pack a, Pack b) { return _mm512_add_##s(a.x, b.x); }                    \
-    friend Pack operator-(Pack a, Pack b) { return _mm512_sub_##s(a.x, b.x); }                    \
-    friend Pack operator*(Pack a, Pack b) { return _mm512_mul_##s(a.x, b.x); }                    \
-    friend Pack operator/(Pack a, Pack b) { return _mm512_div_##s(a.x, b.x); }                    \
-    friend Pack operator-(Pack a) { return _mm512_xor_##s(a.x, _mm512_set1_##s(Real(-0.0))); }    \
-    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }           \
-    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }          \
-    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }           \
-    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }          \
-    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }          \
-    friend Pack fma(Pack a, Pack b, Pack c) { return _mm512_fmadd_##s(a.x, b.x, c.x); }           \
-    friend Pack sqrt_of(Pack a) { return _mm512_sqrt_##s(a.x); }                                  \
     friend Pack size_of(Pack a) { return _mm512_abs_##s(a.x); }                                   \
-    friend Pack larger(Pack a, Pack b) { return _mm512_max_##s(a.x, b.x); }                       \
-    friend Pack smaller(Pack a, Pack b) { return _mm512_min_##s(a.x, b.x); }                      \
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                         \
       return _mm512_mask_blend_##s(m.bits, no.x, yes.x);                                          \
     }                                                                                             \
@@ -238,11 +246,7 @@ SNNFP_INLINE __m256i first_lanes(int n) {
   template <>                                                                                   \
   struct Pack<Real> {                                                                           \
     static constexpr int width = 32 / int(sizeof(Real));                                        \
-    Vector x;                                                                                   \
-    Pack() = default;                                                                           \
-    Pack(Vector v) : x(v) {}                                                                    \
-    Pack(Real v) : x(_mm256_set1_##s(v)) {}                                                     \
-    static Pack load(const Real* p) { return _mm256_loadu_##s(p); }                             \
+    SNNFP_PACK_ARITHMETIC(Real, Vector, s, _mm256)                                              \
     /* The first n values, zeros after them; no more is read. */                                \
     static Pack load_first(const Real* p, int n) {                                              \
       return _mm256_maskload_##s(p, first_lanes<Real>(n));                                      \
@@ -251,28 +255,13 @@ SNNFP_INLINE __m256i first_lanes(int n) {
       return _mm256_i32gather_##s(p, load_index(reinterpret_cast<const Index*>(at)),            \
                                   sizeof(Real));                                                \
     }                                                                                           \
-    void store(Real* p) const { _mm256_storeu_##s(p, x); }                                      \
     void store_lanes(unsigned lanes, Real* p) const { store_lanes_of(x, lanes, p); }            \
     void store_first(Real* p, int n) const {                                                    \
       Real values[width];                                                                       \
       store(values);                                                                            \
       std::memcpy(p, values, n * sizeof(Real));                                                 \
     }                                                                                           \
-    friend Pack operator+(Pack a, Pack b) { return _mm256_add_##s(a.x, b.x); }                  \
-    friend Pack operator-(Pack a, Pack b) { return _mm256_sub_##s(a.x, b.x); }                  \
-    friend Pack operator*(Pack a, Pack b) { return _mm256_mul_##s(a.x, b.x); }                  \
-    friend Pack operator/(Pack a, Pack b) { return _mm256_div_##s(a.x, b.x); }                  \
-    friend Pack operator-(Pack a) { return _mm256_xor_##s(a.x, _mm256_set1_##s(Real(-0.0))); }  \
-    friend Mask##Real operator<(Pack a, Pack b) { return {compare<_CMP_LT_OQ>(a, b)}; }         \
-    friend Mask##Real operator<=(Pack a, Pack b) { return {compare<_CMP_LE_OQ>(a, b)}; }        \
-    friend Mask##Real operator>(Pack a, Pack b) { return {compare<_CMP_GT_OQ>(a, b)}; }         \
-    friend Mask##Real operator>=(Pack a, Pack b) { return {compare<_CMP_GE_OQ>(a, b)}; }        \
-    friend Mask##Real operator==(Pack a, Pack b) { return {compare<_CMP_EQ_OQ>(a, b)}; }        \
-    friend Pack fma(Pack a, Pack b, Pack c) { return _mm256_fmadd_##s(a.x, b.x, c.x); }         \
-    friend Pack sqrt_of(Pack a) { return _mm256_sqrt_##s(a.x); }                                \
     friend Pack size_of(Pack a) { return _mm256_andnot_##s(_mm256_set1_##s(Real(-0.0)), a.x); } \
-    friend Pack larger(Pack a, Pack b) { return _mm256_max_##s(a.x, b.x); }                     \
-    friend Pack smaller(Pack a, Pack b) { return _mm256_min_##s(a.x, b.x); }                    \
     friend Pack select(Mask##Real m, Pack yes, Pack no) {                                       \
       return _mm256_blendv_##s(no.x, yes.x, m.bits);                                            \
     }                                                                                           \
@@ -393,6 +382,8 @@ struct Ids {
 };
 
 #endif
+
+#undef SNNFP_PACK_ARITHMETIC
 
 // As many of the first n values as there are lanes, zeros after them; n may be 0 or less.
 template <class Real>

@@ -167,6 +167,7 @@ class LoopWindows {
   void start(Run& run, const SampleInput<Real>& input, SpikeList<Real>* spikes) {
     run.spikes = spikes;
     run.known = Real(0);
+    run.under_way = 0;  // an interrupt may have left some
     run.excess = {};
     const Size n = end_ - begin_;
     Size group = run.first_group;
