@@ -156,6 +156,68 @@ def test_initialisers() -> None:
         layer(Dense(weight=1.0, delay=PerTarget(Uniform(-0.5, 0.0)))).initialise(0)
 
 
+class Drawn:
+    """An initialiser of somebody else's, that gives what it likes."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+        return self.values
+
+    def __repr__(self) -> str:
+        return f"Drawn({self.values})"
+
+
+@pytest.mark.parametrize(("per", "shape"), [(PerSource, (5, 1)), (PerTarget, (1, 4))])
+def test_somebody_elses_initialiser(per: Any, shape: tuple[int, int]) -> None:
+    """One number is that of all units; it does not make the delay one for the projection."""
+    for value in (0.25, np.float32(0.25), np.array(0.25)):
+        net = layer(Dense(weight=1.0, delay=per(Drawn(value)))).initialise(0)
+        assert np.array_equal(net.parameters["p.delay"], np.full(shape, 0.25))
+    net = layer(Dense(weight=1.0, delay=per(Drawn([0.5, 0.25, 0.125]))))
+    said = rf"drawn have shape \(3,\), expected \({shape[0]}, {shape[1]}\); drawn from {per.__name__}\("
+    with pytest.raises(ValueError, match=said):
+        net.initialise(0)
+
+
+def test_from_one_unit_to_one() -> None:
+    """All kinds are the same; a flat array says nothing unclear."""
+    rng = np.random.default_rng(9)
+    spikes = batch(rng, 1)
+    records = []
+    for delay in (0.5, [0.5], [[0.5]]):
+        net = layer(Dense(weight=3.0, delay=delay), 1, 1)
+        assert net.parameters["p.delay"].shape == np.shape(delay)
+        records.append(quiet(net, spikes, until=UNTIL))
+    assert records[0].n_spikes > 5
+    found = [r.vjp(np.ones(r.n_spikes), wrt="p.delay")["p.delay"] for r in records]
+    for record, gradient, shape in zip(records, found, [(), (1,), (1, 1)], strict=True):
+        assert same_bits(record, records[0])
+        assert gradient.shape == shape and np.array_equal(gradient.ravel(), found[0].ravel())
+
+
+def test_to_one_neuron_a_delay_a_source_is_none_a_synapse() -> None:
+    """Where a shape says both, rows arrive at once: the kernels of rows run."""
+    rng = np.random.default_rng(10)
+    weight, delay, spikes = rng.normal(1.5, 1.0, (5, 1)), rng.uniform(0, 1, (5, 1)), batch(rng)
+    net = layer(Dense(weight=weight, delay=delay), 5, 1)
+    net.connect("h", "h", Dense(weight=-0.1, delay=[[0.5]]), name="r")
+    record = quiet(net, spikes, until=UNTIL)
+    assert [c.solver for c in record.components] == ["loop"]
+    few = Sparse(
+        sources=np.arange(5), targets=np.zeros(5, int), weight=weight[:, 0], delay=delay[:, 0]
+    )
+    slow = layer(few, 5, 1)
+    slow.connect("h", "h", Dense(weight=-0.1, delay=0.5), name="r")
+    other = quiet(slow, spikes, until=UNTIL)
+    assert record.n_spikes > 20 and same_bits(record, other)
+    u = np.cos(np.arange(record.n_spikes))
+    mine, its = (r.vjp(u, wrt="p.delay")["p.delay"] for r in (record, other))
+    assert mine.shape == (5, 1)
+    np.testing.assert_allclose(mine[:, 0], its, rtol=1e-11, atol=1e-12)
+
+
 def test_kinds_change_and_travel(tmp_path: Any) -> None:
     """Any legal shape may replace another, and is kept by files, copies and records."""
     rng = np.random.default_rng(4)

@@ -220,9 +220,9 @@ def test_the_first_spike_beyond_the_limit(graph, connectivity, spike_limit):
         assert e.count == spike_limit + 1
 
 
-def piling_up(n, gain, isa="best", engine="automatic"):
+def piling_up(n, gain, isa="best", engine="automatic", shape=None):
     """A loop whose synapses have their own delays, at a gain a little above 1: the error it gives."""
-    delay = np.random.default_rng(0).uniform(0, 0.5, (n, n))
+    delay = np.random.default_rng(0).uniform(0, 0.5, shape or (n, n))
     net = snnfp.Network()
     x = net.input(1)
     h = net.population(n, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
@@ -256,6 +256,32 @@ print(min(took) <= 2.0, peak() - before <= 512, took, peak() - before)
     assert run_script(text).startswith("True True")
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system has no /proc")
+def test_windows_in_which_nothing_waits_take_no_memory():
+    """Arrivals too weak for any spike: the next window begins before the others are through."""
+    text = """
+import resource
+import numpy as np, snnfp
+from networks import quiet
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+net = snnfp.Network()
+x, h = net.input(1, name="x"), net.population(512, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+net.connect(x, h, snnfp.Dense(weight=1e-6))
+net.connect(h, h, snnfp.Dense(weight=0.0, delay=1.0))
+def run(windows):
+    times = np.arange(3 * windows) / 3
+    spikes = snnfp.Spikes(times, np.zeros(times.size, int), [0, times.size], size=1)
+    return quiet(net, spikes, until=float(windows), n_threads=1, isa="portable")
+run(1000)
+before = peak()
+record = run(40_000)
+assert [c.solver for c in record.components] == ["windows"] and record.n_spikes == 0
+print(peak() - before)
+"""
+    assert float(run_script(text)) < 24.0
+
+
 def test_runaway_firing_with_own_delays_is_the_same_error_everywhere():
     errors = [
         piling_up(100, 20.0, isa=isa, engine=engine)
@@ -265,6 +291,12 @@ def test_runaway_firing_with_own_delays_is_the_same_error_everywhere():
     ]
     assert len(errors) >= 2
     assert len({(str(e), e.neuron, e.time, e.count) for e in errors}) == 1
+    assert "in loops whose synapses have their own delays, more" in str(errors[0])
+
+
+def test_runaway_firing_says_whose_delays_let_arrivals_pile_up():
+    error = piling_up(100, 20.0, shape=(1, 100))
+    assert "in loops whose target neurons have their own delays, more" in str(error)
 
 
 def test_a_higher_spike_limit_lets_more_arrivals_be_on_their_way():

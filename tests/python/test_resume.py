@@ -1,6 +1,7 @@
 """Checkpoints: a training that is gone on from is bitwise one without a break, or says why not."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -211,6 +212,24 @@ def test_a_checkpoint_that_does_not_fit(tmp_path):
     net.save(tmp_path / "checkpoint")
     refused("is not a training checkpoint: it lacks 'training'")
     assert np.array_equal(net.flatten(), before)
+
+
+def test_a_checkpoint_whose_delays_are_of_another_kind(tmp_path):
+    path = tmp_path / "checkpoint"
+    net, data = problem()
+    options = {**OPTIONS, "optimiser": Adam(lr=0.01)}
+    name = "input_to_hidden.delay"
+    n_source, n_target = net.parameters["input_to_hidden.weight"].shape
+    net.parameters[name] = np.full((1, n_target), 0.1)
+    kinds = rf"(1, {n_target}) (one a target neuron), expected float64 of shape "
+    for wrt, key in (("*.weight", "parameter"), (("*.weight", "*.delay"), "optimiser/mean")):
+        fit(net, data, epochs=1, checkpoint=path, wrt=wrt, **options)
+        for shape, words in (((), "one for the projection"), ((n_source, 1), "one a source unit")):
+            other, _ = problem()
+            other.parameters[name] = np.full(shape, 0.1)
+            text = f"{key}/{name} is float64 of shape {kinds}{shape} ({words})"
+            with pytest.raises(FormatError, match=re.escape(text)):
+                fit(other, data, epochs=2, resume=path, wrt=wrt, **options)
 
 
 W = "hidden_to_output.weight"
