@@ -67,14 +67,14 @@ class DifferentiableRecord(SpikeRecord):
             n_threads: as for :meth:`vjp`.
         """
         names = self._net.select(tuple(tangents))
+        for key in tangents:
+            if key not in names:
+                raise KeyError(
+                    f"tangents has {key!r}, expected names: a tangent for each of "
+                    f"{', '.join(self._net.select(key))}"
+                )
         parts = []
         for name in names:
-            if name not in tangents:
-                patterns = [key for key in tangents if self._net.select(key) != (key,)]
-                raise KeyError(
-                    f"tangents has {patterns[0]!r}, expected names: a tangent for each of "
-                    f"{', '.join(self._net.select(patterns[0]))}"
-                )
             value = real_array(
                 tangents[name], f"tangent of {name}", self.times.dtype, underflow=True
             )

@@ -24,7 +24,7 @@ class Dense:
             array ``[n_source, 1]`` or an initialiser in :class:`init.PerSource`; one a target
             neuron as an array ``[1, n_target]`` or in :class:`init.PerTarget`; or one a synapse as
             an array ``[n_source, n_target]`` or an initialiser; >= 0. A flat array is one a source
-            unit or a target neuron, whichever has its length, unless both have several.
+            unit or a target neuron, whichever has its length; both must not, unless it is 1.
     """
 
     kind: ClassVar[str] = "dense"

@@ -270,6 +270,7 @@ class Run:
     def _shape(self, key: str, value: NDArray[Any]) -> str:
         """The shape, and of delays what they belong to."""
         projections = self.net.projections.values()
-        of = next((p for p in projections if key.endswith(f"/{p.name}.delay")), None)
+        named = [p for p in projections if key.endswith(f"/{p.name}.delay")]
+        of = max(named, key=lambda p: len(p.name), default=None)
         kind = of.delays_are(value.shape) if of else None
         return f"{value.shape} ({kind})" if kind else f"{value.shape}"

@@ -232,7 +232,7 @@ def test_firing_for_ever_needs_an_end():
             r"tangent of hidden.bias has shape \(1,\), expected \(6,\)",
         ),
         (
-            lambda r: r.jvp({"hidden.*": 1.0}),
+            lambda r: r.jvp({"hidden.bias": np.zeros(6), "hidden.*": 1.0}),
             KeyError,
             r"tangents has 'hidden.\*', expected names: a tangent for each of hidden.tau_mem, hidden.t",
         ),

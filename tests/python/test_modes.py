@@ -308,11 +308,60 @@ def test_check_gradient_leaves_out_what_rounding_hides():
     net.connect(x, h, snnfp.Dense(weight=4.0))
     spikes = snnfp.Spikes.from_latencies([[0.3]])
 
-    def loss(record, labels):
-        return 1.0 + 1e-12 * float(record.times[0]), -1e-12 * np.ones(record.n_spikes)
+    def check(loss):
+        return snnfp.testing.check_gradient(net, spikes, None, loss, until=1.0, wrt="*.weight")
 
-    hidden = snnfp.testing.check_gradient(net, spikes, None, loss, until=1.0, wrt="*.weight")
+    def loss(record, labels):
+        return 1e-10 * float(record.times[0]), -1e-10 * np.ones(record.n_spikes)
+
+    hidden = check(loss)  # the sign is wrong, but a loss of size 1 would be off by as much
     assert (hidden.checked, hidden.left_out, hidden.ok) == (0, 1, False)
+    # Beside a loss of size 1 both are 0.
+    small = check(lambda r, _: (1.0 + 1e-12 * float(r.times[0]), 1e-12 * np.ones(r.n_spikes)))
+    assert (small.checked, small.left_out, small.max_error) == (1, 0, 0.0)
     for bad in ({"tolerance": -1.0}, {"tolerance": np.nan}, {"max_elements": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(bad))} is"):
             snnfp.testing.check_gradient(net, spikes, None, loss, until=1.0, **bad)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_check_gradient_refuses_what_is_not_finite(monkeypatch, wrong):
+    rng = np.random.default_rng(0)
+    net = snnfp.Network()
+    x = net.input(2)
+    h = net.population(3, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=rng.uniform(2, 3, (2, 3))))
+    spikes = snnfp.Spikes.from_latencies([[0.3, 0.5]])
+
+    def loss(record, labels):
+        return float(record.times.sum()), np.ones(record.n_spikes)
+
+    def check():
+        return snnfp.testing.check_gradient(net, spikes, None, loss, until=3.0)
+
+    assert check().ok
+    vjp = snnfp.Record.vjp
+
+    def broken(self, *args, **options):
+        gradients = vjp(self, *args, **options)
+        gradients["h.tau_syn"] = np.full_like(gradients["h.tau_syn"], wrong)
+        return gradients
+
+    monkeypatch.setattr(snnfp.Record, "vjp", broken)
+    found = check()
+    assert not found.ok and found.max_error == np.inf and found.worst[0] == "h.tau_syn"
+
+
+@pytest.mark.parametrize("wrt", ["h.t_refractory", "*.delay"])
+def test_check_gradient_of_what_does_not_matter_at_the_edge_of_its_domain(wrt):
+    """One spike each and a loss that shifts with all of them: the derivative is 0, one-sided."""
+    net = snnfp.Network()
+    x = net.input(1)
+    h = net.population(3, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, t_refractory=0.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=[[2.3, 2.7, 3.1]]))
+    spikes = snnfp.Spikes.from_latencies([[0.3], [0.4]])
+    loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=0.3, horizon=3.0)
+    record = snnfp.simulate(net, spikes, until=1.2)
+    assert record.counts("h").max() == 1
+    found = snnfp.testing.check_gradient(net, spikes, [0, 2], loss, until=1.2, wrt=wrt)
+    assert found.ok and found.left_out == 0, found

@@ -106,7 +106,7 @@ template <class Real>
 void Network<Real>::check_group(const char* kind, const std::string& name, Id size) const {
   const auto refuse_taken = [&](const char* by, const auto& groups) {
     for (const auto& g : groups)
-      if (g.name == name)
+      if (g.name == name && !name.empty())
         detail::invalid("the name of ", kind, " ", name, " is taken by ", by, " of size ", g.size,
                         ", expected a new one");
   };
