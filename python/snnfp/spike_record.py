@@ -30,7 +30,8 @@ class ComponentRun:
             (dense projections, one delay each or one a source unit, one arrival after the other;
             where more than two arrive within the shortest delay they run in windows),
             ``"windows"`` (each neuron runs alone through windows as long as the shortest delay of
-            the loop) or ``"queue"`` (any graph, event by event).
+            the loop; layers too that receive rows alone and come out of refractory times) or
+            ``"queue"`` (any graph, event by event).
         adjoint: what ``vjp`` takes: ``"layer"`` (all spikes at once) or ``"loop"`` (backwards in
             windows as long as the shortest delay within).
     """

