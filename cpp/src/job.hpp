@@ -85,10 +85,10 @@ class Job {
       if (++done == 1) first = processor_time() - start;
       // The caller may leave after this one.
       if (finished_.load(std::memory_order_relaxed) + 1 == end_) count_time();
+      by_others.fetch_add(1, std::memory_order_relaxed);
       finish();
     }
     count_time();
-    by_others.fetch_add(done, std::memory_order_relaxed);
   }
 
   // Until all pieces that were taken are finished.
