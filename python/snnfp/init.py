@@ -78,6 +78,11 @@ class _PerUnit:
             raise TypeError(
                 f"values is {self.values!r}, expected an initialiser, such as Uniform(0.0, 1.0)"
             )
+        if isinstance(self.values, _PerUnit):
+            raise TypeError(
+                f"values is {self.values!r}, expected an initialiser that does not say what its "
+                "values belong to, such as Uniform(0.0, 1.0)"
+            )
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Values of the given shape; one number is that of all."""

@@ -379,3 +379,10 @@ def test_weights_of_zero(per: str) -> None:
     spikes = batch(rng, spikes=60)
     records = [quiet(net, spikes, until=UNTIL, engine=e) for e in ("automatic", "queue")]
     assert records[0].n_spikes > 20 and same_bits(*records)
+
+
+@pytest.mark.parametrize("outer", [PerSource, PerTarget])
+@pytest.mark.parametrize("inner", [PerSource, PerTarget])
+def test_an_initialiser_says_once_what_its_values_belong_to(outer, inner):
+    with pytest.raises(TypeError, match=rf"values is {inner.__name__}\(values=Uniform.*expected"):
+        outer(inner(Uniform(0.0, 1.0)))
