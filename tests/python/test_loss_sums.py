@@ -147,14 +147,14 @@ def test_checks_are_those_of_all_terms(case):
     whole = A + B + early
     with pytest.raises(ValueError, match=r"labels\[0\] is 7"):
         whole.check(net, [7], 1)
-    with pytest.raises(ValueError, match="horizon = 8.0, before until = 8.5"):
+    with pytest.raises(ValueError, match=r"horizon = 8.0, before until = 8.5"):
         snnfp.value_and_grad(net, spikes, LABELS, whole, until=8.5)
     with pytest.raises(KeyError, match="nobody"):
         (A + FirstSpikeLatency(horizon=8.0, population="nobody")).check(net, LABELS, 3)
     bad = A + SpikeTimeFunction(function=lambda r, _: 3.0)
     with pytest.raises(TypeError, match="the loss function returned a float"):
         snnfp.value_and_grad(net, spikes, LABELS, bad, until=8.0)
-    with pytest.raises(TypeError, match="term 1 of the loss .early. returned a float"):
+    with pytest.raises(TypeError, match=r"term 1 of the loss .early. returned a float"):
         snnfp.value_and_grad(net, spikes, LABELS, A + _only_a_value, until=8.0)
 
 

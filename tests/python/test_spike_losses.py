@@ -104,8 +104,8 @@ def test_squared_error_of_the_first_k(first_k):
     total, terms = 0.0, 0
     for a, b in zip((t for s in mine for t in s), (t for s in theirs for t in s)):
         n = min(max(len(a), len(b)), first_k or 99)
-        pad = lambda x: np.array([*x, *[5.0] * n][:n])  # noqa: E731
-        total += 0.5 * np.sum((pad(a) - pad(b)) ** 2)
+        a, b = (np.array([*x, *[5.0] * n][:n]) for x in (a, b))
+        total += 0.5 * np.sum((a - b) ** 2)
         terms += n
     assert terms > 10 and value == pytest.approx(total / 4, rel=1e-13)
     by_difference = differences(loss, mine, Spikes.from_lists(theirs))
@@ -113,7 +113,7 @@ def test_squared_error_of_the_first_k(first_k):
     if first_k == 1:
         late = Given([[[1.0, 9.0]]])  # the second is not looked at
         loss(late, Spikes.from_lists([[[1.0]]]))
-        with pytest.raises(ValueError, match="output 0 fires at 9, after horizon = 5.0"):
+        with pytest.raises(ValueError, match=r"output 0 fires at 9, after horizon = 5.0"):
             SpikeTimeSquaredError(horizon=5.0)(late, Spikes.from_lists([[[1.0]]]))
     with pytest.raises(ValueError, match="first is 0, expected at least 1"):
         SpikeTimeSquaredError(horizon=5.0, first=0)
@@ -167,9 +167,9 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             loss(record, labels)
-    with pytest.raises(TypeError, match="labels are a list, expected snnfp.Spikes"):
+    with pytest.raises(TypeError, match=r"labels are a list, expected snnfp.Spikes"):
         VanRossumDistance(tau=1.0)(record, [0])
-    with pytest.raises(TypeError, match="labels are snnfp.Spikes, expected classes"):
+    with pytest.raises(TypeError, match=r"labels are snnfp.Spikes, expected classes"):
         FirstSpikeHinge(margin=1.0, horizon=9.0).check(record._net, Spikes.from_lists([[[]]]), 1)
     for make in (
         lambda: FirstSpikeHinge(margin=0.0, horizon=1.0),
@@ -182,7 +182,7 @@ def test_what_is_refused():
         with pytest.raises(ValueError, match="expected"):
             make()
     for loss in (FirstSpikeHinge(margin=1.0, horizon=2.0), FirstSpikeLatency(horizon=2.0)):
-        with pytest.raises(ValueError, match="before until = 3.0"):
+        with pytest.raises(ValueError, match=r"before until = 3.0"):
             loss.check_until(3.0)
 
 
