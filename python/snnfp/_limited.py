@@ -18,9 +18,8 @@ def with_limits(net: Network, limits: Mapping[str, int]) -> Network:
     comes from it.
     """
     state: dict[str, Any] = {
-        k: v.copy() if isinstance(v, (dict, set)) else v for k, v in vars(net).items()
+        k: v.copy() if isinstance(v, (dict, set)) else v for k, v in net.__getstate__().items()
     }
-    del state["_core"]
     for name, limit in limits.items():
         p = net.populations[name]
         most = limit if p.max_spikes is None else min(limit, p.max_spikes)

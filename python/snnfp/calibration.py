@@ -18,7 +18,7 @@ from snnfp.simulate import InputSpikes, check_network, simulate
 
 __all__ = ["Calibration", "calibrate"]
 
-_DOUBLINGS, _HALVINGS, _SWEEPS = 40, 60, 5
+_DOUBLINGS, _HALVINGS, _SWEEPS = 40, 60, 20
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,9 @@ def calibrate(
     other in the order they were added. The weights of all projections into a population, recurrent
     ones included, are multiplied by one factor > 0, found by doubling or halving it until the mean
     number of spikes lies on either side of what is wanted, and then by bisection of its logarithm.
-    Where populations feed each other this is gone through up to five times. While one population is
-    calibrated those after it are kept silent, and a neuron is stopped at some hundred times the wanted
-    number of spikes, so that a factor that is too large does no harm. The signs of weights, and how
-    those of a population compare, stay; nothing is random but ``seed``.
+    Where populations feed each other this is gone through up to 20 times. A neuron is stopped at
+    some hundred times the wanted number of spikes, so that a factor too large does no harm. The
+    signs of weights, and how those of a population compare, stay; nothing is random but ``seed``.
 
     Args:
         net: the network; its weights are replaced, all or none.
@@ -163,7 +162,8 @@ class _Work:
         trial = with_limits(self.net, limits)
         for _ in range(_SWEEPS if len(component) > 1 else 1):
             for name in names:
-                self._find(trial, name)
+                # One moves the others: each is to be met well.
+                self._find(trial, name, 1.0 if len(component) == 1 else 0.25)
             rates = self._measure(trial)
             if all(self._is_met(name, rates[name]) for name in names):
                 break
@@ -176,8 +176,11 @@ class _Work:
             self.reached[name] = rates[name]
         self.net._replace({k: trial.parameters[k] for k in _weights(self.net, names)})
 
-    def _find(self, trial: Network, name: str) -> None:
-        """Scales the weights into one population until it fires as wanted."""
+    def _find(self, trial: Network, name: str, part: float) -> None:
+        """Scales the weights into one population until it fires as wanted.
+
+        ``part``: of the tolerance, where bisection ends.
+        """
         weights = {k: trial.parameters[k] for k in _weights(trial, (name,))}
         target = self._wanted[name]
         best = (math.inf, 1.0)  # how far off, at which factor
@@ -213,7 +216,7 @@ class _Work:
                     "weights next to 0"
                 )
         for _ in range(_HALVINGS):
-            if self._is_met(name, target + best[0]):
+            if self._is_met(name, target + best[0] / part):
                 break
             middle = math.sqrt(low * high)
             low, high = (middle, high) if fires(middle) < target else (low, middle)

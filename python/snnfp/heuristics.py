@@ -124,6 +124,6 @@ def _by_synapse(
     projection: Projection, sent: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What is sent times what is wanted of the receiver, in the shape of the weights."""
-    if projection.kind == "sparse":
+    if projection.sparse is not None:
         return sent[projection.sources] * wanted[projection.targets]
     return sent[:, None] * wanted if projection.kind == "dense" else sent * wanted
