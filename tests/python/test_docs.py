@@ -96,6 +96,7 @@ SUBMODULES = (
     "data",
     "encoding",
     "errors",
+    "heuristics",
     "init",
     "losses",
     "plots",

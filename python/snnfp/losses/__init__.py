@@ -5,29 +5,25 @@ A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
 weighted and added: ``0.9 * a + 0.1 * b`` is a loss.
 """
 
-from snnfp.losses.base import Cotangents, Loss, WeightedSum, value_and_derivative
+from snnfp.losses.base import Loss, WeightedSum, value_and_derivative
 from snnfp.losses.first_spikes import (
     FirstSpikeCrossEntropy,
-    FirstSpikeFn,
     FirstSpikeFunction,
     FirstSpikeHinge,
     FirstSpikeLatency,
     FirstSpikeLoss,
 )
 from snnfp.losses.labels import check_labels, is_classes, readout_of
-from snnfp.losses.spike_times import SpikeTimeFn, SpikeTimeFunction, SpikeTimeSquaredError
+from snnfp.losses.spike_times import SpikeTimeFunction, SpikeTimeSquaredError
 from snnfp.losses.van_rossum import VanRossumDistance
 
 __all__ = [
-    "Cotangents",
     "FirstSpikeCrossEntropy",
-    "FirstSpikeFn",
     "FirstSpikeFunction",
     "FirstSpikeHinge",
     "FirstSpikeLatency",
     "FirstSpikeLoss",
     "Loss",
-    "SpikeTimeFn",
     "SpikeTimeFunction",
     "SpikeTimeSquaredError",
     "VanRossumDistance",
