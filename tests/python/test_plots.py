@@ -54,6 +54,7 @@ def all_pictures():
         return snnfp.encoding.latency(x, t_min=0.0, t_max=1.0)
 
     return {
+        "activity": plots.activity(snnfp.diagnose(net, spikes[:1], until=5.0)),
         "learning_curves": plots.learning_curves(history),
         "raster_and_voltage": plots.raster_and_voltage(net, spikes, [1, 0], until=5.0),
         "decision_map": plots.decision_map(
