@@ -31,15 +31,16 @@ def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
 
 
 def add_population_core(
-    core: _core._Network[Any], name: str, size: int, values: Mapping[str, NDArray[Any]]
+    core: _core._Network[Any], population: Population, values: Mapping[str, NDArray[Any]]
 ) -> int:
     """Adds a population with its parameters by name; returns its index in the core."""
+    p = population
     given = {_core.NeuronParameter[key]: v.reshape(-1) for key, v in values.items()}
     try:
-        return core.add_population(name, size, given)
+        return core.add_population(p.name, p.size, given, p.max_spikes)
     except ValueError as error:
         for key, value in values.items():
-            error = in_users_order(error, f"{name}.{key}", value, None)
+            error = in_users_order(error, f"{p.name}.{key}", value, None)
         raise error from None
 
 
@@ -84,7 +85,7 @@ def fill_core(
         core.add_input(group.name, group.size)
     for p in populations.values():
         values = {key: legal(f"{p.name}.{key}") for key in NEURON_PARAMETERS}
-        add_population_core(core, p.name, p.size, values)
+        add_population_core(core, p, values)
     for q in projections.values():
         source = inputs.get(q.source) or populations[q.source]
         weight, delay = (legal(f"{q.name}.{key}") for key in ("weight", "delay"))

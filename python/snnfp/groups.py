@@ -40,6 +40,7 @@ class Population:
     size: int
     index: int
     offset: int
+    max_spikes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ class Projection:
         if self.sparse is None:
             raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
         return self.sparse.targets
+
+    @property
+    def receivers(self) -> NDArray[np.int64]:
+        """How many synapses each source unit has, ``[n_source]``."""
+        n_source, n_target = self.ends
+        if self.sparse is not None:
+            return np.bincount(self.sources, minlength=n_source)
+        return np.full(n_source, n_target if self.kind == "dense" else 1)
 
     @property
     def delay_shapes(self) -> dict[tuple[int, ...], _core.DelayPer]:

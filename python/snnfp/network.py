@@ -94,7 +94,9 @@ class Network:
         self.inputs[name] = group
         return group
 
-    def population(self, size: int, neuron: LIF, *, name: str) -> Population:
+    def population(
+        self, size: int, neuron: LIF, *, name: str, max_spikes: int | None = None
+    ) -> Population:
         """Adds ``size`` neurons.
 
         Args:
@@ -102,6 +104,9 @@ class Network:
             neuron: their model; parameters given as initialisers have one value a neuron, which
                 :meth:`initialise` draws.
             name: of the population.
+            max_spikes: in each sample a neuron fires at most this many spikes, the first ones: with
+                the last of them it is held at ``v_reset`` for good. Gradients are exact. None: as
+                many as it likes.
 
         Raises:
             ValueError: a time constant <= 0, a threshold not above v_reset, a wrong shape.
@@ -120,10 +125,12 @@ class Network:
         )
         given = neuron.values()
         offset = sum(p.size for p in self.populations.values())
-        group = Population(name, size, len(self.populations), offset)
+        if max_spikes is not None:
+            max_spikes = count(max_spikes, f"max_spikes of population {name}")
+        group = Population(name, size, len(self.populations), offset, max_spikes)
         slots = {key: neuron_slot(group, key, given[key]) for key in given}
         values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
-        add_population_core(self._core, name, size, values)
+        add_population_core(self._core, group, values)
         self.populations[name] = group
         for key, value in values.items():
             self._keep(f"{name}.{key}", slots[key], given[key], value)
@@ -289,10 +296,12 @@ class Network:
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
+        limited = {p.name: p.max_spikes for p in self.populations.values() if p.max_spikes}
         return {
             "dtype": self.dtype.name,
             "inputs": {g.name: g.size for g in self.inputs.values()},
             "populations": {p.name: p.size for p in self.populations.values()},
+            **({"max_spikes": limited} if limited else {}),
             "projections": {p.name: structure_of(p) for p in self.projections.values()},
         }
 
