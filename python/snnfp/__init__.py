@@ -15,9 +15,10 @@ from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
-from snnfp.neurons import LIF
+from snnfp.neurons import LI, LIF
 from snnfp.optim import SGD, Adam
 from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
 from snnfp.simulate import simulate
@@ -25,6 +26,7 @@ from snnfp.spikes import Spikes
 from snnfp.training import fit
 
 __all__ = [
+    "LI",
     "LIF",
     "SGD",
     "Adam",
@@ -35,6 +37,7 @@ __all__ = [
     "Network",
     "OneToOne",
     "Prediction",
+    "Reading",
     "Record",
     "Sparse",
     "Spikes",

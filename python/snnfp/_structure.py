@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp import _core
-from snnfp.groups import Input, Population, Projection
+from snnfp.groups import Input, Population, Projection, Readout
 from snnfp.neurons import NEURON_PARAMETERS
 from snnfp.parameters import in_users_order
 
@@ -47,7 +47,7 @@ def connect_core(
     core: _core._Network[Any],
     projection: Projection,
     source: Input | Population,
-    target: Population,
+    target: Population | Readout,
     weight: NDArray[Any],
     delay: NDArray[Any],
 ) -> None:
