@@ -37,15 +37,20 @@ void bind_network(py::module_& m, const char* name) {
           py::arg("name"), py::arg("size"))
       .def(
           "add_population",
-          [](Net& n, std::string name, Id size, const std::map<NeuronParameter, In<Real>>& values) {
+          [](Net& n, std::string name, Id size, const std::map<NeuronParameter, In<Real>>& values,
+             std::optional<Size> max_spikes) {
             if (values.size() != n_neuron_parameters)
               throw InvalidArgument(std::to_string(values.size()) + " parameters of " + name +
                                     ", expected " + std::to_string(n_neuron_parameters));
             Lif<Real> lif;
             for (const auto& [parameter, array] : values) lif[parameter] = share(array);
-            return n.add_population(std::move(name), size, std::move(lif)).index;
+            return n
+                .add_population(std::move(name), size, std::move(lif),
+                                max_spikes.value_or(any_number))
+                .index;
           },
-          py::arg("name"), py::arg("size"), py::arg("parameters"))
+          py::arg("name"), py::arg("size"), py::arg("parameters"),
+          py::arg("max_spikes") = py::none())
       .def(
           "connect_dense",
           [](Net& n, bool from_input, Id from, Id to, const In<Real>& weight, const In<Real>& delay,

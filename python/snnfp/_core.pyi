@@ -105,7 +105,11 @@ class _Network(Generic[_Real]):
     def __copy__(self) -> _Network[_Real]: ...
     def add_input(self, name: str, size: int) -> int: ...
     def add_population(
-        self, name: str, size: int, parameters: Mapping[NeuronParameter, NDArray[_Real]]
+        self,
+        name: str,
+        size: int,
+        parameters: Mapping[NeuronParameter, NDArray[_Real]],
+        max_spikes: int | None = None,
     ) -> int: ...
     def connect_dense(
         self,

@@ -200,7 +200,7 @@ def predict(
 
 def _reads_first_spikes(loss: Any) -> bool:
     """Whether labels and probabilities are those of this library's losses, not a user's own."""
-    kind = type(loss)
+    kind = type(getattr(loss, "classifier", None) or loss)  # of a sum, the term that is asked
     mine = getattr(kind, "predict", None) is FirstSpikeLoss.predict
     return mine and getattr(kind, "probabilities", _PROBABILITIES) is _PROBABILITIES
 

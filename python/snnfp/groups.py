@@ -41,6 +41,7 @@ class Population:
     size: int
     index: int
     offset: int
+    max_spikes: int | None = None
 
 
 @dataclass(frozen=True)

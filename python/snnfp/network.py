@@ -23,7 +23,7 @@ from snnfp._structure import (
     connect_core,
     fill_core,
     placeholder,
-    structure_of,
+    structure_of_network,
 )
 from snnfp.groups import Input, Population, Projection, Readout, Slot, neuron_slot, synapse_slot
 from snnfp.init import Initialiser
@@ -98,7 +98,9 @@ class Network(Listening):
         self.inputs[name] = group
         return group
 
-    def population(self, size: int, neuron: LIF, *, name: str) -> Population:
+    def population(
+        self, size: int, neuron: LIF, *, name: str, max_spikes: int | None = None
+    ) -> Population:
         """Adds ``size`` neurons.
 
         Args:
@@ -106,6 +108,9 @@ class Network(Listening):
             neuron: their model; parameters given as initialisers have one value a neuron, which
                 :meth:`initialise` draws.
             name: of the population.
+            max_spikes: in each sample a neuron fires at most this many spikes, the first ones: with
+                the last of them it is held at ``v_reset`` for good. Gradients are exact. None: as
+                many as it likes.
 
         Raises:
             ValueError: a time constant <= 0, a threshold not above v_reset, a wrong shape.
@@ -124,10 +129,12 @@ class Network(Listening):
         )
         given = neuron.values()
         offset = sum(p.size for p in self.populations.values())
-        group = Population(name, size, len(self.populations), offset)
+        if max_spikes is not None:
+            max_spikes = count(max_spikes, f"max_spikes of population {name}")
+        group = Population(name, size, len(self.populations), offset, max_spikes)
         slots = {key: neuron_slot(group, key, given[key]) for key in given}
         values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
-        add_population_core(self._core, name, size, values)
+        add_population_core(self._core, group, values)
         self.populations[name] = group
         for key, value in values.items():
             self._keep(f"{name}.{key}", slots[key], given[key], value)
@@ -298,17 +305,7 @@ class Network(Listening):
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
-        structure = {
-            "dtype": self.dtype.name,
-            "inputs": {g.name: g.size for g in self.inputs.values()},
-            "populations": {p.name: p.size for p in self.populations.values()},
-            "projections": {p.name: structure_of(p) for p in self.projections.values()},
-        }
-        if self.readouts:
-            listening = self.readout_projections.values()
-            structure["readouts"] = {p.name: p.size for p in self.readouts.values()}
-            structure["readout_projections"] = {p.name: structure_of(p) for p in listening}
-        return structure
+        return structure_of_network(self)
 
     def fingerprint(self) -> str:
         """A hash of :meth:`structure`."""

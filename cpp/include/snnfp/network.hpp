@@ -3,6 +3,7 @@
 // are values; copying a network shares its arrays.
 
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -59,11 +60,14 @@ struct InputGroup {
   Id size;
 };
 
+constexpr Size any_number = std::numeric_limits<Size>::max();  // of spikes
+
 template <class Real>
 struct Population {
   std::string name;
   Id size;
   Lif<Real> parameters;
+  Size max_spikes = any_number;  // of a neuron in a sample
 };
 
 // Which synapses of a projection have their delay in common: all of them, those of a source unit
@@ -125,7 +129,9 @@ class SNNFP_EXPORT Network {
   // Adds `size` >= 1 input channels. All groups together have fewer than 2^31 units.
   Source add_input(std::string name, Id size);
   // Adds `size` >= 1 neurons. Each of `parameters` has one value for all of them or one a neuron.
-  Source add_population(std::string name, Id size, Lif<Real> parameters);
+  // In each sample a neuron fires at most `max_spikes` >= 1: after the last of them it is held.
+  Source add_population(std::string name, Id size, Lif<Real> parameters,
+                        Size max_spikes = any_number);
 
   // Connects every unit of `source` to every neuron of `target`, a population. `weight` (current)
   // has one value for all synapses or one each, row-major [source, target]; `delay` one for the

@@ -131,12 +131,15 @@ Source Network<Real>::add_input(std::string name, Id size) {
 }
 
 template <class Real>
-Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parameters) {
+Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parameters,
+                                     Size max_spikes) {
   check_group("population", name, size);
+  if (max_spikes < 1)
+    detail::invalid("max_spikes of population ", name, " is ", max_spikes, ", expected at least 1");
   for (int p = 0; p < n_neuron_parameters; ++p)
     detail::check_neuron_parameter(parameters[NeuronParameter(p)], size,
                                    name + "." + neuron_parameter_names[p], NeuronParameter(p));
-  populations_.push_back({name, size, std::move(parameters)});
+  populations_.push_back({name, size, std::move(parameters), max_spikes});
   try {
     detail::check_threshold_above_reset(populations_.back());
   } catch (...) {

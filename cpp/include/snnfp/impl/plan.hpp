@@ -153,7 +153,12 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
   Plan<Real> plan(PlanGraph<Real>(network.graph()));
   for (std::size_t index = 0; index < network.populations().size(); ++index) {
     const Population<Real>& p = network.populations()[index];
-    const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    const bool only_first =
+        p.max_spikes == 1 || std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    if (p.max_spikes < any_number) {
+      plan.max_spikes.resize(plan.n_neurons, any_number);
+      std::fill_n(plan.max_spikes.begin() + plan.population_offsets[index], p.size, p.max_spikes);
+    }
     for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k, only_first);
   }
   plan.neurons.pad();
