@@ -21,6 +21,7 @@ from snnfp.projections import Dense, OneToOne, Sparse
 from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
+from snnfp.scaling import scale_readout
 from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
 from snnfp.training import fit
@@ -54,6 +55,7 @@ __all__ = [
     "predict",
     "record_from_spikes",
     "remedies",
+    "scale_readout",
     "schedules",
     "simulate",
     "testing",

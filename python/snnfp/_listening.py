@@ -40,7 +40,8 @@ class Listeners:
         """Adds a readout with its parameters."""
         # What no readout has and every population of the core must.
         never = {name: np.full((), value, self._dtype) for name, value in _NEVER.items()}
-        add_population_core(self.core, readout.name, readout.size, {**never, **values})
+        group = Population(readout.name, readout.size, readout.index, readout.offset)
+        add_population_core(self.core, group, {**never, **values})
 
     def connect(
         self,

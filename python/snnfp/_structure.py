@@ -17,7 +17,13 @@ from snnfp.parameters import in_users_order
 if TYPE_CHECKING:
     from snnfp.network import Network
 
-__all__ = ["add_population_core", "connect_core", "fill_core", "placeholder", "structure_of_network"]
+__all__ = [
+    "add_population_core",
+    "connect_core",
+    "fill_core",
+    "placeholder",
+    "structure_of_network",
+]
 
 
 def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -312,7 +312,8 @@ class Network(Listening):
         return hashlib.sha256(json.dumps(self.structure()).encode()).hexdigest()
 
     def __repr__(self) -> str:
-        groups = (*self.inputs.values(), *self.populations.values(), *self.readouts.values())
+        groups: list[Input | Population | Readout] = [*self.inputs.values()]
+        groups += [*self.populations.values(), *self.readouts.values()]
         joined = (*self.projections.values(), *self.readout_projections.values())
         parts = [f"{g.name}[{g.size}]" for g in groups]
         parts += [f"{p.name} ({p.kind})" for p in joined]
@@ -328,7 +329,7 @@ class Network(Listening):
         empty = Network(self.dtype)
         self._core, self._listeners = empty._core, empty._listeners
         fill_core(self._core, self.inputs, self.populations, self.projections, self._legal)
-        groups = {**self.inputs, **self.populations}
+        groups: dict[str, Input | Population] = {**self.inputs, **self.populations}
         self._listeners.fill(groups, self.readouts, self.readout_projections, self._legal)
 
     # -- inside ----------------------------------------------------------------------------------

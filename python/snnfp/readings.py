@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from snnfp import _core
 from snnfp._arrays import real_array
@@ -68,7 +68,9 @@ class Reading:
             return (n_samples, size)
         return (n_samples, len(self.times), size)
 
-    def in_core(self, index: int, until: float, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    def in_core(
+        self, index: int, until: float, dtype: np.dtype[Any]
+    ) -> tuple[int, _core.ReadoutValue, NDArray[Any], float]:
         """The reading as the core takes it: readout, value, times, time scale."""
         kinds = _core.ReadoutValue
         kind = {"max": kinds.maximum, "end": kinds.voltage, "at": kinds.voltage}.get(

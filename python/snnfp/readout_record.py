@@ -30,7 +30,7 @@ class ReadoutRecord(SpikeRecord):
         readout: str | Readout | Reading,
         value: str = "weighted_integral",
         *,
-        times: ArrayLike | None = None,
+        times: Any = None,
         time_scale: float | None = None,
         n_threads: int | None = None,
     ) -> NDArray[Any]:
@@ -53,12 +53,12 @@ class ReadoutRecord(SpikeRecord):
                 ended before it (``stop_after``); a time that is not within the sample.
             KeyError: there is no such readout.
         """
-        reading = _reading(readout, value, times, time_scale)
+        reading = self._reading(readout, value, times, time_scale)
         if reading not in self._read:
             p = readout_named(self._net, reading.readout)
             shape = reading.shape(self.n_samples, p.size)
             need_memory(int(np.prod(shape)) * self.times.dtype.itemsize, f"what {p.name} says")
-            said = _core.read(self._heard, *self._in_core(reading), self._run(n_threads))
+            said = _core.read(self._heard, *self._in_core(reading), execution=self._run(n_threads))
             self._read[reading] = freeze(said.reshape(shape))
         return self._read[reading]
 
@@ -68,7 +68,7 @@ class ReadoutRecord(SpikeRecord):
         value: str = "weighted_integral",
         *,
         tangents: Mapping[str, ArrayLike],
-        times: ArrayLike | None = None,
+        times: Any = None,
         time_scale: float | None = None,
         n_threads: int | None = None,
     ) -> NDArray[Any]:
@@ -85,20 +85,28 @@ class ReadoutRecord(SpikeRecord):
         Returns:
             In the shape of :meth:`readout`.
         """
-        reading = _reading(readout, value, times, time_scale)
+        reading = self._reading(readout, value, times, time_scale)
         flat = self._tangents(tangents)
-        of_spikes = self._jvp({n: v for n, v in flat.items() if not self._net._listens(n)}, n_threads)
+        own = {n: v for n, v in flat.items() if self._net._listens(n)}
+        others = {n: v for n, v in flat.items() if n not in own}
+        of_spikes = self._jvp(others, n_threads)
         senders = []
         for name in self._net._listeners.heard:
             if name in self._net.inputs:
                 senders.append(flat.get(f"{name}.times", self.times[:0]))
             else:
                 senders.append(np.ascontiguousarray(of_spikes[self.indices(name)]))
-        own = {n: v for n, v in flat.items() if self._net._listens(n)}
         along = np.concatenate([*own.values(), self.times[:0]])
         wrt = [self._net._slots[n].parameter for n in own]
         run = self._run(n_threads)
-        said = _core.read_jvp(self._heard, *self._in_core(reading), wrt, along, senders, run)
+        said = _core.read_jvp(
+            self._heard,
+            *self._in_core(reading),
+            wrt=wrt,
+            tangents=along,
+            sender_tangents=senders,
+            execution=run,
+        )
         p = readout_named(self._net, reading.readout)
         return said.reshape(reading.shape(self.n_samples, p.size))
 
@@ -116,7 +124,19 @@ class ReadoutRecord(SpikeRecord):
             *begin,
         )
 
-    def _in_core(self, reading: Reading) -> tuple[Any, ...]:
+    def _reading(
+        self,
+        readout: str | Readout | Reading,
+        value: str,
+        times: Any,
+        time_scale: float | None,
+    ) -> Reading:
+        if isinstance(readout, Reading):
+            return readout
+        name = readout_named(self._net, readout).name
+        return Reading(name, value, times, time_scale)
+
+    def _in_core(self, reading: Reading) -> tuple[int, _core.ReadoutValue, NDArray[Any], float]:
         p = readout_named(self._net, reading.readout)
         return reading.in_core(p.index, self.until, self.times.dtype)
 
@@ -156,12 +176,17 @@ class ReadoutRecord(SpikeRecord):
         """
         wrt = [self._net._slots[n].parameter for n in names]
         run = self._run(n_threads)
-        gradient = np.zeros(sum(self._net._values[n].size for n in names), self.times.dtype)
+        values = {n: self._net.parameters[n] for n in names}
+        gradient = np.zeros(sum(v.size for v in values.values()), self.times.dtype)
         inputs: dict[str, NDArray[Any]] = {}
         spikes = spikes.copy()
         for reading, cotangents in readings.items():
             own, senders = _core.read_vjp(
-                self._heard, *self._in_core(reading), cotangents.reshape(-1), wrt, run
+                self._heard,
+                *self._in_core(reading),
+                cotangents=cotangents.reshape(-1),
+                wrt=wrt,
+                execution=run,
             )
             gradient += own
             for name, by_time in zip(self._net._listeners.heard, senders, strict=True):
@@ -172,8 +197,8 @@ class ReadoutRecord(SpikeRecord):
         out = {}
         begin = 0
         for name in names:
-            shape = self._net._values[name].shape
-            part = gradient[begin : begin + self._net._values[name].size]
+            shape = values[name].shape
+            part = gradient[begin : begin + values[name].size]
             owner = self._net._slots[name].owner
             part = owner.from_core(part, shape) if isinstance(owner, Projection) else part
             out[name] = part.reshape(shape)
@@ -185,14 +210,3 @@ class ReadoutRecord(SpikeRecord):
 
     def _jvp(self, flat: Mapping[str, NDArray[Any]], n_threads: int | None) -> NDArray[Any]:
         raise NotImplementedError
-
-
-def _reading(
-    readout: str | Readout | Reading,
-    value: str,
-    times: ArrayLike | None,
-    time_scale: float | None,
-) -> Reading:
-    if isinstance(readout, Reading):
-        return readout
-    return Reading(readout, value, times, time_scale)  # type: ignore[arg-type]

@@ -84,23 +84,29 @@ class Reader {
       driven |= plan.neurons.driven(j);
     }
     const bool begun = heard_.initial.voltage.size() || heard_.initial.current.size();
-    return {plan,           reading_.readout, first,        size,
-            alike,          driven || begun,  reading_.value, times_.data(),
-            n_times(),      heard_.until,     Real(1) / reading_.time_scale};
+    return {plan,
+            reading_.readout,
+            first,
+            size,
+            alike,
+            driven || begun,
+            reading_.value,
+            times_.data(),
+            n_times(),
+            heard_.until,
+            Real(1) / reading_.time_scale};
   }
   Size n_times() const { return static_cast<Size>(times_.size()); }
   // Of a sample.
-  Size n_values() const {
-    return n_times() * heard_.network.populations()[reading_.readout].size;
-  }
+  Size n_values() const { return n_times() * heard_.network.populations()[reading_.readout].size; }
   Size values() const { return heard_.samples() * n_values(); }
 
   void check_finite(const std::vector<Real>& values) const {
     for (std::size_t k = 0; k < values.size(); ++k)
       if (!std::isfinite(values[k])) {
         const Population<Real>& p = heard_.network.populations()[reading_.readout];
-        invalid("what is read off neuron ", Size(k) % p.size, " of readout ", p.name,
-                " in sample ", Size(k) / n_values(), " is ", values[k],
+        invalid("what is read off neuron ", Size(k) % p.size, " of readout ", p.name, " in sample ",
+                Size(k) / n_values(), " is ", values[k],
                 ", beyond what the numbers can carry: expected weights, time constants and times "
                 "in proportion, in a unit of time in which they are nearer to 1");
       }
@@ -115,7 +121,8 @@ class Reader {
 inline void refuse_input_times(const std::vector<Parameter>& wrt) {
   for (std::size_t k = 0; k < wrt.size(); ++k)
     if (wrt[k].kind == Parameter::Kind::input_times)
-      invalid("parameter ", k, " of wrt are input times, which what is read off a readout gives by "
+      invalid("parameter ", k,
+              " of wrt are input times, which what is read off a readout gives by "
               "the spikes of its senders");
 }
 
@@ -215,8 +222,7 @@ ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& r
     }
   });
   for (Size b = 0; b < blocks; ++b)
-    for (Size c = 0; c < columns.size(); ++c)
-      gradient.parameters[c] += shares[b * stride + c];
+    for (Size c = 0; c < columns.size(); ++c) gradient.parameters[c] += shares[b * stride + c];
   return gradient;
 }
 

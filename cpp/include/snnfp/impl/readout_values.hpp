@@ -23,11 +23,14 @@ class ReadoutSums {
 
   void values(Real* out) const {
     std::fill_n(out, values_, Real(0));
-    each_response(false, [&](const Sent& sent, Size q, const ArrivalResponse& r) {
-      add_times(r.value, weights(sent), out + q * n_, n_);
-    }, [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
-      out[q * n_ + j] += r.value * sent.p.weight[k];
-    });
+    each_response(
+        false,
+        [&](const Sent& sent, Size q, const ArrivalResponse& r) {
+          add_times(r.value, weights(sent), out + q * n_, n_);
+        },
+        [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
+          out[q * n_ + j] += r.value * sent.p.weight[k];
+        });
     each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
       const Id i = job_.first + j;
       const Real sum = out[at] + current.value * start(input_.current, j);
@@ -46,26 +49,29 @@ class ReadoutSums {
     std::vector<Real> scaled(cotangents, cotangents + values_);
     for (Size at = 0; at < values_; ++at) scaled[at] *= c_.inv_c.data()[job_.first + at % n_];
     std::vector<Real> by_syn(to.rates() ? n_ : 0), by_mem(by_syn);
-    each_response(to.rates(), [&](const Sent& sent, Size q, const ArrivalResponse& r) {
-      const Real* const c = scaled.data() + q * n_;
-      if (const Size column = columns.weight[sent.p.index]; column >= 0)
-        add_times(r.value, c, gradient + column + sent.row(), n_);
-      const Real* const w = weights(sent);
-      add_time(sent, columns, sent.row(), r.by_time * dot(w, c, n_), gradient, senders);
-      if (!to.rates()) return;
-      for (Size j = 0; j < n_; ++j) {
-        by_syn[j] += r.by_syn * (w[j] * c[j]);
-        by_mem[j] += r.by_mem * (w[j] * c[j]);
-      }
-    }, [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
-      const Real c = scaled[q * n_ + j], w = sent.p.weight[k];
-      if (const Size column = columns.weight[sent.p.index]; column >= 0)
-        gradient[column + k] += r.value * c;
-      add_time(sent, columns, k, r.by_time * (w * c), gradient, senders);
-      if (!to.rates()) return;
-      by_syn[j] += r.by_syn * (w * c);
-      by_mem[j] += r.by_mem * (w * c);
-    });
+    each_response(
+        to.rates(),
+        [&](const Sent& sent, Size q, const ArrivalResponse& r) {
+          const Real* const c = scaled.data() + q * n_;
+          if (const Size column = columns.weight[sent.p.index]; column >= 0)
+            add_times(r.value, c, gradient + column + sent.row(), n_);
+          const Real* const w = weights(sent);
+          add_time(sent, columns, sent.row(), r.by_time * dot(w, c, n_), gradient, senders);
+          if (!to.rates()) return;
+          for (Size j = 0; j < n_; ++j) {
+            by_syn[j] += r.by_syn * (w[j] * c[j]);
+            by_mem[j] += r.by_mem * (w[j] * c[j]);
+          }
+        },
+        [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
+          const Real c = scaled[q * n_ + j], w = sent.p.weight[k];
+          if (const Size column = columns.weight[sent.p.index]; column >= 0)
+            gradient[column + k] += r.value * c;
+          add_time(sent, columns, k, r.by_time * (w * c), gradient, senders);
+          if (!to.rates()) return;
+          by_syn[j] += r.by_syn * (w * c);
+          by_mem[j] += r.by_mem * (w * c);
+        });
     for (Id j = 0; to.rates() && j < n_; ++j) {
       const Neuron<Real> n(c_, job_.first + j);
       to.add(NeuronParameter::tau_syn, j, flight_unit(NeuronParameter::tau_syn, n) * by_syn[j],
@@ -95,10 +101,10 @@ class ReadoutSums {
     std::vector<Real> syn(to.rates() ? n_ : 0), mem(syn);
     for (Id j = 0; to.rates() && j < n_; ++j) {
       const Neuron<Real> n(c_, job_.first + j);
-      syn[j] = flight_unit(NeuronParameter::tau_syn, n) *
-               to.get(NeuronParameter::tau_syn, j, tangents);
-      mem[j] = flight_unit(NeuronParameter::tau_mem, n) *
-               to.get(NeuronParameter::tau_mem, j, tangents);
+      syn[j] =
+          flight_unit(NeuronParameter::tau_syn, n) * to.get(NeuronParameter::tau_syn, j, tangents);
+      mem[j] =
+          flight_unit(NeuronParameter::tau_mem, n) * to.get(NeuronParameter::tau_mem, j, tangents);
     }
     // The tangents of a sent spike's arrival and of a weight.
     const auto arrival = [&](const Sent& sent, Size k) {
@@ -111,18 +117,21 @@ class ReadoutSums {
       const Size column = columns.weight[sent.p.index];
       return column < 0 ? Real(0) : tangents[column + k];
     };
-    each_response(to.rates(), [&](const Sent& sent, Size q, const ArrivalResponse& r) {
-      const Real by_time = r.by_time * arrival(sent, sent.row());
-      const Real* const w = weights(sent);
-      for (Size j = 0; j < n_; ++j) {
-        const Real rates = to.rates() ? r.by_syn * syn[j] + r.by_mem * mem[j] : Real(0);
-        out[q * n_ + j] += r.value * weight(sent, sent.row() + j) + (by_time + rates) * w[j];
-      }
-    }, [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
-      const Real rates = to.rates() ? r.by_syn * syn[j] + r.by_mem * mem[j] : Real(0);
-      out[q * n_ + j] += r.value * weight(sent, k) +
-                         (r.by_time * arrival(sent, k) + rates) * sent.p.weight[k];
-    });
+    each_response(
+        to.rates(),
+        [&](const Sent& sent, Size q, const ArrivalResponse& r) {
+          const Real by_time = r.by_time * arrival(sent, sent.row());
+          const Real* const w = weights(sent);
+          for (Size j = 0; j < n_; ++j) {
+            const Real rates = to.rates() ? r.by_syn * syn[j] + r.by_mem * mem[j] : Real(0);
+            out[q * n_ + j] += r.value * weight(sent, sent.row() + j) + (by_time + rates) * w[j];
+          }
+        },
+        [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
+          const Real rates = to.rates() ? r.by_syn * syn[j] + r.by_mem * mem[j] : Real(0);
+          out[q * n_ + j] +=
+              r.value * weight(sent, k) + (r.by_time * arrival(sent, k) + rates) * sent.p.weight[k];
+        });
     std::vector<Real> value;
     if (to.wants(NeuronParameter::capacitance)) {
       value.resize(values_);
@@ -137,8 +146,8 @@ class ReadoutSums {
     each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
       for (int p = 0; p < n_neuron_parameters; ++p)
         if (to.wants(NeuronParameter(p)))
-          out[at] += to.get(NeuronParameter(p), j, tangents) *
-                     by_own(NeuronParameter(p), j, own, current);
+          out[at] +=
+              to.get(NeuronParameter(p), j, tangents) * by_own(NeuronParameter(p), j, own, current);
     });
   }
 
@@ -203,8 +212,7 @@ class ReadoutSums {
         const Neuron<Real> n(c_, job_.first + j);
         for (Size q = 0; q < job_.n_times; ++q)
           if (peaks_ ? (*peaks_)[j].has_come(time, sent.order(k)) : time <= job_.times[q]) {
-            by_synapse(sent, q, k, j,
-                       response_.of_arrival(time, time_of(q, j) - time, n, rates));
+            by_synapse(sent, q, k, j, response_.of_arrival(time, time_of(q, j) - time, n, rates));
           } else if (peaks_ && (*peaks_)[j].turns() && (*peaks_)[j].upto == sent.order(k)) {
             turn_at(sent, q, k, j, by_synapse);
           }
@@ -234,8 +242,7 @@ class ReadoutSums {
       for (Id j = 0; j < n_; ++j) {
         const Neuron<Real> n(c_, job_.first + j);
         const Real span = time_of(q, j);
-        use(q * n_ + j, j, response_.own(span, n),
-            response_.of_arrival(Real(0), span, n, true));
+        use(q * n_ + j, j, response_.own(span, n), response_.of_arrival(Real(0), span, n, true));
       }
   }
 

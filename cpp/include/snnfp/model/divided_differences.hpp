@@ -34,9 +34,7 @@ struct DividedDifferences {
   explicit DividedDifferences(Real at) : x(at), decay(exp_of(-at)), close(at < Real(2)) {}
 
   Real nodes_0x() const { return x > Real(0) ? -exponential_parts(-x).expm1() / x : Real(1); }
-  Real nodes_00x() const {
-    return close ? exponential_tail<2>(-x) : (Real(1) - nodes_0x()) / x;
-  }
+  Real nodes_00x() const { return close ? exponential_tail<2>(-x) : (Real(1) - nodes_0x()) / x; }
   Real nodes_0xx() const {
     return close ? decay * exponential_tail<2>(x) : (nodes_0x() - decay) / x;
   }

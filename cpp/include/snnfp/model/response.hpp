@@ -29,13 +29,11 @@ struct KappaIntegral {
     const DividedDifferences<Real> q(slow * d), x(difference * d);
     const Real both = q.x + x.x, rest = x.x * q.decay;
     const bool none = !(both > Real(0));
-    const Real second =
-        none ? Real(0.5) : fma(q.x, q.nodes_0xx(), rest * x.nodes_00x()) / both;
+    const Real second = none ? Real(0.5) : fma(q.x, q.nodes_0xx(), rest * x.nodes_00x()) / both;
     value = d * d * second;
     if (!rates) return;
     const Real third = Real(1) / Real(6);
-    const Real slow_twice =
-        none ? third : fma(q.x, q.nodes_0xxx(), rest * x.nodes_000x()) / both;
+    const Real slow_twice = none ? third : fma(q.x, q.nodes_0xxx(), rest * x.nodes_000x()) / both;
     const Real fast_twice = none ? third : fma(q.x, slow_twice, rest * x.nodes_00xx()) / both;
     by_slow = -d * d * d * slow_twice;
     by_fast = -d * d * d * fast_twice;
