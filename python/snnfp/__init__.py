@@ -28,16 +28,19 @@ from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
-from snnfp.neurons import LIF
+from snnfp.neurons import LI, LIF
 from snnfp.optim import SGD, Adam
 from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
+from snnfp.scaling import scale_readout
 from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
 from snnfp.training import fit
 
 __all__ = [
+    "LI",
     "LIF",
     "SGD",
     "Adam",
@@ -50,6 +53,7 @@ __all__ = [
     "Network",
     "OneToOne",
     "Prediction",
+    "Reading",
     "Record",
     "Sparse",
     "Spikes",
@@ -69,6 +73,7 @@ __all__ = [
     "predict",
     "record_from_spikes",
     "remedies",
+    "scale_readout",
     "schedules",
     "simulate",
     "testing",

@@ -71,6 +71,11 @@ class DelayPer(Enum):
     target = 2
     synapse = 3
 
+class ReadoutValue(Enum):
+    voltage = 0
+    maximum = 1
+    integral = 2
+
 class NeuronParameter(Enum):
     tau_mem = 0
     tau_syn = 1
@@ -252,6 +257,42 @@ def restore(
     first_spikes_of: Sequence[int],
     stop_after: Sequence[int],
 ) -> _Record[_Real]: ...
+def listen(
+    record: _Record[_Real],
+    readouts: _Network[_Real],
+    senders: Sequence[tuple[bool, int]],
+    voltage: NDArray[_Real],
+    current: NDArray[_Real],
+) -> _Record[_Real]: ...
+def read(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    execution: Execution,
+) -> NDArray[_Real]: ...
+def read_vjp(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    cotangents: NDArray[_Real],
+    wrt: Sequence[Parameter],
+    execution: Execution,
+) -> tuple[NDArray[_Real], list[NDArray[_Real]]]: ...
+def read_jvp(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    wrt: Sequence[Parameter],
+    tangents: NDArray[_Real],
+    sender_tangents: Sequence[NDArray[_Real]],
+    execution: Execution,
+) -> NDArray[_Real]: ...
 def resolve_isa(wanted: Isa) -> Isa: ...
 def default_threads() -> int: ...
 def parallel_runtime() -> str: ...

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snnfp._dataset import Data, DataSet, check_setting
+from snnfp._dataset import Data, DataSet, check_end, check_setting
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
 from snnfp._settings import describe
@@ -16,7 +16,8 @@ from snnfp._silence import SilenceWatch
 from snnfp.bounds import Domain, domain_of
 from snnfp.errors import FormatError
 from snnfp.gradients import check_mode
-from snnfp.losses import readout_of
+from snnfp.groups import Readout
+from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
 from snnfp.remedies import LabelBump, Remedy
@@ -114,10 +115,10 @@ class Plan:
         saved: Checkpoint | None,
         n_threads: int | None,
     ) -> Plan:
-        check_setting(net, loss, None)
+        check_setting(net, loss)
         names = _check_options(net, options)
         until = options["until"]
-        check_setting(net, loss, until)
+        check_end(loss, until)
         data = DataSet(net, loss, train, "train")
         held_out = None if validation is None else DataSet(net, loss, validation, "validation")
         check_optimiser(optimiser)
@@ -182,7 +183,7 @@ def _no_further(
     needed = [looked_at(loss, net, "__call__"), *(looked_at(r, net, "__call__") for r in remedies)]
     if accuracy:
         needed += [looked_at(loss, net, "accuracy", "predict")]
-        needed += [(readout_of(net, getattr(loss, "population", None)).name,)]
+        needed += [(output_of(net, loss).name,)]
     return no_further_than(net, needed)
 
 
@@ -199,9 +200,15 @@ def _check_readouts(net: Network, loss: Any, remedies: tuple[Remedy, ...]) -> No
     """Raises if labels are looked for in one population by a remedy, in another by the loss."""
     if not hasattr(loss, "population"):
         return
-    readout = readout_of(net, loss.population).name
+    output = output_of(net, loss)
+    readout = output.name
     for k, remedy in enumerate(remedies):
         if isinstance(remedy, LabelBump):
+            if isinstance(output, Readout):
+                raise ValueError(
+                    f"remedies[{k}] is {remedy!r}, which helps silent outputs, but the loss reads "
+                    f"readout {readout}, which has no spikes: leave it out"
+                )
             other = readout_of(net, remedy.population).name
             if other != readout:
                 raise ValueError(

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfp import _core
-from snnfp.groups import Input, Population, Projection
+from snnfp.groups import Input, Population, Projection, Readout
 from snnfp.neurons import NEURON_PARAMETERS
 from snnfp.parameters import in_users_order
 
-__all__ = ["add_population_core", "connect_core", "fill_core", "placeholder", "structure_of"]
+if TYPE_CHECKING:
+    from snnfp.network import Network
+
+__all__ = [
+    "add_population_core",
+    "connect_core",
+    "fill_core",
+    "placeholder",
+    "structure_of_network",
+]
 
 
 def placeholder(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -48,7 +57,7 @@ def connect_core(
     core: _core._Network[Any],
     projection: Projection,
     source: Input | Population,
-    target: Population,
+    target: Population | Readout,
     weight: NDArray[Any],
     delay: NDArray[Any],
 ) -> None:
@@ -90,6 +99,23 @@ def fill_core(
         source = inputs.get(q.source) or populations[q.source]
         weight, delay = (legal(f"{q.name}.{key}") for key in ("weight", "delay"))
         connect_core(core, q, source, populations[q.target], weight, delay)
+
+
+def structure_of_network(net: Network) -> dict[str, Any]:
+    """What a file must agree with of a network; of what it does not have nothing is said."""
+    limited = {p.name: p.max_spikes for p in net.populations.values() if p.max_spikes}
+    structure = {
+        "dtype": net.dtype.name,
+        "inputs": {g.name: g.size for g in net.inputs.values()},
+        "populations": {p.name: p.size for p in net.populations.values()},
+        **({"max_spikes": limited} if limited else {}),
+        "projections": {p.name: structure_of(p) for p in net.projections.values()},
+    }
+    if net.readouts:
+        listening = net.readout_projections.values()
+        structure["readouts"] = {p.name: p.size for p in net.readouts.values()}
+        structure["readout_projections"] = {p.name: structure_of(p) for p in listening}
+    return structure
 
 
 def structure_of(projection: Projection) -> dict[str, Any]:

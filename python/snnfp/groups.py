@@ -16,6 +16,7 @@ __all__ = [
     "Input",
     "Population",
     "Projection",
+    "Readout",
     "Slot",
     "core_parameter",
     "neuron_slot",
@@ -44,8 +45,18 @@ class Population:
 
 
 @dataclass(frozen=True)
+class Readout:
+    """A population that only listens: no threshold, no spikes; see ``Network.readout``."""
+
+    name: str
+    size: int
+    index: int
+    offset: int
+
+
+@dataclass(frozen=True)
 class Projection:
-    """The connections from one group to a population.
+    """The connections from one group to a population or a readout.
 
     ``shape`` is that of one value a synapse, ``ends`` the sizes of source and target.
     """
@@ -141,20 +152,20 @@ class Slot:
     """
 
     parameter: _core.Parameter
-    owner: Population | Projection
+    owner: Population | Readout | Projection
     drawn: tuple[int, ...]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes that it may have; the one with most values last."""
-        if isinstance(self.owner, Population):
+        if not isinstance(self.owner, Projection):
             return ((), (self.owner.size,))
         if self.parameter.kind is _core.ParameterKind.weight:
             return (self.owner.shape,)
         return tuple(self.owner.delay_shapes)
 
 
-def neuron_slot(population: Population, name: str, given: Any = None) -> Slot:
+def neuron_slot(population: Population | Readout, name: str, given: Any = None) -> Slot:
     """Of a neuron parameter, which is given like this.
 
     Raises:

@@ -191,8 +191,11 @@ def check_gradient(
 
 
 def _size(value: float, cotangents: Any, record: Record) -> float:
-    """The loss, or what its terms are in all: each spike time times the derivative by it."""
-    return max(abs(value), float(np.abs(record._cotangents(cotangents)) @ np.abs(record.times)))
+    """The loss, or what its terms are in all: spike times, and what is read, times derivatives."""
+    terms = float(np.abs(record._cotangents(cotangents)) @ np.abs(record.times))
+    for reading, by_value in record._readings(cotangents).items():
+        terms += float(np.sum(np.abs(by_value * record.readout(reading))))
+    return max(abs(value), terms)
 
 
 def _unit(net: Network, name: str, values: NDArray[Any]) -> float:

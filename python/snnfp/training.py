@@ -28,7 +28,7 @@ from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data, labels_met
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
-from snnfp.losses import readout_of
+from snnfp.losses import output_of
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, gradient_norm
 from snnfp.record import Record
@@ -124,13 +124,13 @@ def fit(
     count(epochs, "epochs")
     saved = None
     if resume is not None:
-        check_setting(net, loss, None)
+        check_setting(net, loss)
         saved = read_checkpoint(resume, net)
     options = resolve_options(net, asked, saved)
     plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
     between = _Between(plan, callbacks, early_stopping, checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
-    warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
+    warn_if_alike(net, output_of(net, loss).name)
     # Silence is spoken of by whole epochs, not by single batches.
     with silence_untold(net), show_progress(epochs, run.epoch, progress) as report:
         try:
