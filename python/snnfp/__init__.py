@@ -8,16 +8,17 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
-from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
+from snnfp import data, encoding, errors, init, losses, plots, remedies, rules, schedules, testing
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
+from snnfp.convolution import AvgPool2D, Conv2D
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LIF
 from snnfp.optim import SGD, Adam
-from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.projections import ByRule, Dense, OneToOne, Sparse
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
 from snnfp.simulate import simulate
@@ -28,6 +29,9 @@ __all__ = [
     "LIF",
     "SGD",
     "Adam",
+    "AvgPool2D",
+    "ByRule",
+    "Conv2D",
     "Dense",
     "EarlyStopping",
     "Evaluation",
@@ -51,6 +55,7 @@ __all__ = [
     "predict",
     "record_from_spikes",
     "remedies",
+    "rules",
     "schedules",
     "simulate",
     "testing",
