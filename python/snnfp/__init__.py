@@ -17,12 +17,14 @@ from snnfp import (
     losses,
     plots,
     remedies,
+    rules,
     schedules,
     testing,
 )
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.calibration import Calibration, calibrate
+from snnfp.convolution import AvgPool2D, Conv2D
 from snnfp.diagnosis import Diagnosis, diagnose
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
@@ -30,7 +32,7 @@ from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF
 from snnfp.optim import SGD, Adam
-from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.projections import ByRule, Dense, OneToOne, Sparse
 from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
@@ -44,7 +46,10 @@ __all__ = [
     "LIF",
     "SGD",
     "Adam",
+    "AvgPool2D",
+    "ByRule",
     "Calibration",
+    "Conv2D",
     "Dense",
     "Diagnosis",
     "EarlyStopping",
@@ -73,6 +78,7 @@ __all__ = [
     "predict",
     "record_from_spikes",
     "remedies",
+    "rules",
     "scale_readout",
     "schedules",
     "simulate",

@@ -70,6 +70,7 @@ class DelayPer(Enum):
     source = 1
     target = 2
     synapse = 3
+    weight = 4
 
 class ReadoutValue(Enum):
     voltage = 0
@@ -125,6 +126,7 @@ class _Network(Generic[_Real]):
         delay: NDArray[_Real],
         name: str,
         delay_per: DelayPer | None = None,
+        weight_of: NDArray[np.int32] | None = None,
     ) -> int: ...
     def connect_one_to_one(
         self,
@@ -135,6 +137,7 @@ class _Network(Generic[_Real]):
         delay: NDArray[_Real],
         name: str,
         delay_per: DelayPer | None = None,
+        weight_of: NDArray[np.int32] | None = None,
     ) -> int: ...
     def connect_sparse(
         self,
@@ -147,6 +150,7 @@ class _Network(Generic[_Real]):
         delay: NDArray[_Real],
         name: str,
         delay_per: DelayPer | None = None,
+        weight_of: NDArray[np.int32] | None = None,
     ) -> int: ...
     def set_parameter(
         self, population: int, parameter: NeuronParameter, values: NDArray[_Real]

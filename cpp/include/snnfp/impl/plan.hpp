@@ -125,14 +125,17 @@ template <class Real>
 ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real>& q) {
   ProjectionPlan<Real> p;
   static_cast<ProjectionGraph&>(p) = graph;
-  p.delay_per = q.delay.per;
+  // Kernels see what each synapse has, shared or not.
+  const bool per_weight = q.delay.per == DelayPer::weight;
+  const Array<Real>& delay = per_weight ? q.synapse_delay : q.delay.values;
+  p.delay_per = per_weight ? DelayPer::synapse : q.delay.per;
   p.row_offsets = q.row_offsets.data();
   p.targets = q.targets.data();
-  p.weight = q.weight.data();
-  p.delay = q.delay.values.data();
+  p.weight = q.synapse_weight.data();
+  p.delay = delay.data();
   p.shortest_delay = p.longest_delay = Real(0);
   if (p.delay_per != DelayPer::synapse) {
-    const auto ends = std::minmax_element(q.delay.values.begin(), q.delay.values.end());
+    const auto ends = std::minmax_element(delay.begin(), delay.end());
     p.shortest_delay = *ends.first;
     p.longest_delay = *ends.second;
   }
