@@ -8,7 +8,18 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
-from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
+from snnfp import (
+    augment,
+    data,
+    encoding,
+    errors,
+    init,
+    losses,
+    plots,
+    remedies,
+    schedules,
+    testing,
+)
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
@@ -39,6 +50,7 @@ __all__ = [
     "Sparse",
     "Spikes",
     "__version__",
+    "augment",
     "data",
     "default_threads",
     "encoding",
