@@ -254,9 +254,10 @@ class SpikeOperations:
 
     # -- what they share -------------------------------------------------------------------------
 
-    def _new(self, times: Any, units: Any, offsets: Any, size: int) -> Self:
-        """A batch made of parts that are right."""
-        spikes = object.__new__(type(self))
+    @classmethod
+    def _new(cls, times: Any, units: Any, offsets: Any, size: int) -> Self:
+        """A batch made of parts that are right: float64, int32, int64, not to be changed again."""
+        spikes = object.__new__(cls)
         state = {"times": times, "units": units, "offsets": offsets, "size": size}
         for key, value in state.items():
             value = freeze(value) if isinstance(value, np.ndarray) else value

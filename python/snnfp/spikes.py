@@ -160,7 +160,7 @@ class Spikes(SpikeOperations):
                     f"batch {i} has size {batch.size}, expected {batches[0].size} as in batch 0"
                 )
         counts = np.concatenate([np.diff(b.offsets) for b in batches])
-        return batches[0]._new(
+        return cls._new(
             np.concatenate([b.times for b in batches]),
             np.concatenate([b.units for b in batches]),
             np.concatenate(([0], np.cumsum(counts))),
