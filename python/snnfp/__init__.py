@@ -9,6 +9,7 @@ import snnfp._interpreter  # noqa: F401
 
 # isort: split
 from snnfp import (
+    augment,
     data,
     encoding,
     errors,
@@ -63,6 +64,7 @@ __all__ = [
     "Sparse",
     "Spikes",
     "__version__",
+    "augment",
     "calibrate",
     "data",
     "default_threads",

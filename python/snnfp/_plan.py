@@ -13,6 +13,7 @@ from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
+from snnfp.augment import composed
 from snnfp.bounds import Domain, domain_of
 from snnfp.errors import FormatError
 from snnfp.gradients import check_mode
@@ -29,6 +30,7 @@ __all__ = ["Plan", "check_callbacks", "resolve_options"]
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
     "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
+    "augment": None,
 }  # fmt: skip
 
 
@@ -75,6 +77,7 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     if not names:
         raise ValueError("wrt is empty, expected names or patterns of parameters")
     _check_remedies(net, names, options["remedies"])
+    composed(options["augment"])
     return names
 
 
@@ -119,7 +122,7 @@ class Plan:
         names = _check_options(net, options)
         until = options["until"]
         check_end(loss, until)
-        data = DataSet(net, loss, train, "train")
+        data = DataSet(net, loss, train, "train", composed(options["augment"]))
         held_out = None if validation is None else DataSet(net, loss, validation, "validation")
         check_optimiser(optimiser)
         if saved is not None and saved.figures["names"] != list(names):

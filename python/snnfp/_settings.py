@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from snnfp.augment import Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift
 from snnfp.heuristics import RateBounds
 from snnfp.optim import SGD, Adam
 from snnfp.remedies import LabelBump, WeightBump
@@ -19,8 +20,10 @@ __all__ = ["describe", "differences", "revive"]
 _CLASSES = {
     c.__name__: c
     for c in (
-        *(Adam, SGD, Constant, Cosine, ExponentialDecay, StepDecay),
+        *(Adam, SGD),
+        *(Constant, Cosine, ExponentialDecay, StepDecay),
         *(LabelBump, WeightBump, RateBounds),
+        *(Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift),
     )
 }
 
