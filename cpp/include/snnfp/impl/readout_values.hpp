@@ -31,12 +31,13 @@ class ReadoutSums {
         [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
           out[q * n_ + j] += r.value * sent.p.weight[k];
         });
-    each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
-      const Id i = job_.first + j;
-      const Real sum = out[at] + current.value * start(input_.current, j);
-      out[at] = c_.inv_c.data()[i] * sum + c_.drive.data()[i] * own.drive +
-                start(input_.voltage, j) * own.start;
-    });
+    each_own(false,
+             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+               const Id i = job_.first + j;
+               const Real sum = out[at] + current.value * start(input_.current, j);
+               out[at] = c_.inv_c.data()[i] * sum + c_.drive.data()[i] * own.drive +
+                         start(input_.voltage, j) * own.start;
+             });
     if (!job_.alone)
       for (Size at = 0; at < values_; ++at) out[at] *= c_.inv_c.data()[job_.first + at % n_];
   }
@@ -86,12 +87,13 @@ class ReadoutSums {
       for (Size at = 0; at < values_; ++at)
         to.add(NeuronParameter::capacitance, Id(at % n_), -(scaled[at] * value[at]), gradient);
     }
-    each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
-      for (int p = 0; p < n_neuron_parameters; ++p)
-        if (to.wants(NeuronParameter(p)))
-          to.add(NeuronParameter(p), j,
-                 cotangents[at] * by_own(NeuronParameter(p), j, own, current), gradient);
-    });
+    each_own(to.wants(NeuronParameter::bias),
+             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+               for (int p = 0; p < n_neuron_parameters; ++p)
+                 if (to.wants(NeuronParameter(p)))
+                   to.add(NeuronParameter(p), j,
+                          cotangents[at] * by_own(NeuronParameter(p), j, own, current), gradient);
+             });
   }
 
   void forward(const Columns& columns, const Real* tangents, const Real* const* senders,
@@ -143,12 +145,13 @@ class ReadoutSums {
       const Real scaled = value.empty() ? out[at] : out[at] - value[at] * dc;
       out[at] = c_.inv_c.data()[job_.first + j] * scaled;
     }
-    each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
-      for (int p = 0; p < n_neuron_parameters; ++p)
-        if (to.wants(NeuronParameter(p)))
-          out[at] +=
-              to.get(NeuronParameter(p), j, tangents) * by_own(NeuronParameter(p), j, own, current);
-    });
+    each_own(to.wants(NeuronParameter::bias),
+             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+               for (int p = 0; p < n_neuron_parameters; ++p)
+                 if (to.wants(NeuronParameter(p)))
+                   out[at] += to.get(NeuronParameter(p), j, tangents) *
+                              by_own(NeuronParameter(p), j, own, current);
+             });
   }
 
   // Values are V at these peaks, one a neuron, instead of at times of the job.
@@ -236,8 +239,8 @@ class ReadoutSums {
 
   // Calls use(value, neuron, what bias and start give, what a current at the start gives).
   template <class Use>
-  void each_own(const Use& use) const {
-    if (!job_.alone) return;
+  void each_own(bool by_bias, const Use& use) const {
+    if (!job_.alone && !by_bias) return;
     for (Size q = 0; q < job_.n_times; ++q)
       for (Id j = 0; j < n_; ++j) {
         const Neuron<Real> n(c_, job_.first + j);
