@@ -131,9 +131,7 @@ def test_a_peak_where_v_turns_at_an_arrival(inhibition, digits):
     with pytest.warns(snnfp.errors.SilentPopulationWarning):
         record = snnfp.simulate(net, spikes, until=UNTIL)
     zero = mpf(0)
-    n = Listener(
-        mpf(20), mpf(10), zero, mpf(1), ((mpf(1), mpf("0.5")), (mpf(6), mpf(inhibition)))
-    )
+    n = Listener(mpf(20), mpf(10), zero, mpf(1), ((mpf(1), mpf("0.5")), (mpf(6), mpf(inhibition))))
     asked = snnfp.Reading("out", "max")
     turns = n.peak(mpf(UNTIL)) == 6
     assert turns == (inhibition == -3.0)

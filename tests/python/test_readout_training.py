@@ -44,9 +44,9 @@ def test_one_learning_rate_and_one_initialisation_fit_all_values(kind):
     net = network(np.inf, np.inf)
     train, held_out = earliest(300, 1), earliest(200, 2)
     snnfp.scale_readout(net, train[0].take(np.arange(32)), loss, until=UNTIL)
-    history = learn(net, loss, train, validation=held_out)
+    history = learn(net, loss, train, validation=held_out, epochs=10)
     seen = snnfp.evaluate(net, *held_out, loss, until=UNTIL)
-    assert seen.accuracy == history.last("validation_accuracy") > 0.8
+    assert seen.accuracy == history.last("validation_accuracy") > 0.7
     said = snnfp.predict(net, held_out[0], loss, until=UNTIL, batch_size=64)
     assert np.array_equal(said.labels, seen.prediction.labels) and len(said) == 200
     assert np.array_equal(said.labels, np.argmax(said.probabilities, axis=1))
@@ -60,7 +60,7 @@ def test_one_learning_rate_and_one_initialisation_fit_all_values(kind):
 @pytest.mark.parametrize("make", [ReadoutCrossEntropy, ReadoutSquaredError])
 def test_losses_against_differences(make, kind):
     """By what is read: the rest is the record's."""
-    net, loss = network(), make(**kind)
+    net, loss = network(), make(**{"value": "weighted_integral"} | kind)
     spikes, labels = earliest(5, 3)
     found = snnfp.testing.check_gradient(
         net, spikes, labels, loss, until=UNTIL, wrt=["said.*", "hidden_to_said.*"], tolerance=1e-7
@@ -164,6 +164,7 @@ def test_hidden_neurons_that_differ_by_what_reads_them_are_not_alike(recwarn):
     net.parameters["input_to_hidden.weight"] = np.full((3, 20), 0.7)
     learn(net, ReadoutCrossEntropy(value="end"), earliest(32, 11), epochs=1)
     assert not [w for w in recwarn if w.category is snnfp.errors.AlikeNeuronsWarning]
+    net.parameters["input_to_hidden.weight"] = np.full((3, 20), 0.7)
     net.parameters["hidden_to_said.weight"] = np.full((20, 3), 0.1)
     with pytest.warns(snnfp.errors.AlikeNeuronsWarning, match="hidden_to_said"):
         learn(net, ReadoutCrossEntropy(value="end"), earliest(32, 11), epochs=1)
