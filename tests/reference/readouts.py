@@ -4,7 +4,7 @@ latter by quadrature too, the highest V by a search for where V' vanishes."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mpmath import mp, mpf
 
@@ -18,8 +18,8 @@ class Listener:
     bias: mpf
     capacitance: mpf
     arrivals: tuple[tuple[mpf, mpf], ...]
-    voltage: mpf = mpf(0)
-    current: mpf = mpf(0)
+    voltage: mpf = field(default_factory=mpf)
+    current: mpf = field(default_factory=mpf)
 
     def response(self, d: mpf) -> mpf:
         """Of V to a unit of current / capacitance that arrived d before."""

@@ -35,11 +35,11 @@ class ReadoutSums {
              [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
                const Id i = job_.first + j;
                const Real sum = out[at] + current.value * start(input_.current, j);
-               out[at] = c_.inv_c.data()[i] * sum + c_.drive.data()[i] * own.drive +
+               out[at] = per_charge(c_, i) * sum + c_.drive.data()[i] * own.drive +
                          start(input_.voltage, j) * own.start;
              });
     if (!job_.alone)
-      for (Size at = 0; at < values_; ++at) out[at] *= c_.inv_c.data()[job_.first + at % n_];
+      for (Size at = 0; at < values_; ++at) out[at] *= per_charge(c_, job_.first + at % n_);
   }
 
   void reverse(const Real* cotangents, const Columns& columns, Real* gradient,
@@ -48,7 +48,7 @@ class ReadoutSums {
     const NeuronColumns to(job_, columns);
     // For each unit of a weight.
     std::vector<Real> scaled(cotangents, cotangents + values_);
-    for (Size at = 0; at < values_; ++at) scaled[at] *= c_.inv_c.data()[job_.first + at % n_];
+    for (Size at = 0; at < values_; ++at) scaled[at] *= per_charge(c_, job_.first + at % n_);
     std::vector<Real> by_syn(to.rates() ? n_ : 0), by_mem(by_syn);
     each_response(
         to.rates(),
@@ -143,7 +143,7 @@ class ReadoutSums {
       const Id j = Id(at % n_);
       const Real dc = to.get(NeuronParameter::capacitance, j, tangents);
       const Real scaled = value.empty() ? out[at] : out[at] - value[at] * dc;
-      out[at] = c_.inv_c.data()[job_.first + j] * scaled;
+      out[at] = per_charge(c_, job_.first + j) * scaled;
     }
     each_own(to.wants(NeuronParameter::bias),
              [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
@@ -226,7 +226,7 @@ class ReadoutSums {
   // A peak where V turns at an arrival goes with it. Of w / C: as what else is by time.
   template <class BySynapse>
   void turn_at(const Sent& sent, Size q, Size k, Id j, const BySynapse& by_synapse) const {
-    const Real w = sent.p.weight[k] * c_.inv_c.data()[job_.first + j];
+    const Real w = sent.p.weight[k] * per_charge(c_, job_.first + j);
     by_synapse(sent, q, k, j, {Real(0), (*peaks_)[j].slope / w, Real(0), Real(0)});
   }
 
@@ -253,15 +253,16 @@ class ReadoutSums {
   Real by_own(NeuronParameter p, Id j, const OwnResponse<Real>& own,
               const ArrivalResponse& current) const {
     const Neuron<Real> n(c_, job_.first + j);
-    const Real i = n.inv_c * start(input_.current, j), v = start(input_.voltage, j);
+    const Real inverse = per_charge(c_, job_.first + j);
+    const Real i = inverse * start(input_.current, j), v = start(input_.voltage, j);
     switch (p) {
       case NeuronParameter::tau_syn: return flight_unit(p, n) * (i * current.by_syn);
       case NeuronParameter::tau_mem:
         return flight_unit(p, n) *
                (i * current.by_mem + n.drive * own.drive_by_mem + v * own.start_by_mem);
-      case NeuronParameter::bias: return n.inv_c * own.drive;
+      case NeuronParameter::bias: return inverse * own.drive;
       // V at the start is no current's: it was taken for one.
-      case NeuronParameter::capacitance: return n.inv_c * (v * own.start);
+      case NeuronParameter::capacitance: return inverse * (v * own.start);
       default: return Real(0);
     }
   }
