@@ -8,9 +8,22 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
-from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
+from snnfp import (
+    data,
+    encoding,
+    errors,
+    heuristics,
+    init,
+    losses,
+    plots,
+    remedies,
+    schedules,
+    testing,
+)
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
+from snnfp.calibration import Calibration, calibrate
+from snnfp.diagnosis import Diagnosis, diagnose
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
@@ -31,7 +44,9 @@ __all__ = [
     "LIF",
     "SGD",
     "Adam",
+    "Calibration",
     "Dense",
+    "Diagnosis",
     "EarlyStopping",
     "Evaluation",
     "History",
@@ -43,12 +58,15 @@ __all__ = [
     "Sparse",
     "Spikes",
     "__version__",
+    "calibrate",
     "data",
     "default_threads",
+    "diagnose",
     "encoding",
     "errors",
     "evaluate",
     "fit",
+    "heuristics",
     "init",
     "losses",
     "plots",

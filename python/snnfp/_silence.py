@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._activity import Activity
 from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
@@ -60,6 +61,7 @@ class SilenceWatch:
         self._remedies = remedies
         self._clipped = clip_norm is not None
         self._stop_after = stop_after
+        self._activity = Activity(net)
         self._since: dict[str, int] = {}
         self._told: set[str] = set()
         self._input: tuple[tuple[Spikes, ...], float] = ((), math.inf)
@@ -67,12 +69,14 @@ class SilenceWatch:
 
     def begin(self) -> None:
         """A new epoch."""
+        self._activity.begin()
         self._fired = np.zeros(sum(p.size for p in self._net.populations.values()), dtype=bool)
         self._all_fired = False
         self._missed = np.zeros(self._readout.size, dtype=np.int64)
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
+        self._activity.add(record)
         self._input = (record._groups, record.until)
         if not self._all_fired:
             self._fired |= record._counts > 0
@@ -86,11 +90,15 @@ class SilenceWatch:
                 self._missed += np.bincount(labels[silent], minlength=n)
 
     def figures(self) -> dict[str, float]:
-        """The silent fraction of each population in this epoch, as far as samples went."""
-        return {
+        """The silent fraction of each population in this epoch, and its activity.
+
+        As far as samples went.
+        """
+        silent = {
             f"silent/{p.name}": float(np.mean(~self._fired[p.offset : p.offset + p.size]))
             for p in self._net.populations.values()
         }
+        return {**silent, **self._activity.figures()}
 
     def tell(self, epoch: int) -> None:
         """Warns of what was found in the epoch (1, 2, ...), of each population and output once."""

@@ -85,6 +85,14 @@ class Projection:
         return self.sparse.targets
 
     @property
+    def receivers(self) -> NDArray[np.int64]:
+        """How many synapses each source unit has, ``[n_source]``."""
+        n_source, n_target = self.ends
+        if self.sparse is not None:
+            return np.bincount(self.sources, minlength=n_source)
+        return np.full(n_source, n_target if self.kind == "dense" else 1)
+
+    @property
     def delay_shapes(self) -> dict[tuple[int, ...], _core.DelayPer]:
         """The shapes that its delays may have, and what has one value each; a synapse last.
 

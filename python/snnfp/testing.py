@@ -1,4 +1,4 @@
-"""Checks that a user can run on any network and loss: is the gradient right?"""
+"""Checks that a user can run on any network and loss: is the gradient right, and does it help?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._numbers import count, real_number
+from snnfp._step_check import StepCheck, check_step
 from snnfp.gradients import LossFunction
 from snnfp.network import Network, Selection
 from snnfp.record import Record
 from snnfp.simulate import InputSpikes, input_groups, simulate
 from snnfp.spikes import Spikes
 
-__all__ = ["GradientCheck", "check_gradient"]
+__all__ = ["GradientCheck", "StepCheck", "check_gradient", "check_step"]
 
 # A step shorter by these, where it reaches across a kink: spikes that keep their order while one of
 # them changes place with an arrival.
