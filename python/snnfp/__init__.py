@@ -8,7 +8,18 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
-from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
+from snnfp import (
+    data,
+    encoding,
+    errors,
+    init,
+    losses,
+    plots,
+    remedies,
+    schedules,
+    testing,
+    transforms,
+)
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
@@ -17,6 +28,7 @@ from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LIF
 from snnfp.optim import SGD, Adam
+from snnfp.parameter_groups import Group
 from snnfp.projections import Dense, OneToOne, Sparse
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
@@ -31,6 +43,7 @@ __all__ = [
     "Dense",
     "EarlyStopping",
     "Evaluation",
+    "Group",
     "History",
     "Network",
     "OneToOne",
@@ -54,5 +67,6 @@ __all__ = [
     "schedules",
     "simulate",
     "testing",
+    "transforms",
     "value_and_grad",
 ]
