@@ -14,7 +14,8 @@ from snnfp._activity import Activity
 from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
-from snnfp.losses import readout_of
+from snnfp.groups import Readout
+from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
@@ -50,7 +51,10 @@ class SilenceWatch:
         stop_after: tuple[str, ...] = (),
     ) -> None:
         self._net = net
-        self._readout = readout_of(net, getattr(loss, "population", None))
+        output = output_of(net, loss)
+        if isinstance(output, Readout):  # it has no spikes that could be missed
+            output, labels = readout_of(net, None), None
+        self._readout = output
         self._last = self._readout is readout_of(net, None)  # which remedies take unless told
         n = self._readout.size
         self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)

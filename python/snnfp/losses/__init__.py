@@ -1,4 +1,4 @@
-"""Losses of spike times: a record and labels in, a value and its derivative by spike times out.
+"""Losses: a record and labels in, a value and its derivative by spike times or readouts out.
 
 A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
 :meth:`snnfp.Record.vjp` takes them; those here average over the samples of a batch. They can be
@@ -14,6 +14,12 @@ from snnfp.losses.first_spikes import (
     FirstSpikeLoss,
 )
 from snnfp.losses.labels import check_labels, is_classes, readout_of
+from snnfp.losses.readouts import (
+    ReadoutCrossEntropy,
+    ReadoutLoss,
+    ReadoutSquaredError,
+    output_of,
+)
 from snnfp.losses.spike_times import SpikeTimeFunction, SpikeTimeSquaredError
 from snnfp.losses.van_rossum import VanRossumDistance
 
@@ -24,12 +30,16 @@ __all__ = [
     "FirstSpikeLatency",
     "FirstSpikeLoss",
     "Loss",
+    "ReadoutCrossEntropy",
+    "ReadoutLoss",
+    "ReadoutSquaredError",
     "SpikeTimeFunction",
     "SpikeTimeSquaredError",
     "VanRossumDistance",
     "WeightedSum",
     "check_labels",
     "is_classes",
+    "output_of",
     "readout_of",
     "value_and_derivative",
 ]

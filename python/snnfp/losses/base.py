@@ -18,7 +18,7 @@ from snnfp.record import Record
 
 __all__ = ["Cotangents", "Loss", "WeightedSum", "added", "value_and_derivative"]
 
-Cotangents = NDArray[Any] | dict[str, NDArray[Any]]
+Cotangents = NDArray[Any] | dict[Any, NDArray[Any]]
 
 
 def value_and_derivative(returned: Any, what: str) -> tuple[float, Any]:
