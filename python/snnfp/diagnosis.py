@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +13,6 @@ from snnfp._limited import with_limits
 from snnfp._numbers import count
 from snnfp.losses.labels import check_labels, readout_of
 from snnfp.network import Network, Population
-from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
 from snnfp.simulate import InputSpikes, check_network, simulate
@@ -112,7 +110,6 @@ def diagnose(
     *,
     until: float | None = None,
     population: str | None = None,
-    reading: Any = None,
     spike_limit: int = 1000,
     samples: int | None = None,
     n_threads: int | None = None,
@@ -128,8 +125,6 @@ def diagnose(
         labels: classes, ``[samples]``, to see which outputs are silent where they should fire.
         until: end of the simulation.
         population: of the outputs; None: the last one.
-        reading: what is read off a readout (:class:`snnfp.Reading`, or a loss of readouts): says
-            whether what a spike gives to it falls with its age.
         spike_limit: spikes of a neuron in a sample at which it counts as running away.
         samples: of a network without input groups.
         n_threads: None: all.
@@ -161,7 +156,6 @@ def diagnose(
         with np.errstate(invalid="ignore"):
             silent_labels = missed / own
     findings = _findings(populations, readout.name, silent_labels, limit)
-    findings += _falls_with_age(net, reading, record.until)
     return Diagnosis(populations, record.n_samples, readout.name, silent_labels, tuple(findings))
 
 
@@ -223,24 +217,6 @@ def _missing_voltages(
     highest = np.zeros(n)
     np.maximum.at(highest, neuron, excess + barely[neuron])
     return np.where(silent, threshold - highest, np.nan)
-
-
-def _falls_with_age(net: Network, given: Any, until: float) -> list[str]:
-    """Whether a readout takes in spikes that are past the peak of their response."""
-    if given is None:
-        return []
-    reading = given.reading(net) if hasattr(given, "reading") else given
-    if not isinstance(reading, Reading):
-        raise TypeError(f"reading is {given!r}, expected snnfp.Reading(...) or a loss with one")
-    oldest = max(reading.times) if reading.times is not None else until
-    shortest = float(np.min(reading.grows_until(net)))
-    if shortest >= oldest:
-        return []
-    return [
-        f"what a spike gives to {reading.value!r} of readout {reading.readout} falls once it is "
-        f"older than {shortest:.3g}, and spikes are up to {oldest:.3g} old: the gradient asks for "
-        "later spikes, which vanish; take an integral, or longer time constants (inf)"
-    ]
 
 
 def _findings(
