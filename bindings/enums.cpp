@@ -44,6 +44,7 @@ void bind_enums(py::module_& m) {
       .value("source", DelayPer::source)
       .value("target", DelayPer::target)
       .value("synapse", DelayPer::synapse)
+      .value("weight", DelayPer::weight)
       .finalize();
   py::native_enum<ReadoutValue>(m, "ReadoutValue", "enum.Enum")
       .value("voltage", ReadoutValue::voltage)

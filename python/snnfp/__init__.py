@@ -9,6 +9,7 @@ import snnfp._interpreter  # noqa: F401
 
 # isort: split
 from snnfp import (
+    augment,
     data,
     encoding,
     errors,
@@ -17,12 +18,15 @@ from snnfp import (
     losses,
     plots,
     remedies,
+    rules,
     schedules,
     testing,
+    transforms,
 )
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
 from snnfp.calibration import Calibration, calibrate
+from snnfp.convolution import AvgPool2D, Conv2D
 from snnfp.diagnosis import Diagnosis, diagnose
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
@@ -30,7 +34,8 @@ from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF
 from snnfp.optim import SGD, Adam
-from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.parameter_groups import Group
+from snnfp.projections import ByRule, Dense, OneToOne, Sparse
 from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
@@ -44,11 +49,15 @@ __all__ = [
     "LIF",
     "SGD",
     "Adam",
+    "AvgPool2D",
+    "ByRule",
     "Calibration",
+    "Conv2D",
     "Dense",
     "Diagnosis",
     "EarlyStopping",
     "Evaluation",
+    "Group",
     "History",
     "Network",
     "OneToOne",
@@ -58,6 +67,7 @@ __all__ = [
     "Sparse",
     "Spikes",
     "__version__",
+    "augment",
     "calibrate",
     "data",
     "default_threads",
@@ -73,9 +83,11 @@ __all__ = [
     "predict",
     "record_from_spikes",
     "remedies",
+    "rules",
     "scale_readout",
     "schedules",
     "simulate",
     "testing",
+    "transforms",
     "value_and_grad",
 ]

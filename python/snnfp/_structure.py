@@ -65,17 +65,23 @@ def connect_core(
     ends = (isinstance(source, Input), source.index, target.index)
     w, d = projection.to_core(weight), projection.to_core(delay)
     per = projection.delay_shapes[delay.shape]
+    weight_of = projection.weight_of
+    if projection.mask is not None:
+        # Each synapse has its own weight, and those that are not there have none.
+        own = np.arange(projection.mask.size, dtype=np.int32)
+        weight_of = np.where(projection.mask.reshape(-1), own, np.int32(-1))
+    name = projection.name
     try:
         if projection.kind == "dense":
-            core.connect_dense(*ends, w, d, projection.name, per)
+            core.connect_dense(*ends, w, d, name, per, weight_of)
         elif projection.kind == "one_to_one":
-            core.connect_one_to_one(*ends, w, d, projection.name, per)
+            core.connect_one_to_one(*ends, w, d, name, per, weight_of)
         else:
             layout = projection.sparse
             assert layout is not None
             targets = layout.targets if layout.order is None else layout.targets[layout.order]
             rows = (layout.row_offsets, np.ascontiguousarray(targets))
-            core.connect_sparse(*ends, *rows, w, d, projection.name, per)
+            core.connect_sparse(*ends, *rows, w, d, name, per, weight_of)
     except ValueError as error:
         for key, value in (("weight", weight), ("delay", delay)):
             error = in_users_order(error, f"{projection.name}.{key}", value, projection)
@@ -121,13 +127,18 @@ def structure_of_network(net: Network) -> dict[str, Any]:
 def structure_of(projection: Projection) -> dict[str, Any]:
     """What a file must agree with of a projection."""
     p = projection
-    return {
+    structure = {
         "source": p.source,
         "target": p.target,
         "kind": p.kind,
         "shape": list(p.shape),
         "synapses": _digest(p.sources, p.targets) if p.sparse else None,
     }
+    if p.weight_of is not None:
+        structure |= {"weight": list(p.weight_shape), "weight_of": _digest(p.weight_of)}
+    if p.mask is not None:
+        structure["mask"] = _digest(p.mask)
+    return structure
 
 
 def _digest(*arrays: NDArray[Any]) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._dataset import DataSet, check_end, check_setting, locate
+from snnfp._dataset import DataSet, Samples, check_end, check_setting, locate
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count
 from snnfp._silence import silence_untold
+from snnfp.data.sources import SpikeSource
 from snnfp.groups import Readout
 from snnfp.losses import (
     FirstSpikeCrossEntropy,
@@ -23,8 +24,7 @@ from snnfp.losses import (
 )
 from snnfp.network import Network
 from snnfp.record import Record
-from snnfp.simulate import InputSpikes, input_groups, sample_count, simulate
-from snnfp.spikes import Spikes
+from snnfp.simulate import InputSpikes, simulate
 
 __all__ = ["Evaluation", "Prediction", "evaluate", "evaluate_data", "predict"]
 
@@ -71,7 +71,7 @@ class Evaluation:
 
 def evaluate(
     net: Network,
-    spikes: InputSpikes,
+    spikes: InputSpikes | SpikeSource,
     labels: Any,
     loss: Any,
     *,
@@ -83,7 +83,8 @@ def evaluate(
 
     Args:
         net: the network.
-        spikes: its input; a mapping ``{input: Spikes}`` where there are several.
+        spikes: its input, or a data set with ``len`` and ``take``; a mapping ``{input: ...}`` where
+            there are several.
         labels: for the loss, one a sample.
         loss: see :mod:`snnfp.losses`.
         until: end of the simulation.
@@ -121,8 +122,8 @@ def evaluate_data(
     no_further = no_further_than(net, needed)
     with silence_untold(net):
         for chosen in _batches(data.size, batch_size):
-            spikes, labels = data.take(chosen)
             try:
+                spikes, labels = data.take(chosen)
                 record = simulate(
                     net,
                     spikes,
@@ -158,7 +159,7 @@ def labels_met(loss: Any, record: Record, labels: Any, samples: int) -> float:
 
 def predict(
     net: Network,
-    spikes: InputSpikes,
+    spikes: InputSpikes | SpikeSource,
     loss: Any,
     *,
     until: float | None = None,
@@ -169,7 +170,8 @@ def predict(
 
     Args:
         net: the network.
-        spikes: its input; a mapping ``{input: Spikes}`` where there are several.
+        spikes: its input, or a data set with ``len`` and ``take``; a mapping ``{input: ...}`` where
+            there are several.
         loss: what says how spikes are read (see :mod:`snnfp.losses`).
         until: end of the simulation.
         batch_size: samples simulated together.
@@ -184,17 +186,13 @@ def predict(
     seen = _Seen(net, loss)
     if not seen.predicts:
         raise TypeError(f"{loss!r} has no predict(record), expected a loss that classifies")
-    groups = input_groups(net, spikes)
+    samples = Samples(net, spikes, "spikes", 1)
     needed = [(seen.readout.name,) if seen.readout and _reads_first_spikes(loss) else ()]
     no_further = no_further_than(net, needed)
     with silence_untold(net):
-        for chosen in _batches(sample_count(groups, None), batch_size):
-            part = (
-                spikes.take(chosen)
-                if isinstance(spikes, Spikes)
-                else {n: g.take(chosen) for n, g in zip(net.inputs, groups, strict=True)}
-            )
+        for chosen in _batches(samples.size, batch_size):
             try:
+                part = samples.take(chosen)
                 record = simulate(net, part, until=until, n_threads=n_threads, **no_further)
                 seen.add(record)
             except Exception as error:

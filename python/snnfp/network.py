@@ -35,7 +35,7 @@ from snnfp.parameters import (
     need_values,
     shaped,
 )
-from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
+from snnfp.projections import Connectivity
 
 __all__ = [
     "Input",
@@ -153,7 +153,8 @@ class Network(Listening):
         Args:
             source: where spikes come from: an input or a population, or its name.
             target: the population or readout they reach, or its name.
-            connectivity: :class:`Dense`, :class:`Sparse` or :class:`OneToOne`.
+            connectivity: :class:`Dense`, :class:`Sparse`, :class:`OneToOne`, :class:`ByRule`,
+                :class:`Conv2D` or :class:`AvgPool2D`.
             name: of the projection; ``"<source>_to_<target>"`` if not given.
 
         Raises:
@@ -163,10 +164,11 @@ class Network(Listening):
         """
         source = self._own(source)
         target_group = self._own_target(target)
-        if not isinstance(connectivity, (Dense, OneToOne, Sparse)):
+        if not isinstance(connectivity, Connectivity):
             raise TypeError(
                 f"the connectivity from {source.name} to {target_group.name} is {connectivity!r}, "
-                "expected snnfp.Dense(...), Sparse(...) or OneToOne(...)"
+                "expected snnfp.Dense(...), Sparse(...), OneToOne(...), ByRule(...), Conv2D(...) "
+                "or AvgPool2D(...)"
             )
         if isinstance(target_group, Input):
             raise TypeError(
@@ -174,21 +176,11 @@ class Network(Listening):
             )
         name = name or f"{source.name}_to_{target_group.name}"
         self._check_new(name)
-        layout: SparseLayout | None = None
-        if isinstance(connectivity, Dense):
-            shape: tuple[int, ...] = (source.size, target_group.size)
-        elif isinstance(connectivity, Sparse):
-            need_memory(8 * source.size, f"the {source.size} rows of {name}")
-            layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
-            shape = (layout.targets.size,)
-        else:
-            shape = (source.size,)
         listens = isinstance(target_group, Readout)
         projections = self.readout_projections if listens else self.projections
-        index = len(projections)
-        ends = (source.size, target_group.size)
-        projection = Projection(
-            name, source.name, target_group.name, connectivity.kind, index, shape, ends, layout
+        layout = connectivity.layout(name, source.size, target_group.size)
+        projection = Projection.between(
+            source, target_group, connectivity.kind, name, len(projections), layout
         )
         given = {"weight": connectivity.weight, "delay": connectivity.delay}
         slots = {key: synapse_slot(projection, key, value) for key, value in given.items()}
@@ -236,7 +228,7 @@ class Network(Listening):
             for name, initialiser in self._drawn.items():
                 last, shape = name, self._slots[name].drawn
                 need_values(shape, name, np.dtype(np.float64))
-                yield name, initialiser.draw(rng, shape)
+                yield name, self._slots[name].there(initialiser.draw(rng, shape), name, fill=True)
 
         try:
             self._replace_each(self._drawn, draws())
@@ -377,7 +369,9 @@ class Network(Listening):
         if is_initialiser(value, name):
             need_values(slot.drawn, name, self.dtype)
             return placeholder(name, slot.drawn, self.dtype)
-        return shaped(value, name, slot.shapes, self.dtype)
+        return slot.there(
+            shaped(value, name, slot.shapes, self.dtype), name, fill=np.ndim(value) == 0
+        )
 
     def _keep(self, name: str, slot: Slot, given: Any, value: NDArray[Any]) -> None:
         self._slots[name] = slot
@@ -392,22 +386,26 @@ class Network(Listening):
             return placeholder(name, self._slots[name].drawn, self.dtype)
         return value
 
-    def _replace(self, values: Mapping[str, Any]) -> None:
-        """Sets several parameters, all or none."""
-        self._replace_each(values, values.items())
+    def _replace(self, values: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Sets several parameters, all or none; ``fresh``: arrays that nobody will change."""
+        self._replace_each(values, values.items(), fresh)
 
-    def _replace_each(self, names: Iterable[str], values: Iterable[tuple[str, Any]]) -> None:
+    def _replace_each(
+        self, names: Iterable[str], values: Iterable[tuple[str, Any]], fresh: bool = False
+    ) -> None:
         """Sets the named parameters, whose values come one by one; all or none."""
         before = {n: self._values[n] for n in names}
         legal = {n: self._legal(n) for n in names}
         try:
-            self._set_each(before, values)
+            self._set_each(before, values, fresh)
         except BaseException:
-            self._set_each(before, legal.items())
+            self._set_each(before, legal.items(), True)
             self._values.update(before)
             raise
 
-    def _set_each(self, names: Iterable[str], values: Iterable[tuple[str, Any]]) -> None:
+    def _set_each(
+        self, names: Iterable[str], values: Iterable[tuple[str, Any]], fresh: bool
+    ) -> None:
         # On the way from old to new values no threshold may be below a v_reset.
         lowest = np.full(1, -np.finfo(self.dtype).max, dtype=self.dtype)
         for name in names:
@@ -415,12 +413,17 @@ class Network(Listening):
                 p = self._slots[name].parameter
                 self._core.set_parameter(p.index, p.neuron, lowest)
         for name, value in values:
-            self._set(name, value)
+            self._set(name, value, fresh)
 
-    def _set(self, name: str, value: Any) -> None:
+    def _set(self, name: str, value: Any, fresh: bool = False) -> None:
         slot = self._slots[name]
         p = slot.parameter
-        array = shaped(value, name, self._shapes_of(name), self.dtype)
+        shapes = self._shapes_of(name)
+        if fresh and value.dtype == self.dtype and value.shape in shapes:
+            array = freeze(value)
+        else:
+            array = shaped(value, name, shapes, self.dtype)
+            array = slot.there(array, name, fill=np.ndim(value) == 0)
         try:
             core = self._listeners.core if self._listens(name) else self._core
             if not isinstance(slot.owner, Projection):

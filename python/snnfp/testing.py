@@ -153,9 +153,9 @@ def check_gradient(
             net.parameters[name] if name in net.parameters else groups[name[: -len(".times")]].times
         )
         flat = base.reshape(-1)
-        chosen = np.arange(flat.size)
-        if flat.size > max_elements:
-            chosen = np.sort(rng.choice(flat.size, max_elements, replace=False))
+        chosen = _present(net, name, flat.size)
+        if chosen.size > max_elements:
+            chosen = np.sort(rng.choice(chosen, max_elements, replace=False))
         scale = float(np.max(np.abs(gradient[np.isfinite(gradient)]), initial=0.0))
         unit = min(1.0, _unit(net, name, flat))
         for k in chosen.tolist():
@@ -188,6 +188,14 @@ def check_gradient(
             if worst is None or error > max_error:
                 max_error, worst = error, (name, int(k), exact, difference)
     return GradientCheck(checked, left_out, infinite, max_error, worst, tolerance)
+
+
+def _present(net: Network, name: str, size: int) -> NDArray[np.int64]:
+    """The elements of a parameter that can differ: not the weights that a mask leaves out."""
+    projection = net.projections.get(name.removesuffix(".weight"))
+    if projection is None or projection.mask is None:
+        return np.arange(size)
+    return np.flatnonzero(projection.mask)
 
 
 def _size(value: float, cotangents: Any, record: Record) -> float:
