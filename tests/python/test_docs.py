@@ -112,6 +112,7 @@ REFERENCE_ONLY = {
     "schedules.Schedule",
     "schedules.check_schedule",
     "losses.is_classes",
+    "losses.output_of",
     "losses.readout_of",
     "losses.value_and_derivative",
     "errors.require",
