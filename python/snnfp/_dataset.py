@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -15,12 +16,12 @@ from snnfp._arrays import plain
 from snnfp.data.sources import SpikeSource
 from snnfp.errors import EventLimitError
 from snnfp.gradients import check_loss
-from snnfp.losses import is_classes, readout_of
+from snnfp.losses import is_classes, output_of
 from snnfp.network import Network
 from snnfp.simulate import InputSpikes, check_network, input_groups
 from snnfp.spikes import Spikes
 
-__all__ = ["Data", "DataSet", "Samples", "check_setting", "locate"]
+__all__ = ["Data", "DataSet", "Samples", "check_end", "check_setting", "locate"]
 
 Data = tuple[InputSpikes | SpikeSource, Any]
 
@@ -206,22 +207,30 @@ def _classifies(net: Network, loss: Any, labels: Any) -> bool:
     """Whether the loss has an accuracy for these labels: they are classes of its readout."""
     if not hasattr(loss, "accuracy") or isinstance(labels, Spikes):
         return False
-    return is_classes(labels, readout_of(net, getattr(loss, "population", None)).size)
+    return is_classes(labels, output_of(net, loss).size)
 
 
-def check_setting(net: Network, loss: Any, until: float | None) -> None:
-    """Raises unless the network can run, with a loss that goes with ``until``.
+def check_setting(net: Network, loss: Any) -> None:
+    """Raises unless the network can run, with a loss.
 
     Raises:
         TypeError: no network, or no loss.
-        ValueError: a network without population, or a horizon of the loss below ``until``.
+        ValueError: a network without population.
     """
     check_network(net)
     if not net.populations:
         raise ValueError(f"{net!r} has no population, expected at least one")
     check_loss(loss)
-    if until is not None and hasattr(loss, "check_until"):
-        loss.check_until(until)
+
+
+def check_end(loss: Any, until: float | None) -> None:
+    """Raises unless a loss goes with the end of the simulation; None: it has none.
+
+    Raises:
+        ValueError: a horizon of the loss below ``until``, or a loss that needs an end.
+    """
+    if hasattr(loss, "check_until"):
+        loss.check_until(math.inf if until is None else until)
 
 
 def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:

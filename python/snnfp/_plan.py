@@ -8,18 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from snnfp._dataset import Data, DataSet, check_setting
+from snnfp._dataset import Data, DataSet, check_end, check_setting
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
+from snnfp._stepper import Stepper
 from snnfp.augment import composed
-from snnfp.bounds import Domain, domain_of
+from snnfp.bounds import domain_of
 from snnfp.errors import FormatError
+from snnfp.frozen import frozen_of
 from snnfp.gradients import check_mode
-from snnfp.losses import readout_of
+from snnfp.groups import Readout
+from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
+from snnfp.parameter_groups import bounds_with, check_groups
 from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
@@ -28,8 +32,8 @@ __all__ = ["Plan", "check_callbacks", "resolve_options"]
 
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
-    "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
-    "augment": None,
+    "seed": 0, "clip_norm": None, "bounds": {}, "groups": {}, "frozen": {}, "average": None,
+    "accumulate": 1, "remedies": (), "augment": None,
 }  # fmt: skip
 
 
@@ -48,7 +52,8 @@ def resolve_options(
     try:
         wrt = tuple(saved.figures["names"])
         names = _check_options(net, {**_DEFAULTS, **taken, "wrt": wrt})
-        domain_of(net, names, taken.get("bounds", {}), saved.figures["floors"])
+        bounds = bounds_with(taken.get("bounds", {}), taken.get("groups", {}))
+        domain_of(net, names, bounds, saved.figures["floors"])
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{saved.path}: {error.args[0]}") from error
     return {**_DEFAULTS, **taken, **given}
@@ -77,6 +82,12 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
         raise ValueError("wrt is empty, expected names or patterns of parameters")
     _check_remedies(net, names, options["remedies"])
     composed(options["augment"])
+    count(options["accumulate"], "accumulate")
+    average = options["average"]
+    if average is not None and not 0 <= real_number(average, "average") < 1:
+        raise ValueError(f"average is {average}, expected 0 <= average < 1, or None for none")
+    check_groups(net, names, options["groups"])
+    frozen_of(net, names, options["frozen"])
     return names
 
 
@@ -84,7 +95,8 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
 class Plan:
     """What is trained and how; all of it checked.
 
-    ``no_further`` are the options that end each sample where nothing that reads it needs more.
+    ``no_further`` are the options that end each sample where nothing that reads it needs more;
+    ``accumulate`` batches make a step.
     """
 
     net: Network
@@ -98,8 +110,8 @@ class Plan:
     until: float | None
     mode: str
     seed: int
-    clip_norm: float | None
-    domain: Domain
+    accumulate: int
+    stepper: Stepper
     remedies: tuple[Remedy, ...]
     silence: SilenceWatch
     no_further: dict[str, Any]
@@ -117,10 +129,10 @@ class Plan:
         saved: Checkpoint | None,
         n_threads: int | None,
     ) -> Plan:
-        check_setting(net, loss, None)
+        check_setting(net, loss)
         names = _check_options(net, options)
         until = options["until"]
-        check_setting(net, loss, until)
+        check_end(loss, until)
         data = DataSet(net, loss, train, "train", composed(options["augment"]))
         held_out = None if validation is None else DataSet(net, loss, validation, "validation")
         check_optimiser(optimiser)
@@ -148,8 +160,21 @@ class Plan:
             until=until,
             mode=options["mode"],
             seed=int(options["seed"]),
-            clip_norm=options["clip_norm"],
-            domain=domain_of(net, names, options["bounds"], floors),
+            accumulate=int(options["accumulate"]),
+            stepper=Stepper(
+                net=net,
+                names=names,
+                optimiser=optimiser,
+                schedule=options["schedule"],
+                clip_norm=options["clip_norm"],
+                groups=options["groups"],
+                domain=domain_of(
+                    net, names, bounds_with(options["bounds"], options["groups"]), floors
+                ),
+                frozen=frozen_of(net, names, options["frozen"]),
+                average=options["average"],
+                n_threads=n_threads,
+            ),
             remedies=remedies,
             silence=SilenceWatch(
                 net,
@@ -171,6 +196,7 @@ class Plan:
             known += ["validation_loss"]
             known += ["validation_accuracy"] if self.validation.accuracy else []
         known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
+        known += [f"{k}/{p}" for p in self.stepper.groups for k in ("norm", "clipped")]
         return known + [f"silent/{name}" for name in self.net.populations]
 
 
@@ -185,7 +211,7 @@ def _no_further(
     needed = [looked_at(loss, net, "__call__"), *(looked_at(r, net, "__call__") for r in remedies)]
     if accuracy:
         needed += [looked_at(loss, net, "accuracy", "predict")]
-        needed += [(readout_of(net, getattr(loss, "population", None)).name,)]
+        needed += [(output_of(net, loss).name,)]
     return no_further_than(net, needed)
 
 
@@ -202,9 +228,15 @@ def _check_readouts(net: Network, loss: Any, remedies: tuple[Remedy, ...]) -> No
     """Raises if labels are looked for in one population by a remedy, in another by the loss."""
     if not hasattr(loss, "population"):
         return
-    readout = readout_of(net, loss.population).name
+    output = output_of(net, loss)
+    readout = output.name
     for k, remedy in enumerate(remedies):
         if isinstance(remedy, LabelBump):
+            if isinstance(output, Readout):
+                raise ValueError(
+                    f"remedies[{k}] is {remedy!r}, which helps silent outputs, but the loss reads "
+                    f"readout {readout}, which has no spikes: leave it out"
+                )
             other = readout_of(net, remedy.population).name
             if other != readout:
                 raise ValueError(
