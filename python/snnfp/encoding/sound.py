@@ -68,7 +68,7 @@ def log_mel(
     hop: float = 0.01,
     low: float = 50.0,
     high: float | None = None,
-    dynamic_range: float = 80.0,
+    dynamic_range: float = 60.0,
 ) -> list[NDArray[np.float64]]:
     """Log energies of sounds in mel bands, each sound by itself scaled to 0 ... 1.
 
