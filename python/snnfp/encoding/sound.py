@@ -117,7 +117,9 @@ def log_mel(
     energy = np.empty((first.size, bands))
     for k in range(0, first.size, _FRAMES):
         spectrum = np.fft.rfft(windows[first[k : k + _FRAMES]] * shape, axis=1)
-        energy[k : k + _FRAMES] = (spectrum.real**2 + spectrum.imag**2) @ bank.T
+        power = spectrum.real**2 + spectrum.imag**2
+        # Not a matrix product: its last bits depend on the number of BLAS's threads.
+        energy[k : k + _FRAMES] = np.einsum("ij,kj->ik", power, bank)
     return _scaled(energy, steps, float(dynamic_range))
 
 
