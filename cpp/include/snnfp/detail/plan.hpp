@@ -22,6 +22,9 @@ struct ProjectionPlan : ProjectionGraph {
   bool targets_ascend = false;            // sparse: within each row
   std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
   bool some_zero = false;  // dense, delays a target: a weight of a row that is not silent
+  // [rows of blocks, size] From outside a loop, where rows arrive at once and no weight is 0; else
+  // empty.
+  std::vector<Real> block_weight;
 
   Size row_begin(Id unit) const {
     switch (connectivity) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "snnfp/detail/plan.hpp"
+#include "snnfp/impl/blocks.hpp"
 
 namespace snnfp::detail {
 
@@ -117,6 +118,9 @@ Graph make_graph(const Network<Real>& network) {
   for (ProjectionGraph& p : graph.projections)
     p.within_component = p.from_population >= 0 &&
                          component_of[p.from_population] == component_of[p.target_population];
+  for (ProjectionGraph& p : graph.projections)
+    if (p.connectivity == Connectivity::sparse && !p.within_component)
+      p.blocks = find_blocks(network.projections()[p.index], p.n_source, p.n_target);
   return graph;
 }
 
@@ -140,6 +144,7 @@ ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real
     p.longest_delay = *ends.second;
   }
   p.targets_ascend = q.targets_ascend;
+  if (p.blocks && p.arrives_at_once()) p.block_weight = in_blocks(*p.blocks, p.weight);
   if (p.connectivity == Connectivity::dense)
     for (Id i = 0; i < p.n_source; ++i)
       p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),
