@@ -8,7 +8,7 @@
 #include "isas.hpp"
 #include "random_network.hpp"
 #include "same_record.hpp"
-#include "snnfp/impl/solver.hpp"
+#include "snnfp/detail/plan.hpp"
 
 using namespace snnfp;
 
@@ -86,7 +86,7 @@ void compare(const Network<Real>& net, const Input<Real>& input, SimulateOptions
   options.engine = Engine::automatic;
   const auto record = simulate(net, input, options);
   CHECK(record.ran[0].solver == Solver::layer);
-  CHECK(detail::hears_blocks(*record.plan, 0) == in_blocks);
+  CHECK(bool(record.plan->hears_blocks[0]) == in_blocks);
   options.engine = Engine::queue;
   check_same(record, simulate(net, input, options));
   CHECK(record.spikes() > 50);

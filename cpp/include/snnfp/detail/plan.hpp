@@ -116,6 +116,10 @@ struct ModelPlan : PlanGraph<Real> {
 };
 template <class Real>
 struct Plan : ModelPlan<Real, NeuronConstants<Real>> {
+  // Components: 1 where it is one population of equal neurons that hears nothing but the blocks of
+  // one projection from outside.
+  std::vector<unsigned char> hears_blocks;
+
   using ModelPlan<Real, NeuronConstants<Real>>::ModelPlan;
 };
 

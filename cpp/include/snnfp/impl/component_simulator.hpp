@@ -27,9 +27,7 @@ class ComponentSimulator final : public Simulator<Real> {
         limits_(limits),
         interrupt_(interrupt),
         sample_end_(plan, limits_),
-        n_populations_(static_cast<Size>(plan.population_offsets.size()) - 1) {
-    for (Size c = 0; c < plan.n_components(); ++c) in_blocks_.push_back(hears_blocks(plan, c));
-  }
+        n_populations_(static_cast<Size>(plan.population_offsets.size()) - 1) {}
 
   void run(const SampleInput<Real>* inputs, Size samples, SpikeSink<Real>& sink) override {
     if (!limits_.solvers) return run_queue(inputs, samples, sink);
@@ -136,7 +134,8 @@ class ComponentSimulator final : public Simulator<Real> {
     constexpr Size most_arrivals = 8192;
     if (!layer_) layer_ = std::make_unique<LayerSimulator<Real>>(plan_, limits_, interrupt_);
     const Id* population = plan_.component_begin(component);
-    if (in_blocks_[component] && run_blocks(population, until, inputs, samples)) return;
+    if (plan_.hears_blocks.data()[component] && run_blocks(population, until, inputs, samples))
+      return;
     LayerArrivals<Real>& arrivals = layer_->arrivals();
     for (Size s = 0; s < samples;) {
       const Size begin = s;
@@ -209,7 +208,6 @@ class ComponentSimulator final : public Simulator<Real> {
   SampleEnd<Real> sample_end_;
   const Size n_populations_;
 
-  Vector<unsigned char> in_blocks_;  // components
   std::unique_ptr<LayerSimulator<Real>> layer_;
   std::unique_ptr<BlockLayer<Real>> block_layer_;  // on layer_
   std::unique_ptr<LoopSimulator<Real>> loop_;

@@ -156,6 +156,21 @@ ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real
   return p;
 }
 
+// Whether a component is one population of equal neurons that hears nothing but the blocks of one
+// projection from outside.
+template <class Real>
+bool hears_blocks(const Plan<Real>& plan, Size component) {
+  const Id population = *plan.component_begin(component);
+  const std::vector<Id>& into = plan.into_population[population];
+  if (plan.component_end(component) - plan.component_begin(component) != 1 || into.size() != 1 ||
+      plan.projections[into[0]].block_weight.empty())
+    return false;
+  const Id first = plan.population_offsets[population];
+  for (Id j = first; j < plan.population_offsets[population + 1]; ++j)
+    if (!plan.neurons.same_neuron(j, first)) return false;
+  return true;
+}
+
 template <class Real>
 Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
   Plan<Real> plan(PlanGraph<Real>(network.graph()));
@@ -167,6 +182,7 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
   plan.neurons.pad();
   for (const ProjectionGraph& p : plan.graph->projections)
     plan.projections.push_back(plan_of(p, network.projections()[p.index]));
+  for (Size c = 0; c < plan.n_components(); ++c) plan.hears_blocks.push_back(hears_blocks(plan, c));
   return plan;
 }
 

@@ -85,21 +85,6 @@ bool some_released(const Plan<Real>& plan, Size component, double until) {
   return false;
 }
 
-// Whether a component is one population of equal neurons that hears nothing but the blocks of one
-// projection from outside.
-template <class Real>
-bool hears_blocks(const Plan<Real>& plan, Size component) {
-  const Id population = *plan.component_begin(component);
-  const std::vector<Id>& into = plan.into_population[population];
-  if (plan.component_end(component) - plan.component_begin(component) != 1 || into.size() != 1 ||
-      plan.projections[into[0]].block_weight.empty())
-    return false;
-  const Id first = plan.population_offsets[population];
-  for (Id j = first; j < plan.population_offsets[population + 1]; ++j)
-    if (!plan.neurons.same_neuron(j, first)) return false;
-  return true;
-}
-
 template <class Real>
 Solver choose_solver(const Plan<Real>& plan, Size component,
                      const std::vector<double>& input_spikes, double until) {
@@ -121,7 +106,7 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
     return Solver::windows;
   // A layer keeps all single arrivals of a sample; windows take them in portions. It keeps no rows
   // of blocks.
-  if (hears_blocks(plan, component)) return Solver::layer;
+  if (plan.hears_blocks[component]) return Solver::layer;
   if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
   if (!feeds_back) return Solver::windows;
   const Real window = shortest_loop_delay(plan, component);
