@@ -103,7 +103,8 @@ class Stepper:
             self._rows.append(
                 _Parameter(name, pattern, group, transform, self.frozen.get(name), late)
             )
-        self._patterns = tuple(dict.fromkeys(row.pattern for row in self._rows))
+        alone = any(not row.pattern for row in self._rows)
+        self._patterns = (*([""] if alone else []), *self.groups)
         self._run = execution(self.n_threads)
         self._of_core = is_of_core(self.optimiser)
         for group in self.groups.values():

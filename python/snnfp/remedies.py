@@ -7,7 +7,7 @@ the neurons or samples it helped.
 A remedy asks for larger weights from units that fired, where a larger weight can help; those from
 silent units stay as they are, and so do weights that are not trained, and (``keep_zero``) weights
 that are exactly 0: synapses of a dense matrix that are not there. Weights that must stay for other
-reasons are held by ``fit(bounds={name: (low, high)})`` with arrays that have low = high there.
+reasons are held by ``fit(frozen={name: mask})``.
 """
 
 from __future__ import annotations
