@@ -28,6 +28,8 @@ PYBIND11_MODULE(_core, m) {
   python::bind_network<double>(m, "NetworkFloat64");
   python::bind_record<float>(m, "RecordFloat32");
   python::bind_record<double>(m, "RecordFloat64");
+  python::bind_readouts<float>(m);
+  python::bind_readouts<double>(m);
   python::bind_transforms(m);
   python::bind_optimiser<float>(m, "SlotFloat32");
   python::bind_optimiser<double>(m, "SlotFloat64");

@@ -15,5 +15,7 @@ void bind_optimiser(py::module_& m, const char* name);
 void bind_transforms(py::module_& m);
 template <class Real>
 void bind_record(py::module_& m, const char* name);
+template <class Real>
+void bind_readouts(py::module_& m);
 
 }  // namespace snnfp::python

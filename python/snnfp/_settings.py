@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from snnfp.augment import Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift
+from snnfp.heuristics import RateBounds
 from snnfp.optim import SGD, Adam
 from snnfp.parameter_groups import Group
 from snnfp.remedies import LabelBump, WeightBump
@@ -20,8 +22,9 @@ __all__ = ["describe", "differences", "revive"]
 _CLASSES: dict[str, Any] = {
     c.__name__: c
     for c in (
-        *(Adam, SGD, Group, Exp, Sigmoid, Softplus, LabelBump, WeightBump),
+        *(Adam, SGD, Group, Exp, Sigmoid, Softplus, LabelBump, WeightBump, RateBounds),
         *(Constant, Cosine, ExponentialDecay, Linear, StepDecay, Warmup),
+        *(Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift),
     )
 }
 

@@ -54,8 +54,8 @@ def frozen_of(net: Network, names: tuple[str, ...], given: Any) -> dict[str, NDA
                     "(what is wholly frozen is left out of wrt)"
                 )
             add(name, mask)
-    for projection in net.projections.values():
-        there = getattr(projection, "mask", None)
+    for projection in (*net.projections.values(), *net.readout_projections.values()):
+        there = projection.mask
         for kind in ("weight", "delay"):
             name = f"{projection.name}.{kind}"
             if there is not None and name in names and there.shape == net.parameters[name].shape:

@@ -23,6 +23,7 @@ from snnfp._settings import differences
 from snnfp._silence import silence_untold
 from snnfp._stepper import Moved
 from snnfp._warnings import warn
+from snnfp.augment import Augmentation
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
@@ -30,7 +31,7 @@ from snnfp.evaluation import evaluate_data, labels_met
 from snnfp.frozen import Frozen
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
-from snnfp.losses import readout_of
+from snnfp.losses import output_of
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser
 from snnfp.parameter_groups import Groups
@@ -66,6 +67,7 @@ def fit(
     average: float | None = None,
     accumulate: int | None = None,
     remedies: Sequence[Remedy] | None = None,
+    augment: Augmentation | Sequence[Augmentation] | None = None,
     callbacks: Sequence[Callback] = (),
     early_stopping: EarlyStopping | None = None,
     checkpoint: str | Path | None = None,
@@ -82,6 +84,7 @@ def fit(
     Args:
         net: an initialised network.
         train: (spikes, labels); spikes are a mapping ``{input: Spikes}`` where there are several.
+            Instead of ``Spikes``, anything with ``len`` and ``take(samples)`` that gives them.
         loss: see :mod:`snnfp.losses`.
         optimiser: see :mod:`snnfp.optim`.
         epochs: passes over the training data, counted from the very beginning when resuming.
@@ -110,11 +113,13 @@ def fit(
             left at the end of an epoch is a step too.
         remedies: heuristics for silent neurons, whose terms are added to the exact gradient of a
             batch (before it is clipped); see :mod:`snnfp.remedies`.
+        augment: what changes the spikes and labels of each batch, one or a list of them; see
+            :mod:`snnfp.augment`. Random numbers are those of (seed, epoch, batch).
         callbacks: called with (history, net) after each epoch; True stops, None and False do not.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
         resume: checkpoint to go on from; the result is bitwise that of an uninterrupted run.
-            Settings from ``batch_size`` to ``remedies`` that are left out are those of that run;
+            Settings from ``batch_size`` to ``augment`` that are left out are those of that run;
             what is asked for and differs is applied, and printed. After an early stop it goes on
             if what is asked for now allows it.
         progress: show where it is: a bar on a terminal (with tqdm), some lines in a log.
@@ -140,17 +145,18 @@ def fit(
         "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
         "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "groups": groups,
         "frozen": frozen, "average": average, "accumulate": accumulate, "remedies": remedies,
+        "augment": augment,
     }  # fmt: skip
     count(epochs, "epochs")
     saved = None
     if resume is not None:
-        check_setting(net, loss, None)
+        check_setting(net, loss)
         saved = read_checkpoint(resume, net)
     options = resolve_options(net, asked, saved)
     plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
     between = _Between(plan, callbacks, early_stopping, checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
-    warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
+    warn_if_alike(net, output_of(net, loss).name)
     # Silence is spoken of by whole epochs, not by single batches.
     with silence_untold(net), show_progress(epochs, run.epoch, progress) as report:
         try:
@@ -327,7 +333,9 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
             total: Gradients = {}
             for first in range(0, samples.size, plan.batch_size):
                 chosen = samples[first : first + plan.batch_size]
-                total = _add(total, _gradient(plan, chosen, tally), chosen.size / samples.size)
+                batch = (begin + first) // plan.batch_size
+                gradient = _gradient(plan, (run.seed, run.epoch, batch), chosen, tally)
+                total = _add(total, gradient, chosen.size / samples.size)
             _step(plan, run, total, tally, run.epoch + k / len(steps))
         except Exception as error:
             locate(error, chosen, f"epoch {run.epoch + 1}, step {k + 1} of {len(steps)}")
@@ -360,9 +368,18 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     return figures
 
 
-def _gradient(plan: Plan, chosen: NDArray[np.int64], tally: _Tally) -> Gradients:
-    """The gradient of a batch, with the terms of the remedies."""
-    spikes, labels = plan.train.take(chosen)
+def _gradient(
+    plan: Plan, place: tuple[int, int, int], chosen: NDArray[np.int64], tally: _Tally
+) -> Gradients:
+    """The gradient of a batch, with the terms of the remedies.
+
+    Args:
+        plan: of the training.
+        place: of the batch: seed, epoch and number within the epoch.
+        chosen: its samples.
+        tally: of the epoch.
+    """
+    spikes, labels = plan.train.batch(chosen, place)
     value, gradients, record = value_and_grad(
         plan.net,
         spikes,

@@ -209,7 +209,7 @@ TEST_CASE("delays say what they belong to, whatever their number") {
   unknown.per = DelayPer(7);
   bad(unknown,
       "the kind of x_to_h.delay is 7, expected one for the projection, a source unit, a target "
-      "neuron or a synapse");
+      "neuron, a synapse or a weight");
   CHECK_THROWS_AS(net.set_delay(99, D::per_source(three)), InvalidArgument);
 }
 
@@ -219,7 +219,8 @@ TEST_CASE("the structure is made once, and anew after something was added") {
   const auto x = net.add_input("x", 2);
   const auto h = net.add_population("h", 3, lif);
   const Id weights = net.connect_dense(x, h, {1.0}, 0.5);
-  const auto graph = net.graph();
+  const Network<double> before = net;  // as a call takes it that others may change the network in
+  const auto graph = before.graph();
   CHECK(net.graph() == graph);
   net.set_weight(weights, {2.0});
   net.set_delay(weights, Delay<double>::per_source({0.5, 1.0}));

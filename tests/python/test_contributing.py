@@ -8,11 +8,15 @@ import pytest
 WORDS = {
     "A neuron parameter": (r"\bcapacitance\b|\bNeuronParameter::", r"\bcapacitance\b"),
     "A projection": (r"\bConnectivity::|one_to_one\b", r"one_to_one\b|\bOneToOne\b"),
+    "What synapses share": (r"\bweight_of\b", r"\bweight_of\b"),
     "A kind of delay": (
         r"\b(?:DelayPer|delay_per|arrives_at_once)\b",
         r"\b(?:DelayPer|PerSource|delay_shapes)\b",
     ),
-    "A readout": (r"\breadout\b", r"\breadout_of\(|\bFirstSpikeLoss\b"),
+    "A readout": (
+        r"\bReadoutValue\b",
+        r"\b(?:readout_of|output_of)\(|\b(?:FirstSpikeLoss|ReadoutLoss|ReadoutValue)\b",
+    ),
     "A neuron model": (r"\b(?:alpha|beta|inv_c|kappa)\b", r"\bNEURON_PARAMETERS\b|: LIF\b"),
 }
 SEARCHED = ("cpp/include", "cpp/src", "bindings", "python/snnfp")

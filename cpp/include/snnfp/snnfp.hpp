@@ -6,6 +6,7 @@
 #include "snnfp/gradient.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/optimiser.hpp"
+#include "snnfp/readout.hpp"
 #include "snnfp/record.hpp"
 #include "snnfp/recording.hpp"
 #include "snnfp/simulate.hpp"
