@@ -4,9 +4,9 @@
 
 Calls of the compiled module are timed while `fit` runs: simulation, adjoint, the optimiser's step,
 setting parameters, what a record is asked. The rest is Python and NumPy: batches, loss, remedies,
-figures. Yin-Yang by the settings of its task; MNIST by its own, in batches of 32 (`SNNFP_DATA` names
-the folder with `mnist/`); and as wide an input as an event camera's: 2312 channels, 2000 spikes a
-sample in 100 ms, 200 hidden neurons. The median share of the repeats, each some seconds long.
+figures. Yin-Yang by the settings of its task; MNIST by its own, in batches of 32 (`SNNFP_DATA`
+names the folder with `mnist/`); and as wide an input as an event camera's: 2312 channels, 2000
+spikes a sample in 100 ms, 200 hidden neurons. The median share of the repeats.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from snnfp.tasks import TASKS, build_network, hidden_names, make_loss
 
 from bench.costs import machine
 
-_FUNCTIONS = ("simulate", "adam_step", "sgd_step", "square_sum", "constrain", "release", "chain")
+_FUNCTIONS = (
+    *("simulate", "adam_step", "sgd_step", "square_sums", "constrain", "release", "chain"),
+    *("first_times", "of_first_spikes", "first_to_fire", "cross_entropy", "figures"),
+    "take_samples",
+)
 _CLASSES = ("NetworkFloat32", "NetworkFloat64", "RecordFloat32", "RecordFloat64")
 
 

@@ -141,19 +141,43 @@ class WeightBump:
                 continue
             reached = np.zeros_like(silent)
             for key, projection in _incoming(net, name, gradients):
+                fired = record._sends(projection.source)
+                if projection.kind == "dense" and projection.sparse is None:
+                    part = self._into(silent, fired, net.parameters[key], changed[key])
+                    changed[key] = part[0]
+                    reached |= part[1]
+                    continue
                 there = _there(projection, net.parameters[key], self.keep_zero)
                 reached |= _reached(projection, there, silent.size)
-                fired: NDArray[np.bool_] = np.max(record.sent(projection.source), axis=0) > 0
                 at: NDArray[Any]
                 if projection.sparse is not None:
                     at = fired[projection.sources] & silent[projection.targets]
-                elif projection.kind == "dense":
-                    at = fired[:, None] & silent
                 else:
                     at = fired & silent
                 changed[key] = changed[key] - self.amount * (projection.by_weight(at) * there)
             helped += int(np.count_nonzero(silent & reached))
         return changed, helped
+
+    def _into(
+        self,
+        silent: NDArray[np.bool_],
+        fired: NDArray[np.bool_],
+        weights: NDArray[Any],
+        gradient: NDArray[Any],
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The gradient of a dense projection with the bump, and whom it reaches.
+
+        Only the columns of silent neurons are looked at, which are few.
+        """
+        columns = np.flatnonzero(silent)
+        there = weights[:, columns] != 0
+        if not (self.keep_zero and (there.any() or weights.any())):
+            there = np.ones_like(there)
+        changed = np.array(gradient)
+        changed[:, columns] -= self.amount * (fired[:, None] & there)
+        reached = np.zeros_like(silent)
+        reached[columns] = there.any(axis=0)
+        return changed, reached
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,10 +123,7 @@ class SpikeRecord:
 
     def first_spikes(self, population: str | Population) -> NDArray[Any]:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
-        at = self.first_indices(population)
-        if not self.n_spikes:
-            return np.full(at.shape, np.inf, dtype=self.times.dtype)
-        return np.where(at >= 0, self.times.take(at), self.times.dtype.type(np.inf))
+        return _core.first_times(self._core, self._population(population).index)
 
     def counts(self, population: str | Population) -> NDArray[np.int64]:
         """Number of spikes of each neuron in each sample, ``[samples, n]``."""
@@ -164,7 +161,7 @@ class SpikeRecord:
     @property
     def min_slope(self) -> float:
         """The smallest V'(f-); derivatives grow like its inverse. inf without spikes."""
-        return float(self.slopes.min(initial=np.inf))
+        return self._figures[0]
 
     @property
     def near_tangent(self) -> int:
@@ -172,18 +169,7 @@ class SpikeRecord:
 
         tau is the smaller of the neuron's two time constants.
         """
-        bounds = np.empty(sum(p.size for p in self._net.populations.values()))
-        for p in self._net.populations.values():
-            tau_mem, tau_syn, threshold, v_reset = (
-                np.asarray(self._net._values[f"{p.name}.{q}"])
-                for q in ("tau_mem", "tau_syn", "threshold", "v_reset")
-            )
-            tau = np.minimum(tau_mem, tau_syn)
-            span = threshold - v_reset
-            bounds[p.offset : p.offset + p.size] = _NEAR_TANGENT * span / tau
-        if self.min_slope >= bounds.max(initial=0.0):
-            return 0
-        return int(np.count_nonzero(self.slopes < bounds[self.neurons]))
+        return self._figures[1]
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -192,11 +178,23 @@ class SpikeRecord:
         made, isa = self._execution
         return execution(made if n_threads is None else n_threads, isa)
 
-    @cached_property
+    @property
     def _counts(self) -> NDArray[np.int64]:
         """Spikes of each neuron in the whole batch."""
-        n = sum(p.size for p in self._net.populations.values())
-        return np.bincount(self.neurons, minlength=n)
+        return self._figures[2]
+
+    @cached_property
+    def _figures(self) -> tuple[float, int, NDArray[np.int64]]:
+        """Smallest slope, spikes that are nearly tangent, spikes of each neuron."""
+        return _core.figures(self._core, _NEAR_TANGENT)
+
+    def _sends(self, group: str) -> NDArray[np.bool_]:
+        """Whether each unit of a population or input fires in any sample, ``[n]``."""
+        if group not in self._net.inputs:
+            return self.fires(group)
+        batch = self._groups[self._net.inputs[group].index]
+        sends: NDArray[np.bool_] = np.bincount(batch.units, minlength=batch.size) > 0
+        return sends
 
     def _among(self, p: Population, neurons: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of these are neurons of the population."""
