@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,7 @@ __all__ = ["Moved", "Stepper"]
 Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(NamedTuple):
     """What a step has made, taken as a whole or not at all.
 
     Attributes:
@@ -78,6 +77,9 @@ class Stepper:
         frozen: elements that stay, by parameter.
         average: decay of the average; None: none is kept.
         n_threads: None: all.
+
+    Attributes:
+        transformed: names of the parameters with a transform.
     """
 
     net: Network
@@ -90,6 +92,7 @@ class Stepper:
     frozen: Mapping[str, NDArray[np.bool_]]
     average: float | None
     n_threads: int | None
+    transformed: list[str] = field(init=False, default_factory=list)
     _rows: list[_Parameter] = field(init=False, default_factory=list)
     _state: Arrays = field(init=False, default_factory=dict)
     _made: Arrays = field(init=False, default_factory=dict)
@@ -106,6 +109,8 @@ class Stepper:
         alone = any(not row.pattern for row in self._rows)
         self._patterns = (*([""] if alone else []), *self.groups)
         self._limits = {p: self._limit(p) for p in self._patterns}
+        self.transformed = [row.name for row in self._rows if row.transform is not None]
+        self._masks = [row.frozen for row in self._rows]
         self._some_late = any(row.late for row in self._rows)
         self._run = execution(self.n_threads)
         self._of_core = is_of_core(self.optimiser)
@@ -116,11 +121,6 @@ class Stepper:
                     f"optimiser {type(self.optimiser).__name__} does not know: expected snnfp.Adam "
                     "or snnfp.SGD"
                 )
-
-    @property
-    def transformed(self) -> list[str]:
-        """Names of the parameters with a transform."""
-        return [row.name for row in self._rows if row.transform is not None]
 
     def released(self) -> Arrays:
         """The free variables of parameters with a transform, as they are in the network."""
@@ -152,8 +152,8 @@ class Stepper:
             epoch: epochs done so far, with its fraction.
         """
         rows = self._rows
-        values = self.net.parameters
-        old = {row.name: values[row.name] for row in rows}
+        values = self.net._values
+        old: Any = {name: values[name] for name in self.names}
         free = self.free_now(old, free) if free else free
         at = [free.get(row.name, old[row.name]) for row in rows]
         slopes = [
@@ -188,7 +188,8 @@ class Stepper:
 
     def taken(self) -> None:
         """Takes note of what the network has now: the free variables are of these."""
-        self._made = {r.name: self.net.parameters[r.name] for r in self._rows if r.transform}
+        if self.transformed:
+            self._made = {name: self.net.parameters[name] for name in self.transformed}
 
     def free_now(self, parameters: Arrays, free: Arrays) -> Arrays:
         """The free variables; anew where somebody else has replaced the parameter."""
@@ -214,7 +215,7 @@ class Stepper:
 
     def _norms(self, slopes: list[NDArray[Any]]) -> dict[str, float]:
         sums = dict.fromkeys(self._patterns, 0.0)
-        squares = _core.square_sums(slopes, [row.frozen for row in self._rows], self._run)
+        squares = _core.square_sums(slopes, self._masks, self._run)
         for row, square in zip(self._rows, squares, strict=True):
             sums[row.pattern] += square
         return {p: math.sqrt(total) for p, total in sums.items()}

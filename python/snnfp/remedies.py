@@ -136,9 +136,10 @@ class WeightBump:
         helped = 0
         changed = dict(gradients)
         for name in self.populations if self.populations is not None else tuple(net.populations):
-            silent = ~record.fires(name)
-            if not silent.any():
+            fires = record.fires(name)
+            if fires.all():
                 continue
+            silent = ~fires
             reached = np.zeros_like(silent)
             for key, projection in _incoming(net, name, gradients):
                 fired = record._sends(projection.source)

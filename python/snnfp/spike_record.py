@@ -145,7 +145,7 @@ class SpikeRecord:
     def fires(self, population: str | Population) -> NDArray[np.bool_]:
         """Whether each neuron fires in any sample, ``[n]``."""
         p = self._population(population)
-        fires: NDArray[np.bool_] = self._counts[p.offset : p.offset + p.size] > 0
+        fires: NDArray[np.bool_] = self._figures[2][p.offset : p.offset + p.size] > 0
         return fires
 
     def is_silent(self, population: str | Population) -> bool:
