@@ -16,7 +16,7 @@ from snnfp.bounds import Domain
 from snnfp.network import Network
 from snnfp.optim import Optimiser, is_of_core
 from snnfp.parameter_groups import Group, Groups, group_of
-from snnfp.schedules import Schedule, factor_of
+from snnfp.schedules import Schedule
 from snnfp.transforms import Transform
 
 __all__ = ["Moved", "Stepper"]
@@ -168,13 +168,13 @@ class Stepper:
             assert self.average is not None
             # The plain mean of the first steps: the beginning is not in it.
             blend = 1.0 - min(self.average, 1.0 - 1.0 / (averaged + 1))
-        factor = factor_of(self.schedule, step, epoch)
+        factor = _factor_of(self.schedule, step, epoch)
         lr = self.optimiser.lr * factor
         made: Arrays = {}
         if self._of_core:
             rates = {"": lr}
             for pattern, group in self.groups.items():
-                own = factor_of(group.schedule, step, epoch) if group.schedule else factor
+                own = _factor_of(group.schedule, step, epoch) if group.schedule else factor
                 rates[pattern] = (group.lr or self.optimiser.lr) * own
             new, made = self._by_core(at, slopes, scales, rates, averages, blend, state)
         else:
@@ -314,3 +314,8 @@ class Stepper:
                 again = row.transform.release(inside[row.name], row.name)
                 moved[row.name] = np.where(put, again, moved[row.name])
         return {**parameters, **inside}, moved
+
+
+def _factor_of(schedule: Schedule, step: int, epoch: float) -> float:
+    """The factor at a step, by the epoch with its fraction for those that are ``by_step``."""
+    return schedule(step, epoch if getattr(schedule, "by_step", False) else int(epoch))
