@@ -224,7 +224,7 @@ class LabelBump:
         except TypeError as error:
             raise TypeError(f"LabelBump needs the labels of classes: {error}") from None
         rows = np.arange(record.n_samples)
-        missing = record.first_indices(name)[rows, chosen] < 0
+        missing = record._first_times(readout)[rows, chosen] == np.inf
         if not missing.any():
             return gradients, 0
         changed = dict(gradients)

@@ -57,9 +57,11 @@ class SpikeRecord:
     _groups: tuple[Spikes, ...]
     _execution: tuple[int | None, str]
     _first: dict[str, NDArray[np.int64]]
+    _first_at: dict[str, NDArray[Any]]
 
     def _take(self, core: _core._Record[Any]) -> None:
         self._core = core
+        self._first_at = {}
         self.times = core.times
         self.neurons = core.neurons
         self.offsets = core.offsets
@@ -123,7 +125,7 @@ class SpikeRecord:
 
     def first_spikes(self, population: str | Population) -> NDArray[Any]:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
-        return _core.first_times(self._core, self._population(population).index)
+        return self._first_times(self._population(population)).copy()
 
     def counts(self, population: str | Population) -> NDArray[np.int64]:
         """Number of spikes of each neuron in each sample, ``[samples, n]``."""
@@ -187,6 +189,12 @@ class SpikeRecord:
     def _figures(self) -> tuple[float, int, NDArray[np.int64]]:
         """Smallest slope, spikes that are nearly tangent, spikes of each neuron."""
         return _core.figures(self._core, _NEAR_TANGENT)
+
+    def _first_times(self, p: Population) -> NDArray[Any]:
+        """What :meth:`first_spikes` gives copies of."""
+        if p.name not in self._first_at:
+            self._first_at[p.name] = freeze(_core.first_times(self._core, p.index))
+        return self._first_at[p.name]
 
     def _sends(self, group: str) -> NDArray[np.bool_]:
         """Whether each unit of a population or input fires in any sample, ``[n]``."""

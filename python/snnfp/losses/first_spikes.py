@@ -61,7 +61,7 @@ class FirstSpikeLoss(Loss):
     def predict(self, record: Record) -> NDArray[np.int64]:
         """The output that spikes first, ``[samples]``; -1 where none does; ties: the lowest."""
         p = self.readout(record)
-        return _core.first_to_fire(record.first_spikes(p), p.size)
+        return _core.first_to_fire(record._first_times(p), p.size)
 
     def accuracy(self, record: Record, labels: ArrayLike) -> float:
         """Fraction of samples whose first output spike is the label's."""
@@ -129,7 +129,7 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         """The mean loss and its derivative by first spike times."""
         p = self.readout(record)
         chosen = check_labels(labels, record.n_samples, p.size)
-        first = record.first_spikes(p)
+        first = record._first_times(p)
         value, dt, late, beyond = _core.cross_entropy(
             first, chosen, self.tau0, self.tau1, self.gamma, self.horizon
         )
