@@ -102,7 +102,9 @@ def test_frozen_thresholds_leave_the_distance_to_the_others():
     """Of two neurons one threshold and the other's v_reset are frozen, while they meet."""
     net = snnfp.Network()
     h = net.population(
-        2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0, threshold=np.ones(2), v_reset=np.zeros(2)), name="h"
+        2,
+        snnfp.LIF(tau_mem=2.0, tau_syn=1.0, threshold=np.ones(2), v_reset=np.array([0.0, 0.5])),
+        name="h",
     )
     net.connect(net.input(1, name="x"), h, snnfp.Dense(weight=3.0), name="w")
 
@@ -122,8 +124,18 @@ def test_frozen_thresholds_leave_the_distance_to_the_others():
         loss=snnfp.losses.SpikeTimeSquaredError(horizon=5.0), wrt=["h.threshold", "h.v_reset"],
         frozen={"h.threshold": np.array([True, False]), "h.v_reset": np.array([False, True])},
     )  # fmt: skip
-    assert net.parameters["h.threshold"].tolist() == pytest.approx([1.0, 0.01])
-    assert net.parameters["h.v_reset"].tolist() == pytest.approx([0.99, 0.0])
+    assert net.parameters["h.threshold"].tolist() == pytest.approx([1.0, 0.505])
+    assert net.parameters["h.v_reset"].tolist() == pytest.approx([0.995, 0.5])
+
+
+def test_what_any_pattern_freezes_is_frozen():
+    net, data = problem()
+    before, first = net.parameters[W1], np.zeros((5, 15), bool)
+    second = first.copy()
+    first[0], second[1] = True, True
+    fit(net, data, optimiser=SGD(lr=0.1), epochs=1, frozen={W1: first, "input*": second}, **OPTIONS)
+    still = net.parameters[W1] == before
+    assert still[:2].all() and not still[2:].all()
 
 
 @pytest.mark.parametrize(

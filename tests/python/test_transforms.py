@@ -135,6 +135,24 @@ def test_positive_without_bounds_and_within_the_domain_too(dtype):
         assert np.isfinite(net.parameters[name])
 
 
+def test_where_the_domain_holds_a_parameter_its_free_variable_is_held_too():
+    """From where bounds stopped it the first step back leads away at once."""
+    net, data = problem()
+    towards = iter([100.0, 100.0, 100.0, -0.1, -0.1, -0.1])
+
+    def push(net, record, labels, gradients):
+        return {k: np.full_like(g, next(towards)) for k, g in gradients.items()}, 1
+
+    seen = []
+    fit(
+        net, data, optimiser=SGD(lr=1.0), epochs=2, wrt="hidden.tau_mem", remedies=[push],
+        groups={"hidden.tau_mem": Group(transform=Exp(), bounds=(0.5, None))},
+        callbacks=[lambda h, n: seen.append(float(n.parameters["hidden.tau_mem"])) or None],
+        **OPTIONS,
+    )  # fmt: skip
+    assert seen[0] == 0.5 and seen[1] > 0.55
+
+
 def test_what_a_callback_sets_is_gone_on_from():
     net, data = problem()
     groups = {"hidden.tau_mem": Group(transform=Exp())}
