@@ -28,7 +28,10 @@ def fit_task(net: Network, train: Data, settings: Settings, **options: Any) -> H
     """
     said: dict[str, Any] = {
         "loss": make_loss(settings),
-        "optimiser": Adam(lr=settings.lr),
+        "optimiser": make_optimiser(settings),
+        "wrt": trained(settings),
+        "average": settings.average or None,
+        "augment": make_augmentations(settings, grid),
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "schedule": make_schedule(settings),
