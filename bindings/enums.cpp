@@ -44,6 +44,12 @@ void bind_enums(py::module_& m) {
       .value("source", DelayPer::source)
       .value("target", DelayPer::target)
       .value("synapse", DelayPer::synapse)
+      .value("weight", DelayPer::weight)
+      .finalize();
+  py::native_enum<ReadoutValue>(m, "ReadoutValue", "enum.Enum")
+      .value("voltage", ReadoutValue::voltage)
+      .value("maximum", ReadoutValue::maximum)
+      .value("integral", ReadoutValue::integral)
       .finalize();
   py::native_enum<NeuronParameter> parameters(m, "NeuronParameter", "enum.Enum");
   for (int p = 0; p < n_neuron_parameters; ++p)

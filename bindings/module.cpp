@@ -28,6 +28,8 @@ PYBIND11_MODULE(_core, m) {
   python::bind_network<double>(m, "NetworkFloat64");
   python::bind_record<float>(m, "RecordFloat32");
   python::bind_record<double>(m, "RecordFloat64");
+  python::bind_readouts<float>(m);
+  python::bind_readouts<double>(m);
   m.def("resolve_isa", &resolve_isa, py::arg("wanted"));
   m.def("default_threads", &detail::default_threads);
   m.def("parallel_runtime", &detail::parallel_runtime);

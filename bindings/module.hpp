@@ -12,5 +12,7 @@ template <class Real>
 void bind_network(py::module_& m, const char* name);
 template <class Real>
 void bind_record(py::module_& m, const char* name);
+template <class Real>
+void bind_readouts(py::module_& m);
 
 }  // namespace snnfp::python

@@ -8,49 +8,80 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
-from snnfp import data, encoding, errors, init, losses, plots, remedies, schedules, testing
+from snnfp import (
+    augment,
+    data,
+    encoding,
+    errors,
+    heuristics,
+    init,
+    losses,
+    plots,
+    remedies,
+    rules,
+    schedules,
+    testing,
+)
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
+from snnfp.calibration import Calibration, calibrate
+from snnfp.convolution import AvgPool2D, Conv2D
+from snnfp.diagnosis import Diagnosis, diagnose
 from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
-from snnfp.neurons import LIF
+from snnfp.neurons import LI, LIF
 from snnfp.optim import SGD, Adam
-from snnfp.projections import Dense, OneToOne, Sparse
+from snnfp.projections import ByRule, Dense, OneToOne, Sparse
+from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
+from snnfp.scaling import scale_readout
 from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
 from snnfp.training import fit
 
 __all__ = [
+    "LI",
     "LIF",
     "SGD",
     "Adam",
+    "AvgPool2D",
+    "ByRule",
+    "Calibration",
+    "Conv2D",
     "Dense",
+    "Diagnosis",
     "EarlyStopping",
     "Evaluation",
     "History",
     "Network",
     "OneToOne",
     "Prediction",
+    "Reading",
     "Record",
     "Sparse",
     "Spikes",
     "__version__",
+    "augment",
+    "calibrate",
     "data",
     "default_threads",
+    "diagnose",
     "encoding",
     "errors",
     "evaluate",
     "fit",
+    "heuristics",
     "init",
     "losses",
     "plots",
     "predict",
     "record_from_spikes",
     "remedies",
+    "rules",
+    "scale_readout",
     "schedules",
     "simulate",
     "testing",

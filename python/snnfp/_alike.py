@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from snnfp._warnings import warn
 from snnfp.errors import AlikeNeuronsWarning
-from snnfp.network import Network
+from snnfp.network import Network, Projection
 from snnfp.neurons import NEURON_PARAMETERS
 
 __all__ = ["warn_if_alike"]
@@ -20,11 +20,7 @@ def warn_if_alike(net: Network, readout: str) -> None:
     for population, p in net.populations.items():
         if p.size < 2 or population == readout or not _alike(net, population):
             continue
-        weights = [
-            f"{q.name}.weight"
-            for q in net.projections.values()
-            if population in (q.source, q.target)
-        ]
+        weights = [f"{q.name}.weight" for q in _joined(net) if population in (q.source, q.target)]
         warn(
             f"all {p.size} neurons of population {population} are alike: {' and '.join(weights)} "
             "are the same for each of them, so that they get the same gradient and stay alike; "
@@ -37,7 +33,7 @@ def _alike(net: Network, population: str) -> bool:
     values = net.parameters
     if not all(_constant(values[f"{population}.{k}"], 0) for k in NEURON_PARAMETERS):
         return False
-    touching = [q for q in net.projections.values() if population in (q.source, q.target)]
+    touching = [q for q in _joined(net) if population in (q.source, q.target)]
     for q in touching:
         if q.kind != "dense":
             return False
@@ -50,6 +46,10 @@ def _alike(net: Network, population: str) -> bool:
             if q.target == population and not _constant(array, 1):
                 return False
     return bool(touching)
+
+
+def _joined(net: Network) -> list[Projection]:
+    return [*net.projections.values(), *net.readout_projections.values()]
 
 
 def _constant(array: NDArray[Any], axis: int) -> bool:

@@ -70,6 +70,12 @@ class DelayPer(Enum):
     source = 1
     target = 2
     synapse = 3
+    weight = 4
+
+class ReadoutValue(Enum):
+    voltage = 0
+    maximum = 1
+    integral = 2
 
 class NeuronParameter(Enum):
     tau_mem = 0
@@ -105,7 +111,11 @@ class _Network(Generic[_Real]):
     def __copy__(self) -> _Network[_Real]: ...
     def add_input(self, name: str, size: int) -> int: ...
     def add_population(
-        self, name: str, size: int, parameters: Mapping[NeuronParameter, NDArray[_Real]]
+        self,
+        name: str,
+        size: int,
+        parameters: Mapping[NeuronParameter, NDArray[_Real]],
+        max_spikes: int | None = None,
     ) -> int: ...
     def connect_dense(
         self,
@@ -116,6 +126,7 @@ class _Network(Generic[_Real]):
         delay: NDArray[_Real],
         name: str,
         delay_per: DelayPer | None = None,
+        weight_of: NDArray[np.int32] | None = None,
     ) -> int: ...
     def connect_one_to_one(
         self,
@@ -126,6 +137,7 @@ class _Network(Generic[_Real]):
         delay: NDArray[_Real],
         name: str,
         delay_per: DelayPer | None = None,
+        weight_of: NDArray[np.int32] | None = None,
     ) -> int: ...
     def connect_sparse(
         self,
@@ -138,6 +150,7 @@ class _Network(Generic[_Real]):
         delay: NDArray[_Real],
         name: str,
         delay_per: DelayPer | None = None,
+        weight_of: NDArray[np.int32] | None = None,
     ) -> int: ...
     def set_parameter(
         self, population: int, parameter: NeuronParameter, values: NDArray[_Real]
@@ -248,6 +261,42 @@ def restore(
     first_spikes_of: Sequence[int],
     stop_after: Sequence[int],
 ) -> _Record[_Real]: ...
+def listen(
+    record: _Record[_Real],
+    readouts: _Network[_Real],
+    senders: Sequence[tuple[bool, int]],
+    voltage: NDArray[_Real],
+    current: NDArray[_Real],
+) -> _Record[_Real]: ...
+def read(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    execution: Execution,
+) -> NDArray[_Real]: ...
+def read_vjp(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    cotangents: NDArray[_Real],
+    wrt: Sequence[Parameter],
+    execution: Execution,
+) -> tuple[NDArray[_Real], list[NDArray[_Real]]]: ...
+def read_jvp(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    wrt: Sequence[Parameter],
+    tangents: NDArray[_Real],
+    sender_tangents: Sequence[NDArray[_Real]],
+    execution: Execution,
+) -> NDArray[_Real]: ...
 def resolve_isa(wanted: Isa) -> Isa: ...
 def default_threads() -> int: ...
 def parallel_runtime() -> str: ...

@@ -1,7 +1,8 @@
-"""Spikes and labels that belong together: checked as a whole, taken in parts."""
+"""Spikes and labels that belong together: checked as a whole or as they come, taken in parts."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,18 +13,113 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._arrays import plain
+from snnfp.data.sources import SpikeSource
 from snnfp.errors import EventLimitError
 from snnfp.gradients import check_loss
-from snnfp.losses import is_classes, readout_of
+from snnfp.losses import is_classes, output_of
 from snnfp.network import Network
 from snnfp.simulate import InputSpikes, check_network, input_groups
 from snnfp.spikes import Spikes
 
-__all__ = ["Data", "DataSet", "check_setting", "locate"]
+__all__ = ["Data", "DataSet", "Samples", "check_end", "check_setting", "locate"]
 
-Data = tuple[InputSpikes, Any]
+Data = tuple[InputSpikes | SpikeSource, Any]
 
 _MAKERS = "see snnfp.encoding.latency, Spikes.from_latencies, from_lists, from_pairs, from_dense"
+
+
+class Samples:
+    """What a network hears, sample by sample.
+
+    Args:
+        net: the network.
+        spikes: ``Spikes``, something with ``len`` and ``take``, or a mapping of such by input. What
+            is no ``Spikes`` is not read as a whole: one sample is tried, the rest checked as it is
+            taken.
+        name: of the argument, for errors.
+        size: number of samples of a network without input.
+
+    Attributes:
+        size: number of samples.
+    """
+
+    def __init__(self, net: Network, spikes: Any, name: str, size: int = 0) -> None:
+        if spikes is None and not net.inputs:
+            spikes = {}
+        self._net, self._name = net, name
+        self._parts: Any = spikes
+        if isinstance(spikes, Mapping):
+            self._parts = {getattr(k, "name", k): part for k, part in spikes.items()}
+        self._lazy = {
+            k: part
+            for k, part in (self._parts if isinstance(spikes, Mapping) else {"": spikes}).items()
+            if _is_source(part)
+        }
+        if not self._lazy:
+            if not isinstance(spikes, (Spikes, Mapping)):
+                raise TypeError(
+                    f"{name} is a {type(spikes).__name__}, expected snnfp.Spikes ({_MAKERS}), a "
+                    "mapping {input name: Spikes}, or something with len and take(samples)"
+                )
+            groups = input_groups(net, spikes)
+            self._set_size(dict(zip(net.inputs, groups, strict=True)), size)
+            return
+        if isinstance(spikes, Mapping):
+            self._set_size(self._parts, size)
+        else:
+            self.size = len(spikes)
+        if self.size < 1:
+            raise ValueError(f"{name} has {self.size} samples, expected at least one")
+        self.take(np.zeros(1, dtype=np.int64))  # what is wrong with all shows before the first step
+
+    def _set_size(self, parts: Mapping[str, Any], size: int) -> None:
+        lengths = {group: len(batch) for group, batch in parts.items()}
+        self.size = next(iter(lengths.values()), size)
+        for group, n in lengths.items():
+            if n != self.size:
+                raise ValueError(
+                    f"{self._name}: the spikes of {group} have {n} samples, expected {self.size} "
+                    f"as those of {next(iter(lengths))}"
+                )
+
+    def take(self, chosen: NDArray[np.int64]) -> InputSpikes:
+        """The spikes of the chosen samples.
+
+        Raises:
+            TypeError, ValueError: the data set gave something else than was asked for.
+        """
+        if isinstance(self._parts, dict):
+            taken: Any = {k: part.take(chosen) for k, part in self._parts.items()}
+        else:
+            taken = self._parts.take(chosen)
+        if self._lazy:
+            check_taken(self._net, taken, chosen.size, f"{self._name}.take({_few(chosen)})")
+        return taken  # type: ignore[no-any-return]
+
+
+def check_taken(net: Network, spikes: Any, n: int, what: str) -> None:
+    """Raises unless these are spikes for the network, of n samples; ``what`` gave them."""
+    try:
+        groups = input_groups(net, spikes)
+    except (TypeError, ValueError) as error:
+        error.args = (f"{what} gave something else: {error}",)
+        raise
+    for batch, name in zip(groups, net.inputs, strict=True):
+        if len(batch) != n:
+            raise ValueError(
+                f"{what} gave {len(batch)} samples for {name}, expected {n}, one for each"
+            )
+
+
+def _few(chosen: NDArray[np.int64]) -> str:
+    shown = ", ".join(str(int(k)) for k in chosen[:3])
+    return f"[{shown}{', ...' if chosen.size > 3 else ''}]"
+
+
+def _is_source(spikes: Any) -> bool:
+    if isinstance(spikes, (Spikes, Mapping, np.ndarray)):
+        return False
+    return hasattr(spikes, "__len__") and callable(getattr(spikes, "take", None))
 
 
 class DataSet:
@@ -32,38 +128,23 @@ class DataSet:
     Args:
         net: the network.
         loss: what the labels are for.
-        data: (spikes, labels).
+        data: (spikes, labels); spikes as :class:`Samples` takes them.
         name: of the argument, for errors.
+        augment: what changes each batch of :meth:`batch`; None: nothing does.
 
     Attributes:
         accuracy: whether the loss can say how many labels were met.
     """
 
-    def __init__(self, net: Network, loss: Any, data: Data, name: str) -> None:
+    def __init__(self, net: Network, loss: Any, data: Data, name: str, augment: Any = None) -> None:
         if isinstance(data, (Spikes, Mapping)) or not isinstance(data, (tuple, list)):
             raise TypeError(f"{name} is a {type(data).__name__}, expected (spikes, labels)")
         if len(data) != 2:
             raise TypeError(f"{name} has {len(data)} parts, expected (spikes, labels)")
         spikes, labels = data
-        if spikes is None and not net.inputs:
-            spikes = {}
-        if not isinstance(spikes, (Spikes, Mapping)):
-            raise TypeError(
-                f"{name}[0] is a {type(spikes).__name__}, expected snnfp.Spikes ({_MAKERS}) or a "
-                "mapping {input name: Spikes}"
-            )
-        groups = input_groups(net, spikes)
         self.labels: Any = labels if isinstance(labels, Spikes) else _as_array(labels, name)
-        self.size = len(groups[0] if groups else self.labels)
-        for group, batch in zip(net.inputs, groups, strict=True):
-            if len(batch) != self.size:
-                raise ValueError(
-                    f"{name}: the spikes of {group} have {len(batch)} samples, expected "
-                    f"{self.size} as those of {next(iter(net.inputs))}"
-                )
-        self.spikes: Spikes | dict[str, Spikes] = (
-            spikes if isinstance(spikes, Spikes) else dict(zip(net.inputs, groups, strict=True))
-        )
+        self._spikes = Samples(net, spikes, f"{name}[0]", len(self.labels))
+        self.size = self._spikes.size
         if len(self.labels) != self.size:
             raise ValueError(
                 f"{name}: {len(self.labels)} labels for {self.size} samples, expected one a sample"
@@ -73,6 +154,7 @@ class DataSet:
         self.accuracy = _classifies(net, loss, self.labels)
         if self.accuracy:
             self.labels = np.asarray(self.labels, dtype=np.int64)
+        self._net, self._augment = net, augment
 
     def __len__(self) -> int:
         return self.size
@@ -81,9 +163,35 @@ class DataSet:
         """The spikes and labels of the chosen samples."""
         labels = self.labels
         part = labels.take(chosen) if isinstance(labels, Spikes) else labels[chosen]
-        if isinstance(self.spikes, Spikes):
-            return self.spikes.take(chosen), part
-        return {name: batch.take(chosen) for name, batch in self.spikes.items()}, part
+        return self._spikes.take(chosen), part
+
+    def batch(self, chosen: NDArray[np.int64], key: tuple[int, int, int]) -> tuple[Any, Any]:
+        """The chosen samples as they are trained on: augmented.
+
+        Args:
+            chosen: samples of the data set.
+            key: seed, epoch and number of the batch, which alone decide the random numbers.
+
+        Raises:
+            TypeError, ValueError: the augmentation returned something else than such a batch.
+        """
+        spikes, labels = self.take(chosen)
+        if self._augment is None:
+            return spikes, labels
+        # The batch is no part of the entropy: of [s, e, 0] NumPy makes the same as of [s, e],
+        # which the order of the samples comes from.
+        rng = np.random.default_rng(np.random.SeedSequence(key[:2], spawn_key=(key[2],)))
+        made = self._augment(spikes, labels, rng)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise TypeError(f"augment returned a {type(made).__name__}, expected (spikes, labels)")
+        check_taken(self._net, made[0], chosen.size, "augment")
+        new: Any = made[1] if isinstance(made[1], Spikes) else _as_array(made[1], "augment")
+        if len(new) != chosen.size or (self.accuracy and new.dtype != np.int64):
+            raise ValueError(
+                f"augment returned {len(new)} labels, {getattr(new, 'dtype', 'Spikes')}, expected "
+                f"{chosen.size} as they were given"
+            )
+        return made[0], new
 
 
 def _as_array(labels: Any, name: str) -> NDArray[Any]:
@@ -99,22 +207,30 @@ def _classifies(net: Network, loss: Any, labels: Any) -> bool:
     """Whether the loss has an accuracy for these labels: they are classes of its readout."""
     if not hasattr(loss, "accuracy") or isinstance(labels, Spikes):
         return False
-    return is_classes(labels, readout_of(net, getattr(loss, "population", None)).size)
+    return is_classes(labels, output_of(net, loss).size)
 
 
-def check_setting(net: Network, loss: Any, until: float | None) -> None:
-    """Raises unless the network can run, with a loss that goes with ``until``.
+def check_setting(net: Network, loss: Any) -> None:
+    """Raises unless the network can run, with a loss.
 
     Raises:
         TypeError: no network, or no loss.
-        ValueError: a network without population, or a horizon of the loss below ``until``.
+        ValueError: a network without population.
     """
     check_network(net)
     if not net.populations:
         raise ValueError(f"{net!r} has no population, expected at least one")
     check_loss(loss)
-    if until is not None and hasattr(loss, "check_until"):
-        loss.check_until(until)
+
+
+def check_end(loss: Any, until: float | None) -> None:
+    """Raises unless a loss goes with the end of the simulation; None: it has none.
+
+    Raises:
+        ValueError: a horizon of the loss below ``until``, or a loss that needs an end.
+    """
+    if hasattr(loss, "check_until"):
+        loss.check_until(math.inf if until is None else until)
 
 
 def locate(error: BaseException, chosen: NDArray[np.int64], where: str) -> None:

@@ -45,6 +45,6 @@ def no_further_than(net: Network, needed: Iterable[tuple[str, ...]]) -> dict[str
     if not parts or not all(parts):
         return {}
     names = tuple(dict.fromkeys(name for part in parts for name in part))
-    heard = {p.source for p in net.projections.values()}
+    heard = {p.source for p in (*net.projections.values(), *net.readout_projections.values())}
     # Later spikes of a population that feeds none matter to nobody.
     return {"stop_after": names, "first_spikes_of": tuple(n for n in names if n not in heard)}

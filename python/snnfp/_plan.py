@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from snnfp._dataset import Data, DataSet, check_setting
+from snnfp._dataset import Data, DataSet, check_end, check_setting
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
+from snnfp.augment import composed
 from snnfp.bounds import Domain, domain_of
 from snnfp.errors import FormatError
 from snnfp.gradients import check_mode
-from snnfp.losses import readout_of
+from snnfp.groups import Readout
+from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
 from snnfp.remedies import LabelBump, Remedy
@@ -28,6 +30,7 @@ __all__ = ["Plan", "check_callbacks", "resolve_options"]
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
     "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
+    "augment": None,
 }  # fmt: skip
 
 
@@ -74,6 +77,7 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     if not names:
         raise ValueError("wrt is empty, expected names or patterns of parameters")
     _check_remedies(net, names, options["remedies"])
+    composed(options["augment"])
     return names
 
 
@@ -114,11 +118,11 @@ class Plan:
         saved: Checkpoint | None,
         n_threads: int | None,
     ) -> Plan:
-        check_setting(net, loss, None)
+        check_setting(net, loss)
         names = _check_options(net, options)
         until = options["until"]
-        check_setting(net, loss, until)
-        data = DataSet(net, loss, train, "train")
+        check_end(loss, until)
+        data = DataSet(net, loss, train, "train", composed(options["augment"]))
         held_out = None if validation is None else DataSet(net, loss, validation, "validation")
         check_optimiser(optimiser)
         if saved is not None and saved.figures["names"] != list(names):
@@ -182,7 +186,7 @@ def _no_further(
     needed = [looked_at(loss, net, "__call__"), *(looked_at(r, net, "__call__") for r in remedies)]
     if accuracy:
         needed += [looked_at(loss, net, "accuracy", "predict")]
-        needed += [(readout_of(net, getattr(loss, "population", None)).name,)]
+        needed += [(output_of(net, loss).name,)]
     return no_further_than(net, needed)
 
 
@@ -199,9 +203,15 @@ def _check_readouts(net: Network, loss: Any, remedies: tuple[Remedy, ...]) -> No
     """Raises if labels are looked for in one population by a remedy, in another by the loss."""
     if not hasattr(loss, "population"):
         return
-    readout = readout_of(net, loss.population).name
+    output = output_of(net, loss)
+    readout = output.name
     for k, remedy in enumerate(remedies):
         if isinstance(remedy, LabelBump):
+            if isinstance(output, Readout):
+                raise ValueError(
+                    f"remedies[{k}] is {remedy!r}, which helps silent outputs, but the loss reads "
+                    f"readout {readout}, which has no spikes: leave it out"
+                )
             other = readout_of(net, remedy.population).name
             if other != readout:
                 raise ValueError(

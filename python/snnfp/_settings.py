@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from snnfp.augment import Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift
+from snnfp.heuristics import RateBounds
 from snnfp.optim import SGD, Adam
 from snnfp.remedies import LabelBump, WeightBump
 from snnfp.schedules import Constant, Cosine, ExponentialDecay, StepDecay
@@ -17,7 +19,12 @@ __all__ = ["describe", "differences", "revive"]
 
 _CLASSES = {
     c.__name__: c
-    for c in (Adam, SGD, Constant, Cosine, ExponentialDecay, StepDecay, LabelBump, WeightBump)
+    for c in (
+        *(Adam, SGD),
+        *(Constant, Cosine, ExponentialDecay, StepDecay),
+        *(LabelBump, WeightBump, RateBounds),
+        *(Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift),
+    )
 }
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._activity import Activity
 from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
-from snnfp.losses import readout_of
+from snnfp.groups import Readout
+from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
@@ -49,13 +51,17 @@ class SilenceWatch:
         stop_after: tuple[str, ...] = (),
     ) -> None:
         self._net = net
-        self._readout = readout_of(net, getattr(loss, "population", None))
+        output = output_of(net, loss)
+        if isinstance(output, Readout):  # it has no spikes that could be missed
+            output, labels = readout_of(net, None), None
+        self._readout = output
         self._last = self._readout is readout_of(net, None)  # which remedies take unless told
         n = self._readout.size
         self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
         self._remedies = remedies
         self._clipped = clip_norm is not None
         self._stop_after = stop_after
+        self._activity = Activity(net)
         self._since: dict[str, int] = {}
         self._told: set[str] = set()
         self._input: tuple[tuple[Spikes, ...], float] = ((), math.inf)
@@ -63,12 +69,14 @@ class SilenceWatch:
 
     def begin(self) -> None:
         """A new epoch."""
+        self._activity.begin()
         self._fired = np.zeros(sum(p.size for p in self._net.populations.values()), dtype=bool)
         self._all_fired = False
         self._missed = np.zeros(self._readout.size, dtype=np.int64)
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
+        self._activity.add(record)
         self._input = (record._groups, record.until)
         if not self._all_fired:
             self._fired |= record._counts > 0
@@ -82,11 +90,15 @@ class SilenceWatch:
                 self._missed += np.bincount(labels[silent], minlength=n)
 
     def figures(self) -> dict[str, float]:
-        """The silent fraction of each population in this epoch, as far as samples went."""
-        return {
+        """The silent fraction of each population in this epoch, and its activity.
+
+        As far as samples went.
+        """
+        silent = {
             f"silent/{p.name}": float(np.mean(~self._fired[p.offset : p.offset + p.size]))
             for p in self._net.populations.values()
         }
+        return {**silent, **self._activity.figures()}
 
     def tell(self, epoch: int) -> None:
         """Warns of what was found in the epoch (1, 2, ...), of each population and output once."""

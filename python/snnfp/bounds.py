@@ -167,6 +167,9 @@ def _pair(pattern: str, pair: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | 
 def _floors(net: Network, names: tuple[str, ...]) -> dict[str, float]:
     """Smallest values that a training may lead to, by those at its start."""
     floors: dict[str, float] = {}
+    for name in names:
+        if net._listens(name) and name.rpartition(".")[2] in _FLOORED:
+            floors[name] = _POSITIVE * float(np.min(net.parameters[name]))
     for population in net.populations:
         own = {k: f"{population}.{k}" for k in (*_FLOORED, "threshold", "v_reset")}
         for kind in _FLOORED:

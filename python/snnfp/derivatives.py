@@ -16,12 +16,13 @@ from snnfp._memory import need_memory
 from snnfp._numbers import count
 from snnfp.groups import core_parameter
 from snnfp.network import Population, Projection, Selection
-from snnfp.spike_record import SpikeRecord
+from snnfp.readings import Reading
+from snnfp.readout_record import ReadoutRecord
 
 __all__ = ["DifferentiableRecord"]
 
 
-class DifferentiableRecord(SpikeRecord):
+class DifferentiableRecord(ReadoutRecord):
     """The part of :class:`snnfp.Record` that is about derivatives."""
 
     def vjp(
@@ -36,7 +37,9 @@ class DifferentiableRecord(SpikeRecord):
 
         Args:
             cotangents: dL/dt of every spike, ``[n_spikes]``, or ``{population: dL/dt}`` with
-                ``[samples, n]`` for first spikes (ignored where silent) or one a spike of it.
+                ``[samples, n]`` for first spikes (ignored where silent) or one a spike of it. A
+                key may be a :class:`snnfp.Reading`, with dL/d(what is read off its readout) in the
+                shape of :meth:`readout`.
             wrt: names or patterns; ``"*"`` for every parameter and the input times.
             mode: ``"reverse"`` (the adjoint) or ``"forward"`` (forward propagation); the same
                 numbers to round-off.
@@ -45,17 +48,24 @@ class DifferentiableRecord(SpikeRecord):
         Returns:
             dL/dp by name, each of the shape of its parameter; ``"<input>.times"`` one a spike.
         """
-        flat = self._cotangents(cotangents)
-        names = self._net.select(wrt)
-        codes = self._parameters(names)
-        run = self._run(n_threads)
-        if mode == "reverse":
-            gradient = self._core.vjp(flat, codes, run)
-        elif mode == "forward":
-            gradient = self._core.forward_gradient(flat, codes, run)
-        else:
+        if mode not in ("reverse", "forward"):
             raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
-        return self._named(names, gradient)
+        flat = self._cotangents(cotangents)
+        selected = self._net.select(wrt)
+        names, own = self._without_readouts(selected)
+        gradients: dict[str, NDArray[Any]] = {}
+        inputs: dict[str, NDArray[Any]] = {}
+        readings = self._readings(cotangents)
+        if own or readings:
+            gradients, flat, inputs = self._read_vjp(readings, own, flat, n_threads)
+        if names:
+            solve = self._core.vjp if mode == "reverse" else self._core.forward_gradient
+            solved = solve(flat, self._parameters(names), self._run(n_threads))
+            gradients |= self._named(names, solved)
+        for name, by_time in inputs.items():
+            if f"{name}.times" in gradients:
+                gradients[f"{name}.times"] = gradients[f"{name}.times"] + by_time
+        return {name: gradients[name] for name in selected} if own else gradients
 
     def jvp(
         self, tangents: Mapping[str, ArrayLike], *, n_threads: int | None = None
@@ -66,6 +76,18 @@ class DifferentiableRecord(SpikeRecord):
             tangents: by name, each of the shape of its parameter; zero for the others.
             n_threads: as for :meth:`vjp`.
         """
+        flat = self._tangents(tangents)
+        return self._jvp({n: v for n, v in flat.items() if not self._net._listens(n)}, n_threads)
+
+    def _jvp(self, flat: Mapping[str, NDArray[Any]], n_threads: int | None) -> NDArray[Any]:
+        """Of tangents that were checked, in the order of the core."""
+        if not flat:
+            return np.zeros_like(self.times)
+        along = np.ascontiguousarray(np.concatenate(list(flat.values())))
+        return self._core.jvp(self._parameters(tuple(flat)), along, self._run(n_threads))
+
+    def _tangents(self, tangents: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        """Flat, in the order of the core, by name."""
         names = self._net.select(tuple(tangents))
         for key in tangents:
             if key not in names:
@@ -73,7 +95,7 @@ class DifferentiableRecord(SpikeRecord):
                     f"tangents has {key!r}, expected names: a tangent for each of "
                     f"{', '.join(self._net.select(key))}"
                 )
-        parts = []
+        parts = {}
         for name in names:
             value = real_array(
                 tangents[name], f"tangent of {name}", self.times.dtype, underflow=True
@@ -89,9 +111,9 @@ class DifferentiableRecord(SpikeRecord):
                     f"{spot(f'tangent of {name}', at)} is {value[at]}, expected a finite number"
                 )
             owner = self._projection(name)
-            parts.append(owner.to_core(value) if owner else value.reshape(-1))
-        flat = np.ascontiguousarray(np.concatenate(parts)) if parts else self.times[:0]
-        return self._core.jvp(self._parameters(names), flat, self._run(n_threads))
+            flat = owner.to_core(value) if owner else value.reshape(-1)
+            parts[name] = np.ascontiguousarray(flat)
+        return parts
 
     def jacobian(
         self,
@@ -106,7 +128,7 @@ class DifferentiableRecord(SpikeRecord):
         Args:
             of: a population (all its spikes), or an integer array of indices into the record of
                 any shape (:meth:`indices`, :meth:`first_indices`); rows of index -1 are zero.
-            wrt: names or patterns.
+            wrt: names or patterns; parameters of readouts, on which no spike depends, are left out.
             out: where to work, ``[spikes, parameters]``, C-contiguous and of the record's dtype;
                 what is returned are views of it, or copies where the synapses of a sparse
                 projection were not given in order. Saves time where one Jacobian follows another.
@@ -120,7 +142,7 @@ class DifferentiableRecord(SpikeRecord):
                 :meth:`jacobian_blocks`.
         """
         rows = self._rows(of)
-        names = self._net.select(wrt)
+        names = self._of_spikes(wrt)
         width = sum(math.prod(self._shape(n)) for n in names)
         if out is None:
             need_memory(
@@ -158,7 +180,7 @@ class DifferentiableRecord(SpikeRecord):
         """
         columns = count(columns, "columns")
         rows = self._rows(of)
-        names = self._net.select(wrt)
+        names = self._of_spikes(wrt)
         core = self._core.jacobian_columns(
             rows.reshape(-1), self._parameters(names), self._run(n_threads)
         )
@@ -182,6 +204,22 @@ class DifferentiableRecord(SpikeRecord):
             first += width
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _without_readouts(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The parameters on which spikes depend, and those of readouts."""
+        if not self._net.readouts:
+            return names, ()
+        own = tuple(n for n in names if self._net._listens(n))
+        return tuple(n for n in names if n not in own), own
+
+    def _of_spikes(self, wrt: Selection) -> tuple[str, ...]:
+        names, own = self._without_readouts(self._net.select(wrt))
+        if own and not names:
+            raise ValueError(
+                f"wrt = {wrt!r} names parameters of readouts only ({', '.join(own)}), on which no "
+                "spike depends: see record.readout_jvp"
+            )
+        return names
 
     def _projection(self, name: str) -> Projection | None:
         slot = self._net._slots.get(name)
@@ -235,6 +273,8 @@ class DifferentiableRecord(SpikeRecord):
         if isinstance(given, Mapping):
             flat = np.zeros(self.n_spikes, dtype=dtype)
             for key, value in given.items():
+                if isinstance(key, Reading):
+                    continue
                 p = self._population(key)
                 array = real_array(value, f"cotangents of {p.name}", dtype, underflow=True)
                 if array.shape == (self.n_samples, p.size):

@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._dataset import DataSet, check_setting, locate
+from snnfp._dataset import DataSet, Samples, check_end, check_setting, locate
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count
 from snnfp._silence import silence_untold
+from snnfp.data.sources import SpikeSource
+from snnfp.groups import Readout
 from snnfp.losses import (
     FirstSpikeCrossEntropy,
     FirstSpikeLoss,
-    readout_of,
+    output_of,
     value_and_derivative,
 )
 from snnfp.network import Network
 from snnfp.record import Record
-from snnfp.simulate import InputSpikes, input_groups, sample_count, simulate
-from snnfp.spikes import Spikes
+from snnfp.simulate import InputSpikes, simulate
 
 __all__ = ["Evaluation", "Prediction", "evaluate", "evaluate_data", "predict"]
 
@@ -34,13 +35,17 @@ class Prediction:
 
     Attributes:
         labels: the class, ``[samples]`` int64; -1 where no output fires.
-        first_spikes: of the readout, ``[samples, n]``; inf where silent.
+        first_spikes: of the output population, ``[samples, n]``; inf where silent. None for a loss
+            of a readout, which has no spikes.
         probabilities: of the classes, ``[samples, n]``; None for a loss that has none.
+        values: what is read off a readout, ``[samples, n]`` or ``[samples, times, n]``; None for a
+            loss of spikes.
     """
 
     labels: NDArray[np.int64]
-    first_spikes: NDArray[Any]
+    first_spikes: NDArray[Any] | None
     probabilities: NDArray[np.float64] | None
+    values: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return self.labels.size
@@ -66,7 +71,7 @@ class Evaluation:
 
 def evaluate(
     net: Network,
-    spikes: InputSpikes,
+    spikes: InputSpikes | SpikeSource,
     labels: Any,
     loss: Any,
     *,
@@ -78,7 +83,8 @@ def evaluate(
 
     Args:
         net: the network.
-        spikes: its input; a mapping ``{input: Spikes}`` where there are several.
+        spikes: its input, or a data set with ``len`` and ``take``; a mapping ``{input: ...}`` where
+            there are several.
         labels: for the loss, one a sample.
         loss: see :mod:`snnfp.losses`.
         until: end of the simulation.
@@ -88,7 +94,8 @@ def evaluate(
     Raises:
         ValueError: bad data; names the sample of the data set.
     """
-    check_setting(net, loss, until)
+    check_setting(net, loss)
+    check_end(loss, until)
     data = DataSet(net, loss, (spikes, labels), "data")
     return evaluate_data(
         net, data, loss, until=until, batch_size=batch_size, n_threads=n_threads, what="evaluate"
@@ -115,8 +122,8 @@ def evaluate_data(
     no_further = no_further_than(net, needed)
     with silence_untold(net):
         for chosen in _batches(data.size, batch_size):
-            spikes, labels = data.take(chosen)
             try:
+                spikes, labels = data.take(chosen)
                 record = simulate(
                     net,
                     spikes,
@@ -152,7 +159,7 @@ def labels_met(loss: Any, record: Record, labels: Any, samples: int) -> float:
 
 def predict(
     net: Network,
-    spikes: InputSpikes,
+    spikes: InputSpikes | SpikeSource,
     loss: Any,
     *,
     until: float | None = None,
@@ -163,7 +170,8 @@ def predict(
 
     Args:
         net: the network.
-        spikes: its input; a mapping ``{input: Spikes}`` where there are several.
+        spikes: its input, or a data set with ``len`` and ``take``; a mapping ``{input: ...}`` where
+            there are several.
         loss: what says how spikes are read (see :mod:`snnfp.losses`).
         until: end of the simulation.
         batch_size: samples simulated together.
@@ -173,21 +181,18 @@ def predict(
         TypeError: a loss without ``predict``.
         ValueError: bad input; names the sample of the data set.
     """
-    check_setting(net, loss, until)
+    check_setting(net, loss)
+    check_end(loss, until)
     seen = _Seen(net, loss)
     if not seen.predicts:
         raise TypeError(f"{loss!r} has no predict(record), expected a loss that classifies")
-    groups = input_groups(net, spikes)
+    samples = Samples(net, spikes, "spikes", 1)
     needed = [(seen.readout.name,) if seen.readout and _reads_first_spikes(loss) else ()]
     no_further = no_further_than(net, needed)
     with silence_untold(net):
-        for chosen in _batches(sample_count(groups, None), batch_size):
-            part = (
-                spikes.take(chosen)
-                if isinstance(spikes, Spikes)
-                else {n: g.take(chosen) for n, g in zip(net.inputs, groups, strict=True)}
-            )
+        for chosen in _batches(samples.size, batch_size):
             try:
+                part = samples.take(chosen)
                 record = simulate(net, part, until=until, n_threads=n_threads, **no_further)
                 seen.add(record)
             except Exception as error:
@@ -200,7 +205,7 @@ def predict(
 
 def _reads_first_spikes(loss: Any) -> bool:
     """Whether labels and probabilities are those of this library's losses, not a user's own."""
-    kind = type(loss)
+    kind = type(getattr(loss, "classifier", None) or loss)  # of a sum, the term that is asked
     mine = getattr(kind, "predict", None) is FirstSpikeLoss.predict
     return mine and getattr(kind, "probabilities", _PROBABILITIES) is _PROBABILITIES
 
@@ -214,16 +219,20 @@ class _Seen:
     def __init__(self, net: Network, loss: Any) -> None:
         self.loss = loss
         self.predicts = hasattr(loss, "predict")
-        self.readout = readout_of(net, getattr(loss, "population", None)) if self.predicts else None
+        self.readout = output_of(net, loss) if self.predicts else None
         self.labels: list[NDArray[np.int64]] = []
         self.first: list[NDArray[Any]] = []
+        self.values: list[NDArray[Any]] = []
         self.probabilities: list[NDArray[np.float64]] = []
 
     def add(self, record: Record) -> None:
         if self.readout is None:
             return
         self.labels.append(np.asarray(self.loss.predict(record), dtype=np.int64))
-        self.first.append(record.first_spikes(self.readout))
+        if isinstance(self.readout, Readout):
+            self.values.append(getattr(self.loss, "classifier", self.loss).values(record))
+        else:
+            self.first.append(record.first_spikes(self.readout))
         if hasattr(self.loss, "probabilities"):
             self.probabilities.append(self.loss.probabilities(record))
 
@@ -232,8 +241,9 @@ class _Seen:
             return None
         return Prediction(
             np.concatenate(self.labels),
-            np.concatenate(self.first),
+            np.concatenate(self.first) if self.first else None,
             np.concatenate(self.probabilities) if self.probabilities else None,
+            np.concatenate(self.values) if self.values else None,
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp.losses import value_and_derivative
 from snnfp.network import Network, Selection
+from snnfp.readings import Reading
 from snnfp.record import Record
 from snnfp.simulate import InputSpikes, simulate
 
@@ -149,6 +150,8 @@ def _not_finite(record: Record, cotangents: Any) -> str | None:
     """The first derivative that is not finite, with its spike; None: all are, or other shapes."""
     given = cotangents if isinstance(cotangents, Mapping) else {None: cotangents}
     for key, value in given.items():
+        if isinstance(key, Reading):
+            continue
         array = np.asarray(value, dtype=np.float64)
         if key is None:
             at = np.arange(record.n_spikes)

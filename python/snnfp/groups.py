@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfp import _core
+from snnfp._arrays import freeze, spot
+from snnfp._layout import Layout, SparseLayout
 from snnfp.init import PerSource, PerTarget
-from snnfp.projections import SparseLayout
 
 __all__ = [
     "Input",
     "Population",
     "Projection",
+    "Readout",
     "Slot",
     "core_parameter",
     "neuron_slot",
@@ -40,13 +42,27 @@ class Population:
     size: int
     index: int
     offset: int
+    max_spikes: int | None = None
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A population that only listens: no threshold, no spikes; see ``Network.readout``."""
+
+    name: str
+    size: int
+    index: int
+    offset: int
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The connections from one group to a population.
+    """The connections from one group to a population or a readout.
 
-    ``shape`` is that of one value a synapse, ``ends`` the sizes of source and target.
+    ``shape`` is that of one value a synapse, ``weight_shape`` that of the weights, ``ends`` the
+    sizes of source and target. Where synapses share weights, ``weight_of`` has the flat weight of
+    each synapse, in the order of ``sources`` and ``targets``; where a dense projection lacks some,
+    ``mask`` says which are there.
     """
 
     name: str
@@ -56,21 +72,58 @@ class Projection:
     index: int
     shape: tuple[int, ...]
     ends: tuple[int, int]
+    weight_shape: tuple[int, ...]
     sparse: SparseLayout | None = None
+    weight_of: NDArray[np.int32] | None = field(default=None, repr=False)
+    mask: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    @classmethod
+    def between(
+        cls,
+        source: Input | Population,
+        target: Population | Readout,
+        kind: str,
+        name: str,
+        index: int,
+        layout: Layout,
+    ) -> Projection:
+        """With these synapses."""
+        ends = (source.size, target.size)
+        return cls(
+            name,
+            source.name,
+            target.name,
+            kind,
+            index,
+            layout.shape,
+            ends,
+            layout.weight_shape,
+            layout.sparse,
+            layout.weight_of,
+            layout.mask,
+        )
 
     @property
     def sources(self) -> NDArray[np.int32]:
-        """Source unit of each synapse (sparse projections); a new array."""
+        """Source unit of each synapse (all but dense and one to one); a new array."""
         if self.sparse is None:
             raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
         return self.sparse.sources
 
     @property
     def targets(self) -> NDArray[np.int32]:
-        """Target neuron of each synapse (sparse projections)."""
+        """Target neuron of each synapse (all but dense and one to one)."""
         if self.sparse is None:
             raise AttributeError(f"projection {self.name} is {self.kind}, not sparse")
         return self.sparse.targets
+
+    @property
+    def receivers(self) -> NDArray[np.int64]:
+        """How many synapses each source unit has, ``[n_source]``."""
+        n_source, n_target = self.ends
+        if self.sparse is not None:
+            return np.bincount(self.sources, minlength=n_source)
+        return np.full(n_source, n_target if self.kind == "dense" else 1)
 
     @property
     def delay_shapes(self) -> dict[tuple[int, ...], _core.DelayPer]:
@@ -86,8 +139,39 @@ class Projection:
         if self.kind == "dense" and (n_source != n_target or n_source == 1):
             shapes |= {(n_source,): per.source, (n_target,): per.target}
         shapes |= {(n_source, 1): per.source, (1, n_target): per.target}
+        if self.weight_of is not None and self.weight_shape:
+            shapes[self.weight_shape] = per.weight
         shapes.pop(self.shape, None)
         return {**shapes, self.shape: per.synapse}
+
+    def there(self, values: NDArray[Any], name: str, fill: bool) -> NDArray[Any]:
+        """Weights that are 0 where the mask has no synapse.
+
+        Args:
+            values: of the weights' shape.
+            name: what errors call them.
+            fill: make them 0; else another value is an error.
+        """
+        if self.mask is None:
+            return values
+        if fill:
+            return freeze(np.where(self.mask, values, values.dtype.type(0)))
+        beside = np.logical_and(values, ~self.mask)
+        if beside.any():
+            at = np.unravel_index(int(np.argmax(beside)), self.shape)
+            raise ValueError(
+                f"{spot(name, at)} is {values[at]}, expected 0: the mask has no synapse there"
+            )
+        return values
+
+    def by_weight(self, each: NDArray[Any]) -> NDArray[Any]:
+        """The means over the synapses that share a weight, of one value a synapse."""
+        if self.weight_of is None:
+            return each
+        n = int(np.prod(self.weight_shape))
+        sums = np.bincount(self.weight_of, each, n)
+        sharing = np.bincount(self.weight_of, minlength=n)
+        return (sums / np.maximum(sharing, 1)).reshape(self.weight_shape)
 
     def delays_are(self, shape: tuple[int, ...]) -> str | None:
         """What delays of this shape belong to, in words; None: the shape is not legal."""
@@ -120,6 +204,7 @@ _DELAYS_ARE = {
     _core.DelayPer.source: "one a source unit",
     _core.DelayPer.target: "one a target neuron",
     _core.DelayPer.synapse: "one a synapse",
+    _core.DelayPer.weight: "one a weight",
 }
 
 
@@ -132,20 +217,26 @@ class Slot:
     """
 
     parameter: _core.Parameter
-    owner: Population | Projection
+    owner: Population | Readout | Projection
     drawn: tuple[int, ...]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes that it may have; the one with most values last."""
-        if isinstance(self.owner, Population):
+        if not isinstance(self.owner, Projection):
             return ((), (self.owner.size,))
         if self.parameter.kind is _core.ParameterKind.weight:
-            return (self.owner.shape,)
+            return (self.owner.weight_shape,)
         return tuple(self.owner.delay_shapes)
 
+    def there(self, values: NDArray[Any], name: str, fill: bool) -> NDArray[Any]:
+        """The values, and weights 0 where there is no synapse: see :meth:`Projection.there`."""
+        if isinstance(self.owner, Projection) and self.parameter.kind is _core.ParameterKind.weight:
+            return self.owner.there(values, name, fill)
+        return values
 
-def neuron_slot(population: Population, name: str, given: Any = None) -> Slot:
+
+def neuron_slot(population: Population | Readout, name: str, given: Any = None) -> Slot:
     """Of a neuron parameter, which is given like this.
 
     Raises:
@@ -168,7 +259,9 @@ def synapse_slot(projection: Projection, name: str, given: Any) -> Slot:
     Raises:
         TypeError: an initialiser that draws weights for units instead of synapses.
     """
-    drawn = projection.shape
+    # Of delays that go with weights one is drawn for each.
+    shared = projection.weight_of is not None
+    drawn = projection.weight_shape if name == "weight" or shared else projection.shape
     if isinstance(given, (PerSource, PerTarget)):
         if name != "delay":
             raise TypeError(

@@ -103,7 +103,9 @@ class History:
       it is clipped; ``clipped``: the fraction of steps whose gradient was clipped;
     - ``min_slope``, ``near_tangent``: the smallest V' at a spike, and spikes nearly tangent;
     - ``remedied``: what the remedies helped, summed over steps;
-    - ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch.
+    - ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch;
+    - ``spikes/<population>``: spikes a neuron and sample; ``deliveries``: arrivals of spikes at
+      neurons, a sample. Like the silent fractions, as far as samples were simulated.
     """
 
     epochs: dict[str, list[float]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from snnfp._numbers import real_number
 
-__all__ = ["Constant", "Initialiser", "Normal", "PerSource", "PerTarget", "Uniform"]
+__all__ = ["Constant", "Initialiser", "LogUniform", "Normal", "PerSource", "PerTarget", "Uniform"]
 
 
 @runtime_checkable
@@ -67,6 +67,27 @@ class Uniform:
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Values of the given shape."""
         return rng.uniform(self.low, self.high, shape)
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Values whose logarithm is uniform between those of ``low`` and ``high``, for 0 < low <= high.
+
+    As ``LIF(tau_mem=LogUniform(5.0, 50.0))`` it gives a population time constants of all sizes.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        low, high = real_number(self.low, "low"), real_number(self.high, "high")
+        if not 0 < low <= high < np.inf:
+            raise ValueError(f"low is {low} and high {high}, expected finite 0 < low <= high")
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Values of the given shape."""
+        drawn = np.exp(rng.uniform(np.log(self.low), np.log(self.high), shape))
+        return np.clip(drawn, self.low, self.high)  # exp and log round
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from snnfp import _core
 from snnfp._arrays import freeze, real_array
+from snnfp._listening import Listeners, Listening
 from snnfp._memory import need_memory
 from snnfp._model_files import load_model, save_model
 from snnfp._numbers import MOST_UNITS, count
@@ -22,9 +23,9 @@ from snnfp._structure import (
     connect_core,
     fill_core,
     placeholder,
-    structure_of,
+    structure_of_network,
 )
-from snnfp.groups import Input, Population, Projection, Slot, neuron_slot, synapse_slot
+from snnfp.groups import Input, Population, Projection, Readout, Slot, neuron_slot, synapse_slot
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF
 from snnfp.parameters import (
@@ -34,7 +35,7 @@ from snnfp.parameters import (
     need_values,
     shaped,
 )
-from snnfp.projections import Connectivity, Dense, OneToOne, Sparse, SparseLayout
+from snnfp.projections import Connectivity
 
 __all__ = [
     "Input",
@@ -42,6 +43,7 @@ __all__ = [
     "Parameters",
     "Population",
     "Projection",
+    "Readout",
     "Selection",
     "population_of",
 ]
@@ -52,8 +54,8 @@ _WEIGHT = _core.ParameterKind.weight
 _NEURON_BYTES = 130  # at least, for each neuron that is simulated, in double precision
 
 
-class Network:
-    """A directed graph of input groups, populations and projections.
+class Network(Listening):
+    """A directed graph of input groups, populations and projections, and readouts that listen.
 
     Recurrent projections and self-loops are ordinary. Parameters have names like
     ``"input_to_hidden.weight"`` and ``"hidden.tau_mem"``.
@@ -72,12 +74,14 @@ class Network:
         if self.dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
             raise TypeError(f"dtype is {self.dtype}, expected float64 or float32")
         double = self.dtype == np.dtype(np.float64)
-        self._core: _core._Network[Any] = (
-            _core.NetworkFloat64() if double else _core.NetworkFloat32()
-        )
+        make = _core.NetworkFloat64 if double else _core.NetworkFloat32
+        self._core: _core._Network[Any] = make()
+        self._listeners = Listeners(make(), self.dtype)
         self.inputs: dict[str, Input] = {}
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
+        self.readouts: dict[str, Readout] = {}
+        self.readout_projections: dict[str, Projection] = {}
         self._values: dict[str, NDArray[Any] | None] = {}
         self._slots: dict[str, Slot] = {}
         self._drawn: dict[str, Initialiser] = {}
@@ -94,7 +98,9 @@ class Network:
         self.inputs[name] = group
         return group
 
-    def population(self, size: int, neuron: LIF, *, name: str) -> Population:
+    def population(
+        self, size: int, neuron: LIF, *, name: str, max_spikes: int | None = None
+    ) -> Population:
         """Adds ``size`` neurons.
 
         Args:
@@ -102,6 +108,9 @@ class Network:
             neuron: their model; parameters given as initialisers have one value a neuron, which
                 :meth:`initialise` draws.
             name: of the population.
+            max_spikes: in each sample a neuron fires at most this many spikes, the first ones: with
+                the last of them it is held at ``v_reset`` for good. Gradients are exact. None: as
+                many as it likes.
 
         Raises:
             ValueError: a time constant <= 0, a threshold not above v_reset, a wrong shape.
@@ -120,10 +129,12 @@ class Network:
         )
         given = neuron.values()
         offset = sum(p.size for p in self.populations.values())
-        group = Population(name, size, len(self.populations), offset)
+        if max_spikes is not None:
+            max_spikes = count(max_spikes, f"max_spikes of population {name}")
+        group = Population(name, size, len(self.populations), offset, max_spikes)
         slots = {key: neuron_slot(group, key, given[key]) for key in given}
         values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
-        add_population_core(self._core, name, size, values)
+        add_population_core(self._core, group, values)
         self.populations[name] = group
         for key, value in values.items():
             self._keep(f"{name}.{key}", slots[key], given[key], value)
@@ -132,17 +143,18 @@ class Network:
     def connect(
         self,
         source: str | Input | Population,
-        target: str | Population,
+        target: str | Population | Readout,
         connectivity: Connectivity,
         *,
         name: str | None = None,
     ) -> Projection:
-        """Connects a group to a population (which may be the same one).
+        """Connects a group to a population (which may be the same one) or to a readout.
 
         Args:
             source: where spikes come from: an input or a population, or its name.
-            target: the population they reach, or its name.
-            connectivity: :class:`Dense`, :class:`Sparse` or :class:`OneToOne`.
+            target: the population or readout they reach, or its name.
+            connectivity: :class:`Dense`, :class:`Sparse`, :class:`OneToOne`, :class:`ByRule`,
+                :class:`Conv2D` or :class:`AvgPool2D`.
             name: of the projection; ``"<source>_to_<target>"`` if not given.
 
         Raises:
@@ -151,11 +163,12 @@ class Network:
             MemoryError: more weights than there is room for.
         """
         source = self._own(source)
-        target_group = self._own(target)
-        if not isinstance(connectivity, (Dense, OneToOne, Sparse)):
+        target_group = self._own_target(target)
+        if not isinstance(connectivity, Connectivity):
             raise TypeError(
                 f"the connectivity from {source.name} to {target_group.name} is {connectivity!r}, "
-                "expected snnfp.Dense(...), Sparse(...) or OneToOne(...)"
+                "expected snnfp.Dense(...), Sparse(...), OneToOne(...), ByRule(...), Conv2D(...) "
+                "or AvgPool2D(...)"
             )
         if isinstance(target_group, Input):
             raise TypeError(
@@ -163,25 +176,20 @@ class Network:
             )
         name = name or f"{source.name}_to_{target_group.name}"
         self._check_new(name)
-        layout: SparseLayout | None = None
-        if isinstance(connectivity, Dense):
-            shape: tuple[int, ...] = (source.size, target_group.size)
-        elif isinstance(connectivity, Sparse):
-            need_memory(8 * source.size, f"the {source.size} rows of {name}")
-            layout = SparseLayout.of(connectivity, name, source.size, target_group.size)
-            shape = (layout.targets.size,)
-        else:
-            shape = (source.size,)
-        index = len(self.projections)
-        ends = (source.size, target_group.size)
-        projection = Projection(
-            name, source.name, target_group.name, connectivity.kind, index, shape, ends, layout
+        listens = isinstance(target_group, Readout)
+        projections = self.readout_projections if listens else self.projections
+        layout = connectivity.layout(name, source.size, target_group.size)
+        projection = Projection.between(
+            source, target_group, connectivity.kind, name, len(projections), layout
         )
         given = {"weight": connectivity.weight, "delay": connectivity.delay}
         slots = {key: synapse_slot(projection, key, value) for key, value in given.items()}
         values = {k: self._initial(f"{name}.{k}", v, slots[k]) for k, v in given.items()}
-        connect_core(self._core, projection, source, target_group, **values)
-        self.projections[name] = projection
+        if isinstance(target_group, Readout):
+            self._listeners.connect(projection, source, target_group, **values)
+        else:
+            connect_core(self._core, projection, source, target_group, **values)
+        projections[name] = projection
         for key, value in values.items():
             self._keep(f"{name}.{key}", slots[key], given[key], value)
         return projection
@@ -220,7 +228,7 @@ class Network:
             for name, initialiser in self._drawn.items():
                 last, shape = name, self._slots[name].drawn
                 need_values(shape, name, np.dtype(np.float64))
-                yield name, initialiser.draw(rng, shape)
+                yield name, self._slots[name].there(initialiser.draw(rng, shape), name, fill=True)
 
         try:
             self._replace_each(self._drawn, draws())
@@ -289,32 +297,32 @@ class Network:
 
     def structure(self) -> dict[str, Any]:
         """Everything but the values: what a model file must agree with."""
-        return {
-            "dtype": self.dtype.name,
-            "inputs": {g.name: g.size for g in self.inputs.values()},
-            "populations": {p.name: p.size for p in self.populations.values()},
-            "projections": {p.name: structure_of(p) for p in self.projections.values()},
-        }
+        return structure_of_network(self)
 
     def fingerprint(self) -> str:
         """A hash of :meth:`structure`."""
         return hashlib.sha256(json.dumps(self.structure()).encode()).hexdigest()
 
     def __repr__(self) -> str:
-        groups: list[Input | Population] = [*self.inputs.values(), *self.populations.values()]
+        groups: list[Input | Population | Readout] = [*self.inputs.values()]
+        groups += [*self.populations.values(), *self.readouts.values()]
+        joined = (*self.projections.values(), *self.readout_projections.values())
         parts = [f"{g.name}[{g.size}]" for g in groups]
-        parts += [f"{p.name} ({p.kind})" for p in self.projections.values()]
+        parts += [f"{p.name} ({p.kind})" for p in joined]
         return f"Network({self.dtype}: {', '.join(parts)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_core"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_core", "_listeners")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         # Read-only flags do not survive pickling and copying.
         self._values = {k: v if v is None else freeze(v) for k, v in self._values.items()}
-        self._core = Network(self.dtype)._core
+        empty = Network(self.dtype)
+        self._core, self._listeners = empty._core, empty._listeners
         fill_core(self._core, self.inputs, self.populations, self.projections, self._legal)
+        groups: dict[str, Input | Population] = {**self.inputs, **self.populations}
+        self._listeners.fill(groups, self.readouts, self.readout_projections, self._legal)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -323,12 +331,14 @@ class Network:
             raise ValueError(
                 f"the name {name!r} is empty or has one of . * ? [ ], expected a plain name"
             )
-        if name in self.inputs or name in self.populations or name in self.projections:
+        kinds = (self.inputs, self.populations, self.projections)
+        if any(name in taken for taken in (*kinds, self.readouts, self.readout_projections)):
             raise ValueError(f"the name {name!r} is taken, expected a new one (name=...)")
         self._selected = {}  # not cleared: records look names up in the one they know
 
     def _own(self, group: str | Input | Population) -> Input | Population:
         groups: dict[str, Input | Population] = {**self.inputs, **self.populations}
+        self._refuse_readout(group)
         if isinstance(group, str):
             if group not in groups:
                 raise KeyError(
@@ -359,7 +369,9 @@ class Network:
         if is_initialiser(value, name):
             need_values(slot.drawn, name, self.dtype)
             return placeholder(name, slot.drawn, self.dtype)
-        return shaped(value, name, slot.shapes, self.dtype)
+        return slot.there(
+            shaped(value, name, slot.shapes, self.dtype), name, fill=np.ndim(value) == 0
+        )
 
     def _keep(self, name: str, slot: Slot, given: Any, value: NDArray[Any]) -> None:
         self._slots[name] = slot
@@ -402,15 +414,18 @@ class Network:
     def _set(self, name: str, value: Any) -> None:
         slot = self._slots[name]
         p = slot.parameter
-        array = shaped(value, name, self._shapes_of(name), self.dtype)
+        array = slot.there(
+            shaped(value, name, self._shapes_of(name), self.dtype), name, fill=np.ndim(value) == 0
+        )
         try:
-            if isinstance(slot.owner, Population):
-                self._core.set_parameter(p.index, p.neuron, array.reshape(-1))
+            core = self._listeners.core if self._listens(name) else self._core
+            if not isinstance(slot.owner, Projection):
+                core.set_parameter(p.index, p.neuron, array.reshape(-1))
             elif p.kind is _WEIGHT:
-                self._core.set_weight(p.index, slot.owner.to_core(array))
+                core.set_weight(p.index, slot.owner.to_core(array))
             else:
                 per = slot.owner.delay_shapes[array.shape]
-                self._core.set_delay(p.index, slot.owner.to_core(array), per)
+                core.set_delay(p.index, slot.owner.to_core(array), per)
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array
@@ -418,7 +433,12 @@ class Network:
 
 def population_of(net: Network, key: str | Population) -> Population:
     """A population by handle or name."""
-    name = key.name if isinstance(key, Population) else key
+    name = key.name if isinstance(key, (Population, Readout)) else key
+    if isinstance(name, str) and name in net.readouts:
+        raise KeyError(
+            f"{name!r} is a readout, which has no spikes: record.readout({name!r}, ...) says what "
+            "is read off it"
+        )
     if name not in net.populations:
         raise KeyError(
             f"{name!r} is not a population of the network, expected one of: "

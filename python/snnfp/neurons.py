@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from snnfp import _core
 from snnfp.init import Initialiser
 
-__all__ = ["LIF", "NEURON_PARAMETERS"]
+__all__ = ["LI", "LIF", "NEURON_PARAMETERS", "READOUT_PARAMETERS"]
 
 NEURON_PARAMETERS = tuple(_core.NeuronParameter.__members__)
+READOUT_PARAMETERS = ("tau_mem", "tau_syn", "bias", "capacitance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +52,29 @@ class LIF:
     def values(self) -> dict[str, Any]:
         """The parameters by name, in the order of ``NEURON_PARAMETERS``."""
         return {name: getattr(self, name) for name in NEURON_PARAMETERS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LI:
+    """Leaky integrators with exponential synapses: the neurons of a readout.
+
+    :class:`LIF` without threshold and reset: ``C dV/dt = -(C / tau_mem) V + I + bias``,
+    ``dI/dt = -I / tau_syn``; they send no spikes. Each value is one number for the readout, an
+    array with one a neuron, or an initialiser of :mod:`snnfp.init`. Any ratio of time constants is
+    legal, equal and infinite ones included.
+
+    Args:
+        tau_mem: membrane time constant; ``inf``: no leak.
+        tau_syn: synaptic time constant; ``inf``: step currents.
+        bias: constant current.
+        capacitance: > 0; what is read is proportional to its inverse.
+    """
+
+    tau_mem: ArrayLike | Initialiser
+    tau_syn: ArrayLike | Initialiser
+    bias: ArrayLike | Initialiser = 0.0
+    capacitance: ArrayLike | Initialiser = 1.0
+
+    def values(self) -> dict[str, Any]:
+        """The parameters by name, in the order of ``READOUT_PARAMETERS``."""
+        return {name: getattr(self, name) for name in READOUT_PARAMETERS}

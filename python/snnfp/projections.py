@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import integer_array
+from snnfp._arrays import freeze, plain
+from snnfp._layout import Layout, ids
+from snnfp.convolution import AvgPool2D, Conv2D
 from snnfp.init import Initialiser
+from snnfp.rules import Rule
 
-__all__ = ["Connectivity", "Dense", "OneToOne", "Sparse"]
+__all__ = ["ByRule", "Connectivity", "Dense", "OneToOne", "Sparse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,21 @@ class Dense:
             neuron as an array ``[1, n_target]`` or in :class:`init.PerTarget`; or one a synapse as
             an array ``[n_source, n_target]`` or an initialiser; >= 0. A flat array is one a source
             unit or a target neuron, whichever has its length; both must not, unless it is 1.
+        mask: booleans ``[n_source, n_target]``: where false there is no synapse. Its weight is 0
+            and stays so: derivatives by it are exactly 0, one number and initialisers leave it out,
+            and any other value is an error. The projection stays as fast as a dense one, so
+            :class:`Sparse` is better where few synapses are left.
     """
 
     kind: ClassVar[str] = "dense"
     weight: ArrayLike | Initialiser
     delay: ArrayLike | Initialiser = 0.0
+    mask: ArrayLike | None = None
+
+    def layout(self, name: str, n_source: int, n_target: int) -> Layout:
+        """Its synapses between groups of these sizes."""
+        shape = (n_source, n_target)
+        return Layout(shape, shape, mask=_mask(self.mask, name, shape))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +57,10 @@ class OneToOne:
     kind: ClassVar[str] = "one_to_one"
     weight: ArrayLike | Initialiser
     delay: ArrayLike | Initialiser = 0.0
+
+    def layout(self, name: str, n_source: int, n_target: int) -> Layout:
+        """Its synapses between groups of these sizes."""
+        return Layout((n_source,), (n_source,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +100,7 @@ class Sparse:
             weight: as for the class.
             delay: as for the class.
         """
-        rows = _ids(indptr, "indptr", np.int64)
+        rows = ids(indptr, "indptr", np.int64)
         if rows.size < 2 or rows[0] != 0 or np.any(np.diff(rows) < 0):
             falls = np.flatnonzero(np.diff(rows) < 0)
             at = int(falls[0]) + 1 if falls.size else 0
@@ -91,7 +108,7 @@ class Sparse:
             raise ValueError(
                 "indptr does not start at 0 and ascend, expected compressed sparse rows: " + where
             )
-        targets = _ids(indices, "indices", np.int32, copy=False)
+        targets = ids(indices, "indices", np.int32, copy=False)
         if rows[-1] != targets.size:
             raise ValueError(
                 f"indptr[{rows.size - 1}] is {rows[-1]}, expected the number of indices, "
@@ -100,63 +117,54 @@ class Sparse:
         sources = np.repeat(np.arange(rows.size - 1, dtype=np.int32), np.diff(rows))
         return cls(sources=sources, targets=targets, weight=weight, delay=delay)
 
-
-Connectivity = Dense | OneToOne | Sparse
-
-_PART = 1 << 20  # synapses
-
-
-def _ids(
-    values: ArrayLike, name: str, dtype: type[np.signedinteger[Any]], copy: bool = True
-) -> NDArray[Any]:
-    array = integer_array(values, name, dtype, copy=copy)
-    if array.ndim != 1:
-        raise ValueError(f"{name} has shape {array.shape}, expected one dimension")
-    return array
+    def layout(self, name: str, n_source: int, n_target: int) -> Layout:
+        """Its synapses between groups of these sizes."""
+        return Layout.of_pairs((self.sources, self.targets), name, n_source, n_target)
 
 
-@dataclass(frozen=True)
-class SparseLayout:
-    """A sparse projection sorted by source; ``order`` leads from there back to the given order."""
+@dataclass(frozen=True, kw_only=True)
+class ByRule:
+    """The pairs that a rule of :mod:`snnfp.rules` chooses when the projection is made.
 
-    targets: NDArray[np.int32]
-    row_offsets: NDArray[np.int64] = field(repr=False)
-    order: NDArray[np.int64] | None
+    From then on it is a :class:`Sparse` projection: ``net.projections[name].sources`` and
+    ``.targets`` are its pairs, sorted by source unit, then target.
 
-    @property
-    def sources(self) -> NDArray[np.int32]:
-        """Source unit of each synapse, in the given order; made when asked for."""
-        units = np.arange(self.row_offsets.size - 1, dtype=np.int32)
-        in_order = np.repeat(units, np.diff(self.row_offsets))
-        if self.order is None:
-            return in_order
-        sources = np.empty_like(in_order)
-        sources[self.order] = in_order
-        return sources
+    Args:
+        rule: which pairs are connected, such as ``rules.FixedInDegree(in_degree=20, seed=1)``.
+        weight: one number or an initialiser; an array where the number of synapses is known.
+        delay: as for :class:`Sparse`.
+    """
 
-    @classmethod
-    def of(cls, spec: Sparse, name: str, n_source: int, n_target: int) -> SparseLayout:
-        """Checks the ids of ``spec`` and sorts its synapses by source."""
-        sources = _ids(spec.sources, f"{name}: sources", np.int32, copy=False)
-        targets = _ids(spec.targets, f"{name}: targets", np.int32)
-        if sources.size != targets.size:
-            raise ValueError(
-                f"{name}: {sources.size} sources and {targets.size} targets, "
-                "expected the same number"
+    kind: ClassVar[str] = "sparse"
+    rule: Rule
+    weight: ArrayLike | Initialiser
+    delay: ArrayLike | Initialiser = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rule, type) or not hasattr(self.rule, "pairs"):
+            raise TypeError(
+                f"rule is {self.rule!r}, expected a rule, such as "
+                "snnfp.rules.FixedProbability(probability=0.1, seed=1)"
             )
-        for what, ids, size in (("sources", sources, n_source), ("targets", targets, n_target)):
-            if ids.size and (ids.min() < 0 or ids.max() >= size):
-                bad = np.flatnonzero((ids < 0) | (ids >= size))
-                raise ValueError(
-                    f"{name}: {what}[{bad[0]}] is {ids[bad[0]]}, expected 0 <= id < {size}"
-                )
-        # In parts, because the temporary arrays of all synapses at once would be larger than they.
-        parts = [sources[k : k + _PART + 1] for k in range(0, sources.size, _PART)]
-        if all(np.all(part[1:] >= part[:-1]) for part in parts):
-            row_offsets = np.searchsorted(sources, np.arange(n_source + 1, dtype=np.int32))
-            return cls(targets, row_offsets.astype(np.int64), None)
-        row_offsets = np.zeros(n_source + 1, np.int64)
-        for k in range(0, sources.size, _PART):
-            row_offsets[1:] += np.bincount(sources[k : k + _PART], minlength=n_source)
-        order = np.argsort(sources, kind="stable")
-        return cls(targets, np.cumsum(row_offsets), order)
+
+    def layout(self, name: str, n_source: int, n_target: int) -> Layout:
+        """Its synapses between groups of these sizes."""
+        try:
+            pairs = self.rule.pairs(n_source, n_target)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        return Layout.of_pairs(pairs, name, n_source, n_target)
+
+
+Connectivity = Dense | OneToOne | Sparse | ByRule | Conv2D | AvgPool2D
+
+
+def _mask(given: ArrayLike | None, name: str, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    if given is None:
+        return None
+    mask = plain(given, f"{name}: mask")
+    if mask.dtype != np.bool_:
+        raise TypeError(f"{name}: mask has dtype {mask.dtype}, expected bool")
+    if mask.shape != shape:
+        raise ValueError(f"{name}: mask has shape {mask.shape}, expected {shape}")
+    return freeze(np.array(mask, order="C"))

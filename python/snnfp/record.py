@@ -73,6 +73,7 @@ class Record(DifferentiableRecord):
         n_threads: int | None,
         isa: str,
         recording: Recording | None = None,
+        readouts_begin: tuple[NDArray[Any], NDArray[Any]] | None = None,
     ) -> None:
         self._net = snapshot(net)
         self._groups = groups
@@ -80,6 +81,8 @@ class Record(DifferentiableRecord):
         self._first = {}
         self._asked: dict[str, Probed] = {}
         self._recording = recording or _SIMULATED
+        self._readouts_begin = readouts_begin
+        self._read = {}
         self.until = until
         self._take(core)
 
@@ -195,12 +198,13 @@ class Record(DifferentiableRecord):
 
     def __copy__(self) -> Record:
         other: Record = object.__new__(type(self))
-        vars(other).update(vars(self), _first=dict(self._first), _asked=dict(self._asked))
+        caches = ("_first", "_read", "_asked")
+        vars(other).update(vars(self), **{name: dict(vars(self)[name]) for name in caches})
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         core = self._core
-        kept = ("_net", "_groups", "_execution", "_recording", "_asked", "until")
+        kept = ("_net", "_groups", "_execution", "_recording", "_readouts_begin", "_asked", "until")
         return {name: vars(self)[name] for name in kept} | {
             "core": (
                 (*(getattr(core, name) for name in _PARTS),),
@@ -215,7 +219,7 @@ class Record(DifferentiableRecord):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = {name: value for name, value in state.items() if name != "core"}
-        vars(self).update(kept, _first={})
+        vars(self).update(kept, _first={}, _read={})
         groups = [
             (np.ascontiguousarray(g.times, dtype=self._net.dtype), g.units, g.offsets)
             for g in self._groups

@@ -107,7 +107,7 @@ def record_from_spikes(
     n_samples = len(groups[0]) if groups else len(first) if isinstance(first, Spikes) else 1
     merged = _merge(net, recorded, n_samples)
     end = _until(until, net.dtype)
-    voltage, current = _initial_arrays(net, initial, n_samples)
+    voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
     try:
         core = _core.record_from_spikes(
             net._core,
@@ -133,7 +133,7 @@ def record_from_spikes(
             f"{merged.times.min()}): are both in the same unit of time?",
             UnusedInputWarning,
         )
-    return Record(core, net, groups, end, n_threads, isa, recording)
+    return Record(core, net, groups, end, n_threads, isa, recording, readouts_begin)
 
 
 class _Merged(NamedTuple):

@@ -8,6 +8,8 @@ A remedy asks for larger weights from units that fired, where a larger weight ca
 silent units stay as they are, and so do weights that are not trained, and (``keep_zero``) weights
 that are exactly 0: synapses of a dense matrix that are not there. Weights that must stay for other
 reasons are held by ``fit(bounds={name: (low, high)})`` with arrays that have low = high there.
+Synapses that a mask leaves out stay 0 in any case. A weight that synapses share gets the mean over
+them.
 """
 
 from __future__ import annotations
@@ -66,16 +68,20 @@ def _incoming(net: Network, population: str, gradients: Gradients) -> list[tuple
     return [(f"{p.name}.weight", p) for p in into if f"{p.name}.weight" in gradients]
 
 
-def _there(weights: NDArray[Any], keep_zero: bool) -> NDArray[np.bool_]:
+def _there(projection: Projection, weights: NDArray[Any], keep_zero: bool) -> NDArray[np.bool_]:
     """Which weights a bump may change: those of synapses; all, where none is different from 0."""
     there: NDArray[np.bool_] = weights != 0
-    return there if keep_zero and there.any() else np.ones_like(there)
+    if keep_zero and there.any():
+        return there
+    return np.ones_like(there) if projection.mask is None else projection.mask
 
 
 def _reached(projection: Projection, there: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """Which neurons of the target have such a weight, ``[size]``."""
     reached = there
-    if projection.kind == "sparse":
+    if projection.sparse is not None:
+        if projection.weight_of is not None:
+            there = there.reshape(-1)[projection.weight_of]
         reached = np.zeros(size, dtype=bool)
         reached[projection.targets[there]] = True
     elif projection.kind == "dense":
@@ -135,16 +141,17 @@ class WeightBump:
                 continue
             reached = np.zeros_like(silent)
             for key, projection in _incoming(net, name, gradients):
-                there = _there(net.parameters[key], self.keep_zero)
+                there = _there(projection, net.parameters[key], self.keep_zero)
                 reached |= _reached(projection, there, silent.size)
                 fired: NDArray[np.bool_] = np.max(record.sent(projection.source), axis=0) > 0
-                if projection.kind == "sparse":
+                at: NDArray[Any]
+                if projection.sparse is not None:
                     at = fired[projection.sources] & silent[projection.targets]
                 elif projection.kind == "dense":
                     at = fired[:, None] & silent
                 else:
                     at = fired & silent
-                changed[key] = changed[key] - self.amount * (at & there)
+                changed[key] = changed[key] - self.amount * (projection.by_weight(at) * there)
             helped += int(np.count_nonzero(silent & reached))
         return changed, helped
 
@@ -201,7 +208,7 @@ class LabelBump:
         wanted[rows[missing], chosen[missing]] = self.amount / record.n_samples
         for key, projection in _incoming(net, name, gradients):
             fired = record.sent(projection.source) > 0
-            there = _there(net.parameters[key], self.keep_zero)
+            there = _there(projection, net.parameters[key], self.keep_zero)
             reached |= _reached(projection, there, size)
             if projection.kind == "dense":
                 # Counted rather than multiplied: BLAS would leave its threads spinning.
@@ -209,10 +216,10 @@ class LabelBump:
                 for j in np.unique(chosen[missing]):
                     term[:, j] = np.count_nonzero(fired[missing & (chosen == j)], axis=0)
                 term *= self.amount / record.n_samples
-            elif projection.kind == "sparse":
+            elif projection.sparse is not None:
                 term = np.sum(fired[:, projection.sources] * wanted[:, projection.targets], axis=0)
             else:
                 term = np.sum(fired * wanted, axis=0)
-            term *= there
+            term = projection.by_weight(term) * there
             changed[key] = changed[key] - term.astype(changed[key].dtype)
         return changed, int(np.count_nonzero(missing & reached[chosen]))

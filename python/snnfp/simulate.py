@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,16 @@ from snnfp._numbers import MOST_UNITS, count
 from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
+from snnfp.groups import Readout
 from snnfp.network import Network, Population, population_of
+from snnfp.readings import readout_named
 from snnfp.record import ProbeRequest, Record
 from snnfp.spikes import Spikes
 
 __all__ = ["InputSpikes", "simulate"]
 
 InputSpikes = Spikes | Mapping[str, Spikes] | None
-InitialState = Mapping[str, tuple[ArrayLike, ArrayLike]]
+InitialState = Mapping[Any, tuple[ArrayLike, ArrayLike]]
 
 # Bytes a neuron in double precision, at least: of the plan, and of the state of each thread.
 _PLAN_BYTES, _STATE_BYTES = 80, {"automatic": 240, "queue": 50}
@@ -59,7 +61,7 @@ def simulate(
         probe: deprecated, ``{population: (units or None for all, times)}``: the voltages are then
             ``record.voltage(population)``; take :meth:`Record.probe`, which returns them.
         initial: state at time 0, ``{population: (voltage, current)}``, each one number, ``[n]`` or
-            ``[samples, n]``; zero where not given.
+            ``[samples, n]``; zero where not given. Readouts may have one as well.
         n_threads: threads for the samples; None: all. The result is the same for any number.
         spike_limit: spikes of one neuron in one sample beyond which firing counts as runaway.
         first_spikes_of: populations whose neurons are not followed beyond their first spikes, as if
@@ -91,7 +93,7 @@ def simulate(
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
     run = execution(n_threads, isa)
     _need_room(net, min(n_samples, n_threads or default_threads()), engine)
-    voltage, current = _initial_arrays(net, initial, n_samples)
+    voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
     ends = _indices(net, stop_after, "stop_after")
     core = _core.simulate(
         net._core,
@@ -106,7 +108,7 @@ def simulate(
         ends,
         run,
     )
-    record = Record(core, net, groups, end, n_threads, isa)
+    record = Record(core, net, groups, end, n_threads, isa, readouts_begin=readouts_begin)
     _warn(net, groups, end, record, ends)
     if probe is not None:
         record._ask(probe)
@@ -223,14 +225,31 @@ def _until(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
 
 def _initial_arrays(
     net: Network, initial: InitialState | None, n_samples: int
+) -> tuple[NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]] | None]:
+    """V and I of the populations; and of the readouts, if anything is said of one."""
+    given = dict(initial or {})
+    of_readouts = {k: given.pop(k) for k in list(given) if getattr(k, "name", k) in net.readouts}
+    begin = _state(net, given, n_samples, list(net.populations.values()), population_of)
+    readouts = list(net.readouts.values())
+    if not of_readouts:
+        return *begin, None
+    return *begin, _state(net, of_readouts, n_samples, readouts, readout_named)
+
+
+def _state(
+    net: Network,
+    initial: InitialState,
+    n_samples: int,
+    groups: Sequence[Population | Readout],
+    find: Callable[[Network, Any], Population | Readout],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     empty = np.empty(0, dtype=net.dtype)
     if not initial:
         return empty, empty
-    n = sum(p.size for p in net.populations.values())
+    n = sum(p.size for p in groups)
     state = np.zeros((2, n_samples, n), dtype=net.dtype)
     for key, pair in initial.items():
-        population = population_of(net, key)
+        population = find(net, key)
         if not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2:
             raise TypeError(
                 f"initial[{population.name!r}] is {pair!r}, expected (voltage, current)"

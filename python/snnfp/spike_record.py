@@ -215,8 +215,11 @@ def snapshot(net: Network) -> Network:
     """
     state = vars(net).copy()
     del state["_core"]
-    for name in ("inputs", "populations", "projections", "_values", "_slots"):
+    groups = ("inputs", "populations", "projections", "readouts", "readout_projections")
+    for name in (*groups, "_values", "_slots"):
         state[name] = state[name].copy()
+    if net.readouts:
+        state["_listeners"] = net._listeners.copy()
     kept: Network = object.__new__(Network)
     kept.__dict__ = state
     return kept

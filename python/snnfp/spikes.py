@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp import conversions
 from snnfp._arrays import freeze, plain
 from snnfp._numbers import MOST_UNITS, count
+from snnfp._spike_operations import SpikeOperations
 from snnfp.conversions import vector
 
 __all__ = ["Spikes"]
 
 
 @dataclass(frozen=True, eq=False)
-class Spikes:
+class Spikes(SpikeOperations):
     """Spikes of a batch of samples on ``size`` channels.
 
     Args:
@@ -144,7 +145,7 @@ class Spikes:
         counts = np.diff(self.offsets)[chosen]
         offsets = np.concatenate(([0], np.cumsum(counts)))
         at = np.repeat(self.offsets[:-1][chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return _trusted(self.times[at], self.units[at], offsets, self.size)
+        return self._new(self.times[at], self.units[at], offsets, self.size)
 
     @classmethod
     def concatenate(cls, batches: Sequence[Spikes]) -> Spikes:
@@ -159,7 +160,7 @@ class Spikes:
                     f"batch {i} has size {batch.size}, expected {batches[0].size} as in batch 0"
                 )
         counts = np.concatenate([np.diff(b.offsets) for b in batches])
-        return _trusted(
+        return cls._new(
             np.concatenate([b.times for b in batches]),
             np.concatenate([b.units for b in batches]),
             np.concatenate(([0], np.cumsum(counts))),
@@ -252,13 +253,6 @@ _ROWS, _SPIKES = 5, 6  # printed
 
 def _many(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
-
-
-def _trusted(times: Any, units: Any, offsets: Any, size: int) -> Spikes:
-    """A batch made of parts of checked ones."""
-    spikes = object.__new__(Spikes)
-    spikes.__setstate__({"times": times, "units": units, "offsets": offsets, "size": size})
-    return spikes
 
 
 def _check(t: NDArray[Any], u: NDArray[Any], o: NDArray[Any], size: int) -> None:

@@ -1,4 +1,4 @@
-"""Checks that a user can run on any network and loss: is the gradient right?"""
+"""Checks that a user can run on any network and loss: is the gradient right, and does it help?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._numbers import count, real_number
+from snnfp._step_check import StepCheck, check_step
 from snnfp.gradients import LossFunction
 from snnfp.network import Network, Selection
 from snnfp.record import Record
 from snnfp.simulate import InputSpikes, input_groups, simulate
 from snnfp.spikes import Spikes
 
-__all__ = ["GradientCheck", "check_gradient"]
+__all__ = ["GradientCheck", "StepCheck", "check_gradient", "check_step"]
 
 # A step shorter by these, where it reaches across a kink: spikes that keep their order while one of
 # them changes place with an arrival.
@@ -152,9 +153,9 @@ def check_gradient(
             net.parameters[name] if name in net.parameters else groups[name[: -len(".times")]].times
         )
         flat = base.reshape(-1)
-        chosen = np.arange(flat.size)
-        if flat.size > max_elements:
-            chosen = np.sort(rng.choice(flat.size, max_elements, replace=False))
+        chosen = _present(net, name, flat.size)
+        if chosen.size > max_elements:
+            chosen = np.sort(rng.choice(chosen, max_elements, replace=False))
         scale = float(np.max(np.abs(gradient[np.isfinite(gradient)]), initial=0.0))
         unit = min(1.0, _unit(net, name, flat))
         for k in chosen.tolist():
@@ -189,9 +190,20 @@ def check_gradient(
     return GradientCheck(checked, left_out, infinite, max_error, worst, tolerance)
 
 
+def _present(net: Network, name: str, size: int) -> NDArray[np.int64]:
+    """The elements of a parameter that can differ: not the weights that a mask leaves out."""
+    projection = net.projections.get(name.removesuffix(".weight"))
+    if projection is None or projection.mask is None:
+        return np.arange(size)
+    return np.flatnonzero(projection.mask)
+
+
 def _size(value: float, cotangents: Any, record: Record) -> float:
-    """The loss, or what its terms are in all: each spike time times the derivative by it."""
-    return max(abs(value), float(np.abs(record._cotangents(cotangents)) @ np.abs(record.times)))
+    """The loss, or what its terms are in all: spike times, and what is read, times derivatives."""
+    terms = float(np.abs(record._cotangents(cotangents)) @ np.abs(record.times))
+    for reading, by_value in record._readings(cotangents).items():
+        terms += float(np.sum(np.abs(by_value * record.readout(reading))))
+    return max(abs(value), terms)
 
 
 def _unit(net: Network, name: str, values: NDArray[Any]) -> float:

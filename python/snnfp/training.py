@@ -22,13 +22,14 @@ from snnfp._progress import show_progress
 from snnfp._settings import differences
 from snnfp._silence import silence_untold
 from snnfp._warnings import warn
+from snnfp.augment import Augmentation
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data, labels_met
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
-from snnfp.losses import readout_of
+from snnfp.losses import output_of
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser, gradient_norm
 from snnfp.record import Record
@@ -59,6 +60,7 @@ def fit(
     clip_norm: float | None = None,
     bounds: Bounds | None = None,
     remedies: Sequence[Remedy] | None = None,
+    augment: Augmentation | Sequence[Augmentation] | None = None,
     callbacks: Sequence[Callback] = (),
     early_stopping: EarlyStopping | None = None,
     checkpoint: str | Path | None = None,
@@ -75,6 +77,7 @@ def fit(
     Args:
         net: an initialised network.
         train: (spikes, labels); spikes are a mapping ``{input: Spikes}`` where there are several.
+            Instead of ``Spikes``, anything with ``len`` and ``take(samples)`` that gives them.
         loss: see :mod:`snnfp.losses`.
         optimiser: see :mod:`snnfp.optim`.
         epochs: passes over the training data, counted from the very beginning when resuming.
@@ -91,11 +94,13 @@ def fit(
             without them (delays >= 0, time constants > 0, thresholds above v_reset).
         remedies: heuristics for silent neurons, whose terms are added to the exact gradient
             (before it is clipped); see :mod:`snnfp.remedies`.
+        augment: what changes the spikes and labels of each batch, one or a list of them; see
+            :mod:`snnfp.augment`. Random numbers are those of (seed, epoch, batch).
         callbacks: called with (history, net) after each epoch; True stops, None and False do not.
         early_stopping: when to stop early.
         checkpoint: file to write after each epoch, atomically.
         resume: checkpoint to go on from; the result is bitwise that of an uninterrupted run.
-            Settings from ``batch_size`` to ``remedies`` that are left out are those of that run;
+            Settings from ``batch_size`` to ``augment`` that are left out are those of that run;
             what is asked for and differs is applied, and printed. After an early stop it goes on
             if what is asked for now allows it.
         progress: show where it is: a bar on a terminal (with tqdm), some lines in a log.
@@ -120,17 +125,18 @@ def fit(
     asked = {
         "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
         "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "remedies": remedies,
+        "augment": augment,
     }  # fmt: skip
     count(epochs, "epochs")
     saved = None
     if resume is not None:
-        check_setting(net, loss, None)
+        check_setting(net, loss)
         saved = read_checkpoint(resume, net)
     options = resolve_options(net, asked, saved)
     plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
     between = _Between(plan, callbacks, early_stopping, checkpoint)
     run = _begin(plan, saved, early_stopping, epochs)
-    warn_if_alike(net, readout_of(net, getattr(loss, "population", None)).name)
+    warn_if_alike(net, output_of(net, loss).name)
     # Silence is spoken of by whole epochs, not by single batches.
     with silence_untold(net), show_progress(epochs, run.epoch, progress) as report:
         try:
@@ -268,7 +274,7 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     for k, begin in enumerate(batches):
         chosen = order[begin : begin + plan.batch_size]
         try:
-            _step(plan, run, chosen, tally)
+            _step(plan, run, k, chosen, tally)
         except Exception as error:
             locate(error, chosen, f"epoch {run.epoch + 1}, step {k + 1} of {len(batches)}")
             raise
@@ -300,10 +306,10 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     return figures
 
 
-def _step(plan: Plan, run: Run, chosen: NDArray[np.int64], tally: _Tally) -> None:
-    """Takes one step, whole or not at all."""
+def _step(plan: Plan, run: Run, k: int, chosen: NDArray[np.int64], tally: _Tally) -> None:
+    """Takes one step, the k-th of the epoch, whole or not at all."""
     net = plan.net
-    spikes, labels = plan.train.take(chosen)
+    spikes, labels = plan.train.batch(chosen, (run.seed, run.epoch, k))
     value, gradients, record = value_and_grad(
         net,
         spikes,

@@ -209,7 +209,7 @@ TEST_CASE("delays say what they belong to, whatever their number") {
   unknown.per = DelayPer(7);
   bad(unknown,
       "the kind of x_to_h.delay is 7, expected one for the projection, a source unit, a target "
-      "neuron or a synapse");
+      "neuron, a synapse or a weight");
   CHECK_THROWS_AS(net.set_delay(99, D::per_source(three)), InvalidArgument);
 }
 

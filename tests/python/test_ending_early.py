@@ -54,6 +54,7 @@ def trained(kind, remedies=(), make=problem, validated=False, **options):
         given["validation"] = data
     history = fit(net, data, optimiser=Adam(lr=0.03), epochs=3, remedies=remedies, **given)
     unlike = ("seconds", "min_slope", "near_tangent", "silent/hidden", "silent/output")
+    unlike += ("spikes/hidden", "spikes/output", "deliveries")
     figures = {name: figure for name, figure in history.epochs.items() if name not in unlike}
     return net.flatten(), figures, np.concatenate(ENDS)
 

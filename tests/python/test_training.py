@@ -50,7 +50,7 @@ def test_learns(mode, dtype):
     assert set(history.epochs) == {
         *("loss", "accuracy", "validation_loss", "validation_accuracy", "lr", "seconds"),
         *("min_slope", "near_tangent", "norm", "clipped", "remedied"),
-        *("silent/hidden", "silent/output"),
+        *("silent/hidden", "silent/output", "spikes/hidden", "spikes/output", "deliveries"),
     }
 
 

@@ -44,8 +44,12 @@ def simulate(
     inputs: list[tuple[mpf, int]],
     until: mpf,
     initial: list[tuple[mpf, mpf]] | None = None,
+    max_spikes: int | None = None,
 ) -> Result:
-    """``inputs`` are (time, channel), ``initial`` (V, I) of each neuron; None: from rest."""
+    """``inputs`` are (time, channel), ``initial`` (V, I) of each neuron; None: from rest.
+
+    With ``max_spikes`` a neuron is held for ever after so many.
+    """
     out = Result()
     n = len(neurons)
     initial = initial or [(mpf(0), mpf(0))] * n
@@ -85,7 +89,9 @@ def simulate(
             out.events.append(Event("spike", time, j, spike=len(out.spikes)))
             out.spikes.append((time, j, slope(neurons[j], neurons[j].threshold, i[j])))
             v[j] = neurons[j].v_reset
-            if neurons[j].t_refractory > 0:
+            if max_spikes is not None and [k for _, k, _ in out.spikes].count(j) >= max_spikes:
+                held[j] = mpf("inf")
+            elif neurons[j].t_refractory > 0:
                 held[j] = time + neurons[j].t_refractory
             else:
                 out.events.append(Event("release", time, j))

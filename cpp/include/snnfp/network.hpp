@@ -3,6 +3,7 @@
 // are values; copying a network shares its arrays.
 
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -61,16 +62,42 @@ struct InputGroup {
   Id size;
 };
 
+constexpr Size any_number = std::numeric_limits<Size>::max();  // of spikes
+
 template <class Real>
 struct Population {
   std::string name;
   Id size;
   Lif<Real> parameters;
+  Size max_spikes = any_number;  // of a neuron in a sample
+};
+
+// The weights of a projection, and which of them each synapse has. A number or an array converts:
+// one value for all synapses, which have one each, or one value a synapse.
+template <class Real>
+struct Weight {
+  Array<Real> values;
+  Array<Id> of;  // empty: synapse k has values[k]
+
+  Weight() = default;
+  template <class T, class = std::enable_if_t<std::is_convertible_v<T, Array<Real>>>>
+  Weight(T given) : values(std::move(given)) {}
+  Weight(std::initializer_list<Real> given) : values(given) {}
+
+  // Synapse k has values[of[k]], as others may; the derivative by a value is the sum over all that
+  // have it, added up in their order. -1: the synapse is not there, it weighs 0 whatever the values
+  // are. A value that no synapse has is legal; its derivative is 0.
+  static Weight shared(Array<Real> values, Array<Id> of) {
+    Weight weight(std::move(values));
+    weight.of = std::move(of);
+    return weight;
+  }
 };
 
 // Which synapses of a projection have their delay in common: all of them, those of a source unit
-// (an axon's delay), those of a target neuron (a dendrite's), or none.
-enum class DelayPer { projection, source, target, synapse };
+// (an axon's delay), those of a target neuron (a dendrite's), none, or those with the same weight
+// (Weight::shared).
+enum class DelayPer { projection, source, target, synapse, weight };
 
 // The delays of a projection (times >= 0), and what each of them belongs to. A number or an array
 // converts: one value is the projection's, several are one a synapse. Sizes may coincide (as many
@@ -91,6 +118,8 @@ struct Delay {
   static Delay per_source(Array<Real> values) { return {DelayPer::source, std::move(values)}; }
   // One a target neuron.
   static Delay per_target(Array<Real> values) { return {DelayPer::target, std::move(values)}; }
+  // One a weight: synapses that share that share this too.
+  static Delay per_weight(Array<Real> values) { return {DelayPer::weight, std::move(values)}; }
 
  private:
   Delay(DelayPer each, Array<Real> given) : per(each), values(std::move(given)) {}
@@ -103,15 +132,19 @@ struct Projection {
   Id target;
   Connectivity connectivity;
   Array<Size>
-      row_offsets;     // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
-  Array<Id> targets;   // sparse only: the target neuron of each synapse
-  Array<Real> weight;  // one a synapse; dense: row-major [source, target]
+      row_offsets;      // sparse only: the synapses of source unit i are [offsets[i], offsets[i+1])
+  Array<Id> targets;    // sparse only: the target neuron of each synapse
+  Array<Real> weight;   // one a synapse; dense: row-major [source, target]; or shared
+  Array<Id> weight_of;  // shared weights only: the weight of each synapse, or -1 (it is not there)
   // Of the kind that says most: one value is the projection's. One to one: for the projection or
   // one a synapse. Dense from or to one unit: never one a synapse.
   Delay<Real> delay;
   bool targets_ascend = false;  // sparse only: within the synapses of each source unit
   bool complete = false;    // sparse only: every source unit reaches every target once, in order
   Real largest_weight = 0;  // in size
+  // What each synapse has: `weight` itself where none are shared, and delays one a weight.
+  Array<Real> synapse_weight;
+  Array<Real> synapse_delay;
 };
 
 // Units of time, voltage and current are the user's own. Members throw InvalidArgument for what
@@ -127,25 +160,27 @@ class SNNFP_EXPORT Network {
   // Adds `size` >= 1 input channels. All groups together have fewer than 2^31 units.
   Source add_input(std::string name, Id size);
   // Adds `size` >= 1 neurons. Each of `parameters` has one value for all of them or one a neuron.
-  Source add_population(std::string name, Id size, Lif<Real> parameters);
+  // In each sample a neuron fires at most `max_spikes` >= 1: after the last of them it is held.
+  Source add_population(std::string name, Id size, Lif<Real> parameters,
+                        Size max_spikes = any_number);
 
   // Connects every unit of `source` to every neuron of `target`, a population. `weight` (current)
-  // has one value for all synapses or one each, row-major [source, target]; `delay` one for the
-  // projection, a source unit, a target neuron or a synapse. An empty name is
-  // "<source>_to_<target>". Returns the projection's index.
-  Id connect_dense(Source source, Source target, Array<Real> weight, Delay<Real> delay = Real(0),
+  // has one value for all synapses or one each, row-major [source, target], or values that synapses
+  // share; `delay` one for the projection, a source unit, a target neuron, a synapse or a shared
+  // weight. An empty name is "<source>_to_<target>". Returns the projection's index.
+  Id connect_dense(Source source, Source target, Weight<Real> weight, Delay<Real> delay = Real(0),
                    std::string name = "");
   // Connects unit i to neuron i of a population of the same size; the rest is as for connect_dense.
-  Id connect_one_to_one(Source source, Source target, Array<Real> weight,
+  Id connect_one_to_one(Source source, Source target, Weight<Real> weight,
                         Delay<Real> delay = Real(0), std::string name = "");
   // The synapses of source unit i are [row_offsets[i], row_offsets[i + 1]), each with its target
   // neuron; row_offsets has one value more than source units. The rest is as for connect_dense.
   Id connect_sparse(Source source, Source target, Array<Size> row_offsets, Array<Id> targets,
-                    Array<Real> weight, Delay<Real> delay = Real(0), std::string name = "");
+                    Weight<Real> weight, Delay<Real> delay = Real(0), std::string name = "");
 
   // Replaces a parameter of a population: one value for all neurons or one each.
   void set_parameter(Id population, NeuronParameter parameter, Array<Real> values);
-  // Replaces the weights of a projection: one value for all synapses or one each.
+  // Replaces the weights of a projection: one value for all of them or one each.
   void set_weight(Id projection, Array<Real> values);
   // Replaces its delays, of any kind.
   void set_delay(Id projection, Delay<Real> values);
@@ -158,12 +193,14 @@ class SNNFP_EXPORT Network {
   Id source_size(Source source) const;
   const std::string& source_name(Source source) const;
   Size synapse_count(Id projection) const;
+  // As many as synapses, unless they are shared.
+  Size weight_count(Id projection) const;
 
   // Its structure, made when first asked for after something was added; copies share it.
   std::shared_ptr<const detail::Graph> graph() const;
 
  private:
-  Id connect(Projection<Real> projection);
+  Id connect(Projection<Real> projection, Weight<Real> weight, Delay<Real> delay);
   void check_delay(Id projection, Delay<Real>& delay) const;
   void check_group(const char* kind, const std::string& name, Id size) const;
   void check_source(Source source, const char* role) const;

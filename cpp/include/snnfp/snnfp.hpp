@@ -5,6 +5,7 @@
 #include "snnfp/execution.hpp"
 #include "snnfp/gradient.hpp"
 #include "snnfp/network.hpp"
+#include "snnfp/readout.hpp"
 #include "snnfp/record.hpp"
 #include "snnfp/recording.hpp"
 #include "snnfp/simulate.hpp"

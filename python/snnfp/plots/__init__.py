@@ -7,8 +7,9 @@ that stands for it, has the same colour in all of them, from a palette that colo
 can tell apart.
 """
 
+from snnfp.plots.activity import activity
 from snnfp.plots.curves import learning_curves
 from snnfp.plots.plane import decision_map
 from snnfp.plots.samples import raster_and_voltage
 
-__all__ = ["decision_map", "learning_curves", "raster_and_voltage"]
+__all__ = ["activity", "decision_map", "learning_curves", "raster_and_voltage"]

@@ -154,7 +154,23 @@ struct Columns {
   // [projections] 1: from an input, large, and wanted for its weights only: `reverse` leaves it to
   // `reverse_weights`.
   const unsigned char* deferred;
+  // [projections] Null: one column a synapse, or a delay. Else synapses share columns (forward
+  // propagation only: the adjoint adds up afterwards): that of each synapse, or -1.
+  const Id* const* weight_of;
+  const Id* const* delay_of;
   Size count;
+
+  // The column of a synapse's weight, and that of a delay by its ProjectionPlan::delay_index; -1.
+  Size of_weight(Id projection, Size synapse) const {
+    return of(weight[projection], weight_of[projection], synapse);
+  }
+  Size of_delay(Id projection, Size index) const {
+    return of(delay[projection], delay_of[projection], index);
+  }
+  static Size of(Size first, const Id* shared, Size k) {
+    if (first < 0 || !shared) return first < 0 ? -1 : first + k;
+    return shared[k] < 0 ? -1 : first + shared[k];
+  }
 };
 
 // Columns are solved this many at a time: a row of a block is 256 bytes.

@@ -221,7 +221,7 @@ class IndependentNeurons {
       v_[k] = plan_.neurons.v_reset.data()[j];
       i_[k] = batch_.current(m);
       time_[k] = time;
-      const Real refractory = plan_.neurons.t_refractory.data()[j];
+      const Real refractory = plan_.refractory(j, count_[k]);
       if (refractory > Real(0)) {
         release_[k] = time + refractory;
       } else {

@@ -149,12 +149,13 @@ class OneSidedTerms {
   void add(const ProjectionPlan<Real>& p, Id unit, Size m, Id j, Size place, bool at_spike,
            const SpikeIndex<Real>& index) {
     const Size next = index.spike(place + 1);
-    Size column = columns_.delay[p.index] + p.delay_index(unit, m);
+    Size column = columns_.of_delay(p.index, p.delay_index(unit, m));
     if (at_spike) {
       const Size at =
           p.target_population * n_neuron_parameters + int(NeuronParameter::t_refractory);
       column = columns_.neuron[at] + (columns_.neuron_shared[at] ? 0 : j - p.target_first);
     }
+    if (column < 0) return;
     const Real d = spikes_.times[next] - index.release(place);
     terms_.push_back({next, column,
                       by_time_at_release(p.weight[m], d, NeuronOf<Model, Real>(plan_.neurons, j))});

@@ -107,6 +107,15 @@ struct PlanGraph {
 template <class Real, class Constants>
 struct ModelPlan : PlanGraph<Real> {
   Constants neurons;
+  std::vector<Size> max_spikes;  // of each neuron in a sample; empty: none has a limit
+
+  // The time that neuron j is held after this spike of its (1: the first). After the last that it
+  // may fire it is held for ever. Derivatives need not know: nothing after a neuron's last spike
+  // has a part in them.
+  Real refractory(Id j, Size spike) const {
+    const bool last = !max_spikes.empty() && spike >= max_spikes.data()[j];
+    return last ? forever<Real> : neurons.t_refractory.data()[j];
+  }
 
   ModelPlan() = default;
   explicit ModelPlan(const PlanGraph<Real>& graph) : PlanGraph<Real>(graph) {}

@@ -29,7 +29,7 @@ class SpikeIndex {
       const Size place = fill[j]++;
       order_[place] = k;
       rank_[k] = place;
-      const Real refractory = plan.neurons.t_refractory.data()[j];
+      const Real refractory = plan.refractory(j, place - offsets_[j] + 1);
       releases_[place] = spikes.times[k] + refractory;
       last_held_[place] =
           refractory > Real(0) ? releases_[place] : std::nextafter(spikes.times[k], -never<Real>);

@@ -78,11 +78,10 @@ class ForwardCompiler {
       const Incoming& a = arrivals_[r.held + q];
       const SentRow& v = sent_rows_.data()[a.sent_row];
       const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
-      const Size first = columns_.weight[v.projection];
       time_.data()[q] = v.sent + p.delay_of(v.unit, a.synapse);
       weight_.data()[q] = p.weight[a.synapse];
       sender_.data()[q] = v.sender;
-      weight_column_.data()[q] = first < 0 ? -1 : first + a.synapse;
+      weight_column_.data()[q] = columns_.of_weight(v.projection, a.synapse);
     }
     const Size place = index_.place(k);
     const Neuron<P> n(plan_.neurons, j);

@@ -278,7 +278,8 @@ class ForwardLayout final : public Draft {
     if (v.input_column >= 0) own(v.input_column);
     if (columns_.delay[v.projection] < 0) return;
     const ProjectionPlan<Real>& p = plan_.projections.data()[v.projection];
-    const Size column = columns_.delay[v.projection] + p.delay_index(v.unit, a.synapse);
+    const Size column = columns_.of_delay(v.projection, p.delay_index(v.unit, a.synapse));
+    if (column < 0) return;
     if (p.delay_per == DelayPer::projection || p.delay_per == DelayPer::target) {
       shared(v.projection, column);
     } else {
@@ -339,8 +340,7 @@ class ForwardLayout final : public Draft {
     for (Size q = ranges_[k].held; q < ranges_[k].end; ++q) {
       const Incoming& a = arrivals_[q];
       const SentRow& v = sent_rows_.data()[a.sent_row];
-      const Size first = columns_.weight[v.projection];
-      if (first >= 0) count(first + a.synapse);
+      if (const Size c = columns_.of_weight(v.projection, a.synapse); c >= 0) count(c);
       if (v.sender >= 0) terms += reaches_.data()[v.sender];
       if (!moves_arrivals_) continue;
       time_columns(a, count, [&](Id projection, Size column) {

@@ -14,17 +14,25 @@
 namespace snnfp {
 namespace detail {
 
-// The columns of a layout, looked up by what they belong to.
+// The columns of a layout, looked up by what they belong to. `shared`: synapses that share a weight
+// or a delay share its column.
 template <class Real>
 class ColumnMap {
  public:
-  ColumnMap(const Record<Real>& record, const Layout& layout)
+  ColumnMap(const Record<Real>& record, const Layout& layout, bool shared = false)
       : neuron_(record.network.populations().size() * n_neuron_parameters, -1),
         weight_(record.network.projections().size(), -1),
         delay_(weight_),
         input_time_(record.input.size(), -1),
         shared_(neuron_.size(), 1),
-        deferred_(weight_.size(), 0) {
+        deferred_(weight_.size(), 0),
+        weight_of_(weight_.size(), nullptr),
+        delay_of_(weight_.size(), nullptr) {
+    const auto& projections = record.network.projections();
+    for (std::size_t q = 0; shared && q < projections.size(); ++q) {
+      if (projections[q].weight_of.size()) weight_of_[q] = projections[q].weight_of.data();
+      if (projections[q].delay.per == DelayPer::weight) delay_of_[q] = weight_of_[q];
+    }
     const auto& populations = record.network.populations();
     for (std::size_t p = 0; p < populations.size(); ++p)
       for (int q = 0; q < n_neuron_parameters; ++q)
@@ -44,8 +52,9 @@ class ColumnMap {
       if (*slot >= 0) invalid("parameter ", k, " of wrt is asked for twice");
       *slot = layout.offsets[k];
     }
-    columns_ = {neuron_.data(), weight_.data(),   delay_.data(), input_time_.data(),
-                shared_.data(), deferred_.data(), layout.size()};
+    columns_ = {neuron_.data(),     weight_.data(),   delay_.data(),
+                input_time_.data(), shared_.data(),   deferred_.data(),
+                weight_of_.data(),  delay_of_.data(), layout.size()};
   }
   ColumnMap(const ColumnMap&) = delete;
   const Columns& get() const { return columns_; }
@@ -54,6 +63,7 @@ class ColumnMap {
  private:
   std::vector<Size> neuron_, weight_, delay_, input_time_;
   std::vector<unsigned char> shared_, deferred_;
+  std::vector<const Id*> weight_of_, delay_of_;
   Columns columns_;
 };
 
@@ -225,10 +235,9 @@ void reverse_deferred(const Record<Real>& record, const Batch<Real>& batch, cons
   });
 }
 
-}  // namespace detail
-
+// `each_synapse`: of shared weights and delays, one value a synapse.
 template <class Real>
-Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
+Layout layout_of(const Record<Real>& record, const std::vector<Parameter>& wrt, bool each_synapse) {
   Layout result;
   result.parameters = wrt;
   result.offsets.push_back(0);
@@ -236,8 +245,7 @@ Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
     const Parameter& p = wrt[k];
     const auto require = [&](Size count, const char* what) {
       if (p.index < 0 || p.index >= count)
-        detail::invalid("parameter ", k, " of wrt names ", what, " ", p.index, ", expected one of ",
-                        count);
+        invalid("parameter ", k, " of wrt names ", what, " ", p.index, ", expected one of ", count);
     };
     Size size = 0;
     switch (p.kind) {
@@ -248,42 +256,44 @@ Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
         break;
       case Parameter::Kind::weight:
         require(Size(record.network.projections().size()), "projection");
-        size = record.network.synapse_count(p.index);
+        size = each_synapse ? record.network.synapse_count(p.index)
+                            : record.network.weight_count(p.index);
         break;
       case Parameter::Kind::delay:
         require(Size(record.network.projections().size()), "projection");
-        size = record.network.projections()[p.index].delay.values.size();
+        size = each_synapse && record.network.projections()[p.index].delay.per == DelayPer::weight
+                   ? record.network.synapse_count(p.index)
+                   : record.network.projections()[p.index].delay.values.size();
         break;
       case Parameter::Kind::input_times:
         require(Size(record.input.size()), "input group");
         size = record.input[p.index].times.size();
         break;
       default:
-        detail::invalid("the kind of parameter ", k, " of wrt is ", Size(p.kind),
-                        ", expected a neuron's, a weight, a delay or input times");
+        invalid("the kind of parameter ", k, " of wrt is ", Size(p.kind),
+                ", expected a neuron's, a weight, a delay or input times");
     }
     result.offsets.push_back(result.offsets.back() + size);
   }
   return result;
 }
 
+// vjp with one value a synapse, shared or not.
 template <class Real>
-std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
-                      const std::vector<Parameter>& wrt, const ExecutionOptions& options) {
-  detail::check_cotangents(record, cotangents);
-  detail::check_spike_counts(record);
-  const Layout columns = layout(record, wrt);
-  const detail::ColumnMap<Real> all(record, columns);
-  const detail::Batch<Real> batch(record);
-  detail::Interrupt interrupt(options.poll);
+std::vector<Real> vjp_each_synapse(const Record<Real>& record, Span<const Real> cotangents,
+                                   const std::vector<Parameter>& wrt, const Layout& columns,
+                                   const ExecutionOptions& options) {
+  const ColumnMap<Real> all(record, columns);
+  const Batch<Real> batch(record);
+  Interrupt interrupt(options.poll);
   std::vector<Real> voltage_adjoint;
 
   // Large weight matrices from inputs are left for a second pass: nothing depends on it, so it goes
   // over pieces of the matrix that stay in cache, and straight into the result.
-  const std::vector<unsigned char> deferred = detail::deferred_weights(*record.plan, all.get());
+  const std::vector<unsigned char> deferred = deferred_weights(*record.plan, all.get());
   if (std::none_of(deferred.begin(), deferred.end(), [](unsigned char l) { return l; }))
-    return detail::reverse_samples(record, batch, cotangents, all.get(), options, interrupt,
-                                   voltage_adjoint);
+    return reverse_samples(record, batch, cotangents, all.get(), options, interrupt,
+                           voltage_adjoint);
   std::vector<Parameter> now;
   std::vector<std::size_t> place;  // of each in wrt
   for (std::size_t k = 0; k < wrt.size(); ++k)
@@ -291,21 +301,70 @@ std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
       now.push_back(wrt[k]);
       place.push_back(k);
     }
-  const Layout layout_now = layout(record, now);
-  detail::ColumnMap<Real> map(record, layout_now);
+  const Layout layout_now = layout_of(record, now, true);
+  ColumnMap<Real> map(record, layout_now);
   for (std::size_t q = 0; q < deferred.size(); ++q)
     if (deferred[q]) map.defer(Size(q));
   voltage_adjoint.resize(record.times.size());
-  const std::vector<Real> first = detail::reverse_samples(record, batch, cotangents, map.get(),
-                                                          options, interrupt, voltage_adjoint);
+  const std::vector<Real> first =
+      reverse_samples(record, batch, cotangents, map.get(), options, interrupt, voltage_adjoint);
   std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
   for (std::size_t k = 0; k < place.size(); ++k)
     std::copy(first.begin() + layout_now.offsets[k], first.begin() + layout_now.offsets[k + 1],
               gradient.begin() + columns.offsets[place[k]]);
   if (!voltage_adjoint.empty())
-    detail::reverse_deferred(record, batch, all.get(), deferred, options, interrupt,
-                             voltage_adjoint, gradient.data());
+    reverse_deferred(record, batch, all.get(), deferred, options, interrupt, voltage_adjoint,
+                     gradient.data());
   return gradient;
+}
+
+// Which value of a parameter each synapse has; null: none are shared.
+template <class Real>
+const Array<Id>* sharing(const Record<Real>& record, const Parameter& p) {
+  if (p.kind != Parameter::Kind::weight && p.kind != Parameter::Kind::delay) return nullptr;
+  const Projection<Real>& q = record.network.projections()[p.index];
+  const bool weight = p.kind == Parameter::Kind::weight && q.weight_of.size();
+  return weight || (p.kind == Parameter::Kind::delay && q.delay.per == DelayPer::weight)
+             ? &q.weight_of
+             : nullptr;
+}
+
+// What each parameter comes to, from one value a synapse.
+template <class Real>
+std::vector<Real> add_up_shared(const Record<Real>& record, const Layout& each, const Layout& all,
+                                const std::vector<Real>& values) {
+  std::vector<Real> result(static_cast<std::size_t>(all.size()));
+  for (std::size_t k = 0; k < all.parameters.size(); ++k) {
+    const Span<const Real> from(values.data() + each.offsets[k],
+                                each.offsets[k + 1] - each.offsets[k]);
+    Real* const to = result.data() + all.offsets[k];
+    if (const Array<Id>* of = sharing(record, all.parameters[k])) {
+      add_up(from, *of, Span<Real>(to, all.offsets[k + 1] - all.offsets[k]));
+    } else {
+      std::copy(from.begin(), from.end(), to);
+    }
+  }
+  return result;
+}
+
+}  // namespace detail
+
+template <class Real>
+Layout layout(const Record<Real>& record, const std::vector<Parameter>& wrt) {
+  return detail::layout_of(record, wrt, false);
+}
+
+template <class Real>
+std::vector<Real> vjp(const Record<Real>& record, Span<const Real> cotangents,
+                      const std::vector<Parameter>& wrt, const ExecutionOptions& options) {
+  detail::check_cotangents(record, cotangents);
+  detail::check_spike_counts(record);
+  const Layout each = detail::layout_of(record, wrt, true);
+  std::vector<Real> values = detail::vjp_each_synapse(record, cotangents, wrt, each, options);
+  if (std::none_of(wrt.begin(), wrt.end(),
+                   [&](const Parameter& p) { return detail::sharing(record, p); }))
+    return values;
+  return detail::add_up_shared(record, each, layout(record, wrt), values);
 }
 
 }  // namespace snnfp

@@ -104,7 +104,7 @@ class RowSolver {
             const ExecutionOptions& options, Size keep)
       : record_(record),
         layout_(layout(record, wrt)),
-        map_(record, layout_),
+        map_(record, layout_, true),
         options_(options),
         compiler_(record, map_.get(), options_),
         scratch_(options.n_threads),
@@ -219,7 +219,7 @@ std::vector<Real> jvp(const Record<Real>& record, const std::vector<Parameter>& 
   const Layout columns = layout(record, wrt);
   if (tangents.size != columns.size())
     detail::invalid("tangents has ", tangents.size, " values, expected ", columns.size());
-  const detail::ColumnMap<Real> map(record, columns);
+  const detail::ColumnMap<Real> map(record, columns, true);
   const auto& engine = detail::engine_table<Real>(options.isa);
   std::vector<Real> out(static_cast<std::size_t>(record.spikes()));
   detail::Interrupt interrupt(options.poll);
@@ -269,7 +269,7 @@ std::vector<Real> forward_gradient(const Record<Real>& record, Span<const Real> 
                                    const ExecutionOptions& options) {
   detail::check_cotangents(record, cotangents);
   const Layout columns = layout(record, wrt);
-  const detail::ColumnMap<Real> map(record, columns);
+  const detail::ColumnMap<Real> map(record, columns, true);
   const auto& engine = detail::engine_table<Real>(options.isa);
   std::vector<Real> gradient(static_cast<std::size_t>(columns.size()), Real(0));
   const Size width = detail::column_block<Real>, blocks = (columns.size() + width - 1) / width;

@@ -364,7 +364,7 @@ class LayerPacks {
       }
       const Real current = pending_->current(m);
       SpikeList<Real>& out = out_of(item, l);
-      const Real refractory = plan_.neurons.t_refractory.data()[j];
+      const Real refractory = plan_.refractory(j, item.count[l]);
       const bool at_once = !(refractory > Real(0));
       out.push_back(time, j, pending_->slope_at(m), at_once ? current : Real(0));
       if (at_once) {

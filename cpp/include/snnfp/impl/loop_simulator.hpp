@@ -287,7 +287,7 @@ class LoopSimulator {
         }
         last_spike_[j] = spikes.size();
         spikes.push_back(time, j, a.next_v1[k]);
-        const Real refractory = plan_.neurons.t_refractory.data()[j];
+        const Real refractory = plan_.refractory(j, count_[j]);
         pending_of_[j] = own;
         a.v[k] = plan_.neurons.v_reset.data()[j];
         a.i[k] = a.next_i[k];

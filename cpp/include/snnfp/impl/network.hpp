@@ -4,24 +4,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "snnfp/detail/graph.hpp"
 #include "snnfp/error.hpp"
+#include "snnfp/impl/shared_weights.hpp"
 #include "snnfp/model/scales.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/spikes.hpp"
 
 namespace snnfp {
 namespace detail {
-
-template <class... Parts>
-[[noreturn]] void invalid(const Parts&... parts) {
-  std::ostringstream message;
-  message.precision(17);
-  (message << ... << parts);
-  throw InvalidArgument(message.str());
-}
 
 template <class Real>
 void check_size(const Array<Real>& values, Size count, const std::string& name, const char* each) {
@@ -93,12 +85,6 @@ void check_threshold_above_reset(const Population<Real>& p) {
               ", expected a value above v_reset = ", q.v_reset.at_or_shared(k));
 }
 
-template <class Real>
-Array<Real> expand(Array<Real> values, Size count) {
-  if (values.size() == count) return values;
-  return Array<Real>(std::vector<Real>(static_cast<std::size_t>(count), values[0]));
-}
-
 }  // namespace detail
 
 // Units of all groups are numbered through: ids must not run out.
@@ -131,12 +117,15 @@ Source Network<Real>::add_input(std::string name, Id size) {
 }
 
 template <class Real>
-Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parameters) {
+Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parameters,
+                                     Size max_spikes) {
   check_group("population", name, size);
+  if (max_spikes < 1)
+    detail::invalid("max_spikes of population ", name, " is ", max_spikes, ", expected at least 1");
   for (int p = 0; p < n_neuron_parameters; ++p)
     detail::check_neuron_parameter(parameters[NeuronParameter(p)], size,
                                    name + "." + neuron_parameter_names[p], NeuronParameter(p));
-  populations_.push_back({name, size, std::move(parameters)});
+  populations_.push_back({name, size, std::move(parameters), max_spikes});
   try {
     detail::check_threshold_above_reset(populations_.back());
   } catch (...) {
@@ -191,12 +180,20 @@ Size Network<Real>::synapse_count(Id projection) const {
   }
 }
 
+template <class Real>
+Size Network<Real>::weight_count(Id projection) const {
+  const Size synapses = synapse_count(projection);
+  const Projection<Real>& p = projections_[projection];
+  return p.weight_of.size() ? p.weight.size() : synapses;
+}
+
 // Where kinds coincide, delays become of the one that kernels are fastest at.
 template <class Real>
 void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
   const Projection<Real>& p = projections_[projection];
   const std::string name = p.name + ".delay";
   const Size n = delay.values.size();
+  if (delay.per == DelayPer::weight && !p.weight_of.size()) delay.per = DelayPer::synapse;
   const auto expect = [&](Size count, const char* each) {
     if (n != count)
       detail::invalid(name, " has ", n, " values, expected ", count, " (one ", each, ")");
@@ -205,6 +202,7 @@ void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
     case DelayPer::projection: expect(1, "for the projection"); break;
     case DelayPer::source: expect(source_size(p.source), "source unit"); break;
     case DelayPer::target: expect(populations_[p.target].size, "target neuron"); break;
+    case DelayPer::weight: expect(weight_count(projection), "weight"); break;
     case DelayPer::synapse:
       if (const Size synapses = synapse_count(projection); n != synapses) {
         detail::check_size(delay.values, synapses, name, "synapse");
@@ -213,15 +211,16 @@ void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
       break;
     default:
       detail::invalid("the kind of ", name, " is ", Size(delay.per),
-                      ", expected one for the projection, a source unit, a target neuron or a "
-                      "synapse");
+                      ", expected one for the projection, a source unit, a target neuron, a "
+                      "synapse or a weight");
   }
   for (Size k = 0; k < n; ++k)
     if (const Real x = delay.values[k]; !(x >= Real(0)) || !std::isfinite(x))
       detail::invalid(name, "[", k, "] is ", x, ", expected a finite time >= 0");
   if (n == 1) {
     delay.per = DelayPer::projection;
-  } else if (delay.per != DelayPer::projection && p.connectivity == Connectivity::one_to_one) {
+  } else if (p.connectivity == Connectivity::one_to_one && delay.per != DelayPer::projection &&
+             delay.per != DelayPer::weight) {
     delay.per = DelayPer::synapse;
   } else if (delay.per == DelayPer::synapse && p.connectivity == Connectivity::dense) {
     if (populations_[p.target].size == 1) delay.per = DelayPer::source;
@@ -230,7 +229,7 @@ void Network<Real>::check_delay(Id projection, Delay<Real>& delay) const {
 }
 
 template <class Real>
-Id Network<Real>::connect(Projection<Real> projection) {
+Id Network<Real>::connect(Projection<Real> projection, Weight<Real> weight, Delay<Real> delay) {
   if (projection.name.empty())
     projection.name =
         source_name(projection.source) + "_to_" + populations_[projection.target].name;
@@ -240,10 +239,20 @@ Id Network<Real>::connect(Projection<Real> projection) {
   const Id index = static_cast<Id>(projections_.size()) - 1;
   try {
     const Size synapses = synapse_count(index);
-    detail::check_size(p.weight, synapses, name + ".weight", "synapse");
-    p.largest_weight = detail::check_finite(p.weight, name + ".weight");
-    check_delay(index, p.delay);
-    p.weight = detail::expand(std::move(p.weight), synapses);
+    if (weight.of.size()) {
+      detail::check_weight_of(weight.of, synapses, weight.values.size(), name);
+    } else {
+      detail::check_size(weight.values, synapses, name + ".weight", "synapse");
+    }
+    p.largest_weight = detail::check_finite(weight.values, name + ".weight");
+    p.weight_of = std::move(weight.of);
+    if (!p.weight_of.size()) weight.values = detail::expand(std::move(weight.values), synapses);
+    p.weight = std::move(weight.values);
+    p.synapse_weight = detail::of_synapses(p.weight, p.weight_of);
+    check_delay(index, delay);
+    p.delay = std::move(delay);
+    if (p.delay.per == DelayPer::weight)
+      p.synapse_delay = detail::of_synapses(p.delay.values, p.weight_of);
   } catch (...) {
     projections_.pop_back();
     throw;
@@ -257,26 +266,31 @@ inline void check_target(Source target) {
   if (target.kind != Source::Kind::population)
     invalid("the target of a projection is input ", target.index, ", expected a population");
 }
+
+template <class Real>
+Projection<Real> between(Source source, Source target, Connectivity connectivity,
+                         std::string name) {
+  Projection<Real> p{};
+  p.name = std::move(name);
+  p.source = std::move(source);
+  p.target = target.index;
+  p.connectivity = connectivity;
+  return p;
+}
 }  // namespace detail
 
 template <class Real>
-Id Network<Real>::connect_dense(Source source, Source target, Array<Real> weight, Delay<Real> delay,
-                                std::string name) {
+Id Network<Real>::connect_dense(Source source, Source target, Weight<Real> weight,
+                                Delay<Real> delay, std::string name) {
   detail::check_target(target);
   check_source(source, "source");
   check_source(target, "target");
-  return connect({std::move(name),
-                  source,
-                  target.index,
-                  Connectivity::dense,
-                  {},
-                  {},
-                  std::move(weight),
-                  std::move(delay)});
+  auto p = detail::between<Real>(source, target, Connectivity::dense, std::move(name));
+  return connect(std::move(p), std::move(weight), std::move(delay));
 }
 
 template <class Real>
-Id Network<Real>::connect_one_to_one(Source source, Source target, Array<Real> weight,
+Id Network<Real>::connect_one_to_one(Source source, Source target, Weight<Real> weight,
                                      Delay<Real> delay, std::string name) {
   detail::check_target(target);
   check_source(source, "source");
@@ -285,19 +299,13 @@ Id Network<Real>::connect_one_to_one(Source source, Source target, Array<Real> w
     detail::invalid("one-to-one projection from ", source_name(source), " (", source_size(source),
                     ") to ", source_name(target), " (", source_size(target),
                     "): expected equal sizes");
-  return connect({std::move(name),
-                  source,
-                  target.index,
-                  Connectivity::one_to_one,
-                  {},
-                  {},
-                  std::move(weight),
-                  std::move(delay)});
+  auto p = detail::between<Real>(source, target, Connectivity::one_to_one, std::move(name));
+  return connect(std::move(p), std::move(weight), std::move(delay));
 }
 
 template <class Real>
 Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_offsets,
-                                 Array<Id> targets, Array<Real> weight, Delay<Real> delay,
+                                 Array<Id> targets, Weight<Real> weight, Delay<Real> delay,
                                  std::string name) {
   detail::check_target(target);
   check_source(source, "source");
@@ -323,9 +331,12 @@ Id Network<Real>::connect_sparse(Source source, Source target, Array<Size> row_o
     ascend = std::is_sorted(targets.begin() + row_offsets[i], targets.begin() + row_offsets[i + 1]);
   for (Size k = 0; k < targets.size() && complete; ++k)
     complete = targets[k] == k % n_target && row_offsets[k / n_target] == k - targets[k];
-  return connect({std::move(name), source, target.index, Connectivity::sparse,
-                  std::move(row_offsets), std::move(targets), std::move(weight), std::move(delay),
-                  ascend, complete});
+  auto p = detail::between<Real>(source, target, Connectivity::sparse, std::move(name));
+  p.row_offsets = std::move(row_offsets);
+  p.targets = std::move(targets);
+  p.targets_ascend = ascend;
+  p.complete = complete;
+  return connect(std::move(p), std::move(weight), std::move(delay));
 }
 
 template <class Real>
@@ -346,18 +357,24 @@ void Network<Real>::set_parameter(Id population, NeuronParameter parameter, Arra
 
 template <class Real>
 void Network<Real>::set_weight(Id projection, Array<Real> values) {
-  const Size synapses = synapse_count(projection);
+  const Size count = weight_count(projection);
   Projection<Real>& p = projections_[projection];
-  detail::check_size(values, synapses, p.name + ".weight", "synapse");
-  p.largest_weight = detail::check_finite(values, p.name + ".weight");
-  p.weight = detail::expand(std::move(values), synapses);
+  detail::check_size(values, count, p.name + ".weight", p.weight_of.size() ? "weight" : "synapse");
+  const Real largest = detail::check_finite(values, p.name + ".weight");
+  values = detail::expand(std::move(values), count);
+  p.synapse_weight = detail::of_synapses(values, p.weight_of);
+  p.weight = std::move(values);
+  p.largest_weight = largest;
 }
 
 template <class Real>
 void Network<Real>::set_delay(Id projection, Delay<Real> values) {
   check_index("projection", projection, Size(projections_.size()));
   check_delay(projection, values);
-  projections_[projection].delay = std::move(values);
+  Projection<Real>& p = projections_[projection];
+  p.synapse_delay = values.per == DelayPer::weight ? detail::of_synapses(values.values, p.weight_of)
+                                                   : Array<Real>();
+  p.delay = std::move(values);
 }
 
 template <class Real>

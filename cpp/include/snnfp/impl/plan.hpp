@@ -125,14 +125,17 @@ template <class Real>
 ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real>& q) {
   ProjectionPlan<Real> p;
   static_cast<ProjectionGraph&>(p) = graph;
-  p.delay_per = q.delay.per;
+  // Kernels see what each synapse has, shared or not.
+  const bool per_weight = q.delay.per == DelayPer::weight;
+  const Array<Real>& delay = per_weight ? q.synapse_delay : q.delay.values;
+  p.delay_per = per_weight ? DelayPer::synapse : q.delay.per;
   p.row_offsets = q.row_offsets.data();
   p.targets = q.targets.data();
-  p.weight = q.weight.data();
-  p.delay = q.delay.values.data();
+  p.weight = q.synapse_weight.data();
+  p.delay = delay.data();
   p.shortest_delay = p.longest_delay = Real(0);
   if (p.delay_per != DelayPer::synapse) {
-    const auto ends = std::minmax_element(q.delay.values.begin(), q.delay.values.end());
+    const auto ends = std::minmax_element(delay.begin(), delay.end());
     p.shortest_delay = *ends.first;
     p.longest_delay = *ends.second;
   }
@@ -156,7 +159,12 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
   plan.neurons.reserve(plan.n_neurons);
   for (std::size_t index = 0; index < network.populations().size(); ++index) {
     const Population<Real>& p = network.populations()[index];
-    const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    const bool only_first =
+        p.max_spikes == 1 || std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;
+    if (p.max_spikes < any_number) {
+      plan.max_spikes.resize(plan.n_neurons, any_number);
+      std::fill_n(plan.max_spikes.begin() + plan.population_offsets[index], p.size, p.max_spikes);
+    }
     for (Id k = 0; k < p.size; ++k) plan.neurons.append(p.parameters, k, only_first);
   }
   plan.neurons.pad();

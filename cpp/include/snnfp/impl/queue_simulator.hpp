@@ -232,7 +232,7 @@ class QueueSimulator {
   }
   // Of the neuron's last spike.
   Real release_time(Id j) const {
-    return spikes_[last_spike_[j]].time + plan_.neurons.t_refractory.data()[j];
+    return spikes_[last_spike_[j]].time + plan_.refractory(j, count_[j]);
   }
 
   void spike(Id j, Real time) {
@@ -260,9 +260,10 @@ class QueueSimulator {
       if (clock_hides_spike(state_[j], n)) throw_clock(plan_, s_.input.sample, j, time);
       own_.remove(j);  // touching, as far as rounding can tell
       return;
-    } else if (++count_[j] > limits_.spike_limit) {
-      throw_spike_limit(plan_, s_.input.sample, j, time, count_[j]);
+    } else if (count_[j] >= limits_.spike_limit) {
+      throw_spike_limit(plan_, s_.input.sample, j, time, count_[j] + 1);
     }
+    ++count_[j];
     last_spike_[j] = spikes_.size();
     spikes_.push_back(time, j, v1);
     if (s_.sample_end.wanted()) {
@@ -271,7 +272,7 @@ class QueueSimulator {
     }
     state_[j] = {n.v_reset, before.i};
     time_[j] = time;
-    if (n.t_refractory > Real(0)) {
+    if (plan_.refractory(j, count_[j]) > Real(0)) {
       mode_[j] = Mode::held;
       schedule(j);
     } else {

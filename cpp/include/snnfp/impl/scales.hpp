@@ -28,7 +28,9 @@ void check_weight_scale(const ProjectionPlan<Real>& p, const Projection<Real>& p
       const Id j = p.target_of(unit, k);
       const Real most = largest_current(plan.neurons, j);
       if (!(std::abs(p.weight[k]) <= most))
-        invalid(projection.name, ".weight[", k, "] is ", p.weight[k], ", expected at most ", most,
+        invalid(projection.name, ".weight[",
+                projection.weight_of.size() ? Size(projection.weight_of[k]) : k, "] is ",
+                p.weight[k], ", expected at most ", most,
                 " in size: more is out of proportion to the threshold ", plan.neurons.threshold[j],
                 ", the time constants and the capacitance of neuron ", j - p.target_first,
                 " of population ", plan.population_names[p.target_population]);

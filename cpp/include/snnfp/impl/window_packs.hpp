@@ -352,7 +352,7 @@ class WindowPacks {
     }
     const Membrane<Real> reset{plan_.neurons.v_reset.data()[j], pending_->current(m)};
     SpikeList<Real>& out = *g.of->out;
-    const Real refractory = plan_.neurons.t_refractory.data()[j];
+    const Real refractory = plan_.refractory(j, g.count[l]);
     const bool at_once = !(refractory > Real(0));
     out.push_back(time, j, pending_->slope_at(m), at_once ? reset.i : Real(0));
     if (at_once) {

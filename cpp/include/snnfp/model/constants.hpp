@@ -26,6 +26,10 @@ Real largest_kappa(Real alpha, Real beta) {
   return std::exp(-slow_d) / fast;
 }
 
+// Past every horizon, and still a number to calculate with.
+template <class Real>
+constexpr Real forever = std::numeric_limits<Real>::max() / 8;
+
 // One array a quantity, padded for vector loads.
 template <class Real>
 struct NeuronConstants {
@@ -42,7 +46,6 @@ struct NeuronConstants {
   }
   // Appends neuron k of a population. `only_first`: it spikes at most once.
   void append(const Lif<Real>& p, Id k, bool only_first) {
-    const Real forever = std::numeric_limits<Real>::max() / 8;
     alpha.push_back(Real(1) / p.tau_syn.at_or_shared(k));
     beta.push_back(Real(1) / p.tau_mem.at_or_shared(k));
     difference.push_back(std::abs(alpha.back() - beta.back()));
@@ -51,9 +54,8 @@ struct NeuronConstants {
     drive.push_back(p.bias.at_or_shared(k) / p.capacitance.at_or_shared(k));
     threshold.push_back(p.threshold.at_or_shared(k));
     v_reset.push_back(p.v_reset.at_or_shared(k));
-    // For ever is past every horizon, and still a number to calculate with.
-    t_refractory.push_back(only_first ? forever
-                                      : std::min(p.t_refractory.at_or_shared(k), forever));
+    t_refractory.push_back(only_first ? forever<Real>
+                                      : std::min(p.t_refractory.at_or_shared(k), forever<Real>));
     const Size last = static_cast<Size>(kappa_max.size());
     const bool as_last = last > 0 && same_decay(Id(last), Id(last - 1));
     kappa_max.push_back(as_last ? kappa_max.back() : largest_kappa(alpha.back(), beta.back()));

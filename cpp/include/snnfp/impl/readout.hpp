@@ -1,0 +1,263 @@
+#pragma once
+// Bodies of listen, read, read_vjp and read_jvp: checks, who does which sample, and in which order
+// shares are added.
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "snnfp/detail/readout_engine.hpp"
+#include "snnfp/impl/gradient.hpp"
+
+namespace snnfp {
+namespace detail {
+
+// The spikes of a population as those of an input group.
+template <class Real>
+SpikeBatch<Real> spikes_of(const Record<Real>& record, Id population) {
+  const Id first = record.population_offsets[population];
+  const Id n = record.population_offsets[population + 1] - first;
+  std::vector<Real> times;
+  std::vector<Id> units;
+  std::vector<Size> offsets{0};
+  for (Size s = 0; s < record.samples(); ++s) {
+    for (Size k = record.offsets[s]; k < record.offsets[s + 1]; ++k)
+      if (const Id unit = record.neurons[k] - first; unit >= 0 && unit < n) {
+        times.push_back(record.times[k]);
+        units.push_back(unit);
+      }
+    offsets.push_back(static_cast<Size>(times.size()));
+  }
+  return {std::move(times), std::move(units), std::move(offsets)};
+}
+
+template <class Real>
+void check_initial_readouts(const InitialState<Real>& initial, const Plan<Real>& plan,
+                            Size samples) {
+  const auto check = [&](const Array<Real>& a, const char* name) {
+    if (a.size() == 0) return;
+    if (a.size() != plan.n_neurons && a.size() != samples * plan.n_neurons)
+      invalid("initial ", name, " of the readouts has ", a.size(), " values, expected ",
+              plan.n_neurons, " (one a neuron) or ", samples * plan.n_neurons,
+              " (samples x neurons)");
+    for (Size k = 0; k < a.size(); ++k)
+      if (!std::isfinite(a[k]))
+        invalid("initial ", name, " of the readouts[", k, "] is ", a[k],
+                ", expected a finite number");
+  };
+  check(initial.voltage, "voltage");
+  check(initial.current, "current");
+}
+
+// A reading that was checked.
+template <class Real>
+class Reader {
+ public:
+  Reader(const Record<Real>& heard, const Reading<Real>& reading)
+      : heard_(heard), reading_(reading), times_(reading.times) {
+    check_index("readout", reading.readout, Size(heard.network.populations().size()));
+    check_index("the value of a reading", Size(reading.value), 3);
+    const std::string& name = heard.network.populations()[reading.readout].name;
+    if (reading.value == ReadoutValue::voltage) {
+      for (std::size_t k = 0; k < times_.size(); ++k)
+        if (!(times_[k] >= Real(0)) || !(times_[k] <= heard.until) || !std::isfinite(times_[k]))
+          invalid("times[", k, "] of readout ", name, " is ", times_[k],
+                  ", expected a finite time from 0 up to until = ", heard.until);
+    } else {
+      if (!std::isfinite(heard.until))
+        invalid("until is infinite, expected a finite end of the simulation for the ",
+                reading.value == ReadoutValue::maximum ? "maximum" : "integral", " of readout ",
+                name);
+      times_.assign(1, heard.until);
+    }
+    if (!(reading.time_scale > Real(0)))
+      invalid("time_scale is ", reading.time_scale, ", expected a time > 0");
+  }
+
+  ReadingJob<Real> job() const {
+    const Plan<Real>& plan = *heard_.plan;
+    const Id first = plan.population_offsets[reading_.readout];
+    const Id size = plan.population_offsets[reading_.readout + 1] - first;
+    bool alike = true, driven = false;
+    for (Id j = first; j < first + size; ++j) {
+      alike &= plan.neurons.same_decay(first, j);
+      driven |= plan.neurons.driven(j);
+    }
+    const bool begun = heard_.initial.voltage.size() || heard_.initial.current.size();
+    return {plan,
+            reading_.readout,
+            first,
+            size,
+            alike,
+            driven || begun,
+            reading_.value,
+            times_.data(),
+            n_times(),
+            heard_.until,
+            Real(1) / reading_.time_scale};
+  }
+  Size n_times() const { return static_cast<Size>(times_.size()); }
+  // Of a sample.
+  Size n_values() const { return n_times() * heard_.network.populations()[reading_.readout].size; }
+  Size values() const { return heard_.samples() * n_values(); }
+
+  void check_finite(const std::vector<Real>& values) const {
+    for (std::size_t k = 0; k < values.size(); ++k)
+      if (!std::isfinite(values[k])) {
+        const Population<Real>& p = heard_.network.populations()[reading_.readout];
+        invalid("what is read off neuron ", Size(k) % p.size, " of readout ", p.name, " in sample ",
+                Size(k) / n_values(), " is ", values[k],
+                ", beyond what the numbers can carry: expected weights, time constants and times "
+                "in proportion, in a unit of time in which they are nearer to 1");
+      }
+  }
+
+ private:
+  const Record<Real>& heard_;
+  const Reading<Real>& reading_;
+  std::vector<Real> times_;
+};
+
+inline void refuse_input_times(const std::vector<Parameter>& wrt) {
+  for (std::size_t k = 0; k < wrt.size(); ++k)
+    if (wrt[k].kind == Parameter::Kind::input_times)
+      invalid("parameter ", k,
+              " of wrt are input times, which what is read off a readout gives by "
+              "the spikes of its senders");
+}
+
+}  // namespace detail
+
+template <class Real>
+Record<Real> listen(const Record<Real>& record, const Network<Real>& readouts,
+                    const std::vector<Source>& senders, const InitialState<Real>& initial) {
+  using detail::invalid;
+  if (senders.size() != readouts.inputs().size())
+    invalid(senders.size(), " senders, expected ", readouts.inputs().size(),
+            ", one an input group of the readouts");
+  for (Size s = 0; !record.stop_after.empty() && s < record.samples(); ++s)
+    if (record.end(s) < record.until)
+      invalid("sample ", s, " ended at ", record.end(s), ", before until = ", record.until,
+              ": expected a record without stop_after for readouts");
+  Record<Real> heard;
+  heard.network = readouts;
+  std::vector<unsigned char> listened(senders.size(), 0);
+  for (const Projection<Real>& p : readouts.projections())
+    if (p.source.kind == Source::Kind::input) listened[p.source.index] = 1;
+  for (std::size_t g = 0; g < senders.size(); ++g) {
+    const Id size = record.network.source_size(senders[g]);
+    if (size != readouts.inputs()[g].size)
+      invalid("sender ", g, " is ", record.network.source_name(senders[g]), " of size ", size,
+              ", expected ", readouts.inputs()[g].size, " as input ", readouts.inputs()[g].name,
+              " of the readouts");
+    if (!listened[g]) {
+      std::vector<Size> none(static_cast<std::size_t>(record.samples()) + 1, 0);
+      heard.input.push_back({std::vector<Real>(), std::vector<Id>(), std::move(none)});
+    } else if (senders[g].kind == Source::Kind::input) {
+      heard.input.push_back(record.input[senders[g].index]);
+    } else {
+      heard.input.push_back(detail::spikes_of(record, senders[g].index));
+    }
+  }
+  for (const Projection<Real>& p : readouts.projections())
+    if (p.source.kind == Source::Kind::population)
+      invalid("projection ", p.name, " starts at readout ",
+              readouts.populations()[p.source.index].name, ", which sends no spikes");
+  auto plan = std::make_shared<detail::Plan<Real>>(detail::make_plan(heard.network));
+  detail::check_initial_readouts(initial, *plan, record.samples());
+  heard.initial = initial;
+  heard.until = record.until;
+  heard.population_offsets = plan->population_offsets;
+  heard.plan = std::move(plan);
+  heard.offsets.assign(static_cast<std::size_t>(record.samples()) + 1, 0);
+  return heard;
+}
+
+template <class Real>
+std::vector<Real> read(const Record<Real>& heard, const Reading<Real>& reading,
+                       const ExecutionOptions& options) {
+  const detail::Reader<Real> reader(heard, reading);
+  const detail::ReadingJob<Real> job = reader.job();
+  const auto& table = detail::readout_table<Real>(options.isa);
+  const detail::Batch<Real> batch(heard);
+  std::vector<Real> out(static_cast<std::size_t>(reader.values()));
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(heard.samples(), options.n_threads, interrupt, [&](Size s, int) {
+    table.values(job, batch.inputs[s], out.data() + s * reader.n_values());
+  });
+  reader.check_finite(out);
+  return out;
+}
+
+template <class Real>
+ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& reading,
+                               Span<const Real> cotangents, const std::vector<Parameter>& wrt,
+                               const ExecutionOptions& options) {
+  detail::refuse_input_times(wrt);
+  const detail::Reader<Real> reader(heard, reading);
+  if (cotangents.size != reader.values())
+    detail::invalid("cotangents of a readout has ", cotangents.size, " values, expected ",
+                    reader.values(), " (samples x times x neurons)");
+  const Layout columns = layout(heard, wrt);
+  const detail::ColumnMap<Real> map(heard, columns);
+  const detail::ReadingJob<Real> job = reader.job();
+  const auto& table = detail::readout_table<Real>(options.isa);
+  const detail::Batch<Real> batch(heard);
+  ReadoutGradient<Real> gradient;
+  gradient.parameters.assign(static_cast<std::size_t>(columns.size()), Real(0));
+  std::vector<Real*> senders;
+  for (const SpikeBatch<Real>& b : heard.input)
+    gradient.senders.emplace_back(static_cast<std::size_t>(b.times.size()), Real(0));
+  for (std::vector<Real>& s : gradient.senders) senders.push_back(s.data());
+  // As many blocks of samples as the work asks for, whose shares are added in order.
+  const Size samples = heard.samples(), blocks = detail::sample_blocks(samples, columns.size());
+  const Size stride = (columns.size() + 15) / 16 * 16;
+  std::vector<Real> shares(static_cast<std::size_t>(blocks * stride), Real(0));
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(blocks, options.n_threads, interrupt, [&](Size b, int worker) {
+    for (Size s = samples * b / blocks; s < samples * (b + 1) / blocks; ++s) {
+      if (interrupt.check(worker)) return;
+      table.reverse(job, batch.inputs[s], cotangents.data + s * reader.n_values(), map.get(),
+                    shares.data() + b * stride, senders.data());
+    }
+  });
+  for (Size b = 0; b < blocks; ++b)
+    for (Size c = 0; c < columns.size(); ++c) gradient.parameters[c] += shares[b * stride + c];
+  return gradient;
+}
+
+template <class Real>
+std::vector<Real> read_jvp(const Record<Real>& heard, const Reading<Real>& reading,
+                           const std::vector<Parameter>& wrt, Span<const Real> tangents,
+                           const std::vector<Span<const Real>>& sender_tangents,
+                           const ExecutionOptions& options) {
+  detail::refuse_input_times(wrt);
+  const detail::Reader<Real> reader(heard, reading);
+  const Layout columns = layout(heard, wrt);
+  if (tangents.size != columns.size())
+    detail::invalid("tangents has ", tangents.size, " values, expected ", columns.size());
+  if (sender_tangents.size() != heard.input.size())
+    detail::invalid("tangents of ", sender_tangents.size(), " senders, expected ",
+                    heard.input.size());
+  std::vector<const Real*> senders;
+  for (std::size_t g = 0; g < heard.input.size(); ++g) {
+    const Span<const Real> given = sender_tangents[g];
+    if (!given.empty() && given.size != heard.input[g].times.size())
+      detail::invalid("tangents of sender ", g, " has ", given.size, " values, expected ",
+                      heard.input[g].times.size(), " (one a spike)");
+    senders.push_back(given.empty() ? nullptr : given.data);
+  }
+  const detail::ColumnMap<Real> map(heard, columns);
+  const detail::ReadingJob<Real> job = reader.job();
+  const auto& table = detail::readout_table<Real>(options.isa);
+  const detail::Batch<Real> batch(heard);
+  std::vector<Real> out(static_cast<std::size_t>(reader.values()));
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(heard.samples(), options.n_threads, interrupt, [&](Size s, int) {
+    table.forward(job, batch.inputs[s], map.get(), tangents.data, senders.data(),
+                  out.data() + s * reader.n_values());
+  });
+  return out;
+}
+
+}  // namespace snnfp

@@ -1,0 +1,249 @@
+"""What keeps a network from learning: a look at its spikes, and at the neurons without."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfp._activity import Activity
+from snnfp._limited import with_limits
+from snnfp._numbers import count
+from snnfp.losses.labels import check_labels, readout_of
+from snnfp.network import Network, Population
+from snnfp.record import Record
+from snnfp.recorded import record_from_spikes
+from snnfp.simulate import InputSpikes, check_network, simulate
+
+__all__ = ["Diagnosis", "PopulationDiagnosis", "diagnose"]
+
+
+_NEXT_TO_NOTHING = 2.0**-30  # of a threshold
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationDiagnosis:
+    """What was seen of one population.
+
+    Attributes:
+        name: of the population.
+        spikes: of each neuron, the mean over samples, ``[n]``.
+        deliveries: arrivals at it, of all its neurons, the mean over samples.
+        silent: neurons that fire in no sample.
+        runaway: neurons that reached ``spike_limit`` in some sample, where they were stopped.
+        missing_voltage: how far below the threshold the highest V of a silent neuron stays, over
+            all samples, ``[n]``; nan for neurons that fire.
+        threshold: of each neuron, ``[n]``.
+        min_slope: the smallest V'(f-) of its spikes, what derivatives grow with the inverse of; inf
+            without spikes.
+    """
+
+    name: str
+    spikes: NDArray[np.float64]
+    deliveries: float
+    silent: NDArray[np.int64]
+    runaway: NDArray[np.int64]
+    missing_voltage: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    min_slope: float
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return int(self.spikes.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What :func:`diagnose` saw; ``print`` shows it as a table.
+
+    Attributes:
+        populations: by name, in the network's order.
+        n_samples: samples looked at.
+        readout: population of the outputs.
+        silent_labels: of each output, the fraction of the samples of its own class in which it is
+            silent, ``[n]``, nan for classes without a sample; None without labels.
+        findings: what deserves attention, in words; empty if nothing does.
+    """
+
+    populations: dict[str, PopulationDiagnosis]
+    n_samples: int
+    readout: str
+    silent_labels: NDArray[np.float64] | None
+    findings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = (
+            *("population", "neurons", "silent", "runaway", "spikes a neuron", "deliveries"),
+            *("V missing", "smallest V'"),
+        )
+        rows = [head, *(_row(p) for p in self.populations.values())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [f"{self.n_samples} samples"]
+        for row in rows:
+            cells = [row[0].ljust(widths[0])]
+            cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
+            lines.append("  ".join(cells))
+        return "\n".join([*lines, *(f"- {finding}" for finding in self.findings)])
+
+
+def _row(p: PopulationDiagnosis) -> tuple[str, ...]:
+    missing = p.missing_voltage[p.silent]
+    return (
+        p.name,
+        str(p.size),
+        str(p.silent.size),
+        str(p.runaway.size),
+        f"{p.spikes.mean():.3g}",
+        f"{p.deliveries:.4g}",
+        f"{missing.min():.3g} ... {missing.max():.3g}" if missing.size else "",
+        f"{p.min_slope:.3g}" if math.isfinite(p.min_slope) else "",
+    )
+
+
+def diagnose(
+    net: Network,
+    spikes: InputSpikes,
+    labels: ArrayLike | None = None,
+    *,
+    until: float | None = None,
+    population: str | None = None,
+    spike_limit: int = 1000,
+    samples: int | None = None,
+    n_threads: int | None = None,
+) -> Diagnosis:
+    """Looks at the activity of a network: who is silent, and by how much; who runs away.
+
+    Nothing is changed, and runaway firing is no error: neurons are stopped at ``spike_limit``. The
+    network is simulated once, and once more where neurons are silent, for their exact highest V.
+
+    Args:
+        net: the network.
+        spikes: input, as for :func:`simulate`; some hundred samples tell enough.
+        labels: classes, ``[samples]``, to see which outputs are silent where they should fire.
+        until: end of the simulation.
+        population: of the outputs; None: the last one.
+        spike_limit: spikes of a neuron in a sample at which it counts as running away.
+        samples: of a network without input groups.
+        n_threads: None: all.
+
+    Raises:
+        ValueError: bad input, or labels that are no classes of the outputs.
+    """
+    check_network(net)
+    limit = count(spike_limit, "spike_limit")
+    readout = readout_of(net, population)
+    seen = with_limits(net, dict.fromkeys(net.populations, limit))
+    record = simulate(
+        seen, spikes, until=until, samples=samples, n_threads=n_threads, spike_limit=limit
+    )
+    missing = _missing_voltages(seen, spikes, record, n_threads)
+    activity = Activity(seen)
+    activity.add(record)
+    spikes_of, arrivals = activity.spikes(), activity.deliveries()
+    populations = {
+        p.name: _population(net, p, record, spikes_of[p.name], arrivals[p.name], missing, limit)
+        for p in net.populations.values()
+    }
+    silent_labels = None
+    if labels is not None:
+        chosen = check_labels(labels, record.n_samples, readout.size)
+        silent = record.first_indices(readout.name)[np.arange(chosen.size), chosen] < 0
+        own = np.bincount(chosen, minlength=readout.size)
+        missed = np.bincount(chosen[silent], minlength=readout.size)
+        with np.errstate(invalid="ignore"):
+            silent_labels = missed / own
+    findings = _findings(populations, readout.name, silent_labels, limit)
+    return Diagnosis(populations, record.n_samples, readout.name, silent_labels, tuple(findings))
+
+
+def _population(
+    net: Network,
+    p: Population,
+    record: Record,
+    spikes: NDArray[np.float64],
+    arrivals: float,
+    missing: NDArray[np.float64],
+    limit: int,
+) -> PopulationDiagnosis:
+    own = record.indices(p.name)
+    free = p.max_spikes is None or p.max_spikes > limit
+    return PopulationDiagnosis(
+        name=p.name,
+        spikes=spikes,
+        deliveries=arrivals,
+        silent=np.flatnonzero(~record.fires(p.name)),
+        runaway=np.flatnonzero(free & (record.counts(p.name).max(axis=0) >= limit)),
+        missing_voltage=missing[p.offset : p.offset + p.size],
+        threshold=np.broadcast_to(net.parameters[f"{p.name}.threshold"], p.size).astype(float),
+        min_slope=float(record.slopes[own].min(initial=np.inf)),
+    )
+
+
+def _missing_voltages(
+    net: Network, spikes: InputSpikes, record: Record, n_threads: int | None
+) -> NDArray[np.float64]:
+    """How far the highest V of neurons that never fire stays below their threshold; else nan.
+
+    The record is taken for a recording of a network in which thresholds of the silent neurons are
+    next to 0, where V begins: whenever V is above them it lacks a spike, and how far above V goes
+    is what such a recording tells exactly.
+    """
+    n = record._counts.size
+    silent = record._counts == 0
+    threshold, barely = np.empty(n), np.empty(n)
+    if not silent.any():
+        return np.full(n, np.nan)
+    low = with_limits(net, {})
+    for p in net.populations.values():
+        own = slice(p.offset, p.offset + p.size)
+        threshold[own] = net.parameters[f"{p.name}.threshold"]
+        barely[own] = np.abs(threshold[own]) * _NEXT_TO_NOTHING
+        v_reset = np.where(silent[own], -1.0, net.parameters[f"{p.name}.v_reset"])
+        values = np.where(silent[own], barely[own], threshold[own])
+        low._replace({f"{p.name}.threshold": values, f"{p.name}.v_reset": v_reset})
+    told = record_from_spikes(
+        low,
+        spikes,
+        {name: record.spikes(name) for name in net.populations},
+        tolerance=np.inf,
+        on_fault="keep",
+        until=None if math.isinf(record.until) else record.until,
+        n_threads=n_threads,
+    )
+    _, neuron, _, excess = told._core.missing
+    highest = np.zeros(n)
+    np.maximum.at(highest, neuron, excess + barely[neuron])
+    return np.where(silent, threshold - highest, np.nan)
+
+
+def _findings(
+    populations: dict[str, PopulationDiagnosis],
+    readout: str,
+    silent_labels: NDArray[np.float64] | None,
+    limit: int,
+) -> list[str]:
+    out = []
+    for p in populations.values():
+        if p.silent.size == p.size:
+            out.append(
+                f"population {p.name} fires no spike: the neuron that comes closest, "
+                f"{int(np.nanargmin(p.missing_voltage))}, stays {np.nanmin(p.missing_voltage):.3g} "
+                "below its threshold" + (", and nothing arrives at it" if not p.deliveries else "")
+            )
+        elif 2 * p.silent.size > p.size:
+            out.append(f"{p.silent.size} of {p.size} neurons of {p.name} fire in no sample")
+        if p.runaway.size:
+            out.append(
+                f"{p.runaway.size} of {p.size} neurons of {p.name} run away: they were stopped at "
+                f"{limit} spikes in a sample"
+            )
+    for k, share in enumerate([] if silent_labels is None else silent_labels.tolist()):
+        if share > 0.5:
+            out.append(
+                f"output {k} of {readout} is silent in {share:.0%} of the samples of its own "
+                "class, where no gradient can bring it back"
+            )
+    return out
