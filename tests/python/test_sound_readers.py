@@ -204,7 +204,9 @@ def test_files_that_are_no_shd(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(FormatError, match=f"{name}: not a whole HDF5 file"):
             data.shd(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="no such file, expected an .h5 file of SHD or SSC"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no such file, expected an .h5 file of SHD or SSC"
+    ):
         data.shd(tmp_path / "none.h5")
     with pytest.raises(ValueError, match="time_scale is -1, expected a finite number > 0"):
         data.shd(tmp_path / "shd.h5", time_scale=-1)
