@@ -84,6 +84,7 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
         _Option("recurrent", _pair, "mean,std of initial weights within hidden layers", "M,S"),
         _Option("recurrent_delay", float, "their delay"),
         _Option("delays", _pair, "low,high of initial delays, which are trained", "LOW,HIGH"),
+        _Option("level", float, "hidden weights are scaled to so many spikes a neuron"),
         _Option("readout_tau", _pair, "time constants of the outputs: membrane,synapse", "T,T"),
         _Option("dtype", str, "float64 or float32", choices=("float64", "float32")),
     ),

@@ -21,7 +21,7 @@ __all__ = ["LATENCY_TASKS"]
 # What only outputs without threshold, or tasks of images or of events, have.
 _UNUSED = frozenset(
     (
-        *("recurrent", "recurrent_delay", "readout", "readout_tau", "time_scale"),
+        *("recurrent", "recurrent_delay", "level", "readout", "readout_tau", "time_scale"),
         *("shift", "stretch", "jitter", "drop", "held_out"),
     )
 )

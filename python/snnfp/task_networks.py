@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from snnfp.calibration import calibrate
 from snnfp.init import Initialiser, LogUniform, Normal, Uniform
 from snnfp.losses import FirstSpikeCrossEntropy, ReadoutCrossEntropy
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF
 from snnfp.projections import Dense
+from snnfp.scaling import scale_readout
 from snnfp.task_settings import Settings
 
-__all__ = ["build_network", "hidden_names", "make_loss", "trained"]
+__all__ = ["build_network", "hidden_names", "make_loss", "prepare", "trained"]
 
 
 def hidden_names(settings: Settings) -> list[str]:
@@ -60,6 +62,23 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
 
 def _each(value: float | tuple[float, float]) -> float | Initialiser:
     return LogUniform(*value) if isinstance(value, tuple) else value
+
+
+def prepare(net: Network, settings: Settings, spikes: Any) -> None:
+    """Brings initial weights, and the size of what is read, to where training begins well.
+
+    Args:
+        net: as :func:`build_network` makes it.
+        settings: of the task.
+        spikes: some training samples.
+    """
+    s = settings
+    options = {"until": s.until, "n_threads": s.threads}
+    if s.level is not None:
+        calibrate(net, spikes, rate=dict.fromkeys(hidden_names(s), s.level), **options)
+    loss = make_loss(s)
+    if isinstance(loss, ReadoutCrossEntropy):
+        scale_readout(net, spikes, loss, **options)
 
 
 def make_loss(settings: Settings) -> FirstSpikeCrossEntropy | ReadoutCrossEntropy:

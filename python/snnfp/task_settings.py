@@ -47,7 +47,8 @@ class Settings:
     layers, which have a delay of ``recurrent_delay``; None: there are none. Time constants of
     hidden neurons are one number, or (low, high) of which each has its own, log-uniform.
     ``delays`` are (low, high) of initial delays, one a synapse, uniform, which are trained at
-    their own rate ``delay_lr``; None: there are none. ``readout`` is what is read off the outputs:
+    their own rate ``delay_lr``; None: there are none. ``level`` is the number of spikes a sample
+    that hidden neurons fire to begin with: their weights are scaled; None: they are not. ``readout`` is what is read off the outputs:
     their first spikes, or a value of outputs without threshold, whose time constants are
     ``readout_tau`` (membrane, synapse); ``time_scale`` is that of the weight of the integral.
     ``average`` is the decay of the average of the parameters (0: none), ``shift`` (pixels),
@@ -70,6 +71,7 @@ class Settings:
     recurrent: tuple[float, float] | None = None
     recurrent_delay: float = 0.0
     delays: tuple[float, float] | None = None
+    level: float | None = None
     readout: str = "first_spikes"
     readout_tau: tuple[float, float] | None = None
     time_scale: float | None = None
@@ -215,6 +217,7 @@ _RULES: dict[str, Rule] = {
     "recurrent": _or_none(_WEIGHTS),
     "recurrent_delay": _TIME,
     "delays": _or_none((lambda v: _range(v, 0.0), "two finite times >= 0: low,high")),
+    "level": _or_none(_POSITIVE),
     "readout": (lambda v: v in READOUTS, f"one of {', '.join(READOUTS)}"),
     "readout_tau": _or_none(
         (
