@@ -11,6 +11,9 @@ void bind_errors(py::module_& m);
 template <class Real>
 void bind_network(py::module_& m, const char* name);
 template <class Real>
+void bind_optimiser(py::module_& m, const char* name);
+void bind_transforms(py::module_& m);
+template <class Real>
 void bind_record(py::module_& m, const char* name);
 template <class Real>
 void bind_readouts(py::module_& m);

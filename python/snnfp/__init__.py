@@ -21,6 +21,7 @@ from snnfp import (
     rules,
     schedules,
     testing,
+    transforms,
 )
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
@@ -33,6 +34,7 @@ from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF
 from snnfp.optim import SGD, Adam
+from snnfp.parameter_groups import Group
 from snnfp.projections import ByRule, Dense, OneToOne, Sparse
 from snnfp.readings import Reading
 from snnfp.record import Record
@@ -55,6 +57,7 @@ __all__ = [
     "Diagnosis",
     "EarlyStopping",
     "Evaluation",
+    "Group",
     "History",
     "Network",
     "OneToOne",
@@ -85,5 +88,6 @@ __all__ = [
     "schedules",
     "simulate",
     "testing",
+    "transforms",
     "value_and_grad",
 ]

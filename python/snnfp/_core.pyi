@@ -225,6 +225,32 @@ class _Record(Generic[_Real]):
 class RecordFloat32(_Record[np.float32]): ...
 class RecordFloat64(_Record[np.float64]): ...
 
+# A parameter array's state of the optimiser, which a step changes in place.
+class _Slot(Generic[_Real]):
+    def __init__(
+        self,
+        size: int,
+        row: int,
+        first: NDArray[_Real] | None,
+        second: NDArray[_Real] | None,
+        low: NDArray[_Real] | None,
+        high: NDArray[_Real] | None,
+        frozen: NDArray[np.bool] | None,
+    ) -> None: ...
+    @property
+    def quiet(self) -> int: ...
+
+class SlotFloat32(_Slot[np.float32]): ...
+class SlotFloat64(_Slot[np.float64]): ...
+
+class TransformKind(Enum):
+    exponential = 0
+    softplus = 1
+    sigmoid = 2
+
+class Transform:
+    def __init__(self, kind: TransformKind, scale: float, low: float, high: float) -> None: ...
+
 def simulate(
     network: _Network[_Real],
     input: Sequence[_Spikes[_Real]],
@@ -296,6 +322,36 @@ def read_jvp(
     tangents: NDArray[_Real],
     sender_tangents: Sequence[NDArray[_Real]],
     execution: Execution,
+) -> NDArray[_Real]: ...
+def adam_step(
+    beta1: float,
+    beta2: float,
+    eps: float,
+    step: int,
+    slots: Sequence[_Slot[_Real]],
+    parameters: list[NDArray[_Real]],
+    gradients: list[NDArray[_Real]],
+    averages: list[NDArray[_Real] | None],
+    numbers: Sequence[tuple[float, float, float, float]],
+    execution: Execution,
+) -> list[tuple[NDArray[_Real], NDArray[_Real] | None]]: ...
+def sgd_step(
+    momentum: float,
+    nesterov: bool,
+    slots: Sequence[_Slot[_Real]],
+    parameters: list[NDArray[_Real]],
+    gradients: list[NDArray[_Real]],
+    averages: list[NDArray[_Real] | None],
+    numbers: Sequence[tuple[float, float, float, float]],
+    execution: Execution,
+) -> list[tuple[NDArray[_Real], NDArray[_Real] | None]]: ...
+def square_sum(
+    values: NDArray[_Real], frozen: NDArray[np.bool] | None, execution: Execution
+) -> float: ...
+def constrain(transform: Transform, free: NDArray[_Real]) -> NDArray[_Real]: ...
+def release(transform: Transform, parameter: NDArray[_Real]) -> NDArray[_Real]: ...
+def chain(
+    transform: Transform, free: NDArray[_Real], gradient: NDArray[_Real]
 ) -> NDArray[_Real]: ...
 def resolve_isa(wanted: Isa) -> Isa: ...
 def default_threads() -> int: ...

@@ -13,14 +13,17 @@ from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
+from snnfp._stepper import Stepper
 from snnfp.augment import composed
-from snnfp.bounds import Domain, domain_of
+from snnfp.bounds import domain_of
 from snnfp.errors import FormatError
+from snnfp.frozen import frozen_of
 from snnfp.gradients import check_mode
 from snnfp.groups import Readout
 from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
+from snnfp.parameter_groups import bounds_with, check_groups
 from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
@@ -29,8 +32,8 @@ __all__ = ["Plan", "check_callbacks", "resolve_options"]
 
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 32, "schedule": Constant(), "wrt": "*.weight", "until": None, "mode": "reverse",
-    "seed": 0, "clip_norm": None, "bounds": {}, "remedies": (),
-    "augment": None,
+    "seed": 0, "clip_norm": None, "bounds": {}, "groups": {}, "frozen": {}, "average": None,
+    "accumulate": 1, "remedies": (), "augment": None,
 }  # fmt: skip
 
 
@@ -49,7 +52,8 @@ def resolve_options(
     try:
         wrt = tuple(saved.figures["names"])
         names = _check_options(net, {**_DEFAULTS, **taken, "wrt": wrt})
-        domain_of(net, names, taken.get("bounds", {}), saved.figures["floors"])
+        bounds = bounds_with(taken.get("bounds", {}), taken.get("groups", {}))
+        domain_of(net, names, bounds, saved.figures["floors"])
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{saved.path}: {error.args[0]}") from error
     return {**_DEFAULTS, **taken, **given}
@@ -78,6 +82,11 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
         raise ValueError("wrt is empty, expected names or patterns of parameters")
     _check_remedies(net, names, options["remedies"])
     composed(options["augment"])
+    count(options["accumulate"], "accumulate")
+    average = options["average"]
+    if average is not None and not 0 <= real_number(average, "average") < 1:
+        raise ValueError(f"average is {average}, expected 0 <= average < 1, or None for none")
+    check_groups(net, names, options["groups"])
     return names
 
 
@@ -85,7 +94,8 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
 class Plan:
     """What is trained and how; all of it checked.
 
-    ``no_further`` are the options that end each sample where nothing that reads it needs more.
+    ``no_further`` are the options that end each sample where nothing that reads it needs more;
+    ``accumulate`` batches make a step.
     """
 
     net: Network
@@ -99,8 +109,8 @@ class Plan:
     until: float | None
     mode: str
     seed: int
-    clip_norm: float | None
-    domain: Domain
+    accumulate: int
+    stepper: Stepper
     remedies: tuple[Remedy, ...]
     silence: SilenceWatch
     no_further: dict[str, Any]
@@ -149,8 +159,21 @@ class Plan:
             until=until,
             mode=options["mode"],
             seed=int(options["seed"]),
-            clip_norm=options["clip_norm"],
-            domain=domain_of(net, names, options["bounds"], floors),
+            accumulate=int(options["accumulate"]),
+            stepper=Stepper(
+                net=net,
+                names=names,
+                optimiser=optimiser,
+                schedule=options["schedule"],
+                clip_norm=options["clip_norm"],
+                groups=options["groups"],
+                domain=domain_of(
+                    net, names, bounds_with(options["bounds"], options["groups"]), floors
+                ),
+                frozen=frozen_of(net, names, options["frozen"]),
+                average=options["average"],
+                n_threads=n_threads,
+            ),
             remedies=remedies,
             silence=SilenceWatch(
                 net,
@@ -172,6 +195,7 @@ class Plan:
             known += ["validation_loss"]
             known += ["validation_accuracy"] if self.validation.accuracy else []
         known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
+        known += [f"{k}/{p}" for p in self.stepper.groups for k in ("norm", "clipped")]
         return known + [f"silent/{name}" for name in self.net.populations]
 
 

@@ -12,17 +12,18 @@ import numpy as np
 from snnfp.augment import Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift
 from snnfp.heuristics import RateBounds
 from snnfp.optim import SGD, Adam
+from snnfp.parameter_groups import Group
 from snnfp.remedies import LabelBump, WeightBump
-from snnfp.schedules import Constant, Cosine, ExponentialDecay, StepDecay
+from snnfp.schedules import Constant, Cosine, ExponentialDecay, Linear, StepDecay, Warmup
+from snnfp.transforms import Exp, Sigmoid, Softplus
 
 __all__ = ["describe", "differences", "revive"]
 
-_CLASSES = {
+_CLASSES: dict[str, Any] = {
     c.__name__: c
     for c in (
-        *(Adam, SGD),
-        *(Constant, Cosine, ExponentialDecay, StepDecay),
-        *(LabelBump, WeightBump, RateBounds),
+        *(Adam, SGD, Group, Exp, Sigmoid, Softplus, LabelBump, WeightBump, RateBounds),
+        *(Constant, Cosine, ExponentialDecay, Linear, StepDecay, Warmup),
         *(Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift),
     )
 }
@@ -82,7 +83,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
             isinstance(was, dict)
             and isinstance(now, dict)
             and was.get("class") == now.get("class")
-            and was.keys() == now.keys()
+            and ("class" in was or was.keys() == now.keys())  # of classes, fields may be new
         )
         if same_kind:
             lines += differences(was, now, f"{prefix}{key}.")

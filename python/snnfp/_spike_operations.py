@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,7 @@ __all__ = ["SpikeOperations", "by_sample_and_time", "generator"]
 _FLOAT = np.dtype(np.float64)
 _FEW = 1 << 16  # samples whose numbers NumPy sorts by radix
 
-Seed = np.random.Generator | int
+Seed: TypeAlias = "np.random.Generator | int"  # by name: NumPy loads its generators when asked
 
 
 class SpikeOperations:

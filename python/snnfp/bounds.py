@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import plain
+from snnfp._patterns import matched
 from snnfp.network import Network
 
 __all__ = ["Bounds", "Domain", "domain_of"]
@@ -23,6 +24,9 @@ Arrays = dict[str, NDArray[Any]]
 _POSITIVE, _SPAN = 1e-3, 1e-2
 _AT_LEAST_ZERO = ("delay", "t_refractory")
 _FLOORED = ("tau_mem", "tau_syn", "capacitance")
+
+_NONE: Mapping[str, NDArray[np.bool_]] = {}
+_FREE = np.asarray(False)
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,36 @@ class Domain:
     spans: Mapping[str, float]
     floors: Mapping[str, float]
 
-    def put_back(self, net: Network, parameters: Arrays) -> Arrays:
+    def put_back(
+        self, net: Network, parameters: Arrays, frozen: Mapping[str, NDArray[np.bool_]] = _NONE
+    ) -> Arrays:
         """The parameters, each at the nearest point of the domain (arrays given stay as they are).
 
         Where a threshold came too near to v_reset, v_reset moves down, if it is trained and as far
         as its bounds allow, and then the threshold up.
+
+        Args:
+            net: the network, for what is not trained.
+            parameters: by name.
+            frozen: elements that stay.
         """
         inside = dict(parameters)
-        for name, (low, high) in self.limits.items():
-            inside[name] = np.asarray(
-                np.clip(inside[name], low, high), dtype=parameters[name].dtype
-            )
+        for name in self.limits.keys() & inside.keys():
+            inside[name] = self._within(name, parameters[name], frozen.get(name))
+        return self.keep_spans(net, inside, frozen)
+
+    def _within(
+        self, name: str, value: NDArray[Any], frozen: NDArray[np.bool_] | None
+    ) -> NDArray[Any]:
+        low, high = self.limits[name]
+        inside = np.asarray(np.clip(value, low, high), dtype=value.dtype)
+        return inside if frozen is None else np.where(frozen, value, inside)
+
+    def keep_spans(
+        self, net: Network, parameters: Arrays, frozen: Mapping[str, NDArray[np.bool_]] = _NONE
+    ) -> Arrays:
+        """Only the part of :meth:`put_back` that is about thresholds and v_reset."""
+        inside = dict(parameters)
         for population, span in self.spans.items():
             up, down = f"{population}.threshold", f"{population}.v_reset"
             v_reset = inside.get(down, net.parameters[down])
@@ -61,12 +84,18 @@ class Domain:
                 lower = threshold - span
                 low = self.limits.get(down, (None, None))[0]
                 lower = lower if low is None else np.maximum(lower, low)
-                v_reset = np.where(near, lower, v_reset)
+                v_reset = np.where(near & ~frozen.get(down, _FREE), lower, v_reset)
                 inside[down] = np.asarray(v_reset, dtype=parameters[down].dtype)
             if up in inside:
-                raised = np.where(threshold - v_reset < span, v_reset + span, threshold)
+                near = (threshold - v_reset < span) & ~frozen.get(up, _FREE)
+                raised = np.where(near, v_reset + span, threshold)
                 inside[up] = np.asarray(raised, dtype=parameters[up].dtype)
         return inside
+
+    @property
+    def spanned(self) -> set[str]:
+        """Names of the thresholds and v_resets that :meth:`keep_spans` looks at."""
+        return {f"{p}.{kind}" for p in self.spans for kind in ("threshold", "v_reset")}
 
 
 def domain_of(
@@ -91,15 +120,7 @@ def domain_of(
     """
     given = {pattern: _pair(pattern, pair) for pattern, pair in _items(bounds)}
     for pattern in given:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            untrained = [n for n in net.parameters if fnmatchcase(n, pattern)]
-            what = (
-                f"matches {', '.join(untrained)}, not trained" if untrained else "matches nothing"
-            )
-            raise KeyError(
-                f"bounds: {pattern!r} {what}; expected patterns of trained parameters: "
-                f"{', '.join(names)}"
-            )
+        matched(net, names, pattern, "bounds")
     found = _floors(net, names)
     if floors is not None:
         if set(floors) != set(found):

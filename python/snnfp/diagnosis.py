@@ -85,7 +85,7 @@ class Diagnosis:
         for row in rows:
             cells = [row[0].ljust(widths[0])]
             cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
-            lines.append("  ".join(cells))
+            lines.append("  ".join(cells).rstrip())
         return "\n".join([*lines, *(f"- {finding}" for finding in self.findings)])
 
 

@@ -386,22 +386,26 @@ class Network(Listening):
             return placeholder(name, self._slots[name].drawn, self.dtype)
         return value
 
-    def _replace(self, values: Mapping[str, Any]) -> None:
-        """Sets several parameters, all or none."""
-        self._replace_each(values, values.items())
+    def _replace(self, values: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Sets several parameters, all or none; ``fresh``: arrays that nobody will change."""
+        self._replace_each(values, values.items(), fresh)
 
-    def _replace_each(self, names: Iterable[str], values: Iterable[tuple[str, Any]]) -> None:
+    def _replace_each(
+        self, names: Iterable[str], values: Iterable[tuple[str, Any]], fresh: bool = False
+    ) -> None:
         """Sets the named parameters, whose values come one by one; all or none."""
         before = {n: self._values[n] for n in names}
         legal = {n: self._legal(n) for n in names}
         try:
-            self._set_each(before, values)
+            self._set_each(before, values, fresh)
         except BaseException:
-            self._set_each(before, legal.items())
+            self._set_each(before, legal.items(), True)
             self._values.update(before)
             raise
 
-    def _set_each(self, names: Iterable[str], values: Iterable[tuple[str, Any]]) -> None:
+    def _set_each(
+        self, names: Iterable[str], values: Iterable[tuple[str, Any]], fresh: bool
+    ) -> None:
         # On the way from old to new values no threshold may be below a v_reset.
         lowest = np.full(1, -np.finfo(self.dtype).max, dtype=self.dtype)
         for name in names:
@@ -409,14 +413,17 @@ class Network(Listening):
                 p = self._slots[name].parameter
                 self._core.set_parameter(p.index, p.neuron, lowest)
         for name, value in values:
-            self._set(name, value)
+            self._set(name, value, fresh)
 
-    def _set(self, name: str, value: Any) -> None:
+    def _set(self, name: str, value: Any, fresh: bool = False) -> None:
         slot = self._slots[name]
         p = slot.parameter
-        array = slot.there(
-            shaped(value, name, self._shapes_of(name), self.dtype), name, fill=np.ndim(value) == 0
-        )
+        shapes = self._shapes_of(name)
+        if fresh and value.dtype == self.dtype and value.shape in shapes:
+            array = freeze(value)
+        else:
+            array = shaped(value, name, shapes, self.dtype)
+            array = slot.there(array, name, fill=np.ndim(value) == 0)
         try:
             core = self._listeners.core if self._listens(name) else self._core
             if not isinstance(slot.owner, Projection):

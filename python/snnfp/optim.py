@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp import _core
+from snnfp._execution import execution
 from snnfp._numbers import real_number
 
 __all__ = [
@@ -23,11 +25,10 @@ __all__ = [
     "check_optimiser",
     "clip_by_norm",
     "gradient_norm",
+    "is_of_core",
 ]
 
 Arrays = dict[str, NDArray[Any]]
-
-_BLOCK = 8192  # numbers
 
 
 class Optimiser(Protocol):
@@ -86,13 +87,16 @@ def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, bool]:
 
 def gradient_norm(gradients: Arrays) -> float:
     """The Euclidean norm of all gradients together."""
-    return math.sqrt(sum(_square_sum(g.reshape(-1)) for g in gradients.values()))
+    run = execution(None)
+    return math.sqrt(sum(_core.square_sum(_real(g), None, run) for g in gradients.values()))
 
 
-def _square_sum(numbers: NDArray[Any]) -> float:
-    # Not by BLAS: its threads would add in an order of their own, and spin for a while afterwards
-    # on the cores that the next simulation needs.
-    return float(np.einsum("i,i->", numbers, numbers, dtype=np.float64))
+def _real(values: Any, dtype: Any = None) -> NDArray[Any]:
+    """As the core takes it: C-contiguous, float64 or float32."""
+    array = np.asarray(values, dtype=dtype, order="C")
+    if array.dtype not in (np.float64, np.float32):
+        return np.asarray(array, dtype=np.float64, order="C")
+    return array
 
 
 def _check_finite(state: Arrays, prefix: str) -> None:
@@ -104,60 +108,168 @@ def _check_finite(state: Arrays, prefix: str) -> None:
 def _check_lr(lr: float) -> None:
     if isinstance(lr, (dict, list, tuple)):
         raise TypeError(
-            f"lr is {lr!r}, expected a number: there are no groups with learning rates of their "
-            "own; fit(wrt=...) chooses what is trained"
+            f"lr is {lr!r}, expected a number: fit(groups={{pattern: snnfp.Group(lr=...)}}) gives "
+            "groups of parameters learning rates of their own"
         )
     if not (real_number(lr, "lr") > 0 and np.isfinite(lr)):
         raise ValueError(f"lr is {lr}, expected a finite number > 0")
 
 
+def _check_decay(optimiser: Any) -> None:
+    real_number(optimiser.weight_decay, "weight_decay")
+    decay = optimiser.decay
+    patterns = (decay,) if isinstance(decay, str) else decay
+    if not (isinstance(patterns, (tuple, list)) and all(isinstance(p, str) for p in patterns)):
+        raise TypeError(f"decay is {decay!r}, expected a pattern or several")
+    object.__setattr__(optimiser, "decay", patterns[0] if len(patterns) == 1 else tuple(patterns))
+    if not (optimiser.weight_decay >= 0 and np.isfinite(optimiser.weight_decay)):
+        raise ValueError(f"weight_decay is {optimiser.weight_decay}, expected a finite number >= 0")
+
+
+def is_of_core(optimiser: Any) -> bool:
+    """Whether the core takes its steps: it is one of this module, with the update it has here."""
+    return getattr(type(optimiser), "update", None) is _OfCore.update
+
+
+class _OfCore:
+    """What SGD and Adam have in common: the core takes their steps."""
+
+    lr: float
+    weight_decay: float
+    decay: str | tuple[str, ...]
+
+    def update(
+        self, parameters: Arrays, gradients: Arrays, state: Arrays, *, factor: float = 1.0
+    ) -> tuple[Arrays, Arrays]:
+        """One step."""
+        kept = {k: np.array(v) for k, v in state.items()}
+        old = {k: _real(p) for k, p in parameters.items()}
+        slots = [self.slot(k, p, kept) for k, p in old.items()]
+        rate = self.lr * factor
+        made = self.step(
+            slots,
+            list(old.values()),
+            [_real(gradients[k], p.dtype) for k, p in old.items()],
+            [None] * len(old),
+            [(1.0, rate, self.decay_of(k), 0.0) for k in old],
+            kept,
+            execution(None),
+        )
+        return {k: new for k, (new, _) in zip(old, made, strict=True)}, kept
+
+    def decay_of(self, name: str) -> float:
+        """The weight decay of a parameter."""
+        patterns = (self.decay,) if isinstance(self.decay, str) else self.decay
+        return self.weight_decay if any(fnmatchcase(name, p) for p in patterns) else 0.0
+
+    def slot(
+        self,
+        name: str,
+        parameter: NDArray[Any],
+        state: Arrays,
+        *,
+        low: NDArray[Any] | None = None,
+        high: NDArray[Any] | None = None,
+        frozen: NDArray[np.bool_] | None = None,
+    ) -> Any:
+        """What the core keeps of a parameter from step to step; its state changes in place."""
+        double = parameter.dtype == np.float64
+        kind: Any = _core.SlotFloat64 if double else _core.SlotFloat32
+        row = parameter.shape[-1] if parameter.ndim > 1 else 1
+        return kind(parameter.size, row, *self._state_of(name, state), low, high, frozen)
+
+    def step(
+        self,
+        slots: list[Any],
+        parameters: list[NDArray[Any]],
+        gradients: list[NDArray[Any]],
+        averages: list[NDArray[Any] | None],
+        numbers: list[tuple[float, float, float, float]],
+        state: Arrays,
+        run: _core.Execution,
+    ) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """New parameters and averages, by scale, rate, decay and blend; the state in place."""
+        raise NotImplementedError
+
+    def _state_of(
+        self, name: str, state: Arrays
+    ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        raise NotImplementedError
+
+    def _check_decays(self, parameters: Arrays) -> None:
+        for pattern in (self.decay,) if isinstance(self.decay, str) else self.decay:
+            if self.weight_decay and not any(fnmatchcase(k, pattern) for k in parameters):
+                raise ValueError(
+                    f"weight_decay acts on {pattern!r}, which matches none of the trained "
+                    f"parameters: {', '.join(parameters)}"
+                )
+
+
 @dataclass(frozen=True, kw_only=True)
-class SGD:
+class SGD(_OfCore):
     """Stochastic gradient descent with momentum (the convention of PyTorch).
 
     Args:
         lr: learning rate, > 0.
         momentum: 0 <= momentum < 1.
         nesterov: look ahead along the momentum.
+        weight_decay: each step also takes ``lr * weight_decay`` of a parameter away, at the
+            learning rate of that step; no part of the momentum.
+        decay: names or patterns of the parameters that decay.
     """
 
     lr: float
     momentum: float = 0.0
     nesterov: bool = False
+    weight_decay: float = 0.0
+    decay: str | tuple[str, ...] = "*.weight"
 
     def __post_init__(self) -> None:
         _check_lr(self.lr)
         if not 0 <= real_number(self.momentum, "momentum") < 1:
             raise ValueError(f"momentum is {self.momentum}, expected 0 <= momentum < 1")
+        _check_decay(self)
 
     def init(self, parameters: Arrays) -> Arrays:
-        """Zero velocities."""
+        """Zero velocities.
+
+        Raises:
+            ValueError: weight decay that acts on none of the parameters.
+        """
+        self._check_decays(parameters)
         if self.momentum == 0:
             return {}
         return {f"velocity/{k}": np.zeros_like(p) for k, p in parameters.items()}
-
-    def update(
-        self, parameters: Arrays, gradients: Arrays, state: Arrays, *, factor: float = 1.0
-    ) -> tuple[Arrays, Arrays]:
-        """One step."""
-        rate = self.lr * factor
-        new, kept = {}, {}
-        for k, p in parameters.items():
-            step = gradients[k]
-            if self.momentum:
-                velocity = self.momentum * state[f"velocity/{k}"] + step
-                kept[f"velocity/{k}"] = velocity
-                step = step + self.momentum * velocity if self.nesterov else velocity
-            new[k] = np.asarray(p - rate * step, dtype=p.dtype)
-        return new, kept
 
     def check_state(self, state: Arrays) -> None:
         """Raises unless a state, say of a file, is one that steps can lead to."""
         _check_finite(state, "velocity/")
 
+    def step(
+        self,
+        slots: list[Any],
+        parameters: list[NDArray[Any]],
+        gradients: list[NDArray[Any]],
+        averages: list[NDArray[Any] | None],
+        numbers: list[tuple[float, float, float, float]],
+        state: Arrays,
+        run: _core.Execution,
+    ) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """New parameters and averages, by scale, rate, decay and blend; the state in place."""
+        if not slots:
+            return []
+        return _core.sgd_step(
+            self.momentum, self.nesterov, slots, parameters, gradients, averages, numbers, run
+        )
+
+    def _state_of(
+        self, name: str, state: Arrays
+    ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        return state.get(f"velocity/{name}"), None
+
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(_OfCore):
     """Adam (Kingma and Ba, 2015), with decoupled weight decay if asked for.
 
     Args:
@@ -180,19 +292,14 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check_lr(self.lr)
-        for name in ("beta1", "beta2", "eps", "weight_decay"):
+        for name in ("beta1", "beta2", "eps"):
             real_number(getattr(self, name), name)
-        patterns = (self.decay,) if isinstance(self.decay, str) else self.decay
-        if not (isinstance(patterns, (tuple, list)) and all(isinstance(p, str) for p in patterns)):
-            raise TypeError(f"decay is {self.decay!r}, expected a pattern or several")
-        object.__setattr__(self, "decay", patterns[0] if len(patterns) == 1 else tuple(patterns))
+        _check_decay(self)
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1")
         if not (self.eps > 0 and np.isfinite(self.eps)):
             raise ValueError(f"eps is {self.eps}, expected a finite number > 0")
-        if not (self.weight_decay >= 0 and np.isfinite(self.weight_decay)):
-            raise ValueError(f"weight_decay is {self.weight_decay}, expected a finite number >= 0")
 
     def init(self, parameters: Arrays) -> Arrays:
         """Zero moments, step 0.
@@ -200,36 +307,12 @@ class Adam:
         Raises:
             ValueError: weight decay that acts on none of the parameters.
         """
-        for pattern in (self.decay,) if isinstance(self.decay, str) else self.decay:
-            if self.weight_decay and not any(fnmatchcase(k, pattern) for k in parameters):
-                raise ValueError(
-                    f"weight_decay acts on {pattern!r}, which matches none of the trained "
-                    f"parameters: {', '.join(parameters)}"
-                )
+        self._check_decays(parameters)
         state: Arrays = {"step": np.zeros((), dtype=np.int64)}
         for k, p in parameters.items():
             state[f"mean/{k}"] = np.zeros_like(p)
             state[f"square/{k}"] = np.zeros_like(p)
         return state
-
-    def update(
-        self, parameters: Arrays, gradients: Arrays, state: Arrays, *, factor: float = 1.0
-    ) -> tuple[Arrays, Arrays]:
-        """One step."""
-        n = int(state["step"]) + 1
-        new: Arrays = {}
-        kept: Arrays = {"step": np.asarray(n, dtype=np.int64)}
-        for k, p in parameters.items():
-            mean, square = f"mean/{k}", f"square/{k}"
-            new[k], kept[mean], kept[square] = (np.empty(p.shape, p.dtype) for _ in range(3))
-            self._step(
-                [np.reshape(a, -1) for a in (p, gradients[k], state[mean], state[square])],
-                [a.reshape(-1) for a in (new[k], kept[mean], kept[square])],
-                self.lr * factor,
-                n,
-                self.weight_decay if self.weight_decay and self._decays(k) else 0.0,
-            )
-        return new, kept
 
     def check_state(self, state: Arrays) -> None:
         """Raises unless a state, say of a file, is one that steps can lead to."""
@@ -240,36 +323,28 @@ class Adam:
                 raise ValueError(f"{k} holds {values.min()}, expected squares >= 0")
         _check_finite(state, "mean/")
 
-    def _decays(self, name: str) -> bool:
-        patterns = (self.decay,) if isinstance(self.decay, str) else self.decay
-        return any(fnmatchcase(name, p) for p in patterns)
-
-    def _step(
+    def step(
         self,
-        old: list[NDArray[Any]],
-        new: list[NDArray[Any]],
-        rate: float,
-        n: int,
-        decay: float,
-    ) -> None:
-        """Fills parameter, mean and mean square, block by block so that all stay in cache."""
-        correction = math.sqrt(1 - self.beta2**n)
-        scaled = rate / (1 - self.beta1**n)
-        spare = np.empty(min(_BLOCK, new[0].size), dtype=new[0].dtype)
-        for begin in range(0, new[0].size, _BLOCK):
-            p, g, mean, square = (a[begin : begin + _BLOCK] for a in old)
-            to, new_mean, new_square = (a[begin : begin + _BLOCK] for a in new)
-            t = spare[: to.size]
-            np.multiply(mean, self.beta1, out=new_mean)
-            new_mean += np.multiply(g, 1 - self.beta1, out=t)
-            np.multiply(square, self.beta2, out=new_square)
-            np.multiply(g, g, out=t)
-            t *= 1 - self.beta2
-            new_square += t
-            np.sqrt(new_square, out=t)
-            t /= correction
-            t += self.eps
-            np.divide(new_mean, t, out=t)
-            t *= scaled
-            decayed = p * (1 - rate * decay) if decay else p
-            np.subtract(decayed, t, out=to)
+        slots: list[Any],
+        parameters: list[NDArray[Any]],
+        gradients: list[NDArray[Any]],
+        averages: list[NDArray[Any] | None],
+        numbers: list[tuple[float, float, float, float]],
+        state: Arrays,
+        run: _core.Execution,
+    ) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """New parameters and averages, by scale, rate, decay and blend; the state in place."""
+        if not slots:
+            return []
+        n = int(state["step"]) + 1
+        made = _core.adam_step(
+            self.beta1, self.beta2, self.eps, n, slots, parameters, gradients, averages, numbers,
+            run,
+        )  # fmt: skip
+        state["step"] = np.asarray(n, dtype=np.int64)
+        return made
+
+    def _state_of(
+        self, name: str, state: Arrays
+    ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        return state[f"mean/{name}"], state[f"square/{name}"]

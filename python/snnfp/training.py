@@ -21,17 +21,20 @@ from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
 from snnfp._settings import differences
 from snnfp._silence import silence_untold
+from snnfp._stepper import Moved
 from snnfp._warnings import warn
 from snnfp.augment import Augmentation
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data, labels_met
+from snnfp.frozen import Frozen
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.losses import output_of
 from snnfp.network import Network, Selection
-from snnfp.optim import Optimiser, gradient_norm
+from snnfp.optim import Optimiser
+from snnfp.parameter_groups import Groups
 from snnfp.record import Record
 from snnfp.remedies import Remedy
 from snnfp.schedules import Schedule
@@ -40,7 +43,7 @@ from snnfp.training_state import Checkpoint, Run, read_checkpoint
 __all__ = ["Data", "fit"]
 
 Callback = Callable[[History, Network], bool | None]
-Arrays = dict[str, NDArray[Any]]
+Gradients = dict[str, NDArray[Any]]
 
 
 def fit(
@@ -59,6 +62,10 @@ def fit(
     seed: int | None = None,
     clip_norm: float | None = None,
     bounds: Bounds | None = None,
+    groups: Groups | None = None,
+    frozen: Frozen | None = None,
+    average: float | None = None,
+    accumulate: int | None = None,
     remedies: Sequence[Remedy] | None = None,
     augment: Augmentation | Sequence[Augmentation] | None = None,
     callbacks: Sequence[Callback] = (),
@@ -68,7 +75,7 @@ def fit(
     progress: bool = True,
     n_threads: int | None = None,
 ) -> History:
-    """Trains a network in place (its parameters are replaced after each batch).
+    """Trains a network in place (its parameters are replaced after each step).
 
     Everything is checked before the first step. A step is taken whole or not at all, so whatever
     ends the training, the network is that of the last step; an exception, Ctrl-C's too, says how
@@ -81,19 +88,31 @@ def fit(
         loss: see :mod:`snnfp.losses`.
         optimiser: see :mod:`snnfp.optim`.
         epochs: passes over the training data, counted from the very beginning when resuming.
-        batch_size: samples a step (32); the last batch of an epoch may be smaller.
+        batch_size: samples a batch (32); the last batch of an epoch may be smaller.
         validation: spikes and labels held out; evaluated after each epoch.
         schedule: factor of the learning rate; see :mod:`snnfp.schedules`.
         wrt: names or patterns of the trained parameters (``"*.weight"``).
         until: end of each simulation.
         mode: ``"reverse"`` (if not given) or ``"forward"``.
         seed: of the order of samples (0); epoch e is shuffled by (seed, e).
-        clip_norm: scale gradients down to this norm; inf: never. Clipped steps are counted.
+        clip_norm: scale gradients down to this norm, each group's by its own; inf: never. Clipped
+            steps are counted.
         bounds: ``{pattern: (low, high)}`` that parameters are put back into after a step, numbers
             or arrays of the parameter's shape; see :mod:`snnfp.bounds` for the domain that holds
             without them (delays >= 0, time constants > 0, thresholds above v_reset).
-        remedies: heuristics for silent neurons, whose terms are added to the exact gradient
-            (before it is clipped); see :mod:`snnfp.remedies`.
+        groups: ``{pattern: snnfp.Group(lr=..., clip_norm=..., transform=..., ...)}``, what is
+            different for some parameters; no parameter may match two of the patterns.
+        frozen: ``{pattern: bool array}`` of elements that stay as they are (True stays), whatever
+            gradient, remedies, decay and bounds say; they do not count in norms.
+        average: decay of a moving average of the parameters, 0 <= average < 1: after n steps their
+            mean, and from ``1 / (1 - average)`` on ``average`` times itself and the rest the new
+            ones. Between epochs, for validation, callbacks, checkpoints and ``early_stopping``, and
+            at the end, however it comes, the network has the averaged parameters; a checkpoint
+            keeps both.
+        accumulate: batches a step (1): the gradient is the mean over all their samples. What is
+            left at the end of an epoch is a step too.
+        remedies: heuristics for silent neurons, whose terms are added to the exact gradient of a
+            batch (before it is clipped); see :mod:`snnfp.remedies`.
         augment: what changes the spikes and labels of each batch, one or a list of them; see
             :mod:`snnfp.augment`. Random numbers are those of (seed, epoch, batch).
         callbacks: called with (history, net) after each epoch; True stops, None and False do not.
@@ -124,7 +143,8 @@ def fit(
     """
     asked = {
         "batch_size": batch_size, "schedule": schedule, "wrt": wrt, "until": until, "mode": mode,
-        "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "remedies": remedies,
+        "seed": seed, "clip_norm": clip_norm, "bounds": bounds, "groups": groups,
+        "frozen": frozen, "average": average, "accumulate": accumulate, "remedies": remedies,
         "augment": augment,
     }  # fmt: skip
     count(epochs, "epochs")
@@ -145,6 +165,7 @@ def fit(
                 between.epochs(run, figures)
                 report(run.epoch, figures)
         except BaseException as error:
+            run.show_average()
             _say_how_far(error, run, between.kept or (resume if checkpoint is not None else None))
             raise
     if early_stopping is not None and early_stopping.restore and run.best:
@@ -187,6 +208,7 @@ class _Between:
         net = self._plan.net
         if any([_stops(k, f(run.history, net)) for k, f in enumerate(self._callbacks)]):
             run.stopped = True
+        run.take_note_of_changes(self._plan.stepper)
         if self._checkpoint is not None:
             run.save(self._checkpoint)
             self.kept = self._checkpoint
@@ -199,11 +221,15 @@ class _Between:
 def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
     """The run at its start, or where the checkpoint left it."""
     net, names = plan.net, plan.names
-    state = plan.optimiser.init({n: net.parameters[n] for n in names})
-    run = Run(net, names, state, plan.seed, plan.settings, plan.domain.floors)
+    free = plan.stepper.released()
+    state = plan.optimiser.init({n: free.get(n, net.parameters[n]) for n in names})
+    floors = plan.stepper.domain.floors
+    run = Run(net, names, state, plan.seed, plan.settings, floors, free)
+    if saved is not None:
+        run.restore(saved, plan.optimiser)
+    run.begin_average(plan.stepper.average is not None)
     if saved is None:
         return run
-    run.restore(saved, plan.optimiser)
     for line in differences(saved.settings, plan.settings):
         print(f"resume: {line}, changed since {saved.path}")
     if rule is None or rule.metric != run.metric:
@@ -254,14 +280,38 @@ class _Tally:
     remedied: float = 0.0
     near_tangent: float = 0.0
     min_slope: float = math.inf
-    norms: list[float] = field(default_factory=list)
-    clipped: int = 0
+    norms: dict[str, list[float]] = field(default_factory=dict)  # of groups
+    clipped: dict[str, int] = field(default_factory=dict)
+    steps: int = 0
+    any_clipped: int = 0
+    lr: float = 0.0
 
-    def add(self, value: float, met: float, record: Record, share: float) -> None:
+    def add_batch(self, value: float, met: float, record: Record, share: float) -> None:
         self.loss += value * share
         self.met += met
         self.min_slope = min(self.min_slope, record.min_slope)
         self.near_tangent += record.near_tangent
+
+    def add_step(self, moved: Moved) -> None:
+        self.steps += 1
+        self.any_clipped += bool(moved.clipped)
+        self.lr = moved.lr
+        for pattern, norm in moved.norms.items():
+            self.norms.setdefault(pattern, []).append(norm)
+            self.clipped[pattern] = self.clipped.get(pattern, 0) + (pattern in moved.clipped)
+
+    def of_groups(self) -> dict[str, float]:
+        """Norm and share of clipped steps, of all and of each group."""
+        together = (norms[0] if len(norms) == 1 else math.hypot(*norms) for norms in
+                    zip(*self.norms.values(), strict=True))  # fmt: skip
+        figures = {
+            "clipped": self.any_clipped / self.steps,
+            "norm": statistics.median(together),
+        }
+        for pattern in filter(None, self.norms):
+            figures[f"norm/{pattern}"] = statistics.median(self.norms[pattern])
+            figures[f"clipped/{pattern}"] = self.clipped[pattern] / self.steps
+        return figures
 
 
 def _epoch(plan: Plan, run: Run) -> dict[str, float]:
@@ -269,25 +319,34 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     start = time.perf_counter()
     tally = _Tally()
     plan.silence.begin()
+    run.show_raw()
     order = np.random.default_rng([run.seed, run.epoch]).permutation(len(plan.train))
-    batches = range(0, len(order), plan.batch_size)
-    for k, begin in enumerate(batches):
-        chosen = order[begin : begin + plan.batch_size]
+    together = plan.batch_size * plan.accumulate
+    steps = range(0, len(order), together)
+    for k, begin in enumerate(steps):
+        samples = order[begin : begin + together]
+        chosen = samples
         try:
-            _step(plan, run, k, chosen, tally)
+            total: Gradients = {}
+            for first in range(0, samples.size, plan.batch_size):
+                chosen = samples[first : first + plan.batch_size]
+                batch = (begin + first) // plan.batch_size
+                gradient = _gradient(plan, (run.seed, run.epoch, batch), chosen, tally)
+                total = _add(total, gradient, chosen.size / samples.size)
+            _step(plan, run, total, tally, run.epoch + k / len(steps))
         except Exception as error:
-            locate(error, chosen, f"epoch {run.epoch + 1}, step {k + 1} of {len(batches)}")
+            locate(error, chosen, f"epoch {run.epoch + 1}, step {k + 1} of {len(steps)}")
             raise
+    run.show_average()
     figures = {"loss": tally.loss}
     if plan.train.accuracy:
         figures["accuracy"] = tally.met / len(plan.train)
     figures |= {
         "near_tangent": tally.near_tangent,
-        "clipped": tally.clipped / len(batches),
-        "norm": statistics.median(tally.norms),
+        **tally.of_groups(),
         "remedied": tally.remedied,
         "min_slope": tally.min_slope,
-        "lr": plan.optimiser.lr * plan.schedule(run.step - 1, run.epoch),
+        "lr": tally.lr,
         **plan.silence.figures(),
     }
     if plan.validation is not None:
@@ -306,12 +365,20 @@ def _epoch(plan: Plan, run: Run) -> dict[str, float]:
     return figures
 
 
-def _step(plan: Plan, run: Run, k: int, chosen: NDArray[np.int64], tally: _Tally) -> None:
-    """Takes one step, the k-th of the epoch, whole or not at all."""
-    net = plan.net
-    spikes, labels = plan.train.batch(chosen, (run.seed, run.epoch, k))
+def _gradient(
+    plan: Plan, place: tuple[int, int, int], chosen: NDArray[np.int64], tally: _Tally
+) -> Gradients:
+    """The gradient of a batch, with the terms of the remedies.
+
+    Args:
+        plan: of the training.
+        place: of the batch: seed, epoch and number within the epoch.
+        chosen: its samples.
+        tally: of the epoch.
+    """
+    spikes, labels = plan.train.batch(chosen, place)
     value, gradients, record = value_and_grad(
-        net,
+        plan.net,
         spikes,
         labels,
         plan.loss,
@@ -324,36 +391,46 @@ def _step(plan: Plan, run: Run, k: int, chosen: NDArray[np.int64], tally: _Tally
         **plan.no_further,
     )
     for remedy in plan.remedies:
-        gradients, helped = remedy(net, record, labels, gradients)
+        gradients, helped = remedy(plan.net, record, labels, gradients)
         tally.remedied += float(helped)
-    norm = gradient_norm(gradients)
-    tally.norms.append(norm)
-    if plan.clip_norm is not None and norm > plan.clip_norm:
-        gradients = {k: g * (plan.clip_norm / norm) for k, g in gradients.items()}
-        tally.clipped += 1
-    parameters, state = plan.optimiser.update(
-        {n: net.parameters[n] for n in plan.names},
-        gradients,
-        run.state,
-        factor=plan.schedule(run.step, run.epoch),
-    )
-    _take(run, plan.domain.put_back(net, parameters), state)
     classifies = plan.train.accuracy
     met = labels_met(plan.loss, record, labels, chosen.size) if classifies else 0.0
     plan.silence.add(record, labels)
-    tally.add(value, met, record, chosen.size / len(plan.train))
+    tally.add_batch(value, met, record, chosen.size / len(plan.train))
+    return gradients
 
 
-def _take(run: Run, parameters: Arrays, state: Arrays) -> None:
-    """Parameters, the optimiser's state and the count go together, also where Ctrl-C comes."""
-    before = {name: run.net.parameters[name] for name in parameters}, run.state, run.step
+def _add(total: Gradients, more: Gradients, share: float) -> Gradients:
+    """The sum with the share that a batch has in a step."""
+    if share == 1.0:
+        return more
+    own = {k: g * share for k, g in more.items()}
+    return {k: total[k] + g for k, g in own.items()} if total else own
+
+
+def _step(plan: Plan, run: Run, gradients: Gradients, tally: _Tally, epoch: float) -> None:
+    """Takes one step, whole or not at all."""
+    moved = plan.stepper.moved(
+        gradients, run.state, run.free, run.averages, run.averaged, run.step, epoch
+    )
+    _take(run, moved)
+    plan.stepper.taken()
+    tally.add_step(moved)
+
+
+def _take(run: Run, moved: Moved) -> None:
+    """Parameters, averages, the optimiser's state and the count go together, also with Ctrl-C."""
+    names = moved.parameters
+    before = {n: run.net.parameters[n] for n in names}, run.state, run.free, run.averages
+    counted = run.step, run.averaged
     try:
-        run.net._replace(parameters)
-        run.state = state
-        run.step += 1
+        run.net._replace(names, fresh=moved.fresh)
+        run.state, run.free, run.averages = moved.state, moved.free, moved.averages
+        run.step, run.averaged = run.step + 1, run.averaged + bool(moved.averages)
     except BaseException:
-        run.net._replace(before[0])
-        run.state, run.step = before[1:]
+        run.net._replace(before[0], fresh=True)
+        run.state, run.free, run.averages = before[1:]
+        run.step, run.averaged = counted
         raise
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfp._arrays import freeze
 from snnfp._model_files import check_same_network, header, take_parameters
 from snnfp._settings import revive
+from snnfp._stepper import Stepper
 from snnfp.checkpoint import ArrayFile, save_arrays
 from snnfp.errors import FormatError
 from snnfp.history import EarlyStopping, History
@@ -24,13 +26,16 @@ __all__ = ["Checkpoint", "Run", "read_checkpoint", "read_figures"]
 Arrays = dict[str, NDArray[Any]]
 
 
+_GROUPS = ("parameter", "optimiser", "best", "raw", "free")
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a file of :meth:`Run.save` holds, its form checked but not yet its values.
 
     Attributes:
         path: of the file.
-        arrays: by group (``parameter``, ``optimiser``, ``best``) and name.
+        arrays: by group (``parameter``, ``optimiser``, ``best``, ``raw``, ``free``) and name.
         figures: epoch, step, seed and the like.
         settings: what the training was asked for, as :func:`snnfp._settings.describe` puts it.
     """
@@ -70,11 +75,14 @@ def read_checkpoint(path: str | Path, net: Network) -> Checkpoint:
     file = ArrayFile(path)
     check_same_network(net, file, "is a checkpoint")
     figures = read_figures(file)
-    groups: dict[str, Arrays] = {"parameter": {}, "optimiser": {}, "best": {}}
+    groups: dict[str, Arrays] = {group: {} for group in _GROUPS}
     for key in file.names:
         group, _, name = key.partition("/")
         if group not in groups:
-            raise FormatError(f"{path} holds {key!r}, expected parameter/, optimiser/ or best/")
+            known = [f"{g}/" for g in _GROUPS]
+            raise FormatError(
+                f"{path} holds {key!r}, expected {', '.join(known[:-1])} or {known[-1]}"
+            )
         groups[group][name] = file.read(key)
     return Checkpoint(str(path), groups, figures, figures["settings"])
 
@@ -109,7 +117,8 @@ def _check_figures(figures: Any) -> None:
     """Raises KeyError, TypeError or ValueError unless the form is what :meth:`Run.save` writes."""
     if not isinstance(figures, dict):
         raise TypeError(f"its figures are a {type(figures).__name__}, expected a mapping")
-    for key in ("epoch", "step", "seed", "waited"):
+    figures.setdefault("averaged", 0)  # files of before there were averages
+    for key in ("epoch", "step", "seed", "waited", "averaged"):
         if type(figures[key]) is not int or not 0 <= figures[key] < 2**63:
             raise ValueError(f"{key} is {figures[key]!r}, expected an integer >= 0")
     names = figures["names"]
@@ -152,6 +161,9 @@ class Run:
         seed: of the order of samples.
         settings: described, to be compared by whoever goes on.
         floors: see :class:`snnfp.bounds.Domain`.
+        free: free variables of the parameters that have a transform.
+        averages: of the trained parameters, if an average is kept, after ``averaged`` steps.
+        raw: the parameters themselves, while the network has their averages; else empty.
         epoch: whole epochs done.
         step: steps done.
         stopped: whether nothing is to follow.
@@ -164,6 +176,10 @@ class Run:
     seed: int
     settings: dict[str, Any]
     floors: Mapping[str, float]
+    free: Arrays = field(default_factory=dict)
+    raw: Arrays = field(default_factory=dict)
+    averages: Arrays = field(default_factory=dict)
+    averaged: int = 0
     epoch: int = 0
     step: int = 0
     stopped: bool = False
@@ -189,6 +205,37 @@ class Run:
             self.waited += 1
         self.stopped = rule.reached(now) or self.waited >= rule.patience
 
+    def begin_average(self, wanted: bool) -> None:
+        """Keeps an average from now on, goes on with it, or drops it."""
+        if not wanted:
+            self.show_raw()
+            self.averages, self.averaged = {}, 0
+        elif not self.averages:
+            self.averages = {n: self.net.parameters[n] for n in self.names}
+
+    def show_average(self) -> None:
+        """Gives the network the averaged parameters, if an average is kept."""
+        if self.averages and not self.raw:
+            raw = {n: self.net.parameters[n] for n in self.names}
+            self.net._replace(self.averages, fresh=True)
+            self.raw = raw
+
+    def show_raw(self) -> None:
+        """Gives the network the parameters themselves, if it has their averages."""
+        if self.raw:
+            self.net._replace(self.raw, fresh=True)
+            self.raw = {}
+
+    def take_note_of_changes(self, stepper: Stepper) -> None:
+        """What somebody has put into the network between epochs is gone on from."""
+        if self.raw:
+            for name in self.names:
+                now = self.net.parameters[name]
+                if now is not self.averages[name]:
+                    self.raw[name] = self.averages[name] = now
+        own = self.raw or {n: self.net.parameters[n] for n in self.free}
+        self.free = stepper.free_now(own, self.free)
+
     def forget_best(self) -> None:
         """No figure is looked at, or another one."""
         self.best, self.best_value, self.metric, self.waited = {}, None, None, 0
@@ -198,6 +245,8 @@ class Run:
         arrays = {f"parameter/{k}": v for k, v in self.net.parameters.items()}
         arrays |= {f"optimiser/{k}": v for k, v in self.state.items()}
         arrays |= {f"best/{k}": v for k, v in self.best.items()}
+        arrays |= {f"raw/{k}": v for k, v in self.raw.items()}
+        arrays |= {f"free/{k}": v for k, v in self.free.items()}
         figures = {
             "epoch": self.epoch,
             "step": self.step,
@@ -205,6 +254,7 @@ class Run:
             "best_value": self.best_value,
             "metric": self.metric,
             "waited": self.waited,
+            "averaged": self.averaged,
             "names": list(self.names),
             "floors": dict(self.floors),
             "settings": self.settings,
@@ -232,6 +282,17 @@ class Run:
                 optimiser.check_state(state)
             except ValueError as error:
                 raise FormatError(f"{saved.path}: optimiser: {error}") from error
+        raw, free = saved.arrays["raw"], saved.arrays["free"]
+        for group, given, expected in (
+            ("raw", raw, set(self.names) if raw else set()),
+            ("free", free, set(self.free)),
+        ):
+            if set(given) != expected:
+                raise FormatError(
+                    f"{saved.path} holds {group}/ of {sorted(given)}, expected {sorted(expected)}"
+                )
+            for key, value in given.items():
+                self._check_array(saved.path, f"{group}/{key}", value, self.net.parameters[key])
         if best and set(best) != set(self.names):
             raise FormatError(
                 f"{saved.path} holds best/{', best/'.join(sorted(best))}, expected the trained "
@@ -244,14 +305,17 @@ class Run:
                 self._check_array(saved.path, f"parameter/{key}", value, self.net.parameters[key])
         before = {k: v for k, v in self.net._values.items() if v is not None}
         try:
-            if best:  # legal values too, which show when they are set
-                take_parameters(self.net, {**saved.arrays["parameter"], **best}, saved.path)
+            for others in filter(None, (best, raw)):  # legal too, which shows when they are set
+                take_parameters(self.net, {**saved.arrays["parameter"], **others}, saved.path)
             take_parameters(self.net, saved.arrays["parameter"], saved.path)
         except FormatError:
             self.net._replace(before)
             raise
         figures = saved.figures
-        self.state, self.best = state, best
+        self.state = {k: np.array(v) for k, v in state.items()}  # changed in place
+        self.best, self.free, self.averaged = best, free, figures["averaged"]
+        self.raw = {k: freeze(np.array(v)) for k, v in raw.items()}
+        self.averages = {n: self.net.parameters[n] for n in raw}
         self.epoch, self.step, self.waited = (figures[k] for k in ("epoch", "step", "waited"))
         self.best_value, self.metric = figures["best_value"], figures["metric"]
         self.history = History({k: [float(x) for x in v] for k, v in figures["history"].items()})

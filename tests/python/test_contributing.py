@@ -12,7 +12,10 @@ WORDS = {
         r"\b(?:DelayPer|delay_per|arrives_at_once)\b",
         r"\b(?:DelayPer|PerSource|delay_shapes)\b",
     ),
-    "A readout": (r"\breadout\b", r"\breadout_of\(|\bFirstSpikeLoss\b"),
+    "A readout": (
+        r"\bReadoutValue\b",
+        r"\b(?:readout_of|output_of)\(|\b(?:FirstSpikeLoss|ReadoutLoss|ReadoutValue)\b",
+    ),
     "A neuron model": (r"\b(?:alpha|beta|inv_c|kappa)\b", r"\bNEURON_PARAMETERS\b|: LIF\b"),
 }
 SEARCHED = ("cpp/include", "cpp/src", "bindings", "python/snnfp")

@@ -93,6 +93,7 @@ def test_cpp_as_a_folder(tmp_path):
 # -- what is public is mentioned -----------------------------------------------------------------
 
 SUBMODULES = (
+    "augment",
     "data",
     "encoding",
     "errors",
@@ -114,6 +115,9 @@ REFERENCE_ONLY = {
     "losses.value_and_derivative",
     "errors.require",
     "data.MNIST",
+    "data.NMNIST",
+    "data.FSDD",
+    "data.SHD",
     "__version__",
     "Network.fingerprint",
     "History.append",

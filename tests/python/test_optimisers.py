@@ -145,7 +145,7 @@ def test_clip_by_norm():
         (
             lambda: Adam(lr={"w": 1}),
             TypeError,
-            "lr is {'w': 1}, expected a number: there are no groups",
+            r"lr is {'w': 1}, expected a number: fit\(groups=",
         ),
         (lambda: Adam(lr="fast"), TypeError, "lr is 'fast', expected a number"),
         (lambda: Adam(beta1=None), TypeError, "beta1 is None, expected a number"),

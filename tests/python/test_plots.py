@@ -53,8 +53,15 @@ def all_pictures():
     def encode(x):
         return snnfp.encoding.latency(x, t_min=0.0, t_max=1.0)
 
+    events = snnfp.Spikes.from_latencies([[0.1 * k for k in range(24)]])
+    ramp = np.linspace(0, 1, 20)[:, None] * [[1.0, 0.7]]
+    crossings = snnfp.encoding.level_crossings([ramp], levels=[0.3, 0.6], dt=0.1)
     return {
         "learning_curves": plots.learning_curves(history),
+        "pixel_counts": plots.pixel_counts(
+            {"as recorded": events, "dropped": events.drop(0.5, 0)}, (2, 3, 4)
+        ),
+        "signal_and_spikes": plots.signal_and_spikes(ramp, crossings, dt=0.1, kept=ramp),
         "raster_and_voltage": plots.raster_and_voltage(net, spikes, [1, 0], until=5.0),
         "decision_map": plots.decision_map(
             net, encode, loss.predict, points, [1, 2], until=5.0, resolution=6, mirrored=False

@@ -76,7 +76,8 @@ def test_what_is_the_same_is_not_printed_and_what_differs_is(tmp_path, capsys):
     )  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
         f"resume: batch_size: 20 -> 30, changed since {path}",
-        f"resume: schedule: Cosine(epochs=4, final=0.0) -> ExponentialDecay(factor=0.5), changed since {path}",
+        f"resume: schedule: Cosine(epochs=4, final=0.0, by_step=False) -> "
+        f"ExponentialDecay(factor=0.5, by_step=False), changed since {path}",
         f"resume: seed: 0 -> 3, changed since {path}",
         f"resume: clip_norm: None -> 2.0, changed since {path}",
         f"resume: optimiser.lr: 0.05 -> 0.007, changed since {path}",

@@ -11,7 +11,7 @@ from snnfp import _core
 
 REALS = ("float32", "float64")
 # Of classes that are written once for both precisions.
-GENERIC = re.compile(r"\b(Network|Record)Float(32|64)(Jacobian)?\b")
+GENERIC = re.compile(r"\b(Network|Record|Slot)Float(32|64)(Jacobian)?\b")
 
 
 def generic_name(match):

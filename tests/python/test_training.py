@@ -415,11 +415,11 @@ def test_an_interrupt_between_two_parameters_takes_the_step_back(monkeypatch):
     before = dict(net.parameters)
     real, calls = net._set, []
 
-    def interrupted(name, value):
+    def interrupted(name, value, fresh=False):
         calls.append(name)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        real(name, value)
+        real(name, value, fresh)
 
     monkeypatch.setattr(net, "_set", interrupted)
     with pytest.raises(KeyboardInterrupt):

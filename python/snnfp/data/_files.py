@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snnfp.errors import FormatError
 
+if TYPE_CHECKING:  # elsewhere loaded where it is used: the package is to be imported quickly
+    import zipfile
+
 __all__ = ["Files"]
 
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, EOFError),
-    *(NotImplementedError, RuntimeError, KeyError),  # packed in another way, encrypted, not there
-)
 _MOST_BYTES = 1 << 28  # of one recording, unpacked: a false size costs no more
 
 
@@ -79,10 +77,14 @@ class Files:
             with (self.path / name).open("rb") as file:
                 data = file.read(_MOST_BYTES + 1)
         else:
+            import zipfile
+
+            damaged = (zipfile.BadZipFile, zlib.error, EOFError)
+            odd = (NotImplementedError, RuntimeError, KeyError)  # packed otherwise, encrypted, gone
             try:
                 with self._archive("a zip file").open(name) as packed:
                     data = packed.read(_MOST_BYTES + 1)
-            except _DAMAGED as error:
+            except (*damaged, *odd) as error:
                 raise FormatError(
                     f"{self.place(k)}: damaged, or packed otherwise: {error}"
                 ) from error
@@ -97,6 +99,8 @@ class Files:
         if self._zip is None or self._zip[0] != os.getpid():
             if not self.path.is_file():
                 raise FormatError(f"{self.path}: no ordinary file, expected {expected}")
+            import zipfile
+
             try:
                 self._zip = (os.getpid(), zipfile.ZipFile(self.path))
             except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:

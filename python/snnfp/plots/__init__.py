@@ -9,7 +9,15 @@ can tell apart.
 
 from snnfp.plots.activity import activity
 from snnfp.plots.curves import learning_curves
+from snnfp.plots.encodings import pixel_counts, signal_and_spikes
 from snnfp.plots.plane import decision_map
 from snnfp.plots.samples import raster_and_voltage
 
-__all__ = ["activity", "decision_map", "learning_curves", "raster_and_voltage"]
+__all__ = [
+    "activity",
+    "decision_map",
+    "learning_curves",
+    "pixel_counts",
+    "raster_and_voltage",
+    "signal_and_spikes",
+]

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "snnfp/impl/readout_arrivals.hpp"
-#include "snnfp/model/crossing.hpp"
 
 SNNFP_ISA_BEGIN
 
@@ -104,14 +103,10 @@ class PeakFinder {
     decays_.push_back(decay(job_.until - now, n));
   }
 
-  // A maximum between two arrivals: V rises, and I > 0 takes it down again.
+  // A maximum between two arrivals, if it is the highest so far.
   static void inside(Membrane<Real> s, Membrane<Real> end, Real d, Real now, const Neuron<Real>& n,
                      Peak<Real>& best) {
-    const Real v1 = slope(s, n), current = n.inv_c * s.i;
-    if (!(v1 > Real(0)) || !(n.alpha * current > Real(0))) return;
-    // It rises all the way, or stays below its tangent too low.
-    if (slope(end, n) > Real(0) || fma(v1, d, s.v) <= best.value) return;
-    const Real top = crossing::extremum(s, v1, current, n);
+    const Real top = top_between(s, end, d, best.value, n);
     if (!(top < d)) return;
     const Real v = propagate(s, top, n).v;
     if (v > best.value) best = {v, now + top, all};

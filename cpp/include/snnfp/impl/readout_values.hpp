@@ -31,14 +31,15 @@ class ReadoutSums {
         [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
           out[q * n_ + j] += r.value * sent.p.weight[k];
         });
-    each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
-      const Id i = job_.first + j;
-      const Real sum = out[at] + current.value * start(input_.current, j);
-      out[at] = c_.inv_c.data()[i] * sum + c_.drive.data()[i] * own.drive +
-                start(input_.voltage, j) * own.start;
-    });
+    each_own(false,
+             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+               const Id i = job_.first + j;
+               const Real sum = out[at] + current.value * start(input_.current, j);
+               out[at] = per_charge(c_, i) * sum + c_.drive.data()[i] * own.drive +
+                         start(input_.voltage, j) * own.start;
+             });
     if (!job_.alone)
-      for (Size at = 0; at < values_; ++at) out[at] *= c_.inv_c.data()[job_.first + at % n_];
+      for (Size at = 0; at < values_; ++at) out[at] *= per_charge(c_, job_.first + at % n_);
   }
 
   void reverse(const Real* cotangents, const Columns& columns, Real* gradient,
@@ -47,7 +48,7 @@ class ReadoutSums {
     const NeuronColumns to(job_, columns);
     // For each unit of a weight.
     std::vector<Real> scaled(cotangents, cotangents + values_);
-    for (Size at = 0; at < values_; ++at) scaled[at] *= c_.inv_c.data()[job_.first + at % n_];
+    for (Size at = 0; at < values_; ++at) scaled[at] *= per_charge(c_, job_.first + at % n_);
     std::vector<Real> by_syn(to.rates() ? n_ : 0), by_mem(by_syn);
     each_response(
         to.rates(),
@@ -86,12 +87,13 @@ class ReadoutSums {
       for (Size at = 0; at < values_; ++at)
         to.add(NeuronParameter::capacitance, Id(at % n_), -(scaled[at] * value[at]), gradient);
     }
-    each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
-      for (int p = 0; p < n_neuron_parameters; ++p)
-        if (to.wants(NeuronParameter(p)))
-          to.add(NeuronParameter(p), j,
-                 cotangents[at] * by_own(NeuronParameter(p), j, own, current), gradient);
-    });
+    each_own(to.wants(NeuronParameter::bias),
+             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+               for (int p = 0; p < n_neuron_parameters; ++p)
+                 if (to.wants(NeuronParameter(p)))
+                   to.add(NeuronParameter(p), j,
+                          cotangents[at] * by_own(NeuronParameter(p), j, own, current), gradient);
+             });
   }
 
   void forward(const Columns& columns, const Real* tangents, const Real* const* senders,
@@ -141,14 +143,15 @@ class ReadoutSums {
       const Id j = Id(at % n_);
       const Real dc = to.get(NeuronParameter::capacitance, j, tangents);
       const Real scaled = value.empty() ? out[at] : out[at] - value[at] * dc;
-      out[at] = c_.inv_c.data()[job_.first + j] * scaled;
+      out[at] = per_charge(c_, job_.first + j) * scaled;
     }
-    each_own([&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
-      for (int p = 0; p < n_neuron_parameters; ++p)
-        if (to.wants(NeuronParameter(p)))
-          out[at] +=
-              to.get(NeuronParameter(p), j, tangents) * by_own(NeuronParameter(p), j, own, current);
-    });
+    each_own(to.wants(NeuronParameter::bias),
+             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+               for (int p = 0; p < n_neuron_parameters; ++p)
+                 if (to.wants(NeuronParameter(p)))
+                   out[at] += to.get(NeuronParameter(p), j, tangents) *
+                              by_own(NeuronParameter(p), j, own, current);
+             });
   }
 
   // Values are V at these peaks, one a neuron, instead of at times of the job.
@@ -223,7 +226,7 @@ class ReadoutSums {
   // A peak where V turns at an arrival goes with it. Of w / C: as what else is by time.
   template <class BySynapse>
   void turn_at(const Sent& sent, Size q, Size k, Id j, const BySynapse& by_synapse) const {
-    const Real w = sent.p.weight[k] * c_.inv_c.data()[job_.first + j];
+    const Real w = sent.p.weight[k] * per_charge(c_, job_.first + j);
     by_synapse(sent, q, k, j, {Real(0), (*peaks_)[j].slope / w, Real(0), Real(0)});
   }
 
@@ -236,8 +239,8 @@ class ReadoutSums {
 
   // Calls use(value, neuron, what bias and start give, what a current at the start gives).
   template <class Use>
-  void each_own(const Use& use) const {
-    if (!job_.alone) return;
+  void each_own(bool by_bias, const Use& use) const {
+    if (!job_.alone && !by_bias) return;
     for (Size q = 0; q < job_.n_times; ++q)
       for (Id j = 0; j < n_; ++j) {
         const Neuron<Real> n(c_, job_.first + j);
@@ -250,15 +253,16 @@ class ReadoutSums {
   Real by_own(NeuronParameter p, Id j, const OwnResponse<Real>& own,
               const ArrivalResponse& current) const {
     const Neuron<Real> n(c_, job_.first + j);
-    const Real i = n.inv_c * start(input_.current, j), v = start(input_.voltage, j);
+    const Real inverse = per_charge(c_, job_.first + j);
+    const Real i = inverse * start(input_.current, j), v = start(input_.voltage, j);
     switch (p) {
       case NeuronParameter::tau_syn: return flight_unit(p, n) * (i * current.by_syn);
       case NeuronParameter::tau_mem:
         return flight_unit(p, n) *
                (i * current.by_mem + n.drive * own.drive_by_mem + v * own.start_by_mem);
-      case NeuronParameter::bias: return n.inv_c * own.drive;
+      case NeuronParameter::bias: return inverse * own.drive;
       // V at the start is no current's: it was taken for one.
-      case NeuronParameter::capacitance: return n.inv_c * (v * own.start);
+      case NeuronParameter::capacitance: return inverse * (v * own.start);
       default: return Real(0);
     }
   }

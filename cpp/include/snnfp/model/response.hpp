@@ -2,10 +2,30 @@
 // What a readout's V, and the integral of V, owe to one arrival, to the bias and to the state at
 // the start, with their derivatives. MATH.md E16.
 
+#include "snnfp/model/crossing.hpp"
 #include "snnfp/model/derivatives.hpp"
 #include "snnfp/model/divided_differences.hpp"
 
 SNNFP_ISA_BEGIN
+
+// 1 / C of a neuron.
+template <class Real>
+inline Real per_charge(const NeuronConstants<Real>& c, Id j) {
+  return c.inv_c.data()[j];
+}
+
+// When V is highest within a flight of length d, of which it is the maximum; infinity if it has
+// none there, or surely none above `lid`.
+template <class Real>
+inline Real top_between(Membrane<Real> s, Membrane<Real> end, Real d, Real lid,
+                        const Neuron<Real>& n) {
+  // It rises, and I > 0 takes it down again.
+  const Real v1 = slope(s, n), current = n.inv_c * s.i;
+  if (!(v1 > Real(0)) || !(n.alpha * current > Real(0))) return never<Real>;
+  // It rises all the way, or stays too low below its tangent.
+  if (slope(end, n) > Real(0) || fma(v1, d, s.v) <= lid) return never<Real>;
+  return crossing::extremum(s, v1, current, n);
+}
 
 // Of a unit of weight / C, and its derivatives by the time of the arrival and by the rates 1/tau.
 template <class Real>

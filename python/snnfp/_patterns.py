@@ -1,0 +1,30 @@
+"""Patterns of names of trained parameters."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from snnfp.network import Network
+
+__all__ = ["matched"]
+
+
+def matched(net: Network, names: tuple[str, ...], pattern: Any, what: str) -> list[str]:
+    """The trained parameters that match a pattern of a setting, which errors call ``what``.
+
+    Raises:
+        TypeError: no text.
+        KeyError: there is none.
+    """
+    if not isinstance(pattern, str):
+        raise TypeError(f"{what}: {pattern!r} is no text, expected a name or a pattern")
+    found = [n for n in names if fnmatchcase(n, pattern)]
+    if not found:
+        untrained = [n for n in net.parameters if fnmatchcase(n, pattern)]
+        why = f"matches {', '.join(untrained)}, not trained" if untrained else "matches nothing"
+        raise KeyError(
+            f"{what}: {pattern!r} {why}; expected patterns of trained parameters: "
+            f"{', '.join(names)}"
+        )
+    return found

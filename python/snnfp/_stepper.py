@@ -1,0 +1,310 @@
+"""From the gradient of a batch to new parameters: clipping, the optimiser, domain, average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfp import _core
+from snnfp._execution import execution
+from snnfp.bounds import Domain
+from snnfp.network import Network
+from snnfp.optim import Optimiser, is_of_core
+from snnfp.parameter_groups import Group, Groups, group_of
+from snnfp.schedules import Schedule, factor_of
+from snnfp.transforms import Transform
+
+__all__ = ["Moved", "Stepper"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a step has made, taken as a whole or not at all.
+
+    Attributes:
+        parameters: the new ones.
+        fresh: whether nobody else has these arrays.
+        free: free variables of those with a transform.
+        averages: of all, if an average is kept.
+        state: of the optimiser, where it is not changed in place.
+        norms: of the gradient of each group, by its pattern, before it is clipped.
+        clipped: patterns of the groups that were.
+        lr: the learning rate of those in no group.
+    """
+
+    parameters: Arrays
+    fresh: bool
+    free: Arrays
+    averages: Arrays
+    state: Arrays
+    norms: Mapping[str, float]
+    clipped: frozenset[str]
+    lr: float
+
+
+@dataclass
+class _Parameter:
+    """A trained parameter: what is fixed of it, and what goes from step to step."""
+
+    name: str
+    pattern: str  # of its group
+    group: Group
+    transform: Transform | None
+    frozen: NDArray[np.bool_] | None
+    late: bool  # the domain and the average are not the core's
+    decay: float = 0.0
+    slot: Any = None
+
+
+@dataclass
+class Stepper:
+    """Takes steps of a network's trained parameters.
+
+    Args:
+        net: the network.
+        names: of its trained parameters.
+        optimiser: an :class:`Optimiser`; those of this library move all in one pass of the core.
+        schedule: of those in no group that has its own.
+        clip_norm: of groups that have none of their own.
+        groups: by pattern.
+        domain: where parameters may be.
+        frozen: elements that stay, by parameter.
+        average: decay of the average; None: none is kept.
+        n_threads: None: all.
+    """
+
+    net: Network
+    names: tuple[str, ...]
+    optimiser: Optimiser
+    schedule: Schedule
+    clip_norm: float | None
+    groups: Groups
+    domain: Domain
+    frozen: Mapping[str, NDArray[np.bool_]]
+    average: float | None
+    n_threads: int | None
+    _rows: list[_Parameter] = field(init=False, default_factory=list)
+    _state: Arrays = field(init=False, default_factory=dict)
+    _made: Arrays = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        spanned = self.domain.spanned
+        for name in self.names:
+            pattern, group = group_of(self.groups, name)
+            transform = group.transform
+            late = transform is not None or name in spanned
+            self._rows.append(
+                _Parameter(name, pattern, group, transform, self.frozen.get(name), late)
+            )
+        self._patterns = tuple(dict.fromkeys(row.pattern for row in self._rows))
+        self._run = execution(self.n_threads)
+        self._of_core = is_of_core(self.optimiser)
+        for group in self.groups.values():
+            if group.of_optimiser and not self._of_core:
+                raise TypeError(
+                    f"groups have {', '.join(group.of_optimiser)} of their own, which the "
+                    f"optimiser {type(self.optimiser).__name__} does not know: expected snnfp.Adam "
+                    "or snnfp.SGD"
+                )
+
+    def released(self) -> Arrays:
+        """The free variables of parameters with a transform, as they are in the network."""
+        return {
+            row.name: row.transform.release(self.net.parameters[row.name], row.name)
+            for row in self._rows
+            if row.transform is not None
+        }
+
+    def moved(
+        self,
+        gradients: Mapping[str, Any],
+        state: Arrays,
+        free: Arrays,
+        averages: Arrays,
+        averaged: int,
+        step: int,
+        epoch: float,
+    ) -> Moved:
+        """The parameters after a step.
+
+        Args:
+            gradients: by the parameters; left as they are.
+            state: of the optimiser, which ours change in place.
+            free: free variables, of parameters with a transform.
+            averages: of all parameters, if an average is kept.
+            averaged: steps that are in them.
+            step: steps done so far.
+            epoch: epochs done so far, with its fraction.
+        """
+        net = self.net
+        old = {n: net.parameters[n] for n in self.names}
+        free = self.free_now(old, free)
+        at = {**old, **free}
+        slopes = {
+            row.name: self._slope(row, gradients[row.name], old[row.name], free)
+            for row in self._rows
+        }
+        norms = self._norms(slopes)
+        limits = {p: self._limit(p) for p in norms}
+        clipped = frozenset(p for p, norm in norms.items() if norm > limits[p])
+        scales = {p: limits[p] / norms[p] if p in clipped else 1.0 for p in norms}
+        blend = 0.0
+        if averages:
+            assert self.average is not None
+            # The plain mean of the first steps: the beginning is not in it.
+            blend = 1.0 - min(self.average, 1.0 - 1.0 / (averaged + 1))
+        factor = factor_of(self.schedule, step, epoch)
+        if self._of_core:
+            new, made = self._by_core(at, slopes, scales, averages, blend, state, step, epoch)
+        else:
+            new, state = self._by_user(at, slopes, scales, state, factor)
+            made = {}
+        parameters, free = self._finish(old, new, free)
+        for name in averages.keys() - made.keys():
+            average = averages[name]
+            made[name] = average + (parameters[name] - average) * average.dtype.type(blend)
+        lr = self.optimiser.lr * factor
+        return Moved(parameters, self._of_core, free, made, state, norms, clipped, lr)
+
+    def taken(self) -> None:
+        """Takes note of what the network has now: the free variables are of these."""
+        self._made = {r.name: self.net.parameters[r.name] for r in self._rows if r.transform}
+
+    def free_now(self, parameters: Arrays, free: Arrays) -> Arrays:
+        """The free variables; anew where somebody else has replaced the parameter."""
+        made = self._made
+        return {
+            row.name: free[row.name]
+            if row.name not in made or parameters[row.name] is made[row.name]
+            else row.transform.release(parameters[row.name], row.name)
+            for row in self._rows
+            if row.transform is not None
+        }
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _slope(
+        self, row: _Parameter, gradient: Any, parameter: NDArray[Any], free: Arrays
+    ) -> NDArray[Any]:
+        """The gradient by what the optimiser moves, as the core takes it."""
+        array = np.asarray(gradient, dtype=parameter.dtype, order="C")
+        if array.shape != parameter.shape:
+            raise ValueError(
+                f"the gradient by {row.name} has shape {array.shape}, expected {parameter.shape}"
+            )
+        if row.transform is None:
+            return array
+        return row.transform.chain(free[row.name], array)
+
+    def _norms(self, slopes: Arrays) -> dict[str, float]:
+        sums = dict.fromkeys(self._patterns, 0.0)
+        for row in self._rows:
+            sums[row.pattern] += _core.square_sum(slopes[row.name], row.frozen, self._run)
+        return {p: math.sqrt(total) for p, total in sums.items()}
+
+    def _limit(self, pattern: str) -> float:
+        own = self.groups[pattern].clip_norm if pattern else None
+        limit = self.clip_norm if own is None else own
+        return math.inf if limit is None else limit
+
+    def _by_core(
+        self,
+        at: Arrays,
+        slopes: Arrays,
+        scales: Mapping[str, float],
+        averages: Arrays,
+        blend: float,
+        state: Arrays,
+        step: int,
+        epoch: float,
+    ) -> tuple[Arrays, Arrays]:
+        """New values of what is moved, and averages that are done."""
+        optimiser: Any = self.optimiser
+        if state is not self._state:
+            self._fit_slots(at, state)
+        lr = {p: optimiser.lr * factor_of(self.schedule, step, epoch) for p in self._patterns}
+        for pattern, group in self.groups.items():
+            own = group.schedule or self.schedule
+            lr[pattern] = (group.lr or optimiser.lr) * factor_of(own, step, epoch)
+        rows = self._rows
+        pairs = optimiser.step(
+            [row.slot for row in rows],
+            [at[row.name] for row in rows],
+            [slopes[row.name] for row in rows],
+            [None if row.late else averages.get(row.name) for row in rows],
+            [(scales[r.pattern], lr[r.pattern], r.decay, blend) for r in rows],
+            state,
+            self._run,
+        )
+        new = {row.name: made for row, (made, _) in zip(rows, pairs, strict=True)}
+        done = {row.name: a for row, (_, a) in zip(rows, pairs, strict=True) if a is not None}
+        return new, done
+
+    def _fit_slots(self, at: Arrays, state: Arrays) -> None:
+        """Slots on the arrays of a state, which is new."""
+        optimiser: Any = self.optimiser
+        for row in self._rows:
+            value = at[row.name]
+            limits = (None, None) if row.late else self.domain.limits.get(row.name, (None, None))
+            low, high = (None if x is None else np.array(x, value.dtype, order="C") for x in limits)
+            own = row.group.weight_decay
+            row.decay = optimiser.decay_of(row.name) if own is None else own
+            row.slot = optimiser.slot(row.name, value, state, low=low, high=high, frozen=row.frozen)
+        self._state = state
+
+    def _by_user(
+        self,
+        at: Arrays,
+        slopes: Arrays,
+        scales: Mapping[str, float],
+        state: Arrays,
+        factor: float,
+    ) -> tuple[Arrays, Arrays]:
+        """New values of what is moved, and the state, by an optimiser of the user's own."""
+        given = {}
+        for row in self._rows:
+            slope, scale = slopes[row.name], scales[row.pattern]
+            slope = slope if scale == 1.0 else slope * scale
+            given[row.name] = slope if row.frozen is None else np.where(row.frozen, 0, slope)
+        new, state = self.optimiser.update(at, given, state, factor=factor)
+        values = {}
+        for row in self._rows:
+            value = np.asarray(new[row.name])
+            values[row.name] = (
+                value if row.frozen is None else np.where(row.frozen, at[row.name], value)
+            )
+        return values, state
+
+    def _finish(self, old: Arrays, new: Arrays, free: Arrays) -> tuple[Arrays, Arrays]:
+        """Parameters within the domain, and the free variables that are theirs."""
+        parameters = dict(new)
+        moved = {}
+        for row in self._rows:
+            if row.transform is not None:
+                value = row.transform.constrain(new[row.name])
+                if row.frozen is not None:
+                    value = np.where(row.frozen, old[row.name], value)
+                moved[row.name] = new[row.name]
+                parameters[row.name] = value
+        if self._of_core:
+            late = {row.name: parameters[row.name] for row in self._rows if row.late}
+            if not late:
+                return parameters, moved
+            inside = self.domain.put_back(self.net, late, self.frozen)
+        else:
+            inside = self.domain.put_back(self.net, parameters, self.frozen)
+        for row in self._rows:
+            if row.transform is None or row.name not in inside:
+                continue
+            put = inside[row.name] != parameters[row.name]
+            if put.any():
+                again = row.transform.release(inside[row.name], row.name)
+                moved[row.name] = np.where(put, again, moved[row.name])
+        return {**parameters, **inside}, moved
