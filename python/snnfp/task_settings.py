@@ -48,9 +48,10 @@ class Settings:
     hidden neurons are one number, or (low, high) of which each has its own, log-uniform.
     ``delays`` are (low, high) of initial delays, one a synapse, uniform, which are trained at
     their own rate ``delay_lr``; None: there are none. ``level`` is the number of spikes a sample
-    that hidden neurons fire to begin with: their weights are scaled; None: they are not. ``readout`` is what is read off the outputs:
-    their first spikes, or a value of outputs without threshold, whose time constants are
-    ``readout_tau`` (membrane, synapse); ``time_scale`` is that of the weight of the integral.
+    that hidden neurons fire to begin with, for which their weights are scaled; None: they are not.
+    ``readout`` is what is read off the outputs: their first spikes, or a value of outputs without
+    threshold, whose time constants are ``readout_tau`` (membrane, synapse); ``time_scale`` is that
+    of the weight of the integral.
     ``average`` is the decay of the average of the parameters (0: none), ``shift`` (pixels),
     ``stretch``, ``jitter`` (a time) and ``drop`` are how far training samples are changed,
     ``held_out`` is the fraction of the training samples to validate on. ``target`` is the
