@@ -114,6 +114,11 @@ class Stepper:
                     "or snnfp.SGD"
                 )
 
+    @property
+    def transformed(self) -> list[str]:
+        """Names of the parameters with a transform."""
+        return [row.name for row in self._rows if row.transform is not None]
+
     def released(self) -> Arrays:
         """The free variables of parameters with a transform, as they are in the network."""
         return {
@@ -169,7 +174,8 @@ class Stepper:
         parameters, free = self._finish(old, new, free)
         for name in averages.keys() - made.keys():
             average = averages[name]
-            made[name] = average + (parameters[name] - average) * average.dtype.type(blend)
+            part = average.dtype.type(blend)
+            made[name] = np.asarray(average + (parameters[name] - average) * part)
         lr = self.optimiser.lr * factor
         return Moved(parameters, self._of_core, free, made, state, norms, clipped, lr)
 

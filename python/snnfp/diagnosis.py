@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp._activity import Activity
 from snnfp._limited import with_limits
 from snnfp._numbers import count
-from snnfp.losses.labels import check_labels, readout_of
+from snnfp.losses import ReadoutLoss, WeightedSum, check_labels, output_of, readout_of
 from snnfp.network import Network, Population
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
@@ -62,15 +63,16 @@ class Diagnosis:
     Attributes:
         populations: by name, in the network's order.
         n_samples: samples looked at.
-        readout: population of the outputs.
+        output: population or readout of the outputs.
         silent_labels: of each output, the fraction of the samples of its own class in which it is
-            silent, ``[n]``, nan for classes without a sample; None without labels.
+            silent, ``[n]``, nan for classes without a sample; None without labels, and for
+            readouts, which have no spikes.
         findings: what deserves attention, in words; empty if nothing does.
     """
 
     populations: dict[str, PopulationDiagnosis]
     n_samples: int
-    readout: str
+    output: str
     silent_labels: NDArray[np.float64] | None
     findings: tuple[str, ...]
 
@@ -109,7 +111,7 @@ def diagnose(
     labels: ArrayLike | None = None,
     *,
     until: float | None = None,
-    population: str | None = None,
+    loss: Any = None,
     spike_limit: int = 1000,
     samples: int | None = None,
     n_threads: int | None = None,
@@ -124,7 +126,8 @@ def diagnose(
         spikes: input, as for :func:`simulate`; some hundred samples tell enough.
         labels: classes, ``[samples]``, to see which outputs are silent where they should fire.
         until: end of the simulation.
-        population: of the outputs; None: the last one.
+        loss: what it is to be trained with, which says where outputs are read, and how; None: the
+            last population is the output.
         spike_limit: spikes of a neuron in a sample at which it counts as running away.
         samples: of a network without input groups.
         n_threads: None: all.
@@ -134,7 +137,7 @@ def diagnose(
     """
     check_network(net)
     limit = count(spike_limit, "spike_limit")
-    readout = readout_of(net, population)
+    output = readout_of(net, None) if loss is None else output_of(net, loss)
     seen = with_limits(net, dict.fromkeys(net.populations, limit))
     record = simulate(
         seen, spikes, until=until, samples=samples, n_threads=n_threads, spike_limit=limit
@@ -149,14 +152,23 @@ def diagnose(
     }
     silent_labels = None
     if labels is not None:
-        chosen = check_labels(labels, record.n_samples, readout.size)
-        silent = record.first_indices(readout.name)[np.arange(chosen.size), chosen] < 0
-        own = np.bincount(chosen, minlength=readout.size)
-        missed = np.bincount(chosen[silent], minlength=readout.size)
-        with np.errstate(invalid="ignore"):
-            silent_labels = missed / own
-    findings = _findings(populations, readout.name, silent_labels, limit)
-    return Diagnosis(populations, record.n_samples, readout.name, silent_labels, tuple(findings))
+        chosen = check_labels(labels, record.n_samples, output.size)
+        if isinstance(output, Population):
+            silent_labels = _silent_labels(record, output, chosen)
+    findings = _findings(populations, output.name, silent_labels, limit)
+    findings += _of_readouts(net, loss, record.until)
+    return Diagnosis(populations, record.n_samples, output.name, silent_labels, tuple(findings))
+
+
+def _silent_labels(
+    record: Record, output: Population, chosen: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    silent = record.first_indices(output.name)[np.arange(chosen.size), chosen] < 0
+    own = np.bincount(chosen, minlength=output.size)
+    missed = np.bincount(chosen[silent], minlength=output.size)
+    shares = np.full(output.size, np.nan)
+    np.divide(missed, own, out=shares, where=own > 0)
+    return shares
 
 
 def _population(
@@ -221,7 +233,7 @@ def _missing_voltages(
 
 def _findings(
     populations: dict[str, PopulationDiagnosis],
-    readout: str,
+    output: str,
     silent_labels: NDArray[np.float64] | None,
     limit: int,
 ) -> list[str]:
@@ -243,7 +255,48 @@ def _findings(
     for k, share in enumerate([] if silent_labels is None else silent_labels.tolist()):
         if share > 0.5:
             out.append(
-                f"output {k} of {readout} is silent in {share:.0%} of the samples of its own "
+                f"output {k} of {output} is silent in {share:.0%} of the samples of its own "
                 "class, where no gradient can bring it back"
             )
     return out
+
+
+def _of_readouts(net: Network, loss: Any, until: float) -> list[str]:
+    """Where what a spike gives to a readout falls with its age, within a sample.
+
+    There the gradient asks for later spikes, which smaller weights give until they give none; the
+    jump when a spike vanishes outweighs what was gained. Integrals never fall.
+    """
+    out = []
+    for term in loss.terms if isinstance(loss, WeightedSum) else (loss,):
+        if not isinstance(term, ReadoutLoss) or "integral" in term.value:
+            continue
+        reading = term.reading(net)
+        p = net.readouts[reading.readout]
+        last = until if reading.times is None else max(reading.times)
+        peak = float(np.min(_peak_age(net, p.name)))
+        if peak < last < math.inf:
+            out.append(
+                f"what a spike gives to {reading.value!r} of readout {p.name} falls with its age "
+                f"from {peak:.3g} on, and ages reach {last:.4g}: the gradient asks for later "
+                "spikes, and so for spikes that vanish; the weighted integral has no such fall, "
+                "nor have time constants so long that V still rises then"
+            )
+    return out
+
+
+def _peak_age(net: Network, readout: str) -> NDArray[np.float64]:
+    """At which age a spike moves V the most, of each neuron; infinite if ever more."""
+    slow, fast = np.sort(
+        np.broadcast_arrays(
+            *(
+                1.0 / np.asarray(net.parameters[f"{readout}.{k}"], np.float64)
+                for k in ("tau_mem", "tau_syn")
+            )
+        ),
+        axis=0,
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = (fast - slow) / slow
+        peak = np.where(apart == 0, 1.0, np.log1p(apart) / apart) / slow
+    return np.where(slow == 0, np.inf, peak)

@@ -123,6 +123,9 @@ class Projection:
         n_source, n_target = self.ends
         if self.sparse is not None:
             return np.bincount(self.sources, minlength=n_source)
+        if self.mask is not None:
+            there: NDArray[np.int64] = np.count_nonzero(self.mask, axis=1)
+            return there
         return np.full(n_source, n_target if self.kind == "dense" else 1)
 
     @property
@@ -156,7 +159,7 @@ class Projection:
             return values
         if fill:
             return freeze(np.where(self.mask, values, values.dtype.type(0)))
-        beside = np.logical_and(values, ~self.mask)
+        beside = np.greater(values != 0, self.mask)
         if beside.any():
             at = np.unravel_index(int(np.argmax(beside)), self.shape)
             raise ValueError(

@@ -97,7 +97,7 @@ class RateBounds:
         for key, projection in _incoming(net, self.population, gradients):
             sent = np.sum(record.sent(projection.source), axis=0).astype(np.float64)
             term = _by_synapse(projection, sent, wanted)
-            term *= _there(net.parameters[key], self.keep_zero)
+            term = term * _there(projection, net.parameters[key], self.keep_zero)
             changed[key] = changed[key] + term.astype(changed[key].dtype)
         return changed, int(np.count_nonzero(acts))
 
@@ -123,7 +123,12 @@ def _spikes_per_charge(record: Record, population: str) -> NDArray[np.float64]:
 def _by_synapse(
     projection: Projection, sent: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What is sent times what is wanted of the receiver, in the shape of the weights."""
+    """What is sent times what is wanted of the receiver, summed over synapses of one weight."""
     if projection.sparse is not None:
-        return sent[projection.sources] * wanted[projection.targets]
+        each = sent[projection.sources] * wanted[projection.targets]
+        if projection.weight_of is None:
+            return each
+        n = int(np.prod(projection.weight_shape))
+        sums = np.bincount(projection.weight_of, each, n).astype(np.float64)
+        return sums.reshape(projection.weight_shape)
     return sent[:, None] * wanted if projection.kind == "dense" else sent * wanted

@@ -68,6 +68,28 @@ class Reading:
             return (n_samples, size)
         return (n_samples, len(self.times), size)
 
+    def grows_until(self, net: Network) -> NDArray[np.float64]:
+        """The age up to which what a spike gives to the value grows, ``[n]``; inf: for ever.
+
+        Integrals grow with the age of a spike at any time constants. V does up to the peak of its
+        response, ``ln(tau_mem / tau_syn) / (1 / tau_syn - 1 / tau_mem)``. Where a value takes in
+        spikes older than that, the gradient asks for later spikes: docs/readouts.md says what
+        comes of it.
+        """
+        p = readout_named(net, self.readout)
+        if self.value in ("integral", "weighted_integral"):
+            return np.full(p.size, np.inf)
+        tau_mem, tau_syn = (
+            np.broadcast_to(net.parameters[f"{p.name}.{k}"], p.size).astype(np.float64)
+            for k in ("tau_mem", "tau_syn")
+        )
+        slow, fast = np.maximum(tau_mem, tau_syn), np.minimum(tau_mem, tau_syn)
+        endless = np.isinf(slow)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            x = (slow - fast) / fast
+            age = np.where(x > 0, slow * np.log1p(x) / x, fast)
+        return np.where(endless, np.inf, age)
+
     def in_core(
         self, index: int, until: float, dtype: np.dtype[Any]
     ) -> tuple[int, _core.ReadoutValue, NDArray[Any], float]:

@@ -221,7 +221,10 @@ class _Between:
 def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
     """The run at its start, or where the checkpoint left it."""
     net, names = plan.net, plan.names
-    free = plan.stepper.released()
+    if saved is None:
+        free = plan.stepper.released()
+    else:  # the values are those of the file
+        free = {n: net.parameters[n] for n in plan.stepper.transformed}
     state = plan.optimiser.init({n: free.get(n, net.parameters[n]) for n in names})
     floors = plan.stepper.domain.floors
     run = Run(net, names, state, plan.seed, plan.settings, floors, free)

@@ -97,6 +97,7 @@ SUBMODULES = (
     "data",
     "encoding",
     "errors",
+    "heuristics",
     "init",
     "losses",
     "plots",

@@ -128,7 +128,7 @@ def test_in_a_training(case):
     """Applied as a remedy: counts fall, the exact gradient stays what it is, resumed settings."""
     net, spikes = case
     data = (spikes, np.zeros(4, int))
-    loss = snnfp.losses.SpikeTimeFunction(function=lambda r, _: (0.0, np.zeros(r.n_spikes)))
+    loss = snnfp.losses.SpikeTimeFunction(function=nothing)
     options = {"until": UNTIL, "epochs": 30, "progress": False, "batch_size": 4}
     before = dict(net.parameters)
     r = RateBounds(population="hidden", high=1.0, strength=1.0)
@@ -139,6 +139,45 @@ def test_in_a_training(case):
         moved = not np.array_equal(value, net.parameters[name])
         assert moved == name.endswith(("_to_hidden.weight",))
     assert revive(describe(r)) == r
+
+
+def test_frozen_weights_stay(case):
+    net, spikes = case
+    data = (spikes, np.zeros(4, int))
+    before = net.parameters["input_to_hidden.weight"]
+    frozen = np.zeros(before.shape, bool)
+    frozen[0] = True
+    snnfp.fit(
+        net, data, loss=snnfp.losses.SpikeTimeFunction(function=nothing), until=UNTIL, epochs=2,
+        optimiser=snnfp.SGD(lr=0.03), frozen={"input_to_hidden.weight": frozen}, progress=False,
+        remedies=[RateBounds(population="hidden", high=1.0, strength=1.0)],
+    )  # fmt: skip
+    after = net.parameters["input_to_hidden.weight"]
+    assert np.array_equal(before[0], after[0]) and (before[1:] != after[1:]).any()
+
+
+def nothing(record, labels):
+    return 0.0, np.zeros(record.n_spikes)
+
+
+def test_shared_weights_gather_their_synapses():
+    conv = snnfp.Conv2D(shape_in=(1, 3, 3), weight=np.full((2, 1, 2, 2), 0.6), padding=1)
+    net = snnfp.Network()
+    x = net.input(9, name="x")
+    h = net.population(conv.size_out, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    q = net.connect(x, h, conv)
+    rng = np.random.default_rng(0)
+    spikes = Spikes.from_pairs([(rng.uniform(0, 3, 40), rng.integers(0, 9, 40))], size=9)
+    record = snnfp.simulate(net, spikes, until=UNTIL)
+    r = RateBounds(population="h", high=0.1, strength=1.0, each=True)
+    (got,) = r(net, record, None, {"x_to_h.weight": np.zeros((2, 1, 2, 2))})[0].values()
+    wanted = np.zeros(got.size)
+    counts, sent = record.counts("h")[0], record.sent("x")[0]
+    for k, (i, j) in enumerate(zip(q.sources, q.targets, strict=True)):
+        if counts[j]:
+            wanted[q.weight_of[k]] += (counts[j] - 0.1) * sent[i] / h.size
+    assert wanted.any()
+    np.testing.assert_allclose(got.reshape(-1), wanted, rtol=1e-12)
 
 
 def test_what_is_refused(case):

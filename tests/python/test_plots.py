@@ -57,6 +57,7 @@ def all_pictures():
     ramp = np.linspace(0, 1, 20)[:, None] * [[1.0, 0.7]]
     crossings = snnfp.encoding.level_crossings([ramp], levels=[0.3, 0.6], dt=0.1)
     return {
+        "activity": plots.activity(snnfp.diagnose(net, spikes[:1], until=5.0)),
         "learning_curves": plots.learning_curves(history),
         "pixel_counts": plots.pixel_counts(
             {"as recorded": events, "dropped": events.drop(0.5, 0)}, (2, 3, 4)

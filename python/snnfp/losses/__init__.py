@@ -5,10 +5,9 @@ A loss is any ``f(record, labels) -> (value, cotangents)`` with cotangents as
 weighted and added: ``0.9 * a + 0.1 * b`` is a loss.
 """
 
-from snnfp.losses.base import Cotangents, Loss, WeightedSum, value_and_derivative
+from snnfp.losses.base import Loss, WeightedSum, value_and_derivative
 from snnfp.losses.first_spikes import (
     FirstSpikeCrossEntropy,
-    FirstSpikeFn,
     FirstSpikeFunction,
     FirstSpikeHinge,
     FirstSpikeLatency,
@@ -21,13 +20,11 @@ from snnfp.losses.readouts import (
     ReadoutSquaredError,
     output_of,
 )
-from snnfp.losses.spike_times import SpikeTimeFn, SpikeTimeFunction, SpikeTimeSquaredError
+from snnfp.losses.spike_times import SpikeTimeFunction, SpikeTimeSquaredError
 from snnfp.losses.van_rossum import VanRossumDistance
 
 __all__ = [
-    "Cotangents",
     "FirstSpikeCrossEntropy",
-    "FirstSpikeFn",
     "FirstSpikeFunction",
     "FirstSpikeHinge",
     "FirstSpikeLatency",
@@ -36,7 +33,6 @@ __all__ = [
     "ReadoutCrossEntropy",
     "ReadoutLoss",
     "ReadoutSquaredError",
-    "SpikeTimeFn",
     "SpikeTimeFunction",
     "SpikeTimeSquaredError",
     "VanRossumDistance",
