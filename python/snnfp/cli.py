@@ -111,6 +111,7 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
         _Option("bump", float, "remedy for silent hidden neurons, 0: none"),
         _Option("label_bump", float, "remedy for silent labels, 0: none"),
         _Option("shift", int, "training images are shifted by up to so many pixels"),
+        _Option("copies", int, "warped copies of each training image that are trained on too"),
         _Option("stretch", float, "training samples are slower or faster by up to this part"),
         _Option("jitter", float, "standard deviation of the noise on times of training spikes"),
         _Option("drop", float, "part of the training spikes that is left out"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp.data import iris, mnist, xor, yin_yang
+from snnfp.data import iris, mnist, warp_images, xor, yin_yang
 from snnfp.encoding import latency, scale_min_max
 from snnfp.spikes import Spikes
 from snnfp.task import Labelled, Task, TaskData, Variant, used
@@ -22,7 +22,7 @@ __all__ = ["LATENCY_TASKS"]
 _UNUSED = frozenset(
     (
         *("recurrent", "recurrent_delay", "level", "readout", "readout_tau", "time_scale"),
-        *("shift", "stretch", "jitter", "drop", "held_out"),
+        *("shift", "copies", "stretch", "jitter", "drop", "held_out"),
     )
 )
 
@@ -69,6 +69,9 @@ def _iris(s: Settings, folder: Path | None) -> TaskData:
     )
 
 
+_WARP = {"rotation": 12.0, "scale": 0.1, "shear": 0.15}
+
+
 def _mnist(s: Settings, folder: Path | None) -> TaskData:
     if folder is None:
         raise ValueError("MNIST needs --data DIR, the folder with its four idx files")
@@ -81,8 +84,10 @@ def _mnist(s: Settings, folder: Path | None) -> TaskData:
     n = data.train_labels.size
     validating = n // 12
     training = used(s, n - validating)
+    images, labels = data.train_images[:training], data.train_labels[:training]
+    warped = [warp_images(images, k, **_WARP) for k in range(s.copies)]
     return TaskData(
-        part(data.train_images[:training], data.train_labels[:training]),
+        part(np.concatenate([images, *warped]), np.tile(labels, 1 + s.copies)),
         part(data.train_images[n - validating :], data.train_labels[n - validating :]),
         part(data.test_images, data.test_labels),
         data.train_images[0].size + (s.bias_time is not None),
@@ -153,10 +158,11 @@ _AUGMENTED = replace(
     _MNIST,
     dtype="float32",
     shift=1,
-    lr=4e-3,
+    copies=3,
+    lr=2e-3,
     warmup=200,
     average=0.998,
-    epochs=25,
+    epochs=6,
     batch_size=32,
 )
 
@@ -227,7 +233,7 @@ LATENCY_TASKS = (
         _MNIST,
         _mnist,
         variants={"augment": Variant("shifted images, longer", _AUGMENTED)},
-        unused=_UNUSED - {"shift"},
+        unused=_UNUSED - {"shift", "copies"},
         needs_data=True,
     ),
 )

@@ -54,6 +54,7 @@ class Settings:
     of the weight of the integral.
     ``average`` is the decay of the average of the parameters (0: none), ``shift`` (pixels),
     ``stretch``, ``jitter`` (a time) and ``drop`` are how far training samples are changed,
+    ``copies`` is how many warped copies of each training image are trained on too,
     ``held_out`` is the fraction of the training samples to validate on. ``target`` is the
     validation (or training) accuracy that ends the training; None: none does.
 
@@ -94,6 +95,7 @@ class Settings:
     bump: float = 0.0
     label_bump: float = 0.0
     shift: int = 0
+    copies: int = 0
     stretch: float = 0.0
     jitter: float = 0.0
     drop: float = 0.0
@@ -245,6 +247,7 @@ _RULES: dict[str, Rule] = {
     "label_bump": _NOT_NEGATIVE,
     "average": _FRACTION,
     "shift": (lambda v: _whole(v, 0), "a whole number >= 0"),
+    "copies": (lambda v: _whole(v, 0, 100), "a whole number of 0 to 100"),
     "stretch": _FRACTION,
     "jitter": _TIME,
     "drop": _FRACTION,
