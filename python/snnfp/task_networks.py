@@ -73,7 +73,7 @@ def prepare(net: Network, settings: Settings, spikes: Any) -> None:
         spikes: some training samples.
     """
     s = settings
-    options = {"until": s.until, "n_threads": s.threads}
+    options: dict[str, Any] = {"until": s.until, "n_threads": s.threads}
     if s.level is not None:
         calibrate(net, spikes, rate=dict.fromkeys(hidden_names(s), s.level), **options)
     loss = make_loss(s)

@@ -66,7 +66,7 @@ def draw_pictures(
         time_unit=task.time_unit,
     )
     _save(samples, folder / f"sample.{kind}", dpi)
-    if task.plane:
+    if task.plane and data.encode is not None:
         shown = np.arange(min(500, len(labels)))
         points = _points(settings, data, shown)
         plane = plots.decision_map(
