@@ -161,7 +161,7 @@ def _add_task(tasks: Any, task: Task) -> None:
             extra: dict[str, Any] = {"choices": o.choices} if o.choices else {"metavar": o.metavar}
             text = o.text
             if o.name == "delays" and "delays" in task.variants:
-                extra |= {"nargs": "?", "const": "delays"}
+                extra |= {"nargs": "?", "const": ()}
                 text += f"; without numbers: {task.variants['delays'].help}"
             group.add_argument(
                 option(o.name), type=o.type, help=f"{text} (default: {default})", **extra
@@ -209,7 +209,7 @@ def _train(arguments: argparse.Namespace) -> int:
     task = TASKS[arguments.task]
     given = {f.name: getattr(arguments, f.name, None) for f in fields(Settings)}
     chosen = getattr(arguments, "variant", None)
-    if given["delays"] == "delays":
+    if given["delays"] == ():  # without numbers
         chosen, given["delays"] = "delays", None
     if chosen is not None:
         if arguments.resume is not None:

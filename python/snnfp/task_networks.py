@@ -85,5 +85,6 @@ def make_loss(settings: Settings) -> FirstSpikeCrossEntropy | ReadoutCrossEntrop
     """The cross-entropy of what the settings read off the outputs."""
     s = settings
     if s.readout != "first_spikes":
-        return ReadoutCrossEntropy(value=s.readout, time_scale=s.time_scale)
+        scale = s.time_scale if s.readout == "weighted_integral" else None
+        return ReadoutCrossEntropy(value=s.readout, time_scale=scale)
     return FirstSpikeCrossEntropy(tau0=s.tau0, tau1=s.tau1, gamma=s.gamma, horizon=s.until)
