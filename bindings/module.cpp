@@ -30,6 +30,9 @@ PYBIND11_MODULE(_core, m) {
   python::bind_record<double>(m, "RecordFloat64");
   python::bind_readouts<float>(m);
   python::bind_readouts<double>(m);
+  python::bind_first_spikes<float>(m);
+  python::bind_first_spikes<double>(m);
+  python::bind_take_samples(m);
   python::bind_transforms(m);
   python::bind_optimiser<float>(m, "SlotFloat32");
   python::bind_optimiser<double>(m, "SlotFloat64");

@@ -182,17 +182,27 @@ void bind_optimiser(py::module_& m, const char* name) {
       py::arg("gradients").noconvert(), py::arg("averages").noconvert(), py::arg("numbers"),
       py::arg("execution"));
   m.def(
-      "square_sum",
-      [](const In<Real>& values, const std::optional<In<bool>>& frozen,
+      "square_sums",
+      [](const std::vector<In<Real>>& values, const std::vector<std::optional<In<bool>>>& frozen,
          const Execution& execution) {
-        if (frozen && frozen->size() != values.size())
-          throw InvalidArgument("frozen has " + std::to_string(frozen->size()) +
-                                " elements, expected " + std::to_string(values.size()));
+        if (frozen.size() != values.size())
+          throw InvalidArgument("expected what is frozen, or None, for each array");
         ExecutionOptions options;
         execution.apply(options);
-        const Span<const Real> given(values.data(), static_cast<Size>(values.size()));
+        std::vector<Span<const Real>> given;
+        std::vector<const std::uint8_t*> masks;
+        for (std::size_t k = 0; k < values.size(); ++k) {
+          if (frozen[k] && frozen[k]->size() != values[k].size())
+            throw InvalidArgument("frozen has " + std::to_string(frozen[k]->size()) +
+                                  " elements, expected " + std::to_string(values[k].size()));
+          given.emplace_back(values[k].data(), static_cast<Size>(values[k].size()));
+          masks.push_back(bytes(frozen[k]));
+        }
+        std::vector<double> sums;
         const py::gil_scoped_release release;
-        return square_sum<Real>(given, bytes(frozen), options);
+        for (std::size_t k = 0; k < values.size(); ++k)
+          sums.push_back(square_sum<Real>(given[k], masks[k], options));
+        return sums;
       },
       py::arg("values").noconvert(), py::arg("frozen").noconvert(), py::arg("execution"));
   m.def("constrain", &mapped<Real, &constrain<Real>>, py::arg("transform"),

@@ -323,6 +323,30 @@ def read_jvp(
     sender_tangents: Sequence[NDArray[_Real]],
     execution: Execution,
 ) -> NDArray[_Real]: ...
+def first_times(record: _Record[_Real], population: int) -> NDArray[_Real]: ...
+def of_first_spikes(
+    record: _Record[_Real], population: int, derivative: NDArray[_Real]
+) -> NDArray[_Real]: ...
+def first_to_fire(first: NDArray[_Real], outputs: int) -> NDArray[np.int64]: ...
+
+# value, derivative, the first sample that is late and that is out of range (-1: none)
+def cross_entropy(
+    first: NDArray[_Real],
+    labels: NDArray[np.int64],
+    tau0: float,
+    tau1: float,
+    gamma: float,
+    horizon: float,
+) -> tuple[float, NDArray[np.float64], int, int]: ...
+
+# the smallest slope, spikes that are nearly tangent, spikes of each neuron
+def figures(record: _Record[_Real], fraction: float) -> tuple[float, int, NDArray[np.int64]]: ...
+def take_samples(
+    times: NDArray[np.float64],
+    units: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    samples: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]: ...
 def adam_step(
     beta1: float,
     beta2: float,
@@ -345,9 +369,9 @@ def sgd_step(
     numbers: Sequence[tuple[float, float, float, float]],
     execution: Execution,
 ) -> list[tuple[NDArray[_Real], NDArray[_Real] | None]]: ...
-def square_sum(
-    values: NDArray[_Real], frozen: NDArray[np.bool] | None, execution: Execution
-) -> float: ...
+def square_sums(
+    values: list[NDArray[_Real]], frozen: list[NDArray[np.bool] | None], execution: Execution
+) -> list[float]: ...
 def constrain(transform: Transform, free: NDArray[_Real]) -> NDArray[_Real]: ...
 def release(transform: Transform, parameter: NDArray[_Real]) -> NDArray[_Real]: ...
 def chain(

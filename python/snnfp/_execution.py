@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 
 from snnfp import _core
 from snnfp._numbers import count
@@ -24,5 +25,9 @@ def execution(n_threads: int | None, isa: str = "best") -> _core.Execution:
         n_threads = count(n_threads, "n_threads", most=MOST_THREADS, instead="None for all")
     if isa not in ISAS:
         raise ValueError(f"isa is {isa!r}, expected one of {', '.join(ISAS)}")
-    main = threading.current_thread() is threading.main_thread()
-    return _core.Execution(n_threads or 0, _core.Isa[isa], main)
+    return _made(n_threads or 0, isa, threading.current_thread() is threading.main_thread())
+
+
+@lru_cache(maxsize=64)
+def _made(n_threads: int, isa: str, main: bool) -> _core.Execution:
+    return _core.Execution(n_threads, _core.Isa[isa], main)

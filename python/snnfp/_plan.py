@@ -87,6 +87,7 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     if average is not None and not 0 <= real_number(average, "average") < 1:
         raise ValueError(f"average is {average}, expected 0 <= average < 1, or None for none")
     check_groups(net, names, options["groups"])
+    frozen_of(net, names, options["frozen"])
     return names
 
 

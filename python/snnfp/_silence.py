@@ -85,7 +85,7 @@ class SilenceWatch:
             n = self._readout.size
             at = np.arange(0, labels.size * n, n)
             at += labels
-            silent = record.first_indices(self._readout).take(at) < 0
+            silent = record._first_times(self._readout).take(at) == np.inf
             if silent.any():
                 self._missed += np.bincount(labels[silent], minlength=n)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from snnfp.bounds import Domain
 from snnfp.network import Network
 from snnfp.optim import Optimiser, is_of_core
 from snnfp.parameter_groups import Group, Groups, group_of
-from snnfp.schedules import Schedule, factor_of
+from snnfp.schedules import Schedule
 from snnfp.transforms import Transform
 
 __all__ = ["Moved", "Stepper"]
@@ -24,8 +24,7 @@ __all__ = ["Moved", "Stepper"]
 Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(NamedTuple):
     """What a step has made, taken as a whole or not at all.
 
     Attributes:
@@ -78,6 +77,9 @@ class Stepper:
         frozen: elements that stay, by parameter.
         average: decay of the average; None: none is kept.
         n_threads: None: all.
+
+    Attributes:
+        transformed: names of the parameters with a transform.
     """
 
     net: Network
@@ -90,6 +92,7 @@ class Stepper:
     frozen: Mapping[str, NDArray[np.bool_]]
     average: float | None
     n_threads: int | None
+    transformed: list[str] = field(init=False, default_factory=list)
     _rows: list[_Parameter] = field(init=False, default_factory=list)
     _state: Arrays = field(init=False, default_factory=dict)
     _made: Arrays = field(init=False, default_factory=dict)
@@ -103,7 +106,12 @@ class Stepper:
             self._rows.append(
                 _Parameter(name, pattern, group, transform, self.frozen.get(name), late)
             )
-        self._patterns = tuple(dict.fromkeys(row.pattern for row in self._rows))
+        alone = any(not row.pattern for row in self._rows)
+        self._patterns = (*([""] if alone else []), *self.groups)
+        self._limits = {p: self._limit(p) for p in self._patterns}
+        self.transformed = [row.name for row in self._rows if row.transform is not None]
+        self._masks = [row.frozen for row in self._rows]
+        self._some_late = any(row.late for row in self._rows)
         self._run = execution(self.n_threads)
         self._of_core = is_of_core(self.optimiser)
         for group in self.groups.values():
@@ -143,39 +151,45 @@ class Stepper:
             step: steps done so far.
             epoch: epochs done so far, with its fraction.
         """
-        net = self.net
-        old = {n: net.parameters[n] for n in self.names}
-        free = self.free_now(old, free)
-        at = {**old, **free}
-        slopes = {
-            row.name: self._slope(row, gradients[row.name], old[row.name], free)
-            for row in self._rows
-        }
+        rows = self._rows
+        values = self.net._values
+        old: Any = {name: values[name] for name in self.names}
+        free = self.free_now(old, free) if free else free
+        at = [free.get(row.name, old[row.name]) for row in rows]
+        slopes = [
+            self._slope(row, gradients[row.name], value)
+            for row, value in zip(rows, at, strict=True)
+        ]
         norms = self._norms(slopes)
-        limits = {p: self._limit(p) for p in norms}
-        clipped = frozenset(p for p, norm in norms.items() if norm > limits[p])
-        scales = {p: limits[p] / norms[p] if p in clipped else 1.0 for p in norms}
+        scales = {p: min(1.0, self._limits[p] / norm) if norm else 1.0 for p, norm in norms.items()}
+        clipped = frozenset(p for p, norm in norms.items() if norm > self._limits[p])
         blend = 0.0
         if averages:
             assert self.average is not None
             # The plain mean of the first steps: the beginning is not in it.
             blend = 1.0 - min(self.average, 1.0 - 1.0 / (averaged + 1))
-        factor = factor_of(self.schedule, step, epoch)
+        factor = _factor_of(self.schedule, step, epoch)
+        lr = self.optimiser.lr * factor
+        made: Arrays = {}
         if self._of_core:
-            new, made = self._by_core(at, slopes, scales, averages, blend, state, step, epoch)
+            rates = {"": lr}
+            for pattern, group in self.groups.items():
+                own = _factor_of(group.schedule, step, epoch) if group.schedule else factor
+                rates[pattern] = (group.lr or self.optimiser.lr) * own
+            new, made = self._by_core(at, slopes, scales, rates, averages, blend, state)
         else:
             new, state = self._by_user(at, slopes, scales, state, factor)
-            made = {}
         parameters, free = self._finish(old, new, free)
         for name in averages.keys() - made.keys():
             average = averages[name]
-            made[name] = average + (parameters[name] - average) * average.dtype.type(blend)
-        lr = self.optimiser.lr * factor
+            part = average.dtype.type(blend)
+            made[name] = np.asarray(average + (parameters[name] - average) * part)
         return Moved(parameters, self._of_core, free, made, state, norms, clipped, lr)
 
     def taken(self) -> None:
         """Takes note of what the network has now: the free variables are of these."""
-        self._made = {r.name: self.net.parameters[r.name] for r in self._rows if r.transform}
+        if self.transformed:
+            self._made = {name: self.net.parameters[name] for name in self.transformed}
 
     def free_now(self, parameters: Arrays, free: Arrays) -> Arrays:
         """The free variables; anew where somebody else has replaced the parameter."""
@@ -190,23 +204,20 @@ class Stepper:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _slope(
-        self, row: _Parameter, gradient: Any, parameter: NDArray[Any], free: Arrays
-    ) -> NDArray[Any]:
+    def _slope(self, row: _Parameter, gradient: Any, value: NDArray[Any]) -> NDArray[Any]:
         """The gradient by what the optimiser moves, as the core takes it."""
-        array = np.asarray(gradient, dtype=parameter.dtype, order="C")
-        if array.shape != parameter.shape:
+        array = np.asarray(gradient, dtype=value.dtype, order="C")
+        if array.shape != value.shape:
             raise ValueError(
-                f"the gradient by {row.name} has shape {array.shape}, expected {parameter.shape}"
+                f"the gradient by {row.name} has shape {array.shape}, expected {value.shape}"
             )
-        if row.transform is None:
-            return array
-        return row.transform.chain(free[row.name], array)
+        return array if row.transform is None else row.transform.chain(value, array)
 
-    def _norms(self, slopes: Arrays) -> dict[str, float]:
+    def _norms(self, slopes: list[NDArray[Any]]) -> dict[str, float]:
         sums = dict.fromkeys(self._patterns, 0.0)
-        for row in self._rows:
-            sums[row.pattern] += _core.square_sum(slopes[row.name], row.frozen, self._run)
+        squares = _core.square_sums(slopes, self._masks, self._run)
+        for row, square in zip(self._rows, squares, strict=True):
+            sums[row.pattern] += square
         return {p: math.sqrt(total) for p, total in sums.items()}
 
     def _limit(self, pattern: str) -> float:
@@ -216,30 +227,25 @@ class Stepper:
 
     def _by_core(
         self,
-        at: Arrays,
-        slopes: Arrays,
+        at: list[NDArray[Any]],
+        slopes: list[NDArray[Any]],
         scales: Mapping[str, float],
+        rates: Mapping[str, float],
         averages: Arrays,
         blend: float,
         state: Arrays,
-        step: int,
-        epoch: float,
     ) -> tuple[Arrays, Arrays]:
         """New values of what is moved, and averages that are done."""
         optimiser: Any = self.optimiser
         if state is not self._state:
             self._fit_slots(at, state)
-        lr = {p: optimiser.lr * factor_of(self.schedule, step, epoch) for p in self._patterns}
-        for pattern, group in self.groups.items():
-            own = group.schedule or self.schedule
-            lr[pattern] = (group.lr or optimiser.lr) * factor_of(own, step, epoch)
         rows = self._rows
         pairs = optimiser.step(
             [row.slot for row in rows],
-            [at[row.name] for row in rows],
-            [slopes[row.name] for row in rows],
+            at,
+            slopes,
             [None if row.late else averages.get(row.name) for row in rows],
-            [(scales[r.pattern], lr[r.pattern], r.decay, blend) for r in rows],
+            [(scales[r.pattern], rates[r.pattern], r.decay, blend) for r in rows],
             state,
             self._run,
         )
@@ -247,11 +253,10 @@ class Stepper:
         done = {row.name: a for row, (_, a) in zip(rows, pairs, strict=True) if a is not None}
         return new, done
 
-    def _fit_slots(self, at: Arrays, state: Arrays) -> None:
+    def _fit_slots(self, at: list[NDArray[Any]], state: Arrays) -> None:
         """Slots on the arrays of a state, which is new."""
         optimiser: Any = self.optimiser
-        for row in self._rows:
-            value = at[row.name]
+        for row, value in zip(self._rows, at, strict=True):
             limits = (None, None) if row.late else self.domain.limits.get(row.name, (None, None))
             low, high = (None if x is None else np.array(x, value.dtype, order="C") for x in limits)
             own = row.group.weight_decay
@@ -261,29 +266,32 @@ class Stepper:
 
     def _by_user(
         self,
-        at: Arrays,
-        slopes: Arrays,
+        at: list[NDArray[Any]],
+        slopes: list[NDArray[Any]],
         scales: Mapping[str, float],
         state: Arrays,
         factor: float,
     ) -> tuple[Arrays, Arrays]:
         """New values of what is moved, and the state, by an optimiser of the user's own."""
         given = {}
-        for row in self._rows:
-            slope, scale = slopes[row.name], scales[row.pattern]
-            slope = slope if scale == 1.0 else slope * scale
-            given[row.name] = slope if row.frozen is None else np.where(row.frozen, 0, slope)
-        new, state = self.optimiser.update(at, given, state, factor=factor)
+        for row, slope in zip(self._rows, slopes, strict=True):
+            scale = scales[row.pattern]
+            scaled = slope if scale == 1.0 else slope * scale
+            given[row.name] = scaled if row.frozen is None else np.where(row.frozen, 0, scaled)
+        old = {row.name: value for row, value in zip(self._rows, at, strict=True)}
+        new, state = self.optimiser.update(old, given, state, factor=factor)
         values = {}
         for row in self._rows:
             value = np.asarray(new[row.name])
             values[row.name] = (
-                value if row.frozen is None else np.where(row.frozen, at[row.name], value)
+                value if row.frozen is None else np.where(row.frozen, old[row.name], value)
             )
         return values, state
 
     def _finish(self, old: Arrays, new: Arrays, free: Arrays) -> tuple[Arrays, Arrays]:
         """Parameters within the domain, and the free variables that are theirs."""
+        if self._of_core and not self._some_late:
+            return new, free
         parameters = dict(new)
         moved = {}
         for row in self._rows:
@@ -295,8 +303,6 @@ class Stepper:
                 parameters[row.name] = value
         if self._of_core:
             late = {row.name: parameters[row.name] for row in self._rows if row.late}
-            if not late:
-                return parameters, moved
             inside = self.domain.put_back(self.net, late, self.frozen)
         else:
             inside = self.domain.put_back(self.net, parameters, self.frozen)
@@ -308,3 +314,8 @@ class Stepper:
                 again = row.transform.release(inside[row.name], row.name)
                 moved[row.name] = np.where(put, again, moved[row.name])
         return {**parameters, **inside}, moved
+
+
+def _factor_of(schedule: Schedule, step: int, epoch: float) -> float:
+    """The factor at a step, by the epoch with its fraction for those that are ``by_step``."""
+    return schedule(step, epoch if getattr(schedule, "by_step", False) else int(epoch))

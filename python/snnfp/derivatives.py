@@ -271,24 +271,26 @@ class DifferentiableRecord(ReadoutRecord):
     def _cotangents(self, given: ArrayLike | Mapping[Any, ArrayLike]) -> NDArray[Any]:
         dtype = self.times.dtype
         if isinstance(given, Mapping):
-            flat = np.zeros(self.n_spikes, dtype=dtype)
+            flat: Any = None
             for key, value in given.items():
                 if isinstance(key, Reading):
                     continue
                 p = self._population(key)
                 array = real_array(value, f"cotangents of {p.name}", dtype, underflow=True)
                 if array.shape == (self.n_samples, p.size):
-                    at = self.first_indices(p)
-                    fires = np.flatnonzero(at >= 0)
-                    flat[at.take(fires)] += array.take(fires)
+                    own = _core.of_first_spikes(self._core, p.index, array)
                 elif array.shape == self.indices(p).shape:
-                    flat[self.indices(p)] += array
+                    own = np.zeros(self.n_spikes, dtype=dtype)
+                    own[self.indices(p)] = array
                 else:
                     raise ValueError(
                         f"cotangents of {p.name} have shape {array.shape}, expected "
                         f"{(self.n_samples, p.size)} (first spikes) or "
                         f"{self.indices(p).shape} (all its spikes)"
                     )
+                flat = own if flat is None else flat + own
+            if flat is None:
+                flat = np.zeros(self.n_spikes, dtype=dtype)
         else:
             flat = real_array(given, "cotangents", dtype, underflow=True)
             if flat.shape != (self.n_spikes,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol, overload
 
@@ -19,6 +20,7 @@ __all__ = [
     "LossFunction",
     "check_loss",
     "check_mode",
+    "checked_value_and_grad",
     "value_and_grad",
 ]
 
@@ -112,9 +114,28 @@ def value_and_grad(
         loss.check_until(until)
     if not return_record:
         options = {**no_further_than(net, [looked_at(loss, net, "__call__")]), **options}
+    result = checked_value_and_grad(
+        net, spikes, labels, loss, wrt=wrt, until=until, mode=mode, n_threads=n_threads, **options
+    )
+    return result if return_record else result[:2]
+
+
+def checked_value_and_grad(
+    net: Network,
+    spikes: InputSpikes,
+    labels: Any,
+    loss: LossFunction,
+    *,
+    wrt: Selection,
+    until: float | None,
+    mode: str,
+    n_threads: int | None,
+    **options: Any,
+) -> tuple[float, Gradients, Record]:
+    """:func:`value_and_grad` where mode, loss and ``wrt`` have been checked; with the record."""
     record = simulate(net, spikes, until=until, n_threads=n_threads, **options)
     value, cotangents = value_and_derivative(loss(record, labels), "the loss")
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError(f"the loss is {value}, expected a finite number")
     try:
         gradients = record.vjp(cotangents, wrt=wrt, mode=mode)
@@ -124,9 +145,7 @@ def value_and_grad(
         spike = _not_finite(record, cotangents)
         what = f" = {spike}, expected a finite number" if spike else f": {error}"
         raise ValueError(f"the loss returned dL/dt{what}") from error
-    if return_record:
-        return value, gradients, record
-    return value, gradients
+    return value, gradients, record
 
 
 def check_mode(mode: str) -> None:

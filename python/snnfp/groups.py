@@ -159,7 +159,7 @@ class Projection:
             return values
         if fill:
             return freeze(np.where(self.mask, values, values.dtype.type(0)))
-        beside = np.logical_and(values, ~self.mask)
+        beside = np.greater(values != 0, self.mask)
         if beside.any():
             at = np.unravel_index(int(np.argmax(beside)), self.shape)
             raise ValueError(

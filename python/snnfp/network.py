@@ -418,11 +418,11 @@ class Network(Listening):
     def _set(self, name: str, value: Any, fresh: bool = False) -> None:
         slot = self._slots[name]
         p = slot.parameter
-        shapes = self._shapes_of(name)
-        if fresh and value.dtype == self.dtype and value.shape in shapes:
+        now = self._values[name]
+        if fresh and now is not None and (value.dtype, value.shape) == (now.dtype, now.shape):
             array = freeze(value)
         else:
-            array = shaped(value, name, shapes, self.dtype)
+            array = shaped(value, name, self._shapes_of(name), self.dtype)
             array = slot.there(array, name, fill=np.ndim(value) == 0)
         try:
             core = self._listeners.core if self._listens(name) else self._core

@@ -88,7 +88,7 @@ def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, bool]:
 def gradient_norm(gradients: Arrays) -> float:
     """The Euclidean norm of all gradients together."""
     run = execution(None)
-    return math.sqrt(sum(_core.square_sum(_real(g), None, run) for g in gradients.values()))
+    return math.sqrt(sum(_core.square_sums([_real(g)], [None], run)[0] for g in gradients.values()))
 
 
 def _real(values: Any, dtype: Any = None) -> NDArray[Any]:

@@ -7,7 +7,7 @@ the neurons or samples it helped.
 A remedy asks for larger weights from units that fired, where a larger weight can help; those from
 silent units stay as they are, and so do weights that are not trained, and (``keep_zero``) weights
 that are exactly 0: synapses of a dense matrix that are not there. Weights that must stay for other
-reasons are held by ``fit(bounds={name: (low, high)})`` with arrays that have low = high there.
+reasons are held by ``fit(frozen={name: mask})``.
 Synapses that a mask leaves out stay 0 in any case. A weight that synapses share gets the mean over
 them.
 """
@@ -136,24 +136,49 @@ class WeightBump:
         helped = 0
         changed = dict(gradients)
         for name in self.populations if self.populations is not None else tuple(net.populations):
-            silent = ~record.fires(name)
-            if not silent.any():
+            fires = record.fires(name)
+            if fires.all():
                 continue
+            silent = ~fires
             reached = np.zeros_like(silent)
             for key, projection in _incoming(net, name, gradients):
+                fired = record._sends(projection.source)
+                if projection.kind == "dense" and projection.sparse is None:
+                    part = self._into(silent, fired, net.parameters[key], changed[key])
+                    changed[key] = part[0]
+                    reached |= part[1]
+                    continue
                 there = _there(projection, net.parameters[key], self.keep_zero)
                 reached |= _reached(projection, there, silent.size)
-                fired: NDArray[np.bool_] = np.max(record.sent(projection.source), axis=0) > 0
                 at: NDArray[Any]
                 if projection.sparse is not None:
                     at = fired[projection.sources] & silent[projection.targets]
-                elif projection.kind == "dense":
-                    at = fired[:, None] & silent
                 else:
                     at = fired & silent
                 changed[key] = changed[key] - self.amount * (projection.by_weight(at) * there)
             helped += int(np.count_nonzero(silent & reached))
         return changed, helped
+
+    def _into(
+        self,
+        silent: NDArray[np.bool_],
+        fired: NDArray[np.bool_],
+        weights: NDArray[Any],
+        gradient: NDArray[Any],
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The gradient of a dense projection with the bump, and whom it reaches.
+
+        Only the columns of silent neurons are looked at, which are few.
+        """
+        columns = np.flatnonzero(silent)
+        there = weights[:, columns] != 0
+        if not (self.keep_zero and (there.any() or weights.any())):
+            there = np.ones_like(there)
+        changed = np.array(gradient)
+        changed[:, columns] -= self.amount * (fired[:, None] & there)
+        reached = np.zeros_like(silent)
+        reached[columns] = there.any(axis=0)
+        return changed, reached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +224,7 @@ class LabelBump:
         except TypeError as error:
             raise TypeError(f"LabelBump needs the labels of classes: {error}") from None
         rows = np.arange(record.n_samples)
-        missing = record.first_indices(name)[rows, chosen] < 0
+        missing = record._first_times(readout)[rows, chosen] == np.inf
         if not missing.any():
             return gradients, 0
         changed = dict(gradients)

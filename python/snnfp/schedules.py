@@ -17,7 +17,6 @@ __all__ = [
     "StepDecay",
     "Warmup",
     "check_schedule",
-    "factor_of",
 ]
 
 
@@ -179,8 +178,3 @@ def check_schedule(schedule: Any, name: str = "schedule") -> None:
         raise ValueError(
             f"the schedule's factor at step 0 is {factor}, expected a finite number >= 0"
         )
-
-
-def factor_of(schedule: Schedule, step: int, epoch: float) -> float:
-    """The factor at a step, by the epoch with its fraction for those that are ``by_step``."""
-    return schedule(step, epoch if getattr(schedule, "by_step", False) else int(epoch))

@@ -218,7 +218,8 @@ def _until(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
         end = float(until)
     except OverflowError:
         raise ValueError(f"until is {until}, which does not fit float64") from None
-    if dtype is not None and float(np.finfo(dtype).max) < end < math.inf:
+    # Every finite number fits float64.
+    if dtype == np.float32 and float(np.finfo(dtype).max) < end < math.inf:
         raise ValueError(f"until is {until}, which does not fit {dtype}")
     return end
 

@@ -57,9 +57,11 @@ class SpikeRecord:
     _groups: tuple[Spikes, ...]
     _execution: tuple[int | None, str]
     _first: dict[str, NDArray[np.int64]]
+    _first_at: dict[str, NDArray[Any]]
 
     def _take(self, core: _core._Record[Any]) -> None:
         self._core = core
+        self._first_at = {}
         self.times = core.times
         self.neurons = core.neurons
         self.offsets = core.offsets
@@ -123,10 +125,7 @@ class SpikeRecord:
 
     def first_spikes(self, population: str | Population) -> NDArray[Any]:
         """Time of each neuron's first spike in each sample, ``[samples, n]``; inf where silent."""
-        at = self.first_indices(population)
-        if not self.n_spikes:
-            return np.full(at.shape, np.inf, dtype=self.times.dtype)
-        return np.where(at >= 0, self.times.take(at), self.times.dtype.type(np.inf))
+        return self._first_times(self._population(population)).copy()
 
     def counts(self, population: str | Population) -> NDArray[np.int64]:
         """Number of spikes of each neuron in each sample, ``[samples, n]``."""
@@ -148,7 +147,7 @@ class SpikeRecord:
     def fires(self, population: str | Population) -> NDArray[np.bool_]:
         """Whether each neuron fires in any sample, ``[n]``."""
         p = self._population(population)
-        fires: NDArray[np.bool_] = self._counts[p.offset : p.offset + p.size] > 0
+        fires: NDArray[np.bool_] = self._figures[2][p.offset : p.offset + p.size] > 0
         return fires
 
     def is_silent(self, population: str | Population) -> bool:
@@ -164,7 +163,7 @@ class SpikeRecord:
     @property
     def min_slope(self) -> float:
         """The smallest V'(f-); derivatives grow like its inverse. inf without spikes."""
-        return float(self.slopes.min(initial=np.inf))
+        return self._figures[0]
 
     @property
     def near_tangent(self) -> int:
@@ -172,18 +171,7 @@ class SpikeRecord:
 
         tau is the smaller of the neuron's two time constants.
         """
-        bounds = np.empty(sum(p.size for p in self._net.populations.values()))
-        for p in self._net.populations.values():
-            tau_mem, tau_syn, threshold, v_reset = (
-                np.asarray(self._net._values[f"{p.name}.{q}"])
-                for q in ("tau_mem", "tau_syn", "threshold", "v_reset")
-            )
-            tau = np.minimum(tau_mem, tau_syn)
-            span = threshold - v_reset
-            bounds[p.offset : p.offset + p.size] = _NEAR_TANGENT * span / tau
-        if self.min_slope >= bounds.max(initial=0.0):
-            return 0
-        return int(np.count_nonzero(self.slopes < bounds[self.neurons]))
+        return self._figures[1]
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -192,11 +180,29 @@ class SpikeRecord:
         made, isa = self._execution
         return execution(made if n_threads is None else n_threads, isa)
 
-    @cached_property
+    @property
     def _counts(self) -> NDArray[np.int64]:
         """Spikes of each neuron in the whole batch."""
-        n = sum(p.size for p in self._net.populations.values())
-        return np.bincount(self.neurons, minlength=n)
+        return self._figures[2]
+
+    @cached_property
+    def _figures(self) -> tuple[float, int, NDArray[np.int64]]:
+        """Smallest slope, spikes that are nearly tangent, spikes of each neuron."""
+        return _core.figures(self._core, _NEAR_TANGENT)
+
+    def _first_times(self, p: Population) -> NDArray[Any]:
+        """What :meth:`first_spikes` gives copies of."""
+        if p.name not in self._first_at:
+            self._first_at[p.name] = freeze(_core.first_times(self._core, p.index))
+        return self._first_at[p.name]
+
+    def _sends(self, group: str) -> NDArray[np.bool_]:
+        """Whether each unit of a population or input fires in any sample, ``[n]``."""
+        if group not in self._net.inputs:
+            return self.fires(group)
+        batch = self._groups[self._net.inputs[group].index]
+        sends: NDArray[np.bool_] = np.bincount(batch.units, minlength=batch.size) > 0
+        return sends
 
     def _among(self, p: Population, neurons: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of these are neurons of the population."""

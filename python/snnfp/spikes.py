@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp import conversions
+from snnfp import _core, conversions
 from snnfp._arrays import freeze, plain
 from snnfp._numbers import MOST_UNITS, count
 from snnfp._spike_operations import SpikeOperations
@@ -135,17 +135,17 @@ class Spikes(SpikeOperations):
         if plain(samples, "samples").dtype == bool:
             raise TypeError("samples has dtype bool, expected integers: spikes[mask] takes a mask")
         chosen = vector(samples, "samples", "i")
-        bad = np.flatnonzero((chosen < 0) | (chosen >= len(self)))
-        if bad.size:
+        beyond = chosen.view(np.uint64) >= len(self)  # so those below 0 are large
+        if beyond.any():
+            bad = np.flatnonzero(beyond)
             raise ValueError(
                 f"samples[{bad[0]}] is {chosen[bad[0]]}, expected 0 <= sample < {len(self)}"
             )
         if chosen.size == 0:
             raise ValueError("samples is empty, expected at least one")
-        counts = np.diff(self.offsets)[chosen]
-        offsets = np.concatenate(([0], np.cumsum(counts)))
-        at = np.repeat(self.offsets[:-1][chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return self._new(self.times[at], self.units[at], offsets, self.size)
+        return self._new(
+            *_core.take_samples(self.times, self.units, self.offsets, chosen), self.size
+        )
 
     @classmethod
     def concatenate(cls, batches: Sequence[Spikes]) -> Spikes:

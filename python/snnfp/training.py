@@ -29,7 +29,7 @@ from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
 from snnfp.evaluation import evaluate_data, labels_met
 from snnfp.frozen import Frozen
-from snnfp.gradients import value_and_grad
+from snnfp.gradients import checked_value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.losses import output_of
 from snnfp.network import Network, Selection
@@ -221,7 +221,10 @@ class _Between:
 def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
     """The run at its start, or where the checkpoint left it."""
     net, names = plan.net, plan.names
-    free = plan.stepper.released()
+    if saved is None:
+        free = plan.stepper.released()
+    else:  # the values are those of the file
+        free = {n: net.parameters[n] for n in plan.stepper.transformed}
     state = plan.optimiser.init({n: free.get(n, net.parameters[n]) for n in names})
     floors = plan.stepper.domain.floors
     run = Run(net, names, state, plan.seed, plan.settings, floors, free)
@@ -377,7 +380,7 @@ def _gradient(
         tally: of the epoch.
     """
     spikes, labels = plan.train.batch(chosen, place)
-    value, gradients, record = value_and_grad(
+    value, gradients, record = checked_value_and_grad(
         plan.net,
         spikes,
         labels,
@@ -386,7 +389,6 @@ def _gradient(
         until=plan.until,
         mode=plan.mode,
         n_threads=plan.n_threads,
-        return_record=True,
         samples=chosen.size,
         **plan.no_further,
     )

@@ -51,7 +51,7 @@ class _OfCore:
 
     def constrain(self, free: NDArray[Any]) -> NDArray[Any]:
         """The parameter for a free variable."""
-        return _core.constrain(self._core(), free)
+        return _core.constrain(self._core(), np.asarray(free))
 
     def release(self, parameter: NDArray[Any], name: str) -> NDArray[Any]:
         """The free variable for a parameter, which errors call ``name``.
@@ -59,6 +59,7 @@ class _OfCore:
         Raises:
             ValueError: a value out of range.
         """
+        parameter = np.asarray(parameter)
         low, high = self._range()
         bad = np.argwhere(~((parameter > low) & (parameter < high)))
         if len(bad):  # of one number, bad has no columns
@@ -72,7 +73,7 @@ class _OfCore:
 
     def chain(self, free: NDArray[Any], gradient: NDArray[Any]) -> NDArray[Any]:
         """The derivative by the free variable, given that by the parameter."""
-        return _core.chain(self._core(), free, gradient)
+        return _core.chain(self._core(), np.asarray(free), np.asarray(gradient))
 
 
 @dataclass(frozen=True)

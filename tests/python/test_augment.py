@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import snnfp
 from snnfp import Adam, Spikes, augment, fit
-from snnfp.augment import Compose, Drop, Jitter, MergePairs, ShiftPixels, Stretch, TimeShift
+from snnfp.augment import (
+    Compose,
+    Drop,
+    Jitter,
+    MergePairs,
+    ShiftPixels,
+    Stretch,
+    TimeShift,
+    _partners,
+)
 from test_resume import BARE, everything
 from test_training import OPTIONS, problem
 
@@ -99,6 +108,16 @@ def test_pairs_are_of_one_class():
         MergePairs()(spikes, labels * 1.0, rng)
     with pytest.raises(TypeError, match="needs labels that are classes"):
         MergePairs()(spikes, spikes, rng)
+
+
+def test_partners():
+    """Another sample of the class, each about as often; itself where there is none."""
+    classes = np.array([4, 1, 4, 4, 7, 1])
+    seen = np.array([_partners(classes, np.random.default_rng(k)) for k in range(600)])
+    assert np.all(classes[seen] == classes)
+    for k, others in enumerate([{2, 3}, {5}, {0, 3}, {0, 2}, {4}, {1}]):
+        assert set(seen[:, k].tolist()) == others
+        assert np.bincount(seen[:, k])[list(others)].min() > 250 or len(others) == 1
 
 
 def test_several_inputs_move_together():

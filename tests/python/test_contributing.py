@@ -8,6 +8,7 @@ import pytest
 WORDS = {
     "A neuron parameter": (r"\bcapacitance\b|\bNeuronParameter::", r"\bcapacitance\b"),
     "A projection": (r"\bConnectivity::|one_to_one\b", r"one_to_one\b|\bOneToOne\b"),
+    "What synapses share": (r"\bweight_of\b", r"\bweight_of\b"),
     "A kind of delay": (
         r"\b(?:DelayPer|delay_per|arrives_at_once)\b",
         r"\b(?:DelayPer|PerSource|delay_shapes)\b",

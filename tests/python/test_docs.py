@@ -104,6 +104,7 @@ SUBMODULES = (
     "remedies",
     "schedules",
     "testing",
+    "transforms",
 )
 # Of these names the reference says enough: what only those who extend the library meet.
 REFERENCE_ONLY = {
@@ -111,6 +112,8 @@ REFERENCE_ONLY = {
     "remedies.Remedy",
     "schedules.Schedule",
     "schedules.check_schedule",
+    "transforms.Transform",
+    "transforms.check_transform",
     "losses.is_classes",
     "losses.output_of",
     "losses.readout_of",

@@ -3,6 +3,7 @@
 
 #include "snnfp/error.hpp"
 #include "snnfp/execution.hpp"
+#include "snnfp/first_spikes.hpp"
 #include "snnfp/gradient.hpp"
 #include "snnfp/network.hpp"
 #include "snnfp/optimiser.hpp"

@@ -6,6 +6,7 @@
 from snnfp.data.aedat import read_aedat
 from snnfp.data.events import read_events
 from snnfp.data.fsdd import FSDD, fsdd
+from snnfp.data.images import warp_images
 from snnfp.data.iris import iris
 from snnfp.data.mnist import MNIST, mnist, read_idx
 from snnfp.data.nmnist import NMNIST, nmnist
@@ -33,6 +34,7 @@ __all__ = [
     "read_idx",
     "read_wav",
     "shd",
+    "warp_images",
     "xor",
     "yin_yang",
 ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +16,10 @@ from snnfp.errors import FormatError
 __all__ = ["read_aedat"]
 
 
-@dataclass(frozen=True)
-class _Field:
-    """Bits of an address."""
-
-    shift: int
-    bits: int
-
-    def of(self, address: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        return (address >> np.uint32(self.shift)) & np.uint32((1 << self.bits) - 1)
+_Field = tuple[int, int]  # bits of an address: the lowest, how many
 
 
-@dataclass(frozen=True)
-class _Camera:
+class _Camera(NamedTuple):
     """Where a chip of format 2.0 puts x, y and polarity, and which bits mark other events."""
 
     width: int
@@ -40,8 +30,8 @@ class _Camera:
     other: int
 
 
-_DVS = (_Field(1, 7), _Field(8, 7), _Field(0, 1), 0xFFFF8000)
-_DAVIS = (_Field(12, 10), _Field(22, 9), _Field(11, 1), 0x80000400)
+_DVS = ((1, 7), (8, 7), (0, 1), 0xFFFF8000)
+_DAVIS = ((12, 10), (22, 9), (11, 1), 0x80000400)
 _CAMERAS = {
     "dvs128": _Camera(128, 128, *_DVS),
     "davis240": _Camera(240, 180, *_DAVIS),
@@ -117,7 +107,7 @@ def _read_2(data: bytes, path: Path, camera: _Camera, name: str) -> NDArray[Any]
     words = np.frombuffer(data, dtype=">u4", offset=begin).astype(np.uint32).reshape(-1, 2)
     at = np.flatnonzero((words[:, 0] & np.uint32(camera.other)) == 0)
     address, ticks = words[at, 0], words[at, 1].astype(np.int64)
-    x, y = camera.x.of(address), camera.y.of(address)
+    x, y, p = (_bits(address, field) for field in (camera.x, camera.y, camera.p))
     for key, values, limit in (("x", x, camera.width), ("y", y, camera.height)):
         bad = np.flatnonzero(values >= limit)
         if bad.size:
@@ -126,7 +116,12 @@ def _read_2(data: bytes, path: Path, camera: _Camera, name: str) -> NDArray[Any]
                 f"{path}: byte {begin + 8 * at[k]}: {key} is {values[k]}, expected 0 ... "
                 f"{limit - 1} of a {name}"
             )
-    return make_events(x, y, _unwrapped(ticks, path, begin + 8 * at + 4), camera.p.of(address))
+    return make_events(x, y, _unwrapped(ticks, path, begin + 8 * at + 4), p)
+
+
+def _bits(address: NDArray[np.uint32], field: _Field) -> NDArray[np.uint32]:
+    lowest, bits = field
+    return (address >> np.uint32(lowest)) & np.uint32((1 << bits) - 1)
 
 
 def _unwrapped(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +49,7 @@ def read_events(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     check_ordinary(path, "a .npy or .npz file of events")
     try:
-        with path.open("rb") as file:
-            data = np.load(file, allow_pickle=False)
-            if isinstance(data, np.lib.npyio.NpzFile):
-                columns = {_OTHER.get(k, k): data[k] for k in data.files if _known(k)}
-            else:
-                columns = {_OTHER.get(k, k): data[k] for k in data.dtype.names or () if _known(k)}
+        columns = {_OTHER.get(k, k): column for k, column in _columns(path) if _known(k)}
     except Exception as error:  # NumPy raises what its parser meets
         raise FormatError(f"{path}: not a whole .npy or .npz file of arrays: {error}") from error
     missing = [k for k in _NAMES if k not in columns]
@@ -62,6 +59,23 @@ def read_events(path: str | Path) -> NDArray[Any]:
     for name in _NAMES:
         columns[name] = _checked(path, name, columns[name], n)
     return make_events(*(columns[k] for k in _NAMES))
+
+
+def _columns(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The fields of a structured array, or the arrays of an ``.npz``; objects are refused."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"PK"
+        file.seek(0)
+        if not packed:
+            array = np.lib.format.read_array(file)
+            yield from ((name, array[name]) for name in array.dtype.names or ())
+            return
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                key = name.removesuffix(".npy")
+                if _known(key):
+                    with archive.open(name) as part:
+                        yield key, np.lib.format.read_array(part)
 
 
 def _known(name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp import _core
 from snnfp._arrays import integer_array
 from snnfp._numbers import real_number
 from snnfp.losses.base import Cotangents, Loss, check_derivative, value_and_derivative
@@ -59,8 +60,8 @@ class FirstSpikeLoss(Loss):
 
     def predict(self, record: Record) -> NDArray[np.int64]:
         """The output that spikes first, ``[samples]``; -1 where none does; ties: the lowest."""
-        first = record.first_spikes(self.readout(record))
-        return np.where(np.isfinite(first).any(axis=1), np.argmin(first, axis=1), -1)
+        p = self.readout(record)
+        return _core.first_to_fire(record._first_times(p), p.size)
 
     def accuracy(self, record: Record, labels: ArrayLike) -> float:
         """Fraction of samples whose first output spike is the label's."""
@@ -114,18 +115,11 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
 
         Silent outputs count as spikes at ``horizon``; where none fires, all are equally likely.
         """
-        exponentials = self._exponentials(record.first_spikes(self.readout(record)))[1]
+        z = _or_horizon(record.first_spikes(self.readout(record)), self.horizon) / -self.tau0
+        z -= z.max(axis=1, keepdims=True)
+        exponentials = np.exp(z)
         exponentials /= exponentials.sum(axis=1, keepdims=True)
         return exponentials
-
-    def _exponentials(
-        self, first: NDArray[Any]
-    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
-        """Times (``horizon`` for silence), exp(z) and z = -t / tau0, shifted so that max z = 0."""
-        t = _or_horizon(first, self.horizon)
-        z = t / -self.tau0
-        z -= z.max(axis=1, keepdims=True)
-        return t, np.exp(z), z
 
     def looks_at(self, net: Network) -> list[str]:
         """The readout: nothing but its first spikes."""
@@ -135,29 +129,20 @@ class FirstSpikeCrossEntropy(FirstSpikeLoss):
         """The mean loss and its derivative by first spike times."""
         p = self.readout(record)
         chosen = check_labels(labels, record.n_samples, p.size)
-        first = record.first_spikes(p)
-        t, exponentials, z = self._exponentials(first)
-        n = t.shape[0]
-        of_label = np.arange(0, t.size, p.size) + chosen  # in flattened arrays
-        total = exponentials.sum(axis=1, keepdims=True)
-        loss = np.log(total[:, 0]) - z.take(of_label)
-        dt = exponentials
-        dt /= -total
-        dt.reshape(-1)[of_label] += 1.0
-        dt /= self.tau0
-        if self.gamma:  # without weight it must not overflow either
-            with np.errstate(over="ignore"):
-                late = np.expm1(t.take(of_label) / self.tau1)
-            if not np.isfinite(late).all():
-                k = int(np.argmin(np.isfinite(late)))
-                raise ValueError(
-                    f"sample {k}: exp(t / tau1) is out of range with t = {t.take(of_label)[k]:g} "
-                    f"and tau1 = {self.tau1}, expected a longer tau1"
-                )
-            loss += self.gamma * late
-            dt.reshape(-1)[of_label] += self.gamma / self.tau1 * (late + 1.0)
-        dt /= n
-        return float(loss.sum()) / n, {p.name: np.where(np.isfinite(first), dt, 0.0)}
+        first = record._first_times(p)
+        value, dt, late, beyond = _core.cross_entropy(
+            first, chosen, self.tau0, self.tau1, self.gamma, self.horizon
+        )
+        if late >= 0:
+            check_late(first, self.horizon)
+        if beyond >= 0:
+            time = first[beyond, chosen[beyond]]
+            raise ValueError(
+                f"sample {beyond}: exp(t / tau1) is out of range with t = "
+                f"{time if np.isfinite(time) else self.horizon:g} and tau1 = {self.tau1}, expected "
+                "a longer tau1"
+            )
+        return value, {p.name: dt}
 
 
 def _or_horizon(first: NDArray[Any], horizon: float) -> NDArray[np.float64]:

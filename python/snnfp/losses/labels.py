@@ -27,7 +27,9 @@ __all__ = [
 
 def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.int64]:
     """Class labels ``[samples]`` as int64, or an error that names the sample and the value."""
-    array = plain(labels, "labels")
+    # What fit takes of labels that it has checked needs no second look but for their range.
+    plainly = type(labels) is np.ndarray and np.asarray(labels).dtype == np.int64
+    array = np.asarray(labels) if plainly else plain(labels, "labels")
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels have dtype {array.dtype}, expected integers{_numbered(array)}")
     if array.shape != (n_samples,):
@@ -38,7 +40,7 @@ def check_labels(labels: ArrayLike, n_samples: int, n_classes: int) -> NDArray[n
         raise ValueError(
             f"labels have shape {array.shape}, expected ({n_samples},), one a sample{hint}"
         )
-    classes = array.astype(np.int64)
+    classes = array.astype(np.int64, order="C", copy=not plainly)
     # As unsigned numbers, those below 0 are large.
     wrong = classes.view(np.uint64) >= n_classes
     if wrong.any():
