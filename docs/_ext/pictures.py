@@ -1,8 +1,9 @@
-"""Draws the pictures of docs/pictures.md, by the code that stands there."""
+"""Draws the pictures that pages show, by the code that stands there."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ from sphinx.application import Sphinx
 
 
 def draw(app: Sphinx) -> None:
-    """Runs the page's Python in ``docs/_pictures``."""
-    page = Path(app.srcdir) / "pictures.md"
-    folder = page.parent / "_pictures"
+    """Runs the Python of pages with pictures in ``docs/_pictures``."""
+    source = Path(app.srcdir)
+    folder = source / "_pictures"
     folder.mkdir(exist_ok=True)
-    text = page.read_text(encoding="utf-8")
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    with contextlib.chdir(folder):
-        for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-            exec(compile(block, str(page), "exec"), namespace)
+    for page in sorted(source.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if "](_pictures/" not in text:
+            continue
+        namespace: dict[str, Any] = {"__name__": "__main__"}
+        with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+            for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+                exec(compile(block, str(page), "exec"), namespace)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

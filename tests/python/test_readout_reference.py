@@ -1,6 +1,8 @@
 """What is read off a readout, and its derivatives, against mpmath: every value, at any ratio of
 time constants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import snnfp
@@ -145,6 +147,56 @@ def test_a_peak_where_v_turns_at_an_arrival(inhibition, digits):
         assert near(gradient["input.times"][k], derivative(highest, n, "time", k), 1, 13)
         weight = gradient["input_to_out.weight"][k, 0]
         assert near(weight, derivative(highest, n, "weight", k), 1, 13)
+
+
+def test_no_digit_is_lost_at_any_ratio():
+    """Constants, ends and scales over many orders of magnitude, two in five nearly equal: each share
+    of a value, and of its derivatives by the time constants, to nearly all its digits."""
+    rng = np.random.default_rng(1)
+    worst = 0.0
+    with mp.workdps(400):
+        for trial in range(60):
+            tau_mem, tau_syn = 10 ** rng.uniform(-6, 6, 2)
+            if trial % 5 < 2:
+                tau_syn = tau_mem * (1 + 10 ** rng.uniform(-12, 0) * rng.choice([-0.5, 1]))
+            until, scale = 10 ** rng.uniform(-3, 3), 10 ** rng.uniform(-4, 4)
+            net = snnfp.Network()
+            x = net.input(3)
+            net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="idle")
+            # One shared response in "alike", responses side by side in "apart".
+            for name, second in (("alike", tau_syn), ("apart", 2 * tau_syn)):
+                neuron = snnfp.LI(tau_mem=[tau_mem] * 2, tau_syn=[tau_syn, second], bias=0.3)
+                net.readout(2, neuron, name=name)
+                net.connect(x, name, snnfp.Dense(weight=np.ones((3, 2))))
+            times = np.sort(rng.uniform(0, until, 3))
+            spikes = snnfp.Spikes(times, np.arange(3, dtype=np.int32), [0, 3], size=3)
+            with pytest.warns(snnfp.errors.SilentPopulationWarning):
+                record = snnfp.simulate(net, spikes, until=until)
+            arrivals = tuple((mpf(t), mpf(1)) for t in times)
+            n = Listener(mpf(tau_mem), mpf(tau_syn), mpf(0.3), mpf(1), arrivals)
+            for value in ("weighted_integral", "integral", "end"):
+
+                def read(listener, value=value, until=until, scale=scale):
+                    return listener.read(value, mpf(until), mpf(0), mpf(scale))
+
+                wanted = {"value": read(n)}
+                for name in ("tau_mem", "tau_syn"):
+                    h = getattr(n, name) * mpf(10) ** -30
+                    moved = (replace(n, **{name: getattr(n, name) + k * h}) for k in (1, -1))
+                    up, down = (read(m) for m in moved)
+                    wanted[name] = (up - down) / (2 * h)
+                for name in ("alike", "apart"):
+                    asked = snnfp.Reading(
+                        name, value, None, scale if value == "weighted_integral" else None
+                    )
+                    found = {"value": record.readout(asked)[0, 0]}
+                    by = record.vjp({asked: np.array([[1.0, 0.0]])}, wrt=f"{name}.tau_*")
+                    found |= {k: by[f"{name}.{k}"][0] for k in ("tau_mem", "tau_syn")}
+                    for key, exact in wanted.items():
+                        if abs(exact) > 1e-250:
+                            apart = abs(mpf(float(found[key])) - exact) / abs(exact)
+                            worst = max(worst, float(apart))
+    assert 0 < worst <= 5e-13
 
 
 def test_single_precision():
