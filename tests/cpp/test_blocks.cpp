@@ -120,6 +120,23 @@ TEST_CASE("blocks: the same bits as the queue") {
   }
 }
 
+TEST_CASE("blocks: a projection so large that it is looked at twice") {
+  const Kernel k{1, 64, 400, 3};  // 76 416 synapses
+  SimulateOptions<double> options;
+  options.until = 7;
+  const auto net = convolution<double>(k, neuron<double>(2), 9, 0.25);
+  compare(net, spikes<double>(400, 4, 1), options, true);
+  // One synapse elsewhere, in the second half, and it is none.
+  const Projection<double>& q = net.projections()[0];
+  std::vector<Id> targets(q.targets.begin(), q.targets.end());
+  Network<double> other;
+  const auto x = other.add_input("x", 400);
+  const auto h = other.add_population("h", 64 * 398, {2.0, 1.0});
+  std::swap(targets[76000], targets[75000]);
+  other.connect_sparse(x, h, q.row_offsets, targets, 1.0);
+  CHECK_FALSE(other.graph()->projections[0].blocks);
+}
+
 TEST_CASE("blocks: where they do not do") {
   const Kernel k{2, 6, 6, 3};
   const auto input = spikes<double>(12, 3);

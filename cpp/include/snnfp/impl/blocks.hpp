@@ -16,29 +16,46 @@ namespace snnfp::detail {
 // Narrower groups are not faster than each target by itself.
 inline constexpr Id fewest_in_block = 4;
 
+// The size of groups into which `order` (targets), sorted by what they have heard, can be cut so
+// that all in a group have heard the same: 0 if there are none to speak of.
+inline Id common_size(const std::vector<std::uint64_t>& heard, std::vector<Id>& order) {
+  std::sort(order.begin(), order.end(),
+            [&](Id a, Id b) { return heard[a] != heard[b] ? heard[a] < heard[b] : a < b; });
+  Id size = 0;
+  for (auto begin = order.begin(), end = begin; begin != order.end(); begin = end) {
+    end = std::find_if(begin, order.end(), [&](Id t) { return heard[t] != heard[*begin]; });
+    size = std::gcd(size, static_cast<Id>(end - begin));
+    if (size < fewest_in_block) return 0;
+  }
+  return size;
+}
+
 // Targets in an order in which those that seem to hear the same units follow each other, and the
-// size of groups that they can be cut into: 0 if there are none to speak of.
+// size of their groups, or 0.
 template <class Real>
 std::pair<std::vector<Id>, Id> seemingly_alike(const Projection<Real>& q, Id n_source,
                                                Id n_target) {
   std::vector<std::uint64_t> heard(static_cast<std::size_t>(n_target), 0);
-  for (Id i = 0; i < n_source; ++i)
+  std::vector<Id> order;
+  // Large ones are mostly found out by their first synapses: those that hear all the same have
+  // heard the same so far.
+  const Size few = Size(1) << 16;
+  bool looked = false;
+  for (Id i = 0; i < n_source; ++i) {
     for (Size k = q.row_offsets[i]; k < q.row_offsets[i + 1]; ++k) {
       std::uint64_t& h = heard[q.targets[k]];
       h = (h ^ (static_cast<std::uint64_t>(i) + 1)) * 0x9e3779b97f4a7c15u;
       h ^= h >> 29;
     }
-  std::vector<Id> order(heard.size());
-  std::iota(order.begin(), order.end(), Id(0));
-  std::sort(order.begin(), order.end(),
-            [&](Id a, Id b) { return heard[a] != heard[b] ? heard[a] < heard[b] : a < b; });
-  Id size = 0;
-  for (Id begin = 0, end; begin < n_target; begin = end) {
-    for (end = begin + 1; end < n_target && heard[order[end]] == heard[order[begin]]; ++end) {
-    }
-    size = std::gcd(size, end - begin);
-    if (size < fewest_in_block) return {{}, 0};
+    if (looked || q.row_offsets[i + 1] < few) continue;
+    looked = true;
+    for (Id t = 0; t < n_target; ++t)
+      if (heard[t] != 0) order.push_back(t);
+    if (common_size(heard, order) == 0) return {{}, 0};
   }
+  order.resize(heard.size());
+  std::iota(order.begin(), order.end(), Id(0));
+  const Id size = common_size(heard, order);
   return {std::move(order), size};
 }
 
