@@ -266,8 +266,9 @@ def _arrivals(message: str) -> str:
     return found[0] if found else ""
 
 
-# "sample 3", "labels[3]", "targets[3, 0]" and "first spikes of sample 3" alike.
-_SAMPLE = re.compile(r"(\bsample |\blabels\[|\btargets\[)(\d+)")
+# "sample 3", "labels[3]", "targets[3, 0]" and "first spikes of sample 3" alike; what is encoded
+# batch by batch is of the batch too.
+_SAMPLE = re.compile(r"(\bsample |\b(?:labels|targets|features|signals|sounds)\[)(\d+)")
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from snnfp.conversions import vector
 __all__ = ["SpikeOperations", "by_sample_and_time", "generator"]
 
 _FLOAT = np.dtype(np.float64)
-_FEW = 1 << 16  # samples whose numbers NumPy sorts by radix
+_FEW = 1 << 16  # numbers below are sorted by radix in NumPy, a pass over them
 
 Seed: TypeAlias = "np.random.Generator | int"  # by name: NumPy loads its generators when asked
 
@@ -157,9 +157,10 @@ class SpikeOperations:
         n = self.times.size
         if not n:
             return self
-        group = self.samples * self.size + self.units
-        order = np.argsort(group, kind="stable")
-        group, times = group[order], self.times[order]
+        order = _by_number(self.units, self.size)
+        order = order[_by_number(self.samples[order], self.offsets.size - 1)]
+        group = (self.samples * self.size + self.units)[order]
+        times = self.times[order]
         first = np.ones(n, dtype=bool)
         first[1:] = group[1:] != group[:-1]
         heads = np.flatnonzero(first)
@@ -330,10 +331,12 @@ def by_sample_and_time(
 ) -> NDArray[np.int64]:
     """The order of spikes by sample, then time; those of one time as they are given."""
     order = np.argsort(times, kind="stable")
-    key = samples[order]
-    if n_samples <= _FEW:
-        key = key.astype(np.uint16)
-    return order[np.argsort(key, kind="stable")]
+    return order[_by_number(samples[order], n_samples)]
+
+
+def _by_number(numbers: NDArray[Any], limit: int) -> NDArray[np.int64]:
+    """A stable order of whole numbers ``0 ... limit - 1``."""
+    return np.argsort(numbers.astype(np.uint16) if limit <= _FEW else numbers, kind="stable")
 
 
 def _first_at_or_after(

@@ -162,8 +162,7 @@ class _Work:
         trial = with_limits(self.net, limits)
         for _ in range(_SWEEPS if len(component) > 1 else 1):
             for name in names:
-                # One moves the others: each is to be met well.
-                self._find(trial, name, 1.0 if len(component) == 1 else 0.25)
+                self._find(trial, name)
             rates = self._measure(trial)
             if all(self._is_met(name, rates[name]) for name in names):
                 break
@@ -176,11 +175,8 @@ class _Work:
             self.reached[name] = rates[name]
         self.net._replace({k: trial.parameters[k] for k in _weights(self.net, names)})
 
-    def _find(self, trial: Network, name: str, part: float) -> None:
-        """Scales the weights into one population until it fires as wanted.
-
-        ``part``: of the tolerance, where bisection ends.
-        """
+    def _find(self, trial: Network, name: str) -> None:
+        """Scales the weights into one population until it fires as wanted."""
         weights = {k: trial.parameters[k] for k in _weights(trial, (name,))}
         target = self._wanted[name]
         best = (math.inf, 1.0)  # how far off, at which factor
@@ -216,7 +212,7 @@ class _Work:
                     "weights next to 0"
                 )
         for _ in range(_HALVINGS):
-            if self._is_met(name, target + best[0] / part):
+            if self._is_met(name, target + best[0]):
                 break
             middle = math.sqrt(low * high)
             low, high = (middle, high) if fires(middle) < target else (low, middle)

@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from snnfp import _core
 from snnfp.check import run_check
@@ -16,8 +17,8 @@ from snnfp.errors import SnnfpError
 from snnfp.runs import Run
 from snnfp.selfcheck import run_selfcheck
 from snnfp.task_pictures import PICTURE_FORMATS
-from snnfp.task_settings import SettingError, Settings, option, override
-from snnfp.tasks import TASKS
+from snnfp.task_settings import READOUTS, SettingError, Settings, option, override
+from snnfp.tasks import TASKS, Task
 from snnfp.train_command import train_task
 
 __all__ = ["main"]
@@ -25,10 +26,20 @@ __all__ = ["main"]
 
 def _pair(text: str) -> tuple[float, float]:
     try:
-        mean, std = (float(x) for x in text.split(","))
+        first, second = (float(x) for x in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected two numbers: mean,std") from None
-    return mean, std
+        raise argparse.ArgumentTypeError(f"{text!r}, expected two numbers: A,B") from None
+    return first, second
+
+
+def _one_or_pair(text: str) -> float | tuple[float, float]:
+    try:
+        numbers = tuple(float(x) for x in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 2):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number, or two: LOW,HIGH")
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -48,122 +59,146 @@ def _dots(text: str) -> float:
     return dpi
 
 
+@dataclass(frozen=True)
+class _Option:
+    """An option that gives a setting."""
+
+    name: str
+    type: Callable[[str], Any]
+    text: str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    none: str = "none"  # what None means
+
+
+_OPTIONS: dict[str, tuple[_Option, ...]] = {
+    "model": (
+        _Option("hidden", _sizes, "hidden neurons, a number a layer", "N,N"),
+        _Option("tau_mem", _one_or_pair, "membrane time constant, or low,high of hidden ones", "T"),
+        _Option("tau_syn", _one_or_pair, "synaptic time constant, or low,high of hidden ones", "T"),
+        _Option("capacitance", float, "capacitance"),
+        _Option("threshold", float, "threshold"),
+        _Option("t_refractory", float, "refractory time"),
+        _Option("first", _pair, "mean,std of the first layer's initial weights", "M,S"),
+        _Option("later", _pair, "mean,std of the later layers' initial weights", "M,S"),
+        _Option("recurrent", _pair, "mean,std of initial weights within hidden layers", "M,S"),
+        _Option("recurrent_delay", float, "their delay"),
+        _Option("delays", _pair, "low,high of initial delays, which are trained", "LOW,HIGH"),
+        _Option("level", float, "hidden weights are scaled to so many spikes a neuron"),
+        _Option("readout_tau", _pair, "time constants of the outputs: membrane,synapse", "T,T"),
+        _Option("dtype", str, "float64 or float32", choices=("float64", "float32")),
+    ),
+    "encoding and loss": (
+        _Option("t_min", float, "earliest input"),
+        _Option("t_max", float, "latest input"),
+        _Option("bias_time", float, "time of the bias spike"),
+        _Option("until", float, "end of the simulation, and horizon of the loss"),
+        _Option("readout", str, "what is read off the outputs", choices=READOUTS),
+        _Option("time_scale", float, "time scale of the weight of the integral"),
+        _Option("tau0", float, "time scale of the softmax"),
+        _Option("tau1", float, "time scale of the early-spike term"),
+        _Option("gamma", float, "weight of the early-spike term"),
+    ),
+    "training": (
+        _Option("epochs", int, "epochs"),
+        _Option("batch_size", int, "samples a step"),
+        _Option("lr", float, "learning rate of Adam"),
+        _Option("lr_decay", float, "its factor an epoch", none="half a cosine down to zero"),
+        _Option("warmup", int, "steps in which it rises"),
+        _Option("delay_lr", float, "learning rate of the delays"),
+        _Option("clip_norm", float, "largest norm of a gradient"),
+        _Option("average", float, "decay of the average of the parameters, 0: none"),
+        _Option("bump", float, "remedy for silent hidden neurons, 0: none"),
+        _Option("label_bump", float, "remedy for silent labels, 0: none"),
+        _Option("shift", int, "training images are shifted by up to so many pixels"),
+        _Option("copies", int, "warped copies of each training image that are trained on too"),
+        _Option("stretch", float, "training samples are slower or faster by up to this part"),
+        _Option("jitter", float, "standard deviation of the noise on times of training spikes"),
+        _Option("drop", float, "part of the training spikes that is left out"),
+        _Option("held_out", float, "part of the training samples to validate on"),
+        _Option("train_samples", int, "use only so many training samples"),
+        _Option("seed", int, "seed of weights and batches"),
+        _Option(
+            "mode",
+            str,
+            "gradient by the adjoint or by forward propagation",
+            choices=("reverse", "forward"),
+        ),
+        _Option("threads", int, "threads", none="all"),
+        _Option("target", float, "stop at this validation (else training) accuracy"),
+    ),
+}
+
+
+def _shown(value: Any, none: str) -> str:
+    if value is None:
+        return none
+    return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
+
+
+def _add_task(tasks: Any, task: Task) -> None:
+    # Defaults stay None here, so that what the user said can be told from what is the default.
+    p = tasks.add_parser(task.name, help=task.help)
+    if set(task.variants) - {"delays"}:
+        kinds = p.add_argument_group("other settings to begin with")
+        only_one = kinds.add_mutually_exclusive_group()
+        for name, variant in task.variants.items():
+            if name == "delays":
+                continue  # --delays without numbers
+            only_one.add_argument(
+                option(name),
+                dest="variant",
+                action="store_const",
+                const=name,
+                help=f"{variant.help}; defaults below are those without it",
+            )
+    for title, options in _OPTIONS.items():
+        group = p.add_argument_group(title)
+        for o in options:
+            if o.name in task.unused:
+                continue
+            default = _shown(getattr(task.settings, o.name), o.none).replace("%", "%%")
+            extra: dict[str, Any] = {"choices": o.choices} if o.choices else {"metavar": o.metavar}
+            text = o.text
+            if o.name == "delays" and "delays" in task.variants:
+                extra |= {"nargs": "?", "const": "delays"}
+                text += f"; without numbers: {task.variants['delays'].help}"
+            group.add_argument(
+                option(o.name), type=o.type, help=f"{text} (default: {default})", **extra
+            )
+    run = p.add_argument_group("run")
+    if task.needs_data:
+        run.add_argument(
+            "--data", type=Path, metavar="DIR", required=True, help="folder of the data"
+        )
+    run.add_argument(
+        "--out", type=Path, metavar="DIR", help="run folder (default: runs/<task>-<n>)"
+    )
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="run folder, or checkpoint in it, to go on from with that run's settings, where "
+        "no option here says otherwise",
+    )
+    run.add_argument("--no-progress", action="store_true", help="no progress bar")
+    run.add_argument("--no-plots", action="store_true", help="no pictures")
+    run.add_argument(
+        "--format", choices=PICTURE_FORMATS, help="format of the pictures (default: png)"
+    )
+    run.add_argument("--dpi", type=_dots, metavar="N", help="their dots an inch (default: 150)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="snnfp", description="Spiking neural networks with exact gradients."
     )
     parser.add_argument("--version", action="version", version=f"snnfp {_core.version}")
     commands = parser.add_subparsers(dest="command", required=True)
-
     train = commands.add_parser("train", help="train a network on a task")
     tasks = train.add_subparsers(dest="task", required=True)
     for task in TASKS.values():
-        s = task.settings
-        # Defaults stay None here, so that what the user said can be told from what is the default.
-        p = tasks.add_parser(task.name, help=task.help)
-
-        def setting(
-            group: argparse._ArgumentGroup,
-            flag: str,
-            type_: object,
-            text: str,
-            default: object,
-            **extra: object,
-        ) -> None:
-            shown = "none" if default is None else default
-            group.add_argument(flag, type=type_, help=f"{text} (default: {shown})", **extra)  # type: ignore[arg-type]
-
-        model = p.add_argument_group("model")
-        sizes = ",".join(map(str, s.hidden))
-        setting(model, "--hidden", _sizes, "hidden neurons, a number a layer", sizes, metavar="N,N")
-        setting(model, "--tau-mem", float, "membrane time constant", s.tau_mem)
-        setting(model, "--tau-syn", float, "synaptic time constant", s.tau_syn)
-        setting(model, "--capacitance", float, "capacitance", s.capacitance)
-        setting(model, "--threshold", float, "threshold", s.threshold)
-        setting(model, "--t-refractory", float, "refractory time", s.t_refractory)
-        setting(
-            model,
-            "--first",
-            _pair,
-            "mean,std of the first layer's initial weights",
-            "{:g},{:g}".format(*s.first),
-            metavar="M,S",
-        )
-        setting(
-            model,
-            "--later",
-            _pair,
-            "mean,std of the later layers' initial weights",
-            "{:g},{:g}".format(*s.later),
-            metavar="M,S",
-        )
-        setting(
-            model, "--dtype", str, "float64 or float32", s.dtype, choices=("float64", "float32")
-        )
-        coding = p.add_argument_group("encoding and loss")
-        setting(coding, "--t-min", float, "earliest input", s.t_min)
-        setting(coding, "--t-max", float, "latest input", s.t_max)
-        setting(coding, "--bias-time", float, "time of the bias spike", s.bias_time)
-        setting(coding, "--until", float, "end of the simulation, and horizon of the loss", s.until)
-        setting(coding, "--tau0", float, "time scale of the softmax", s.tau0)
-        setting(coding, "--tau1", float, "time scale of the early-spike term", s.tau1)
-        setting(coding, "--gamma", float, "weight of the early-spike term", s.gamma)
-        learning = p.add_argument_group("training")
-        setting(learning, "--epochs", int, "epochs", s.epochs)
-        setting(learning, "--batch-size", int, "samples a step", s.batch_size)
-        setting(learning, "--lr", float, "learning rate of Adam", s.lr)
-        setting(
-            learning,
-            "--lr-decay",
-            float,
-            "its factor an epoch",
-            s.lr_decay if s.lr_decay is not None else "half a cosine down to zero",
-        )
-        setting(learning, "--clip-norm", float, "largest norm of a gradient", s.clip_norm)
-        setting(learning, "--bump", float, "remedy for silent hidden neurons, 0: none", s.bump)
-        setting(learning, "--label-bump", float, "remedy for silent labels, 0: none", s.label_bump)
-        setting(
-            learning, "--train-samples", int, "use only so many training samples", s.train_samples
-        )
-        setting(learning, "--seed", int, "seed of weights and batches", s.seed)
-        setting(
-            learning,
-            "--mode",
-            str,
-            "gradient by the adjoint or by forward propagation",
-            s.mode,
-            choices=("reverse", "forward"),
-        )
-        setting(learning, "--threads", int, "threads", "all")
-        setting(
-            learning,
-            "--target",
-            float,
-            "stop at this validation (else training) accuracy",
-            s.target,
-        )
-        run = p.add_argument_group("run")
-        if task.needs_data:
-            run.add_argument(
-                "--data", type=Path, metavar="DIR", required=True, help="folder of the data"
-            )
-        run.add_argument(
-            "--out", type=Path, metavar="DIR", help="run folder (default: runs/<task>-<n>)"
-        )
-        run.add_argument(
-            "--resume",
-            type=Path,
-            metavar="RUN",
-            help="run folder, or checkpoint in it, to go on from with that run's settings, where "
-            "no option here says otherwise",
-        )
-        run.add_argument("--no-progress", action="store_true", help="no progress bar")
-        run.add_argument("--no-plots", action="store_true", help="no pictures")
-        run.add_argument(
-            "--format", choices=PICTURE_FORMATS, help="format of the pictures (default: png)"
-        )
-        run.add_argument("--dpi", type=_dots, metavar="N", help="their dots an inch (default: 150)")
-
+        _add_task(tasks, task)
     commands.add_parser("selfcheck", help="what runs here, and whether it is right")
     check = commands.add_parser("check", help="run golden cases in both modes")
     check.add_argument("cases", nargs="+", type=Path, metavar="CASE.json")
@@ -172,7 +207,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(arguments: argparse.Namespace) -> int:
     task = TASKS[arguments.task]
-    given = {f.name: getattr(arguments, f.name) for f in fields(Settings)}
+    given = {f.name: getattr(arguments, f.name, None) for f in fields(Settings)}
+    chosen = getattr(arguments, "variant", None)
+    if given["delays"] == "delays":
+        chosen, given["delays"] = "delays", None
+    if chosen is not None:
+        if arguments.resume is not None:
+            raise ValueError(
+                f"{option(chosen)} has no use with --resume, which has that run's settings"
+            )
+        task = replace(task, settings=task.variants[chosen].settings)
     for name in ("format", "dpi"):
         if arguments.no_plots and getattr(arguments, name) is not None:
             raise ValueError(f"{option(name)} has no use with --no-plots")

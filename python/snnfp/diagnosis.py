@@ -274,7 +274,7 @@ def _of_readouts(net: Network, loss: Any, until: float) -> list[str]:
         reading = term.reading(net)
         p = net.readouts[reading.readout]
         last = until if reading.times is None else max(reading.times)
-        peak = float(np.min(_peak_age(net, p.name)))
+        peak = float(np.min(reading.grows_until(net)))
         if peak < last < math.inf:
             out.append(
                 f"what a spike gives to {reading.value!r} of readout {p.name} falls with its age "
@@ -283,20 +283,3 @@ def _of_readouts(net: Network, loss: Any, until: float) -> list[str]:
                 "nor have time constants so long that V still rises then"
             )
     return out
-
-
-def _peak_age(net: Network, readout: str) -> NDArray[np.float64]:
-    """At which age a spike moves V the most, of each neuron; infinite if ever more."""
-    slow, fast = np.sort(
-        np.broadcast_arrays(
-            *(
-                1.0 / np.asarray(net.parameters[f"{readout}.{k}"], np.float64)
-                for k in ("tau_mem", "tau_syn")
-            )
-        ),
-        axis=0,
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        apart = (fast - slow) / slow
-        peak = np.where(apart == 0, 1.0, np.log1p(apart) / apart) / slow
-    return np.where(slow == 0, np.inf, peak)

@@ -13,11 +13,11 @@ from snnfp import plots
 from snnfp.checkpoint import write_atomically
 from snnfp.errors import require
 from snnfp.history import History
-from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.network import Network
 from snnfp.plots._style import simulate_quietly
+from snnfp.task import Labelled, Task, TaskData
+from snnfp.task_networks import make_loss
 from snnfp.task_settings import Settings
-from snnfp.tasks import Labelled, Task, TaskData, make_loss
 
 __all__ = ["PICTURE_FORMATS", "draw_pictures"]
 
@@ -66,7 +66,7 @@ def draw_pictures(
         time_unit=task.time_unit,
     )
     _save(samples, folder / f"sample.{kind}", dpi)
-    if task.plane:
+    if task.plane and data.encode is not None:
         shown = np.arange(min(500, len(labels)))
         points = _points(settings, data, shown)
         plane = plots.decision_map(
@@ -90,9 +90,7 @@ def _save(figure: Any, path: Path, dpi: float) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _right_and_wrong(
-    net: Network, loss: FirstSpikeCrossEntropy, data: Labelled, until: float
-) -> list[int]:
+def _right_and_wrong(net: Network, loss: Any, data: Labelled, until: float) -> list[int]:
     """The first test sample that the network gets right, and the first that it gets wrong.
 
     Where all are right or all are wrong, the second is the first one of another label.

@@ -10,19 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snnfp import _core
 from snnfp.errors import MissingDependencyError, require
 from snnfp.evaluation import evaluate
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
+from snnfp.task import Task
+from snnfp.task_networks import build_network, make_loss, prepare
 from snnfp.task_pictures import draw_pictures
 from snnfp.task_settings import Settings
 from snnfp.task_training import fit_task, make_remedies, make_schedule
-from snnfp.tasks import Task, build_network, make_loss
 
 # A training run of one's own takes the schedule and the remedies of a task from here too.
 __all__ = ["make_remedies", "make_schedule", "train_task"]
+
+_MEASURED = 200  # training samples that initial weights are scaled by
 
 # At once, also where the output goes into a file or a pipe.
 _say = partial(print, flush=True)
@@ -79,10 +84,14 @@ def train_task(
             f"{len(loaded.train[0])} training, {len(loaded.test[0])} test samples, "
             f"run folder {folder.path}"
         )
+        if resume is None:
+            first = np.arange(min(_MEASURED, len(loaded.train[1])))
+            prepare(net, settings, loaded.train[0].take(first))
         history = fit_task(
             net,
             loaded.train,
             settings,
+            grid=loaded.grid,
             validation=loaded.validation,
             callbacks=[so_far.after_epoch],
             early_stopping=stopping,

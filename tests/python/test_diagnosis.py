@@ -54,6 +54,12 @@ def test_a_silent_neuron_far_from_anything():
     # tau_mem = 2 tau_syn: the maximum is w / 2 (tau_syn = 1).
     np.testing.assert_allclose(d.populations["h"].missing_voltage, [1.0, 2.0, 2.5], rtol=1e-8)
     assert d.populations["h"].deliveries == 3.0
+    assert len(d.findings) == 1
+    net.parameters["h.threshold"] = [1.0, 2.0, 0.4]
+    few = snnfp.diagnose(net, Spikes.from_lists([[[1.0]]]))
+    assert few.findings == ("2 of 3 neurons of h fire in no sample",)
+    net.parameters["x_to_h.weight"] = [[-1.0, 5.0, 1.0]]
+    assert snnfp.diagnose(net, Spikes.from_lists([[[1.0]]])).findings == ()
     assert "population h fires no spike: the neuron that comes closest, 0, stays 1" in str(d)
 
 
@@ -184,11 +190,12 @@ def test_deliveries_of_masks_and_convolutions():
     conv = snnfp.Conv2D(shape_in=(1, 2, 2), weight=np.ones((1, 1, 2, 2)), padding=1, stride=2)
     y = net.population(conv.size_out, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
     q = net.connect(x, y, conv)
+    net.connect(x, y, Dense(weight=np.ones((4, conv.size_out))), name="again")
     spikes = Spikes.from_lists([[[1.0], [1.0, 2.0], [], [3.0]]])
     d = snnfp.diagnose(net, spikes, until=1.001)
     assert d.populations["h"].deliveries == 2 + 0 + 4
     sources = np.bincount(q.sources, minlength=4)
-    assert d.populations["y"].deliveries == sources @ [1, 2, 0, 1]
+    assert d.populations["y"].deliveries == (sources + conv.size_out) @ [1, 2, 0, 1]
 
 
 def test_picture():

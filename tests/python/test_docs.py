@@ -115,6 +115,7 @@ REFERENCE_ONLY = {
     "transforms.Transform",
     "transforms.check_transform",
     "losses.is_classes",
+    "losses.output_of",
     "losses.readout_of",
     "losses.value_and_derivative",
     "errors.require",

@@ -107,6 +107,19 @@ def test_within_bounds_nothing_is_changed(case):
         r.check(net, ("hidden.tau_mem",))
 
 
+def test_silent_neurons_are_not_made_more_so():
+    net = snnfp.Network()
+    x = net.input(1, name="x")
+    h = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
+    net.connect(x, h, Dense(weight=[[9.0, 0.1]]))
+    record = quiet(net, Spikes.from_lists([[[1.0]]]), until=UNTIL)
+    assert record.fires("h").tolist() == [True, False]
+    for options, acts in (({"high": 0.1}, [True, False]), ({"low": 50.0}, [True, True])):
+        r = RateBounds(population="h", strength=1.0, **options)
+        got, helped = r(net, record, None, zeros(net))
+        assert (got["x_to_h.weight"][0] != 0).tolist() == acts and helped == sum(acts)
+
+
 def test_it_is_the_derivative_of_a_count_without_leak():
     """Of a neuron that only adds up, the true count over large changes of a weight."""
     net = snnfp.Network()

@@ -212,6 +212,13 @@ def test_an_error_in_a_batch_says_where():
         OSError, match=r"epoch 1, step \d of 3: the disk is gone \(sample 3 of mine\)"
     ):
         fit(net, (source, labels), optimiser=Adam(), epochs=1, **OPTIONS)
+    features = np.full((60, 5), 0.5)
+    features[41, 2] = 1.5
+    lazy = Encoded(features, lambda part: snnfp.encoding.latency(part, t_min=0.5, t_max=2.0))
+    with pytest.raises(ValueError, match=rf"^epoch 1, step {step} of 3: features\[41, 2\] is 1.5"):
+        fit(net, (lazy, labels), optimiser=Adam(), epochs=1, **OPTIONS)
+    with pytest.raises(ValueError, match=r"^predict: features\[41, 2\] is 1.5"):
+        predict(net, Chosen(lazy, np.arange(60)), LOSS, until=4.0, batch_size=16)
     source = only(41, lambda part: part[:-1])(Source(spikes))
     with pytest.raises(
         ValueError, match=r"train\[0\].take\(\[.*\]\) gave 19 samples for input, expected 20"

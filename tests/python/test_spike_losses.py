@@ -206,7 +206,7 @@ def test_gradients_of_networks(kind, mode):
         ),
     }[kind]
     found = snnfp.testing.check_gradient(
-        net, spikes, labels, loss, until=8.0, mode=mode, max_elements=12, tolerance=1e-6
+        net, spikes, labels, loss, until=8.0, mode=mode, max_elements=12, tolerance=1e-7
     )
     assert found.ok and found.checked > 100, found
 

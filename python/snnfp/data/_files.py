@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snnfp.errors import FormatError
-
-if TYPE_CHECKING:  # elsewhere loaded where it is used: the package is to be imported quickly
-    import zipfile
 
 __all__ = ["Files"]
 
@@ -77,8 +75,6 @@ class Files:
             with (self.path / name).open("rb") as file:
                 data = file.read(_MOST_BYTES + 1)
         else:
-            import zipfile
-
             damaged = (zipfile.BadZipFile, zlib.error, EOFError)
             odd = (NotImplementedError, RuntimeError, KeyError)  # packed otherwise, encrypted, gone
             try:
@@ -99,8 +95,6 @@ class Files:
         if self._zip is None or self._zip[0] != os.getpid():
             if not self.path.is_file():
                 raise FormatError(f"{self.path}: no ordinary file, expected {expected}")
-            import zipfile
-
             try:
                 self._zip = (os.getpid(), zipfile.ZipFile(self.path))
             except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:

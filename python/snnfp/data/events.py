@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,6 @@ def _columns(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
             array = np.lib.format.read_array(file)
             yield from ((name, array[name]) for name in array.dtype.names or ())
             return
-        import zipfile  # not with the package, which is to be imported quickly
-
         with zipfile.ZipFile(file) as archive:
             for name in archive.namelist():
                 key = name.removesuffix(".npy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,6 @@ def read_wav(path: str | Path) -> tuple[NDArray[np.float64], int]:
 
 def parse_wav(data: bytes, name: str) -> tuple[NDArray[np.float64], int]:
     """What :func:`read_wav` reads, from the bytes of a file that errors call ``name``."""
-    import wave  # not with the package, which is to be imported quickly
-
     try:
         with wave.open(io.BytesIO(data), "rb") as file:
             channels, width, rate, frames = file.getparams()[:4]

@@ -2,12 +2,26 @@
 // Who is joined to whom: the structure of a network, without any value. Made once a network, shared
 // with its copies and with every run until something is added.
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "snnfp/network.hpp"
 
 namespace snnfp::detail {
+
+// A sparse projection whose targets fall into groups of one size that hear the same units, as the
+// channels at one place do in a convolution. What a unit sends to a group is a row, as in a dense
+// projection.
+struct Blocks {
+  Id size = 0;                    // targets in each
+  std::vector<Id> members;        // [blocks, size] targets, ascending within each
+  std::vector<Size> row_offsets;  // [n_source + 1] the rows of each source unit
+  std::vector<Id> block;          // of each row
+  std::vector<Id> synapse;        // [rows, size]
+
+  Id count() const { return static_cast<Id>(members.size()) / size; }
+};
 
 // What a projection joins, and how. A sparse one that has every synapse in order is dense.
 struct ProjectionGraph {
@@ -21,6 +35,7 @@ struct ProjectionGraph {
   Id target_first;  // neuron number of the first target
   Id n_target;
   Id target_population;
+  std::shared_ptr<const Blocks> blocks;  // or null
 };
 
 // Populations, projections and the order in which they are gone through. Senders are numbered input

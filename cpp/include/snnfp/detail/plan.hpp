@@ -22,6 +22,9 @@ struct ProjectionPlan : ProjectionGraph {
   bool targets_ascend = false;            // sparse: within each row
   std::vector<unsigned char> silent_row;  // dense: 1 where every weight of the source unit is 0
   bool some_zero = false;  // dense, delays a target: a weight of a row that is not silent
+  // [rows of blocks, size] From outside a loop, where rows arrive at once and no weight is 0; else
+  // empty.
+  std::vector<Real> block_weight;
 
   Size row_begin(Id unit) const {
     switch (connectivity) {
@@ -122,6 +125,10 @@ struct ModelPlan : PlanGraph<Real> {
 };
 template <class Real>
 struct Plan : ModelPlan<Real, NeuronConstants<Real>> {
+  // Components: 1 where it is one population of equal neurons that hears nothing but the blocks of
+  // one projection from outside.
+  std::vector<unsigned char> hears_blocks;
+
   using ModelPlan<Real, NeuronConstants<Real>>::ModelPlan;
 };
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "snnfp/error.hpp"
+#include "snnfp/impl/block_layer.hpp"
 #include "snnfp/impl/layer_simulator.hpp"
 #include "snnfp/impl/loop_simulator.hpp"
 #include "snnfp/impl/loop_windows.hpp"
@@ -74,6 +75,7 @@ class ComponentSimulator final : public Simulator<Real> {
   }
 
   void drop_solvers() {
+    block_layer_.reset();
     layer_.reset();
     loop_.reset();
     loop_windows_.reset();
@@ -132,6 +134,8 @@ class ComponentSimulator final : public Simulator<Real> {
     constexpr Size most_arrivals = 8192;
     if (!layer_) layer_ = std::make_unique<LayerSimulator<Real>>(plan_, limits_, interrupt_);
     const Id* population = plan_.component_begin(component);
+    if (plan_.hears_blocks.data()[component] && run_blocks(population, until, inputs, samples))
+      return;
     LayerArrivals<Real>& arrivals = layer_->arrivals();
     for (Size s = 0; s < samples;) {
       const Size begin = s;
@@ -140,6 +144,25 @@ class ComponentSimulator final : public Simulator<Real> {
         arrivals.add_sample(
             {plan_, population, population + 1, inputs[s], lists(s), until, sample_end_});
       layer_->run(*population, inputs + begin, until, lists(begin) + *population, n_populations_);
+    }
+  }
+
+  // The same, block by block; false where that does not do, and nothing has been done.
+  bool run_blocks(const Id* population, Real until, const SampleInput<Real>* inputs, Size samples) {
+    for (Size s = 0; s < samples; ++s)
+      if (inputs[s].voltage || inputs[s].current) return false;
+    try {
+      if (!block_layer_) block_layer_ = std::make_unique<BlockLayer<Real>>(plan_, *layer_);
+      block_layer_->run(*population, samples, until, [&](Size s) -> ComponentSample<Real> {
+        return {plan_, population, population + 1, inputs[s], lists(s), until, sample_end_};
+      });
+      return true;
+    } catch (const Error&) {
+      // Who is named is known to the layer as a whole.
+      block_layer_.reset();
+      layer_ = std::make_unique<LayerSimulator<Real>>(plan_, limits_, interrupt_);
+      for (Size s = 0; s < samples; ++s) lists(s)[*population].clear();
+      return false;
     }
   }
 
@@ -186,6 +209,7 @@ class ComponentSimulator final : public Simulator<Real> {
   const Size n_populations_;
 
   std::unique_ptr<LayerSimulator<Real>> layer_;
+  std::unique_ptr<BlockLayer<Real>> block_layer_;  // on layer_
   std::unique_ptr<LoopSimulator<Real>> loop_;
   std::unique_ptr<LoopWindows<Real>> loop_windows_;
   std::unique_ptr<WindowSimulator<Real>> windows_;

@@ -71,6 +71,25 @@ class LayerArrivals {
     first_single_.clear();
   }
 
+  // The same for a population of `size`, of which rows will be given.
+  void begin_rows(Size size) {
+    rows_alone_ = true;
+    size_ = size;
+    longest_ = 0;
+    row_time_.clear();
+    row_.clear();
+    samples_.clear();
+  }
+  // A sample of `count` rows in their order; time(k) and row(k) give their times and weights.
+  template <class Time, class Row>
+  void add_rows(Size count, const Time& time, const Row& row) {
+    Sample s;
+    s.first_row = rows();
+    for (Size k = 0; k < count; ++k) add_row(time(k), row(k));
+    s.end_row = rows();
+    samples_.push_back(s);
+  }
+
   void add_sample(const ComponentSample<Real>& sample) {
     Sample s;
     s.begin = static_cast<Size>(sent_.size());

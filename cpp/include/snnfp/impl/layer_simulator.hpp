@@ -41,13 +41,18 @@ class LayerSimulator {
     const Id* offsets = plan_.population_offsets.data() + population;
     std::optional<Lanes<Real>>& lanes = all_lanes_[population];
     if (!lanes) lanes.emplace(plan_.neurons, offsets[0], offsets[1] - offsets[0]);
-    packs_.begin(*lanes, inputs, until, out, stride);
+    run(*lanes, inputs, until, out, stride);
+  }
+  // The same for the neurons of `lanes`.
+  void run(const Lanes<Real>& lanes, const SampleInput<Real>* inputs, Real until,
+           SpikeList<Real>* out, Size stride) {
+    packs_.begin(lanes, inputs, until, out, stride);
     const Size samples = arrivals_.samples();
-    for (Size s = 0; s < samples; ++s) out[s * stride].reserve(std::min<Size>(lanes->count, 256));
+    for (Size s = 0; s < samples; ++s) out[s * stride].reserve(std::min<Size>(lanes.count, 256));
     if (packs_.by_samples()) {
-      run_as<true>(*lanes);
+      run_as<true>(lanes);
     } else {
-      run_as<false>(*lanes);
+      run_as<false>(lanes);
     }
     packs_.check_limit();
     for (Size s = 0; s < samples; ++s) out[s * stride].sort(sorter_);

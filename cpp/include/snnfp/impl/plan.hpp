@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "snnfp/detail/plan.hpp"
+#include "snnfp/impl/blocks.hpp"
 
 namespace snnfp::detail {
 
@@ -117,6 +118,9 @@ Graph make_graph(const Network<Real>& network) {
   for (ProjectionGraph& p : graph.projections)
     p.within_component = p.from_population >= 0 &&
                          component_of[p.from_population] == component_of[p.target_population];
+  for (ProjectionGraph& p : graph.projections)
+    if (p.connectivity == Connectivity::sparse && !p.within_component)
+      p.blocks = find_blocks(network.projections()[p.index], p.n_source, p.n_target);
   return graph;
 }
 
@@ -140,6 +144,7 @@ ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real
     p.longest_delay = *ends.second;
   }
   p.targets_ascend = q.targets_ascend;
+  if (p.blocks && p.arrives_at_once()) p.block_weight = in_blocks(*p.blocks, p.weight);
   if (p.connectivity == Connectivity::dense) {
     p.silent_row.reserve(p.n_source);
     for (Id i = 0; i < p.n_source; ++i)
@@ -151,6 +156,21 @@ ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real
       p.some_zero = !p.silent_row[i] &&
                     std::count(p.weight + p.row_begin(i), p.weight + p.row_end(i), Real(0)) > 0;
   return p;
+}
+
+// Whether a component is one population of equal neurons that hears nothing but the blocks of one
+// projection from outside.
+template <class Real>
+bool hears_blocks(const Plan<Real>& plan, Size component) {
+  const Id population = *plan.component_begin(component);
+  const std::vector<Id>& into = plan.into_population[population];
+  if (plan.component_end(component) - plan.component_begin(component) != 1 || into.size() != 1 ||
+      plan.projections[into[0]].block_weight.empty())
+    return false;
+  const Id first = plan.population_offsets[population];
+  for (Id j = first; j < plan.population_offsets[population + 1]; ++j)
+    if (!plan.neurons.same_neuron(j, first)) return false;
+  return true;
 }
 
 template <class Real>
@@ -170,6 +190,7 @@ Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_
   plan.neurons.pad();
   for (const ProjectionGraph& p : plan.graph->projections)
     plan.projections.push_back(plan_of(p, network.projections()[p.index]));
+  for (Size c = 0; c < plan.n_components(); ++c) plan.hears_blocks.push_back(hears_blocks(plan, c));
   return plan;
 }
 

@@ -126,6 +126,21 @@ inline void refuse_input_times(const std::vector<Parameter>& wrt) {
               "the spikes of its senders");
 }
 
+// From one value a parameter's element to one a synapse, where these are shared.
+template <class Real>
+std::vector<Real> of_each_synapse(const Record<Real>& record, const Layout& given,
+                                  Span<const Real> values) {
+  std::vector<Real> each;
+  for (std::size_t k = 0; k < given.parameters.size(); ++k) {
+    const Real* const from = values.data + given.offsets[k];
+    const std::vector<Real> own(from, values.data + given.offsets[k + 1]);
+    const Array<Id>* const of = sharing(record, given.parameters[k]);
+    const Array<Real> all = of ? of_synapses(Array<Real>(own), *of) : Array<Real>(own);
+    each.insert(each.end(), all.begin(), all.end());
+  }
+  return each;
+}
+
 }  // namespace detail
 
 template <class Real>
@@ -198,7 +213,8 @@ ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& r
   if (cotangents.size != reader.values())
     detail::invalid("cotangents of a readout has ", cotangents.size, " values, expected ",
                     reader.values(), " (samples x times x neurons)");
-  const Layout columns = layout(heard, wrt);
+  // Kernels know what each synapse has, shared or not.
+  const Layout columns = detail::layout_of(heard, wrt, true);
   const detail::ColumnMap<Real> map(heard, columns);
   const detail::ReadingJob<Real> job = reader.job();
   const auto& table = detail::readout_table<Real>(options.isa);
@@ -223,6 +239,8 @@ ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& r
   });
   for (Size b = 0; b < blocks; ++b)
     for (Size c = 0; c < columns.size(); ++c) gradient.parameters[c] += shares[b * stride + c];
+  gradient.parameters =
+      detail::add_up_shared(heard, columns, layout(heard, wrt), gradient.parameters);
   return gradient;
 }
 
@@ -233,9 +251,10 @@ std::vector<Real> read_jvp(const Record<Real>& heard, const Reading<Real>& readi
                            const ExecutionOptions& options) {
   detail::refuse_input_times(wrt);
   const detail::Reader<Real> reader(heard, reading);
-  const Layout columns = layout(heard, wrt);
-  if (tangents.size != columns.size())
-    detail::invalid("tangents has ", tangents.size, " values, expected ", columns.size());
+  const Layout given = layout(heard, wrt), columns = detail::layout_of(heard, wrt, true);
+  if (tangents.size != given.size())
+    detail::invalid("tangents has ", tangents.size, " values, expected ", given.size());
+  const std::vector<Real> along = detail::of_each_synapse(heard, given, tangents);
   if (sender_tangents.size() != heard.input.size())
     detail::invalid("tangents of ", sender_tangents.size(), " senders, expected ",
                     heard.input.size());
@@ -254,7 +273,7 @@ std::vector<Real> read_jvp(const Record<Real>& heard, const Reading<Real>& readi
   std::vector<Real> out(static_cast<std::size_t>(reader.values()));
   detail::Interrupt interrupt(options.poll);
   detail::parallel_for(heard.samples(), options.n_threads, interrupt, [&](Size s, int) {
-    table.forward(job, batch.inputs[s], map.get(), tangents.data, senders.data(),
+    table.forward(job, batch.inputs[s], map.get(), along.data(), senders.data(),
                   out.data() + s * reader.n_values());
   });
   return out;

@@ -2,9 +2,8 @@
 // The arrivals at a readout in one sample, one after the other: row by row where all its neurons
 // receive a spike at once, else synapse by synapse.
 
-#include <tuple>
-
 #include "snnfp/detail/readout_engine.hpp"
+#include "snnfp/detail/vector.hpp"
 #include "snnfp/model/response.hpp"
 
 SNNFP_ISA_BEGIN
@@ -15,12 +14,13 @@ struct ArrivalOrder {
   Size synapse, spike;  // `spike` of the sample's, in its group
 
   friend bool operator<(const ArrivalOrder& a, const ArrivalOrder& b) {
-    return std::tie(a.sender, a.projection, a.synapse, a.spike) <
-           std::tie(b.sender, b.projection, b.synapse, b.spike);
+    if (a.sender != b.sender) return a.sender < b.sender;
+    if (a.projection != b.projection) return a.projection < b.projection;
+    return a.synapse != b.synapse ? a.synapse < b.synapse : a.spike < b.spike;
   }
   friend bool operator==(const ArrivalOrder& a, const ArrivalOrder& b) {
-    return std::tie(a.sender, a.projection, a.synapse, a.spike) ==
-           std::tie(b.sender, b.projection, b.synapse, b.spike);
+    return a.sender == b.sender && a.projection == b.projection && a.synapse == b.synapse &&
+           a.spike == b.spike;
   }
 };
 
@@ -64,20 +64,17 @@ void each_synapse(const SentSpike<Real>& sent, const Use& use) {
     use(k, p.target_of(sent.unit, k) - p.target_first, sent.time + p.delay_of(sent.unit, k));
 }
 
-// The sum of a[k] b[k] in a fixed pattern of partial sums: the same bits at every vector width.
-template <class Real>
-Real dot(const Real* a, const Real* b, Size n) {
+// The sum of term(k) for k < n in a fixed pattern of partial sums: the same bits at every vector
+// width.
+template <class Real, class Term>
+SNNFP_INLINE Real sum_of(Size n, const Term& term) {
   constexpr Size parts = 8;
   Real sum[parts] = {};
   const Size whole = n - n % parts;
   for (Size k = 0; k < whole; k += parts)
-    for (Size l = 0; l < parts; ++l) sum[l] += a[k + l] * b[k + l];
-  for (Size k = whole; k < n; ++k) sum[k - whole] += a[k] * b[k];
+    for (Size l = 0; l < parts; ++l) sum[l] += term(k + l);
+  for (Size k = whole; k < n; ++k) sum[k - whole] += term(k);
   return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
-}
-template <class Real>
-void add_times(Real factor, const Real* values, Real* sum, Size n) {
-  for (Size k = 0; k < n; ++k) sum[k] += factor * values[k];
 }
 
 SNNFP_ISA_END

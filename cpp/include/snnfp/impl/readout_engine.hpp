@@ -7,10 +7,9 @@ SNNFP_ISA_BEGIN
 
 template <class Real>
 struct ReadoutFunctions {
-  static std::vector<Peak<Real>> peaks(const ReadingJob<Real>& job,
-                                       const SampleInput<Real>& input) {
+  static Vector<Peak<Real>> peaks(const ReadingJob<Real>& job, const SampleInput<Real>& input) {
     const PeakFinder<Real> finder(job, input);
-    std::vector<Peak<Real>> peaks;
+    Vector<Peak<Real>> peaks;
     for (Id j = 0; j < job.size; ++j) peaks.push_back(finder.of(j));
     return peaks;
   }
@@ -24,12 +23,10 @@ struct ReadoutFunctions {
       use(sums);
       return;
     }
-    ReadoutSums<Real, VoltageResponse> sums(job, input, {});
-    std::vector<Peak<Real>> found;
-    if (job.value == ReadoutValue::maximum) {
-      found = peaks(job, input);
-      sums.at(found);
-    }
+    Vector<Peak<Real>> found;
+    const bool maximum = job.value == ReadoutValue::maximum;
+    if (maximum) found = peaks(job, input);
+    ReadoutSums<Real, VoltageResponse> sums(job, input, {}, maximum ? &found : nullptr);
     use(sums);
   }
 
@@ -38,7 +35,7 @@ struct ReadoutFunctions {
       for (const Peak<Real>& peak : peaks(job, input)) *out++ = peak.value;
       return;
     }
-    with_sums(job, input, [&](const auto& sums) { sums.values(out); });
+    with_sums(job, input, [&](auto& sums) { sums.values(out); });
   }
   static void reverse(const ReadingJob<Real>& job, const SampleInput<Real>& input,
                       const Real* cotangents, const Columns& columns, Real* gradient,

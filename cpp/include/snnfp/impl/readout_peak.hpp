@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <vector>
 
 #include "snnfp/impl/readout_arrivals.hpp"
 
@@ -42,13 +41,13 @@ class PeakFinder {
         each_synapse(sent, take);
       }
     });
-    for (std::vector<Arrival>& own : arrivals_) std::sort(own.begin(), own.end());
+    for (Vector<Arrival>& own : arrivals_) std::sort(own.begin(), own.end());
     if (in_rows_ && job.alike) share_decays();
   }
 
   Peak<Real> of(Id j) const {
     const Neuron<Real> n(job_.plan.neurons, job_.first + j);
-    const std::vector<Arrival>& own = arrivals_[in_rows_ ? 0 : j];
+    const Vector<Arrival>& own = arrivals_[in_rows_ ? 0 : j];
     Membrane<Real> s{at_start(input_.voltage, j), at_start(input_.current, j)};
     Peak<Real> best{s.v, Real(0), none};
     Real now = 0;
@@ -58,7 +57,8 @@ class PeakFinder {
       const Real d = until - now;
       if (d > Real(0)) {
         const Decay<Real> e = decays_.empty() ? decay(d, n) : decays_[k];
-        const Membrane<Real> end = propagate(s, e, driven_by(step_response(d, n), n), n);
+        const Real driven = n.drive == Real(0) ? Real(0) : n.drive * step_response(d, n);
+        const Membrane<Real> end = propagate(s, e, driven, n);
         inside(s, end, d, now, n, best);
         s = end;
         now = until;
@@ -115,8 +115,8 @@ class PeakFinder {
   const ReadingJob<Real>& job_;
   const SampleInput<Real>& input_;
   bool in_rows_;
-  std::vector<std::vector<Arrival>> arrivals_;  // by neuron, or once for all of them
-  std::vector<Decay<Real>> decays_;             // up to each arrival, and to the end
+  Vector<Vector<Arrival>> arrivals_;  // by neuron, or once for all of them
+  Vector<Decay<Real>> decays_;        // up to each arrival, and to the end
 };
 
 SNNFP_ISA_END

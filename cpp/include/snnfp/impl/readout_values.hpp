@@ -3,36 +3,39 @@
 // these sums in reverse and forward. MATH.md E16.
 
 #include <algorithm>
-#include <vector>
 
-#include "snnfp/impl/readout_peak.hpp"
+#include "snnfp/impl/readout_responses.hpp"
 
 SNNFP_ISA_BEGIN
 
-// Kind: VoltageResponse or IntegralResponse. Values are numbered [time, neuron].
+// Values are numbered [time, neuron].
 template <class Real, class Kind>
 class ReadoutSums {
  public:
-  ReadoutSums(const ReadingJob<Real>& job, const SampleInput<Real>& input, Kind response)
+  ReadoutSums(const ReadingJob<Real>& job, const SampleInput<Real>& input, Kind kind,
+              const Vector<Peak<Real>>* peaks = nullptr)
       : job_(job),
         input_(input),
-        response_(response),
+        kind_(kind),
+        responses_(job, input, kind, peaks),
         n_(job.size),
         values_(job.n_times * job.size),
         c_(job.plan.neurons) {}
 
-  void values(Real* out) const {
+  void values(Real* out) {
     std::fill_n(out, values_, Real(0));
-    each_response(
+    responses_.each(
         false,
-        [&](const Sent& sent, Size q, const ArrivalResponse& r) {
-          add_times(r.value, weights(sent), out + q * n_, n_);
+        [&](const Sent& sent, Size q, const auto& r) {
+          const Real* const w = weights(sent);
+          Real* const to = out + q * n_;
+          for (Size j = 0; j < n_; ++j) to[j] += r.value(j) * w[j];
         },
-        [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
+        [&](const Sent& sent, Size q, Size k, Id j, const Response<Real>& r) {
           out[q * n_ + j] += r.value * sent.p.weight[k];
         });
     each_own(false,
-             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+             [&](Size at, Id j, const OwnResponse<Real>& own, const Response<Real>& current) {
                const Id i = job_.first + j;
                const Real sum = out[at] + current.value * start(input_.current, j);
                out[at] = per_charge(c_, i) * sum + c_.drive.data()[i] * own.drive +
@@ -47,24 +50,26 @@ class ReadoutSums {
     if (std::all_of(cotangents, cotangents + values_, [](Real x) { return x == Real(0); })) return;
     const NeuronColumns to(job_, columns);
     // For each unit of a weight.
-    std::vector<Real> scaled(cotangents, cotangents + values_);
+    Vector<Real> scaled(cotangents, cotangents + values_);
     for (Size at = 0; at < values_; ++at) scaled[at] *= per_charge(c_, job_.first + at % n_);
-    std::vector<Real> by_syn(to.rates() ? n_ : 0), by_mem(by_syn);
-    each_response(
+    Vector<Real> by_syn(to.rates() ? n_ : 0), by_mem(by_syn);
+    responses_.each(
         to.rates(),
-        [&](const Sent& sent, Size q, const ArrivalResponse& r) {
+        [&](const Sent& sent, Size q, const auto& r) {
           const Real* const c = scaled.data() + q * n_;
-          if (const Size column = columns.weight[sent.p.index]; column >= 0)
-            add_times(r.value, c, gradient + column + sent.row(), n_);
           const Real* const w = weights(sent);
-          add_time(sent, columns, sent.row(), r.by_time * dot(w, c, n_), gradient, senders);
-          if (!to.rates()) return;
-          for (Size j = 0; j < n_; ++j) {
-            by_syn[j] += r.by_syn * (w[j] * c[j]);
-            by_mem[j] += r.by_mem * (w[j] * c[j]);
+          if (const Size column = columns.weight[sent.p.index]; column >= 0) {
+            Real* const by_weight = gradient + column + sent.row();
+            for (Size j = 0; j < n_; ++j) by_weight[j] += r.value(j) * c[j];
+          }
+          const Real total = sum_of<Real>(n_, [&](Size j) { return r.by_time(j) * (w[j] * c[j]); });
+          add_time(sent, columns, sent.row(), total, gradient, senders);
+          for (Size j = 0; to.rates() && j < n_; ++j) {
+            by_syn[j] += r.by_syn(j) * (w[j] * c[j]);
+            by_mem[j] += r.by_mem(j) * (w[j] * c[j]);
           }
         },
-        [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
+        [&](const Sent& sent, Size q, Size k, Id j, const Response<Real>& r) {
           const Real c = scaled[q * n_ + j], w = sent.p.weight[k];
           if (const Size column = columns.weight[sent.p.index]; column >= 0)
             gradient[column + k] += r.value * c;
@@ -80,15 +85,14 @@ class ReadoutSums {
       to.add(NeuronParameter::tau_mem, j, flight_unit(NeuronParameter::tau_mem, n) * by_mem[j],
              gradient);
     }
-    std::vector<Real> value;
     if (to.wants(NeuronParameter::capacitance)) {
-      value.resize(values_);
+      Vector<Real> value(values_);
       values(value.data());
       for (Size at = 0; at < values_; ++at)
         to.add(NeuronParameter::capacitance, Id(at % n_), -(scaled[at] * value[at]), gradient);
     }
     each_own(to.wants(NeuronParameter::bias),
-             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+             [&](Size at, Id j, const OwnResponse<Real>& own, const Response<Real>& current) {
                for (int p = 0; p < n_neuron_parameters; ++p)
                  if (to.wants(NeuronParameter(p)))
                    to.add(NeuronParameter(p), j,
@@ -98,9 +102,8 @@ class ReadoutSums {
 
   void forward(const Columns& columns, const Real* tangents, const Real* const* senders,
                Real* out) {
-    std::fill_n(out, values_, Real(0));
     const NeuronColumns to(job_, columns);
-    std::vector<Real> syn(to.rates() ? n_ : 0), mem(syn);
+    Vector<Real> syn(to.rates() ? n_ : 0), mem(syn), value;
     for (Id j = 0; to.rates() && j < n_; ++j) {
       const Neuron<Real> n(c_, job_.first + j);
       syn[j] =
@@ -108,45 +111,41 @@ class ReadoutSums {
       mem[j] =
           flight_unit(NeuronParameter::tau_mem, n) * to.get(NeuronParameter::tau_mem, j, tangents);
     }
-    // The tangents of a sent spike's arrival and of a weight.
-    const auto arrival = [&](const Sent& sent, Size k) {
-      const Real* const of = senders[sent.group];
-      const Size column = columns.delay[sent.p.index];
-      return (of ? of[sent.index] : Real(0)) +
-             (column < 0 ? Real(0) : tangents[column + sent.p.delay_index(sent.unit, k)]);
-    };
-    const auto weight = [&](const Sent& sent, Size k) {
-      const Size column = columns.weight[sent.p.index];
-      return column < 0 ? Real(0) : tangents[column + k];
-    };
-    each_response(
-        to.rates(),
-        [&](const Sent& sent, Size q, const ArrivalResponse& r) {
-          const Real by_time = r.by_time * arrival(sent, sent.row());
-          const Real* const w = weights(sent);
-          for (Size j = 0; j < n_; ++j) {
-            const Real rates = to.rates() ? r.by_syn * syn[j] + r.by_mem * mem[j] : Real(0);
-            out[q * n_ + j] += r.value * weight(sent, sent.row() + j) + (by_time + rates) * w[j];
-          }
-        },
-        [&](const Sent& sent, Size q, Size k, Id j, const ArrivalResponse& r) {
-          const Real rates = to.rates() ? r.by_syn * syn[j] + r.by_mem * mem[j] : Real(0);
-          out[q * n_ + j] +=
-              r.value * weight(sent, k) + (r.by_time * arrival(sent, k) + rates) * sent.p.weight[k];
-        });
-    std::vector<Real> value;
     if (to.wants(NeuronParameter::capacitance)) {
       value.resize(values_);
       values(value.data());
     }
+    std::fill_n(out, values_, Real(0));
+    // What a synapse adds, by its weight, its arrival, and the rates.
+    const auto along = [&](const Sent& sent, Size k, Size j, Real by_weight, Real by_time,
+                           Real by_syn, Real by_mem) {
+      const Real* const of = senders[sent.group];
+      const Size weight = columns.weight[sent.p.index], delay = columns.delay[sent.p.index];
+      const Real arrival =
+          (of ? of[sent.index] : Real(0)) +
+          (delay < 0 ? Real(0) : tangents[delay + sent.p.delay_index(sent.unit, k)]);
+      const Real rates = to.rates() ? by_syn * syn[j] + by_mem * mem[j] : Real(0);
+      return by_weight * (weight < 0 ? Real(0) : tangents[weight + k]) +
+             (by_time * arrival + rates) * sent.p.weight[k];
+    };
+    responses_.each(
+        to.rates(),
+        [&](const Sent& sent, Size q, const auto& r) {
+          for (Size j = 0; j < n_; ++j)
+            out[q * n_ + j] +=
+                along(sent, sent.row() + j, j, r.value(j), r.by_time(j), r.by_syn(j), r.by_mem(j));
+        },
+        [&](const Sent& sent, Size q, Size k, Id j, const Response<Real>& r) {
+          out[q * n_ + j] += along(sent, k, j, r.value, r.by_time, r.by_syn, r.by_mem);
+        });
     for (Size at = 0; at < values_; ++at) {
       const Id j = Id(at % n_);
-      const Real dc = to.get(NeuronParameter::capacitance, j, tangents);
-      const Real scaled = value.empty() ? out[at] : out[at] - value[at] * dc;
-      out[at] = per_charge(c_, job_.first + j) * scaled;
+      const Real by_charge =
+          value.empty() ? Real(0) : value[at] * to.get(NeuronParameter::capacitance, j, tangents);
+      out[at] = per_charge(c_, job_.first + j) * (out[at] - by_charge);
     }
     each_own(to.wants(NeuronParameter::bias),
-             [&](Size at, Id j, const OwnResponse<Real>& own, const ArrivalResponse& current) {
+             [&](Size at, Id j, const OwnResponse<Real>& own, const Response<Real>& current) {
                for (int p = 0; p < n_neuron_parameters; ++p)
                  if (to.wants(NeuronParameter(p)))
                    out[at] += to.get(NeuronParameter(p), j, tangents) *
@@ -154,12 +153,8 @@ class ReadoutSums {
              });
   }
 
-  // Values are V at these peaks, one a neuron, instead of at times of the job.
-  void at(const std::vector<Peak<Real>>& peaks) { peaks_ = &peaks; }
-
  private:
   using Sent = SentSpike<Real>;
-  using ArrivalResponse = Response<Real>;
 
   // The columns of the readout's own parameters.
   struct NeuronColumns {
@@ -183,52 +178,6 @@ class ReadoutSums {
 
   const Real* weights(const Sent& sent) const { return sent.p.weight + sent.row(); }
   Real start(const Real* state, Id j) const { return state ? state[job_.first + j] : Real(0); }
-  Real time_of(Size q, Id j) const { return peaks_ ? (*peaks_)[j].time : job_.times[q]; }
-
-  // Calls by_row(sent, time, response) where all neurons share it, and by_synapse(sent, time,
-  // synapse, neuron, response).
-  template <class ByRow, class BySynapse>
-  void each_response(bool rates, const ByRow& by_row, const BySynapse& by_synapse) const {
-    std::vector<ArrivalResponse> of_row(static_cast<std::size_t>(job_.n_times));
-    std::vector<Size> reached;  // the times after the arrival
-    each_sent<Real>(job_, input_, [&](const Sent& sent) {
-      const bool together = sent.p.arrives_at_once() && job_.alike && !peaks_;
-      if (together) {
-        const Neuron<Real> n(c_, job_.first);
-        const Real time = sent.time + sent.p.row_delay(sent.unit);
-        reached.clear();
-        for (Size q = 0; q < job_.n_times; ++q)
-          if (const Real d = job_.times[q] - time; d >= Real(0)) {
-            of_row[q] = response_.of_arrival(time, d, n, rates);
-            reached.push_back(q);
-          }
-        if (comes_in_rows(sent.p)) {
-          for (const Size q : reached) by_row(sent, q, of_row[q]);
-          return;
-        }
-        each_synapse(sent, [&](Size k, Id j, Real) {
-          for (const Size q : reached) by_synapse(sent, q, k, j, of_row[q]);
-        });
-        return;
-      }
-      each_synapse(sent, [&](Size k, Id j, Real time) {
-        const Neuron<Real> n(c_, job_.first + j);
-        for (Size q = 0; q < job_.n_times; ++q)
-          if (peaks_ ? (*peaks_)[j].has_come(time, sent.order(k)) : time <= job_.times[q]) {
-            by_synapse(sent, q, k, j, response_.of_arrival(time, time_of(q, j) - time, n, rates));
-          } else if (peaks_ && (*peaks_)[j].turns() && (*peaks_)[j].upto == sent.order(k)) {
-            turn_at(sent, q, k, j, by_synapse);
-          }
-      });
-    });
-  }
-
-  // A peak where V turns at an arrival goes with it. Of w / C: as what else is by time.
-  template <class BySynapse>
-  void turn_at(const Sent& sent, Size q, Size k, Id j, const BySynapse& by_synapse) const {
-    const Real w = sent.p.weight[k] * per_charge(c_, job_.first + j);
-    by_synapse(sent, q, k, j, {Real(0), (*peaks_)[j].slope / w, Real(0), Real(0)});
-  }
 
   void add_time(const Sent& sent, const Columns& columns, Size k, Real value, Real* gradient,
                 Real* const* senders) const {
@@ -241,17 +190,25 @@ class ReadoutSums {
   template <class Use>
   void each_own(bool by_bias, const Use& use) const {
     if (!job_.alone && !by_bias) return;
-    for (Size q = 0; q < job_.n_times; ++q)
+    const bool together = responses_.together();
+    for (Size q = 0; q < job_.n_times; ++q) {
+      OwnResponse<Real> own{};
+      Response<Real> current{};
       for (Id j = 0; j < n_; ++j) {
-        const Neuron<Real> n(c_, job_.first + j);
-        const Real span = time_of(q, j);
-        use(q * n_ + j, j, response_.own(span, n), response_.of_arrival(Real(0), span, n, true));
+        if (j == 0 || !together) {
+          const Neuron<Real> n(c_, job_.first + j);
+          const Real span = responses_.time_of(q, j);
+          own = kind_.own(span, n);
+          current = kind_.of_arrival(Real(0), span, n, true);
+        }
+        use(q * n_ + j, j, own, current);
       }
+    }
   }
 
   // The derivative of a value by a parameter, as far as it is by way of bias and start.
   Real by_own(NeuronParameter p, Id j, const OwnResponse<Real>& own,
-              const ArrivalResponse& current) const {
+              const Response<Real>& current) const {
     const Neuron<Real> n(c_, job_.first + j);
     const Real inverse = per_charge(c_, job_.first + j);
     const Real i = inverse * start(input_.current, j), v = start(input_.voltage, j);
@@ -269,11 +226,11 @@ class ReadoutSums {
 
   const ReadingJob<Real>& job_;
   const SampleInput<Real>& input_;
-  const Kind response_;
+  const Kind kind_;
+  ReadoutResponses<Real, Kind> responses_;
   const Id n_;
   const Size values_;
   const NeuronConstants<Real>& c_;
-  const std::vector<Peak<Real>>* peaks_ = nullptr;
 };
 
 SNNFP_ISA_END

@@ -104,7 +104,9 @@ Solver choose_solver(const Plan<Real>& plan, Size component,
       some_released(plan, component, until) &&
       arrivals_in_window(plan, component, Real(until), input_spikes, until, false) > 128)
     return Solver::windows;
-  // A layer keeps all single arrivals of a sample; windows take them in portions.
+  // A layer keeps all single arrivals of a sample; windows take them in portions. It keeps no rows
+  // of blocks.
+  if (plan.hears_blocks[component]) return Solver::layer;
   if (!feeds_back && (singles < 1e6 || !one_delay)) return Solver::layer;
   if (!feeds_back) return Solver::windows;
   const Real window = shortest_loop_delay(plan, component);

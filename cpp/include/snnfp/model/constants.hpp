@@ -66,11 +66,14 @@ struct NeuronConstants {
   }
 
   // Whether two neurons have the same time constants; whether also the same response to a current;
-  // and whether V moves alike in all.
+  // whether V moves alike in all; and whether all is the same.
   bool same_decay(Id j, Id k) const { return same(alpha, j, k) && same(beta, j, k); }
   bool same_response(Id j, Id k) const { return same_decay(j, k) && same(inv_c, j, k); }
   bool same_motion(Id j, Id k) const {
     return same_response(j, k) && same(drive, j, k) && same(threshold, j, k);
+  }
+  bool same_neuron(Id j, Id k) const {
+    return same_motion(j, k) && same(v_reset, j, k) && same(t_refractory, j, k);
   }
   bool driven(Id j) const { return drive.data()[j] != Real(0); }  // its bias is not 0
 

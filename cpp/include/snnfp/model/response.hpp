@@ -28,9 +28,9 @@ inline Real top_between(Membrane<Real> s, Membrane<Real> end, Real d, Real lid,
 }
 
 // Of a unit of weight / C, and its derivatives by the time of the arrival and by the rates 1/tau.
-template <class Real>
+template <class T>
 struct Response {
-  Real value, by_time, by_syn, by_mem;
+  T value, by_time, by_syn, by_mem;
 };
 
 // Of a unit of bias / C, and of V at the start; each with its derivative by 1/tau_mem.
@@ -41,38 +41,45 @@ struct OwnResponse {
 
 // int_0^d kappa(u) du of the rates `slow` and `slow` + `difference`, by itself and by either rate.
 // Sums of positive terms at any ratio of the rates, equal and vanishing ones included.
-template <class Real>
+template <class T>
 struct KappaIntegral {
-  Real value, by_slow, by_fast;
+  using Real = Scalar<T>;
+  T value, by_slow, by_fast;
 
-  KappaIntegral(Real d, Real slow, Real difference, bool rates) : by_slow(0), by_fast(0) {
-    const DividedDifferences<Real> q(slow * d), x(difference * d);
-    const Real both = q.x + x.x, rest = x.x * q.decay;
-    const bool none = !(both > Real(0));
-    const Real second = none ? Real(0.5) : fma(q.x, q.nodes_0xx(), rest * x.nodes_00x()) / both;
-    value = d * d * second;
+  SNNFP_INLINE KappaIntegral(T d, const DividedDifferences<T>& q, const DividedDifferences<T>& x,
+                             bool rates)
+      : by_slow(Real(0)), by_fast(Real(0)) {
+    const T both = q.x + x.x, rest = x.x * q.decay;
+    const auto some = both > T(Real(0));
+    const auto mean = [&](T of_q, T of_x, Real limit) {
+      return select(some, fma(q.x, of_q, rest * of_x) / both, T(limit));
+    };
+    value = d * d * mean(q.nodes_0xx(), x.nodes_00x(), Real(0.5));
     if (!rates) return;
     const Real third = Real(1) / Real(6);
-    const Real slow_twice = none ? third : fma(q.x, q.nodes_0xxx(), rest * x.nodes_000x()) / both;
-    const Real fast_twice = none ? third : fma(q.x, slow_twice, rest * x.nodes_00xx()) / both;
-    by_slow = -d * d * d * slow_twice;
-    by_fast = -d * d * d * fast_twice;
+    const T slow_twice = mean(q.nodes_0xxx(), x.nodes_000x(), third);
+    const T fast_twice = mean(slow_twice, x.nodes_00xx(), third);
+    const T cube = -(d * d * d);
+    by_slow = cube * slow_twice;
+    by_fast = cube * fast_twice;
   }
 };
 
-// V at a time, a `span` after the start.
+// V at a time.
 struct VoltageResponse {
-  template <class Real>
-  static Response<Real> of_arrival(Real, Real d, const Neuron<Real>& n, bool rates) {
-    const Decay<Real> e = decay(d, n);
-    Response<Real> r{e.kappa, fma(n.alpha, e.kappa, -e.mem), Real(0), Real(0)};
+  // To an arrival a time d before.
+  template <class T>
+  static SNNFP_INLINE Response<T> of_arrival(T, T d, const Neuron<T>& n, bool rates) {
+    const Decay<T> e = decay(d, n);
+    Response<T> r{e.kappa, fma(n.alpha, e.kappa, -e.mem), T(Scalar<T>(0)), T(Scalar<T>(0))};
     if (rates) {
-      const KappaByRates<Real> by = kappa_by_rates(d, e, n);
+      const KappaByRates<T> by = kappa_by_rates(d, e, n);
       r.by_syn = by.alpha;
       r.by_mem = by.beta;
     }
     return r;
   }
+  // A `span` after the start.
   template <class Real>
   static OwnResponse<Real> own(Real span, const Neuron<Real>& n) {
     const Real left = exp_of(-n.beta * span);
@@ -80,27 +87,28 @@ struct VoltageResponse {
   }
 };
 
-// The integral of e^(-rate t) V up to a time; `arrival` is when that was.
+// The integral of e^(-rate t) V up to a time.
 template <class Real>
 struct IntegralResponse {
   Real rate;
 
-  Response<Real> of_arrival(Real arrival, Real d, const Neuron<Real>& n, bool rates) const {
-    const bool slow_syn = n.alpha < n.beta;
-    const Real slow = rate + smaller(n.alpha, n.beta);
-    const KappaIntegral<Real> k(d, slow, n.difference, rates);
-    const Real weight = exp_of(-rate * arrival);
-    const Real kappa =
-        d * exp_of(-slow * d) * DividedDifferences<Real>(n.difference * d).nodes_0x();
-    return {weight * k.value, -weight * fma(rate, k.value, kappa),
-            weight * (slow_syn ? k.by_slow : k.by_fast),
-            weight * (slow_syn ? k.by_fast : k.by_slow)};
+  // To an arrival at `time`, d before the end.
+  template <class T>
+  SNNFP_INLINE Response<T> of_arrival(T time, T d, const Neuron<T>& n, bool rates) const {
+    const auto slow_syn = n.alpha < n.beta;
+    const DividedDifferences<T> q((T(rate) + smaller(n.alpha, n.beta)) * d), x(n.difference * d);
+    const KappaIntegral<T> k(d, q, x, rates);
+    const T weight = exp_of(-(T(rate) * time));
+    const T kappa = d * q.decay * x.nodes_0x();
+    return {weight * k.value, -(weight * fma(T(rate), k.value, kappa)),
+            weight * select(slow_syn, k.by_slow, k.by_fast),
+            weight * select(slow_syn, k.by_fast, k.by_slow)};
   }
   OwnResponse<Real> own(Real span, const Neuron<Real>& n) const {
     // The bias is a current without decay.
-    const KappaIntegral<Real> k(span, rate, n.beta, true);
-    const DividedDifferences<Real> start((rate + n.beta) * span);
-    return {k.value, k.by_fast, span * start.nodes_0x(), -span * span * start.nodes_0xx()};
+    const DividedDifferences<Real> q(rate * span), x(n.beta * span), start((rate + n.beta) * span);
+    const KappaIntegral<Real> k(span, q, x, true);
+    return {k.value, k.by_fast, span * start.nodes_0x(), -(span * span * start.nodes_0xx())};
   }
 };
 

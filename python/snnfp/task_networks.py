@@ -1,0 +1,89 @@
+"""The networks and losses that the settings of a task make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from snnfp.calibration import calibrate
+from snnfp.init import Initialiser, LogUniform, Normal, Uniform
+from snnfp.losses import FirstSpikeCrossEntropy, ReadoutCrossEntropy
+from snnfp.network import Network
+from snnfp.neurons import LI, LIF
+from snnfp.projections import Dense
+from snnfp.scaling import scale_readout
+from snnfp.task_settings import Settings
+
+__all__ = ["build_network", "hidden_names", "make_loss", "prepare", "trained"]
+
+
+def hidden_names(settings: Settings) -> list[str]:
+    """Names of the hidden populations."""
+    n = len(settings.hidden)
+    return ["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]
+
+
+def trained(settings: Settings) -> tuple[str, ...]:
+    """Patterns of the parameters that are trained."""
+    return ("*.weight",) if settings.delays is None else ("*.weight", "*.delay")
+
+
+def build_network(settings: Settings, channels: int, classes: int) -> Network:
+    """A network ``channels - hidden ... - classes`` with initial weights and delays drawn."""
+    s = settings
+    net = Network(dtype=np.dtype(s.dtype))
+    neuron = LIF(
+        tau_mem=_each(s.tau_mem),
+        tau_syn=_each(s.tau_syn),
+        capacitance=s.capacitance,
+        threshold=s.threshold,
+        t_refractory=s.t_refractory,
+    )
+    delay: Any = 0.0 if s.delays is None else Uniform(*s.delays)
+    before: Any = net.input(channels, name="input")
+    for k, (name, size) in enumerate(zip(hidden_names(s), s.hidden, strict=True)):
+        group = net.population(size, neuron, name=name)
+        weight = Normal(*(s.later if k else s.first))
+        net.connect(before, group, Dense(weight=weight, delay=delay))
+        if s.recurrent is not None:
+            within = Dense(weight=Normal(*s.recurrent), delay=s.recurrent_delay)
+            net.connect(group, group, within)
+        before = group
+    if s.readout == "first_spikes":
+        output: Any = net.population(classes, neuron, name="output")
+    else:
+        tau_mem, tau_syn = s.readout_tau or (np.inf, np.inf)
+        leaky = LI(tau_mem=tau_mem, tau_syn=tau_syn, capacitance=s.capacitance)
+        output = net.readout(classes, leaky, name="output")
+    net.connect(before, output, Dense(weight=Normal(*s.later), delay=delay))
+    return net.initialise(seed=s.seed)
+
+
+def _each(value: float | tuple[float, float]) -> float | Initialiser:
+    return LogUniform(*value) if isinstance(value, tuple) else value
+
+
+def prepare(net: Network, settings: Settings, spikes: Any) -> None:
+    """Brings initial weights, and the size of what is read, to where training begins well.
+
+    Args:
+        net: as :func:`build_network` makes it.
+        settings: of the task.
+        spikes: some training samples.
+    """
+    s = settings
+    options: dict[str, Any] = {"until": s.until, "n_threads": s.threads}
+    if s.level is not None:
+        calibrate(net, spikes, rate=dict.fromkeys(hidden_names(s), s.level), **options)
+    loss = make_loss(s)
+    if isinstance(loss, ReadoutCrossEntropy):
+        scale_readout(net, spikes, loss, **options)
+
+
+def make_loss(settings: Settings) -> FirstSpikeCrossEntropy | ReadoutCrossEntropy:
+    """The cross-entropy of what the settings read off the outputs."""
+    s = settings
+    if s.readout != "first_spikes":
+        return ReadoutCrossEntropy(value=s.readout, time_scale=s.time_scale)
+    return FirstSpikeCrossEntropy(tau0=s.tau0, tau1=s.tau1, gamma=s.gamma, horizon=s.until)
