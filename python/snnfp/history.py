@@ -15,10 +15,10 @@ __all__ = ["EarlyStopping", "History", "should_fall"]
 
 def should_fall(figure: str) -> bool:
     """Whether a figure of the history is better when smaller; the others when larger."""
-    return figure.endswith("loss") or figure.startswith("silent/") or figure in _FALLING
+    return figure.endswith("loss") or figure.partition("/")[0] in _FALLING
 
 
-_FALLING = ("near_tangent", "norm", "clipped", "remedied")
+_FALLING = ("near_tangent", "norm", "clipped", "remedied", "silent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,8 @@ class History:
     - ``validation_loss``, ``validation_accuracy``: after the epoch, if there is validation;
     - ``lr``: the learning rate of the last step; ``seconds``: the time taken;
     - ``norm``: median over the steps of the gradient's norm, with the remedies' terms and before
-      it is clipped; ``clipped``: the fraction of steps whose gradient was clipped;
+      it is clipped; ``clipped``: the fraction of steps whose gradient was clipped; and of each
+      group of parameters ``norm/<pattern>`` and ``clipped/<pattern>``;
     - ``min_slope``, ``near_tangent``: the smallest V' at a spike, and spikes nearly tangent;
     - ``remedied``: what the remedies helped, summed over steps;
     - ``silent/<population>``: the fraction of its neurons that fired in no sample of the epoch;

@@ -130,9 +130,18 @@ class WeightBump:
         return list(self.populations if self.populations is not None else net.populations)
 
     def __call__(
-        self, net: Network, record: Record, labels: Any, gradients: Gradients
+        self,
+        net: Network,
+        record: Record,
+        labels: Any,
+        gradients: Gradients,
+        *,
+        in_place: bool = False,
     ) -> tuple[Gradients, int]:
-        """The changed gradients and the number of silent neurons with a weight that may change."""
+        """The changed gradients and the number of silent neurons with a weight that may change.
+
+        ``in_place``: the arrays given may change, as nobody else has them.
+        """
         helped = 0
         changed = dict(gradients)
         for name in self.populations if self.populations is not None else tuple(net.populations):
@@ -143,16 +152,19 @@ class WeightBump:
             reached = np.zeros_like(silent)
             for key, projection in _incoming(net, name, gradients):
                 fired = record._sends(projection.source)
-                if projection.kind == "dense" and projection.sparse is None:
-                    part = self._into(silent, fired, net.parameters[key], changed[key])
-                    changed[key] = part[0]
-                    reached |= part[1]
+                whole = projection.mask is None and projection.weight_of is None
+                if projection.kind == "dense" and whole:
+                    if not (in_place and changed[key].flags.writeable):
+                        changed[key] = np.array(changed[key])
+                    reached |= self._into(silent, fired, net.parameters[key], changed[key])
                     continue
                 there = _there(projection, net.parameters[key], self.keep_zero)
                 reached |= _reached(projection, there, silent.size)
                 at: NDArray[Any]
                 if projection.sparse is not None:
                     at = fired[projection.sources] & silent[projection.targets]
+                elif projection.kind == "dense":
+                    at = fired[:, None] & silent
                 else:
                     at = fired & silent
                 changed[key] = changed[key] - self.amount * (projection.by_weight(at) * there)
@@ -165,8 +177,8 @@ class WeightBump:
         fired: NDArray[np.bool_],
         weights: NDArray[Any],
         gradient: NDArray[Any],
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """The gradient of a dense projection with the bump, and whom it reaches.
+    ) -> NDArray[np.bool_]:
+        """Adds the bump to the gradient of a dense projection; returns whom it reaches.
 
         Only the columns of silent neurons are looked at, which are few.
         """
@@ -174,11 +186,10 @@ class WeightBump:
         there = weights[:, columns] != 0
         if not (self.keep_zero and (there.any() or weights.any())):
             there = np.ones_like(there)
-        changed = np.array(gradient)
-        changed[:, columns] -= self.amount * (fired[:, None] & there)
+        gradient[:, columns] -= self.amount * (fired[:, None] & there)
         reached = np.zeros_like(silent)
         reached[columns] = there.any(axis=0)
-        return changed, reached
+        return reached
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser
 from snnfp.parameter_groups import Groups
 from snnfp.record import Record
-from snnfp.remedies import Remedy
+from snnfp.remedies import Remedy, WeightBump
 from snnfp.schedules import Schedule
 from snnfp.training_state import Checkpoint, Run, read_checkpoint
 
@@ -393,7 +393,8 @@ def _gradient(
         **plan.no_further,
     )
     for remedy in plan.remedies:
-        gradients, helped = remedy(plan.net, record, labels, gradients)
+        own: dict[str, Any] = {"in_place": True} if type(remedy) is WeightBump else {}
+        gradients, helped = remedy(plan.net, record, labels, gradients, **own)
         tally.remedied += float(helped)
     classifies = plan.train.accuracy
     met = labels_met(plan.loss, record, labels, chosen.size) if classifies else 0.0

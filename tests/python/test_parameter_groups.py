@@ -56,6 +56,16 @@ def test_each_group_is_clipped_by_its_own_norm():
     assert history["clipped"] == [1]
 
 
+def test_figures_of_groups_are_known_to_early_stopping():
+    rule = snnfp.EarlyStopping(metric="norm/*.delay", patience=50)
+    assert rule.better(1.0, 2.0)
+    history = one_step(SGD(lr=0.1), groups={"*.delay": Group()}, early_stopping=rule)[3]
+    assert history.best("norm/*.delay") == history["norm/*.delay"][0]
+    with pytest.raises(ValueError, match=r"looks at 'norm/\*.weight', expected one of: .*norm/"):
+        rule = snnfp.EarlyStopping(metric="norm/*.weight")
+        one_step(SGD(lr=0.1), groups={"*.delay": Group()}, early_stopping=rule)
+
+
 def test_a_group_without_a_clip_of_its_own_has_that_of_all_by_its_own_norm():
     before, after, gradient, _ = one_step(SGD(lr=1.0), clip_norm=1e-2, groups={"*.delay": Group()})
     delays = [n for n in gradient if n.endswith("delay")]

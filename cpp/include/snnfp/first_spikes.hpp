@@ -26,14 +26,18 @@ SNNFP_EXPORT std::vector<Size> first_to_fire(Span<const Real> first, Size output
 // The mean over samples of -log softmax(-t / tau0)[label] + gamma (exp(t_label / tau1) - 1), where
 // `horizon` stands for silence, and its derivative by first spikes (0 for silence).
 struct CrossEntropy {
-  double tau0 = 1, tau1 = 1, gamma = 0, horizon = 0;
+  double tau0 = 1;
+  double tau1 = 1;
+  double gamma = 0;
+  double horizon = 0;
 };
 struct CrossEntropyValue {
   double value = 0;
   std::vector<double> derivative;  // [samples, outputs]
   // Samples with a first spike after the horizon, and those whose second term is out of range: the
   // first of each, where the rest is of no use; -1: none.
-  Size late = -1, beyond = -1;
+  Size late = -1;
+  Size beyond = -1;
 };
 // `first` is what first_times gives; labels are outputs, one a sample.
 template <class Real>

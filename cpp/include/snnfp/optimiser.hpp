@@ -11,7 +11,9 @@ namespace snnfp {
 
 // Adam (Kingma and Ba, 2015); `step` counts from 1.
 struct Adam {
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
   Size step = 1;
 };
 
@@ -34,7 +36,8 @@ struct StepArrays {
   const Real* average = nullptr;  // stays as it is; null: none is kept
   Real* next_average = nullptr;
   const std::uint8_t* frozen = nullptr;  // elements that stay; null: none
-  Span<const Real> low, high;            // limits: none, one for all, or one an element
+  Span<const Real> low;                  // limits: none, one for all, or one an element
+  Span<const Real> high;
   // Blocks in which nothing has ever moved, one flag each: see quiet_blocks. All 0 at the start and
   // whenever anything but a step has changed an array.
   std::uint8_t* quiet = nullptr;

@@ -16,8 +16,9 @@ enum class TransformKind {
 
 struct Transform {
   TransformKind kind = TransformKind::exponential;
-  double scale = 1;          // softplus
-  double low = 0, high = 1;  // sigmoid
+  double scale = 1;  // softplus
+  double low = 0;    // sigmoid
+  double high = 1;
 };
 
 // The parameter for a free variable.
