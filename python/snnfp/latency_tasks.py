@@ -116,6 +116,7 @@ _YIN_YANG = Settings(
     epochs=50,
     batch_size=50,
     clip_norm=0.5,
+    average=0.998,
     bump=0.005,
     label_bump=3.0,
 )

@@ -282,11 +282,11 @@ def test_an_interrupt_leaves_nothing_half_loaded(tmp_path, monkeypatch):
     before = state(net)
     put, calls = snnfp.Network._set, []
 
-    def interrupted(self, name, value):
+    def interrupted(self, name, value, *more):
         calls.append(name)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        put(self, name, value)
+        put(self, name, value, *more)
 
     monkeypatch.setattr(snnfp.Network, "_set", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -26,7 +26,6 @@ from snnfp.record import Record
 
 __all__ = [
     "FirstSpikeCrossEntropy",
-    "FirstSpikeFn",
     "FirstSpikeFunction",
     "FirstSpikeHinge",
     "FirstSpikeLatency",

@@ -25,7 +25,7 @@ from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.spikes import Spikes
 
-__all__ = ["SpikeTimeFn", "SpikeTimeFunction", "SpikeTimeSquaredError"]
+__all__ = ["SpikeTimeFunction", "SpikeTimeSquaredError"]
 
 SpikeTimeFn = Callable[[Record, Any], tuple[float, ArrayLike]]
 
