@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from snnfp._arrays import freeze, spot
 from snnfp._layout import Layout, SparseLayout
 from snnfp.init import PerSource, PerTarget
 
+if TYPE_CHECKING:
+    from snnfp.network import Network
+
 __all__ = [
     "Input",
     "Population",
@@ -21,6 +24,7 @@ __all__ = [
     "Slot",
     "core_parameter",
     "neuron_slot",
+    "population_of",
     "synapse_slot",
 ]
 
@@ -280,3 +284,19 @@ def core_parameter(kind: str, index: int) -> _core.Parameter:
     """One that is no neuron's."""
     nobody = _core.NeuronParameter.tau_mem
     return _core.Parameter(_core.ParameterKind[kind], index, nobody)
+
+
+def population_of(net: Network, key: str | Population) -> Population:
+    """A population by handle or name."""
+    name = key.name if isinstance(key, (Population, Readout)) else key
+    if isinstance(name, str) and name in net.readouts:
+        raise KeyError(
+            f"{name!r} is a readout, which has no spikes: record.readout({name!r}, ...) says what "
+            "is read off it"
+        )
+    if name not in net.populations:
+        raise KeyError(
+            f"{name!r} is not a population of the network, expected one of: "
+            f"{', '.join(net.populations)}"
+        )
+    return net.populations[name]

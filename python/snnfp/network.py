@@ -25,7 +25,16 @@ from snnfp._structure import (
     placeholder,
     structure_of_network,
 )
-from snnfp.groups import Input, Population, Projection, Readout, Slot, neuron_slot, synapse_slot
+from snnfp.groups import (
+    Input,
+    Population,
+    Projection,
+    Readout,
+    Slot,
+    neuron_slot,
+    population_of,
+    synapse_slot,
+)
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF
 from snnfp.parameters import (
@@ -436,19 +445,3 @@ class Network(Listening):
         except ValueError as error:
             raise in_users_order(error, name, array, slot.owner) from None
         self._values[name] = array
-
-
-def population_of(net: Network, key: str | Population) -> Population:
-    """A population by handle or name."""
-    name = key.name if isinstance(key, (Population, Readout)) else key
-    if isinstance(name, str) and name in net.readouts:
-        raise KeyError(
-            f"{name!r} is a readout, which has no spikes: record.readout({name!r}, ...) says what "
-            "is read off it"
-        )
-    if name not in net.populations:
-        raise KeyError(
-            f"{name!r} is not a population of the network, expected one of: "
-            f"{', '.join(net.populations)}"
-        )
-    return net.populations[name]
