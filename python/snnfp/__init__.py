@@ -8,19 +8,18 @@ differentiates every spike, forward (jacobian, jvp) or in reverse (vjp).
 import snnfp._interpreter  # noqa: F401
 
 # isort: split
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from snnfp import (
     augment,
-    data,
-    encoding,
     errors,
     heuristics,
     init,
     losses,
-    plots,
     remedies,
     rules,
     schedules,
-    testing,
     transforms,
 )
 from snnfp._core import version as __version__
@@ -43,6 +42,23 @@ from snnfp.scaling import scale_readout
 from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
 from snnfp.training import fit
+
+if TYPE_CHECKING:
+    from snnfp import data, encoding, plots, testing
+
+# Loaded when asked for: to import them all with the package would take a fifth longer.
+_LATER = ("data", "encoding", "plots", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"snnfp.{name}")
+    raise AttributeError(f"module 'snnfp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 __all__ = [
     "LI",

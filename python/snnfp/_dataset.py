@@ -7,13 +7,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._arrays import plain
-from snnfp.data.sources import SpikeSource
 from snnfp.errors import EventLimitError
 from snnfp.gradients import check_loss
 from snnfp.losses import is_classes, output_of
@@ -21,9 +20,12 @@ from snnfp.network import Network
 from snnfp.simulate import InputSpikes, check_network, input_groups
 from snnfp.spikes import Spikes
 
+if TYPE_CHECKING:
+    from snnfp.data.sources import SpikeSource
+
 __all__ = ["Data", "DataSet", "Samples", "check_end", "check_setting", "locate"]
 
-Data = tuple[InputSpikes | SpikeSource, Any]
+Data = tuple["InputSpikes | SpikeSource", Any]
 
 _MAKERS = "see snnfp.encoding.latency, Spikes.from_latencies, from_lists, from_pairs, from_dense"
 

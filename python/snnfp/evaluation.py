@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from snnfp._dataset import DataSet, Samples, check_end, check_setting, locate
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count
 from snnfp._silence import silence_untold
-from snnfp.data.sources import SpikeSource
 from snnfp.groups import Readout
 from snnfp.losses import (
     FirstSpikeCrossEntropy,
@@ -25,6 +24,9 @@ from snnfp.losses import (
 from snnfp.network import Network
 from snnfp.record import Record
 from snnfp.simulate import InputSpikes, simulate
+
+if TYPE_CHECKING:
+    from snnfp.data.sources import SpikeSource
 
 __all__ = ["Evaluation", "Prediction", "evaluate", "evaluate_data", "predict"]
 
