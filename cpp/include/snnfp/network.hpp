@@ -19,27 +19,29 @@ namespace snnfp {
 namespace detail {
 struct Graph;
 
-// A graph that several threads may ask for, and make, at once.
+// A graph that several threads may ask for, and make, at once. Copies share it, also where it is
+// made only after they were: a call that takes a copy of its network makes it for all later calls.
 class SharedGraph {
  public:
   SharedGraph() = default;
-  SharedGraph(const SharedGraph& other) : graph_(other.get()) {}
-  SharedGraph& operator=(const SharedGraph& other) {
-    set(other.get());
-    return *this;
+  SharedGraph(const SharedGraph&) = default;  // a move is a copy: what was moved from has one too
+  SharedGraph& operator=(const SharedGraph&) = default;
+
+  template <class Make>
+  std::shared_ptr<const Graph> get(Make make) const {
+    const std::lock_guard<std::mutex> lock(place_->mutex);
+    if (!place_->graph) place_->graph = std::make_shared<const Graph>(make());
+    return place_->graph;
   }
-  std::shared_ptr<const Graph> get() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return graph_;
-  }
-  void set(std::shared_ptr<const Graph> graph) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    graph_ = std::move(graph);
-  }
+  // Something was added: this network's is another from here on.
+  void forget() { place_ = std::make_shared<Place>(); }
 
  private:
-  mutable std::mutex mutex_;
-  mutable std::shared_ptr<const Graph> graph_;
+  struct Place {
+    std::mutex mutex;
+    std::shared_ptr<const Graph> graph;  // or none
+  };
+  std::shared_ptr<Place> place_ = std::make_shared<Place>();
 };
 }  // namespace detail
 
@@ -200,7 +202,7 @@ class SNNFP_EXPORT Network {
   std::vector<InputGroup> inputs_;
   std::vector<Population<Real>> populations_;
   std::vector<Projection<Real>> projections_;
-  detail::SharedGraph graph_;  // or none
+  detail::SharedGraph graph_;
 };
 
 extern template class Network<float>;

@@ -145,7 +145,7 @@ class CrossingBatch {
   }
 
   void grow() {
-    const Size n = std::max<Size>(64 * lane_width<Real>, 2 * size_);
+    const Size n = std::max<Size>(16 * lane_width<Real>, 2 * size_);
     neuron_.resize(n);
     tag_.resize(n);
     for (Vector<Real>* x :

@@ -76,6 +76,7 @@ class EndGuess {
   void learn(Real end, const SpikeList<Real>* lists, Size n) {
     if (samples() == enough) return;
     ends_.push_back(end);
+    if (times_.empty()) times_.reserve(1024);
     for (Size p = 0; p < n; ++p)
       for (Size k = 0; k < lists[p].size(); ++k) times_.push_back(lists[p][k].time);
   }

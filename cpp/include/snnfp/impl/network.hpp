@@ -112,7 +112,7 @@ template <class Real>
 Source Network<Real>::add_input(std::string name, Id size) {
   check_group("input", name, size);
   inputs_.push_back({name, size});
-  graph_.set(nullptr);
+  graph_.forget();
   return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1, std::move(name), size};
 }
 
@@ -129,7 +129,7 @@ Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parame
     populations_.pop_back();
     throw;
   }
-  graph_.set(nullptr);
+  graph_.forget();
   return {Source::Kind::population, static_cast<Id>(populations_.size()) - 1, std::move(name),
           size};
 }
@@ -254,7 +254,7 @@ Id Network<Real>::connect(Projection<Real> projection, Weight<Real> weight, Dela
     projections_.pop_back();
     throw;
   }
-  graph_.set(nullptr);
+  graph_.forget();
   return index;
 }
 
@@ -376,12 +376,7 @@ void Network<Real>::set_delay(Id projection, Delay<Real> values) {
 
 template <class Real>
 std::shared_ptr<const detail::Graph> Network<Real>::graph() const {
-  std::shared_ptr<const detail::Graph> made = graph_.get();
-  if (!made) {
-    made = std::make_shared<detail::Graph>(detail::make_graph(*this));
-    graph_.set(made);
-  }
-  return made;
+  return graph_.get([this] { return detail::make_graph(*this); });
 }
 
 template <class Real>

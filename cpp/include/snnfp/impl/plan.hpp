@@ -145,10 +145,12 @@ ProjectionPlan<Real> plan_of(const ProjectionGraph& graph, const Projection<Real
   }
   p.targets_ascend = q.targets_ascend;
   if (p.blocks && p.arrives_at_once()) p.block_weight = in_blocks(*p.blocks, p.weight);
-  if (p.connectivity == Connectivity::dense)
+  if (p.connectivity == Connectivity::dense) {
+    p.silent_row.reserve(p.n_source);
     for (Id i = 0; i < p.n_source; ++i)
       p.silent_row.push_back(std::all_of(p.weight + p.row_begin(i), p.weight + p.row_end(i),
                                          [](Real w) { return w == Real(0); }));
+  }
   if (p.connectivity == Connectivity::dense && p.delay_per == DelayPer::target)
     for (Id i = 0; i < p.n_source && !p.some_zero; ++i)
       p.some_zero = !p.silent_row[i] &&
@@ -174,6 +176,7 @@ bool hears_blocks(const Plan<Real>& plan, Size component) {
 template <class Real>
 Plan<Real> make_plan(const Network<Real>& network, const std::vector<Id>& first_spikes_of) {
   Plan<Real> plan(PlanGraph<Real>(network.graph()));
+  plan.neurons.reserve(plan.n_neurons);
   for (std::size_t index = 0; index < network.populations().size(); ++index) {
     const Population<Real>& p = network.populations()[index];
     const bool only_first = std::count(first_spikes_of.begin(), first_spikes_of.end(), index) > 0;

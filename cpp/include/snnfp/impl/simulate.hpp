@@ -231,7 +231,6 @@ Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input
   if (network.populations().empty())
     invalid("the network has no population, expected at least one");
   Record<Real> record;
-  network.graph();  // made here, for the copy and later calls
   record.network = network;
   record.input = input;
   record.initial = options.initial;

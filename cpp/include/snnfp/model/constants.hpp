@@ -2,6 +2,7 @@
 // The constants of all neurons of a network, as the inner loops read them. MATH.md E1, E3.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <sstream>
@@ -36,6 +37,9 @@ struct NeuronConstants {
   std::vector<Real> threshold, v_reset, t_refractory;
   std::vector<Real> kappa_max;  // the largest kappa(d)
 
+  void reserve(Size neurons) {
+    for (std::vector<Real>* x : all()) x->reserve(neurons + padding);
+  }
   // Appends neuron k of a population. `only_first`: it spikes at most once.
   void append(const Lif<Real>& p, Id k, bool only_first) {
     const Real forever = std::numeric_limits<Real>::max() / 8;
@@ -50,13 +54,13 @@ struct NeuronConstants {
     // For ever is past every horizon, and still a number to calculate with.
     t_refractory.push_back(only_first ? forever
                                       : std::min(p.t_refractory.at_or_shared(k), forever));
-    kappa_max.push_back(largest_kappa(alpha.back(), beta.back()));
+    const Size last = static_cast<Size>(kappa_max.size());
+    const bool as_last = last > 0 && same_decay(Id(last), Id(last - 1));
+    kappa_max.push_back(as_last ? kappa_max.back() : largest_kappa(alpha.back(), beta.back()));
   }
   // So that a load of as many values as the widest vector holds may start at the last neuron.
   void pad() {
-    for (std::vector<Real>* x : {&alpha, &beta, &difference, &inv_difference, &inv_c, &drive,
-                                 &threshold, &v_reset, &t_refractory, &kappa_max})
-      x->resize(x->size() + 64 / sizeof(Real), Real(1));
+    for (std::vector<Real>* x : all()) x->resize(x->size() + padding, Real(1));
   }
 
   // Whether two neurons have the same time constants; whether also the same response to a current;
@@ -80,6 +84,11 @@ struct NeuronConstants {
   }
 
  private:
+  static constexpr Size padding = 64 / sizeof(Real);
+  std::array<std::vector<Real>*, 10> all() {
+    return {&alpha, &beta,      &difference, &inv_difference, &inv_c,
+            &drive, &threshold, &v_reset,    &t_refractory,   &kappa_max};
+  }
   static bool same(const std::vector<Real>& x, Id j, Id k) { return x.data()[j] == x.data()[k]; }
 };
 
