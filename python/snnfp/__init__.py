@@ -11,53 +11,72 @@ import snnfp._interpreter  # noqa: F401
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from snnfp import (
-    augment,
-    errors,
-    heuristics,
-    init,
-    losses,
-    remedies,
-    rules,
-    schedules,
-    transforms,
-)
+from snnfp import errors, init, losses
 from snnfp._core import version as __version__
 from snnfp._execution import default_threads
-from snnfp.calibration import Calibration, calibrate
 from snnfp.convolution import AvgPool2D, Conv2D
-from snnfp.diagnosis import Diagnosis, diagnose
-from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
 from snnfp.gradients import value_and_grad
-from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF
-from snnfp.optim import SGD, Adam
-from snnfp.parameter_groups import Group
 from snnfp.projections import ByRule, Dense, OneToOne, Sparse
 from snnfp.readings import Reading
 from snnfp.record import Record
-from snnfp.recorded import record_from_spikes
-from snnfp.scaling import scale_readout
 from snnfp.simulate import simulate
 from snnfp.spikes import Spikes
-from snnfp.training import fit
 
 if TYPE_CHECKING:
-    from snnfp import data, encoding, plots, testing
+    from snnfp import (
+        augment,
+        data,
+        encoding,
+        heuristics,
+        plots,
+        remedies,
+        rules,
+        schedules,
+        testing,
+        transforms,
+    )
+    from snnfp.calibration import Calibration, calibrate
+    from snnfp.diagnosis import Diagnosis, diagnose
+    from snnfp.evaluation import Evaluation, Prediction, evaluate, predict
+    from snnfp.history import EarlyStopping, History
+    from snnfp.optim import SGD, Adam
+    from snnfp.parameter_groups import Group
+    from snnfp.recorded import record_from_spikes
+    from snnfp.scaling import scale_readout
+    from snnfp.training import fit
 
-# Loaded when asked for: to import them all with the package would take a fifth longer.
-_LATER = ("data", "encoding", "plots", "testing")
+# Loaded when they are asked for, so that a program that only simulates starts at once.
+_LATER = {
+    **dict.fromkeys(("Calibration", "calibrate"), "calibration"),
+    **dict.fromkeys(("Diagnosis", "diagnose"), "diagnosis"),
+    **dict.fromkeys(("Evaluation", "Prediction", "evaluate", "predict"), "evaluation"),
+    **dict.fromkeys(("EarlyStopping", "History"), "history"),
+    **dict.fromkeys(("SGD", "Adam"), "optim"),
+    "Group": "parameter_groups",
+    "record_from_spikes": "recorded",
+    "scale_readout": "scaling",
+    "fit": "training",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
-        return importlib.import_module(f"snnfp.{name}")
+        value = getattr(importlib.import_module(f"snnfp.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"snnfp.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"snnfp.{name}":
+                raise
     raise AttributeError(f"module 'snnfp' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [
