@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from snnfp import evaluate
 from snnfp.task import TaskData
-from snnfp.task_networks import build_network, make_loss, prepare
+from snnfp.task_networks import build_network, make_loss, measured, prepare
 from snnfp.task_settings import Settings
 from snnfp.task_training import fit_task
 from snnfp.tasks import TASKS
@@ -46,7 +46,7 @@ class Outcome:
 def train(settings: Settings, data: TaskData, name: str) -> Outcome:
     """Trains once."""
     net = build_network(settings, data.channels, data.classes)
-    prepare(net, settings, data.train[0].take(np.arange(min(200, len(data.train[1])))))
+    prepare(net, settings, data.train[0].take(measured(len(data.train[1]))))
     begun = time.perf_counter()
     history = fit_task(
         net,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "snnfp/detail/parallel.hpp"
@@ -58,7 +59,7 @@ AdamNumbers<Real> numbers_of(const Adam& rule, const StepArrays<Real>& a) {
           Real(rule.beta2),
           Real(1 - rule.beta2),
           Real(std::sqrt(1 - std::pow(rule.beta2, n))),
-          Real(rule.eps),
+          std::max(Real(rule.eps), std::numeric_limits<Real>::min()),  // never 0 / 0
           Real(a.rate / (1 - std::pow(rule.beta1, n))),
           Real(1 - a.rate * a.decay)};
 }
@@ -98,7 +99,7 @@ class Stepper {
   }
   // A block in which a step changes nothing.
   bool still(Size k) const {
-    return a_.quiet[k] && table_.zero(end(k) - begin(k), a_.gradient + begin(k));
+    return a_.quiet[k] && a_.decay == 0 && table_.zero(end(k) - begin(k), a_.gradient + begin(k));
   }
 
   void step(Size at, Size n) const {

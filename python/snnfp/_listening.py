@@ -52,10 +52,13 @@ class Listeners:
         delay: NDArray[Any],
     ) -> None:
         """Adds a projection from a group of the network."""
-        if source.name not in self.heard:
-            self.heard[source.name] = self.core.add_input(source.name, source.size)
-        sender = Input(source.name, source.size, self.heard[source.name])
-        connect_core(self.core, projection, sender, target, weight, delay)
+        # On copies: a projection that is refused leaves no group behind that nobody listens to.
+        core, heard = self.core.__copy__(), dict(self.heard)
+        if source.name not in heard:
+            heard[source.name] = core.add_input(source.name, source.size)
+        sender = Input(source.name, source.size, heard[source.name])
+        connect_core(core, projection, sender, target, weight, delay)
+        self.core, self.heard = core, heard
 
     def fill(
         self,

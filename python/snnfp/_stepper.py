@@ -122,10 +122,11 @@ class Stepper:
                     "or snnfp.SGD"
                 )
 
-    def released(self) -> Arrays:
-        """The free variables of parameters with a transform, as they are in the network."""
+    def released(self, values: Arrays | None = None) -> Arrays:
+        """The free variables of parameters with a transform, of these values or the network's."""
+        own = values or self.net.parameters
         return {
-            row.name: row.transform.release(self.net.parameters[row.name], row.name)
+            row.name: row.transform.release(own[row.name], row.name)
             for row in self._rows
             if row.transform is not None
         }

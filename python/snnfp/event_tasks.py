@@ -1,4 +1,4 @@
-"""Tasks of events: spoken digits by a readout, N-MNIST by first spikes."""
+"""Tasks of events: spoken digits, and N-MNIST, both learnt by readouts."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ def _spoken_digits(s: Settings, folder: Path | None) -> TaskData:
     return TaskData(train, validation, (spikes.take(test), found.labels[test]), spikes.size, 10)
 
 
+_PARTS = {name: (f"nmnist-small/{name}.zip", f"{name}.zip", name) for name in ("Train", "Test")}
+
+
 def _n_mnist(s: Settings, folder: Path | None) -> TaskData:
     """The first saccade, with a dead time a channel."""
 
@@ -47,8 +50,13 @@ def _n_mnist(s: Settings, folder: Path | None) -> TaskData:
         everything = recordings.take(np.arange(len(recordings)))
         return everything.between(0.0, s.until).thin(20.0), recordings.labels
 
-    spikes, labels = part("nmnist-small/Train.zip", "Train.zip", "Train")
-    test = part("nmnist-small/Test.zip", "Test.zip", "Test")
+    if folder is not None and not any((folder / n).exists() for n in _PARTS["Test"]):
+        raise FileNotFoundError(
+            f"{folder}: there is no Test.zip and no Test in it, expected the folder that has Train "
+            "and Test"
+        )
+    spikes, labels = part(*_PARTS["Train"])
+    test = part(*_PARTS["Test"])
     train, validation = held_out(s, spikes, labels)
     return TaskData(train, validation, test, spikes.size, 10, grid=(2, 34, 34))
 

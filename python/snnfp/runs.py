@@ -27,9 +27,13 @@ _CONFIG = "config.json"
 _FIXED = {
     "hidden": "it is the shape of the network",
     "dtype": "it is what the parameters are stored in",
-    **dict.fromkeys(("first", "later"), "the initial weights have been trained since"),
     **dict.fromkeys(
-        ("tau_mem", "tau_syn", "capacitance", "threshold", "t_refractory"),
+        ("first", "later", "recurrent", "level"), "the initial weights have been trained since"
+    ),
+    "delays": "the initial delays have been trained since",
+    **dict.fromkeys(("readout", "readout_tau"), "the outputs were scaled for that"),
+    **dict.fromkeys(
+        ("tau_mem", "tau_syn", "capacitance", "threshold", "t_refractory", "recurrent_delay"),
         "it is a parameter of the network in the checkpoint",
     ),
     "seed": "the samples go on in the order of that run",

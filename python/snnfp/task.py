@@ -90,16 +90,16 @@ def held_out(
     s: Settings, spikes: Any, labels: NDArray[np.int64]
 ) -> tuple[Labelled, Labelled | None]:
     """The samples to train on, and those to validate on: a random part of each class."""
-    if not s.held_out:
-        chosen = np.arange(used(s, labels.size))
-        return (_some(spikes, chosen), labels[chosen]), None
     order = np.random.default_rng(0).permutation(labels.size)
+    if not s.held_out:
+        chosen = np.sort(order[: used(s, labels.size)])
+        return (_some(spikes, chosen), labels[chosen]), None
     kept = np.zeros(labels.size, dtype=bool)
     for c in np.unique(labels):
         own = order[labels[order] == c]
         kept[own[: round(s.held_out * own.size)]] = True
-    others, chosen = np.flatnonzero(kept), np.flatnonzero(~kept)
-    chosen = chosen[: used(s, chosen.size)]
+    others, chosen = np.flatnonzero(kept), order[~kept[order]]
+    chosen = np.sort(chosen[: used(s, chosen.size)])
     validation = (_some(spikes, others), labels[others]) if others.size else None
     return (_some(spikes, chosen), labels[chosen]), validation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snnfp.calibration import calibrate
 from snnfp.init import Initialiser, LogUniform, Normal, Uniform
@@ -15,7 +16,7 @@ from snnfp.projections import Dense
 from snnfp.scaling import scale_readout
 from snnfp.task_settings import Settings
 
-__all__ = ["build_network", "hidden_names", "make_loss", "prepare", "trained"]
+__all__ = ["build_network", "hidden_names", "make_loss", "measured", "prepare", "trained"]
 
 
 def hidden_names(settings: Settings) -> list[str]:
@@ -62,6 +63,11 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
 
 def _each(value: float | tuple[float, float]) -> float | Initialiser:
     return LogUniform(*value) if isinstance(value, tuple) else value
+
+
+def measured(n: int) -> NDArray[np.int64]:
+    """Training samples, of n, that initial weights are scaled by: some from everywhere."""
+    return np.unique(np.linspace(0, n - 1, min(200, n)).astype(np.int64))
 
 
 def prepare(net: Network, settings: Settings, spikes: Any) -> None:

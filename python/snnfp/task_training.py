@@ -49,7 +49,7 @@ def fit_task(
         "seed": s.seed,
         "clip_norm": s.clip_norm,
         "groups": {} if s.delay_lr is None else {"*.delay": Group(lr=s.delay_lr)},
-        "average": s.average or None,
+        "average": s.average,
         "augment": make_augmentations(s, grid),
         "remedies": make_remedies(s),
         "n_threads": s.threads,

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from snnfp import _core
 from snnfp.errors import MissingDependencyError, require
 from snnfp.evaluation import evaluate
@@ -19,15 +17,13 @@ from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
 from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
 from snnfp.task import Task
-from snnfp.task_networks import build_network, make_loss, prepare
+from snnfp.task_networks import build_network, make_loss, measured, prepare
 from snnfp.task_pictures import draw_pictures
 from snnfp.task_settings import Settings
 from snnfp.task_training import fit_task, make_remedies, make_schedule
 
 # A training run of one's own takes the schedule and the remedies of a task from here too.
 __all__ = ["make_remedies", "make_schedule", "train_task"]
-
-_MEASURED = 200  # training samples that initial weights are scaled by
 
 # At once, also where the output goes into a file or a pipe.
 _say = partial(print, flush=True)
@@ -85,8 +81,8 @@ def train_task(
             f"run folder {folder.path}"
         )
         if resume is None:
-            first = np.arange(min(_MEASURED, len(loaded.train[1])))
-            prepare(net, settings, loaded.train[0].take(first))
+            some = measured(len(loaded.train[1]))
+            prepare(net, settings, loaded.train[0].take(some))
         history = fit_task(
             net,
             loaded.train,

@@ -136,6 +136,34 @@ def test_n_mnist(capsys, tmp_path, camera):
     assert "input[2312]" in lines[0] and "40 training, 10 test samples" in lines[1]
 
 
+def test_n_mnist_without_its_test_part(capsys, camera):
+    """Never is it tested on what it was trained on."""
+    import shutil
+
+    shutil.rmtree(camera / "Test")
+    status, _, errors = train(capsys, "n-mnist", "--data", str(camera), "--epochs", "1", *SMALL)
+    assert status == 2 and "there is no Test.zip and no Test in it" in errors
+
+
+def test_some_samples_are_of_all_classes(digits):
+    settings = override(TASKS["spoken-digits"].settings, {"train_samples": 30})
+    labels = TASKS["spoken-digits"].load(settings, digits).train[1]
+    assert labels.size == 30 and np.unique(labels).size >= 7
+
+
+def test_no_average_on_resume(capsys, tmp_path, digits):
+    common = ["--data", str(digits), "--no-plots", "--threads", "1"]
+    first = [*common, "--hidden", "8", "--epochs", "2", "--out", "a"]
+    assert train(capsys, "spoken-digits", *first)[0] == 0
+    again = ["--resume", "a", "--epochs", "3"]
+    for out, more in (("b", []), ("c", ["--average", "0"])):
+        assert train(capsys, "spoken-digits", *common, *again, "--out", out, *more)[0] == 0
+    models = [(tmp_path / run / "model.safetensors").read_bytes() for run in ("b", "c")]
+    assert models[0] != models[1]
+    status, _, errors = train(capsys, "spoken-digits", *common, *again, "--level", "5")
+    assert status == 2 and "--level" in errors
+
+
 def test_yin_yang_with_delays(capsys, tmp_path):
     options = ["--delays", "--epochs", "1", "--train-samples", "100", "--out", "run", "--no-plots"]
     assert train(capsys, "yin-yang", *options)[0] == 0

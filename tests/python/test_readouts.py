@@ -240,3 +240,37 @@ def test_values_beyond_the_numbers_are_an_error():
     record = record_of(net, spikes)
     with pytest.raises(ValueError, match=r"what is read off neuron 0 of readout out in sample 0"):
         record.readout("out", "end")
+
+
+def test_a_maximum_where_something_arrives():
+    """V is highest just when the second spike comes: after t e^-t has risen for one time constant."""
+    net = snnfp.Network()
+    x = net.input(2, name="x")
+    net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    out = net.readout(3, snnfp.LI(tau_mem=1.0, tau_syn=1.0), name="out")
+    net.connect(x, out, snnfp.Dense(weight=[[1.0, 1.0, 1.0], [-1.0, 0.0, -0.5]]))
+    spikes = snnfp.Spikes.from_latencies([[0.0, 1.0]])
+    with pytest.warns(snnfp.errors.SilentPopulationWarning):
+        record = snnfp.simulate(net, spikes, until=5.0)
+    highest = record.readout("out", "max")
+    np.testing.assert_allclose(highest, np.full((1, 3), np.exp(-1.0)), rtol=1e-12)
+    reading = snnfp.Reading("out", "max")
+    gradient = record.vjp({reading: np.ones((1, 3))}, wrt="*")
+    # Whatever comes then comes after the maximum.
+    np.testing.assert_allclose(gradient["x_to_out.weight"][1], 0.0, atol=1e-12)
+    assert abs(gradient["x.times"][1]) < 1e-12
+
+
+def test_a_projection_that_is_refused_leaves_no_listener():
+    net = snnfp.Network()
+    x, z = net.input(1, name="x"), net.input(1, name="z")
+    net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    out = net.readout(1, snnfp.LI(tau_mem=1.0, tau_syn=1.0), name="out")
+    with pytest.raises(ValueError, match="delay"):
+        net.connect(z, out, snnfp.Dense(weight=1.0, delay=-1.0))
+    net.connect(x, out, snnfp.Dense(weight=[[1.0]]), name="xo")
+    given = {k: snnfp.Spikes.from_latencies([[0.5]]) for k in ("x", "z")}
+    with pytest.warns(snnfp.errors.SilentPopulationWarning):
+        record = snnfp.simulate(net, given, until=5.0)
+    gradient = record.vjp({snnfp.Reading("out", "end"): np.ones((1, 1))}, wrt="xo.weight")
+    assert gradient["xo.weight"].shape == (1, 1) and gradient["xo.weight"][0, 0] > 0

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import snnfp
 from snnfp import SGD, Adam, EarlyStopping, Group, fit, schedules, transforms
 from snnfp.checkpoint import load_arrays, save_arrays
 from snnfp.errors import FormatError
@@ -195,3 +196,27 @@ def test_hostile_checkpoints(checkpoint, tmp_path, case):
             loss=OPTIONS["loss"], until=4.0,
         )  # fmt: skip
     assert all(np.array_equal(net.parameters[k], v) for k, v in before.items())
+
+
+def test_another_transform_goes_on_from_the_parameters(tmp_path):
+    """What the file has are free variables of the old one, which mean something else."""
+
+    def trained(transform, **options):
+        net = snnfp.Network()
+        x = net.input(2, name="x")
+        y = net.population(2, snnfp.LIF(tau_mem=[20.0, 21.0], tau_syn=5.0), name="y")
+        net.connect(x, y, snnfp.Dense(weight=[[0.6, 0.5], [0.4, 0.7]]))
+        spikes = snnfp.Spikes.from_latencies([[1.0, 2.0], [2.0, 1.0]])
+        snnfp.fit(
+            net, (spikes, [0, 1]),
+            loss=snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=50.0),
+            optimiser=snnfp.Adam(lr=1e-3), wrt=["y.tau_mem"], until=50.0, progress=False,
+            groups={"y.tau_mem": snnfp.Group(transform=transform)}, **options,
+        )  # fmt: skip
+        return net.parameters["y.tau_mem"]
+
+    softplus, exponential = snnfp.transforms.Softplus(1.0), snnfp.transforms.Exp()
+    before = trained(softplus, epochs=1, checkpoint=tmp_path / "c")
+    after = trained(exponential, epochs=2, resume=tmp_path / "c")
+    np.testing.assert_allclose(after, before, rtol=0.01)
+    assert np.any(after != before)

@@ -25,8 +25,15 @@ struct Graph;
 class SharedGraph {
  public:
   SharedGraph() = default;
-  SharedGraph(const SharedGraph&) = default;  // a move is a copy: what was moved from has one too
+  SharedGraph(const SharedGraph&) = default;
   SharedGraph& operator=(const SharedGraph&) = default;
+  // What was moved from is another network from then on.
+  SharedGraph(SharedGraph&& other)
+      : place_(std::exchange(other.place_, std::make_shared<Place>())) {}
+  SharedGraph& operator=(SharedGraph&& other) {
+    place_ = std::exchange(other.place_, std::make_shared<Place>());
+    return *this;
+  }
 
   template <class Make>
   std::shared_ptr<const Graph> get(Make make) const {

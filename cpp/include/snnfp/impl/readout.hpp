@@ -56,6 +56,10 @@ class Reader {
   Reader(const Record<Real>& heard, const Reading<Real>& reading)
       : heard_(heard), reading_(reading), times_(reading.times) {
     check_index("readout", reading.readout, Size(heard.network.populations().size()));
+    for (const Id q : heard.plan->into_population[reading.readout])
+      if (heard.plan->projections[q].from_input < 0)
+        invalid("readout ", heard.network.populations()[reading.readout].name,
+                " hears a population of its own network, expected a record that listen made");
     check_index("the value of a reading", Size(reading.value), 3);
     const std::string& name = heard.network.populations()[reading.readout].name;
     if (reading.value == ReadoutValue::voltage) {

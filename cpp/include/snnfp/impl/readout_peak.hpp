@@ -59,7 +59,7 @@ class PeakFinder {
         const Decay<Real> e = decays_.empty() ? decay(d, n) : decays_[k];
         const Real driven = n.drive == Real(0) ? Real(0) : n.drive * step_response(d, n);
         const Membrane<Real> end = propagate(s, e, driven, n);
-        inside(s, end, d, now, n, best);
+        inside(s, end, d, now, until, n, best);
         s = end;
         now = until;
       }
@@ -104,12 +104,15 @@ class PeakFinder {
   }
 
   // A maximum between two arrivals, if it is the highest so far.
-  static void inside(Membrane<Real> s, Membrane<Real> end, Real d, Real now, const Neuron<Real>& n,
-                     Peak<Real>& best) {
+  static void inside(Membrane<Real> s, Membrane<Real> end, Real d, Real now, Real until,
+                     const Neuron<Real>& n, Peak<Real>& best) {
     const Real top = top_between(s, end, d, best.value, n);
-    if (!(top < d)) return;
-    const Real v = propagate(s, top, n).v;
-    if (v > best.value) best = {v, now + top, all};
+    if (!(top <= d)) return;
+    const Real v = top < d ? propagate(s, top, n).v : end.v;
+    // What arrives where the flight ends comes after the maximum, even where its time is rounded to
+    // that; what arrived where it began has come.
+    const Real time = std::min(now + top, until);
+    if (v > best.value) best = {v, time, time > now ? none : all};
   }
 
   const ReadingJob<Real>& job_;

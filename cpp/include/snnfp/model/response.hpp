@@ -14,8 +14,8 @@ inline Real per_charge(const NeuronConstants<Real>& c, Id j) {
   return c.inv_c.data()[j];
 }
 
-// When V is highest within a flight of length d, of which it is the maximum; infinity if it has
-// none there, or surely none above `lid`.
+// When V is highest within a flight of length d, 0 < t <= d, if it turns there; infinity if it has
+// no maximum there, or surely none above `lid`.
 template <class Real>
 inline Real top_between(Membrane<Real> s, Membrane<Real> end, Real d, Real lid,
                         const Neuron<Real>& n) {
@@ -24,7 +24,8 @@ inline Real top_between(Membrane<Real> s, Membrane<Real> end, Real d, Real lid,
   if (!(v1 > Real(0)) || !(n.alpha * current > Real(0))) return never<Real>;
   // It rises all the way, or stays too low below its tangent.
   if (slope(end, n) > Real(0) || fma(v1, d, s.v) <= lid) return never<Real>;
-  return crossing::extremum(s, v1, current, n);
+  // At the latest where the flight ends: rounding must not put it behind that.
+  return smaller(crossing::extremum(s, v1, current, n), d);
 }
 
 // Of a unit of weight / C, and its derivatives by the time of the arrival and by the rates 1/tau.
