@@ -24,8 +24,29 @@ __all__ = ["AvgPool2D", "Conv2D"]
 Shape = tuple[int, int, int]  # channels, height, width
 
 
+class _OnPlanes:
+    """What projections between planes of neurons have in common."""
+
+    shape_in: Shape
+
+    @property
+    def shape_out(self) -> Shape:
+        """(channels, height, width) of the target."""
+        raise NotImplementedError
+
+    @property
+    def size_in(self) -> int:
+        """Units of the source."""
+        return math.prod(self.shape_in)
+
+    @property
+    def size_out(self) -> int:
+        """Neurons of the target."""
+        return math.prod(self.shape_out)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Conv2D:
+class Conv2D(_OnPlanes):
     """A convolution (cross-correlation, as deep learning calls it) with a shared kernel.
 
     Neuron (o, y, x) of the target hears unit (i, y * stride + ky - padding, x * stride + kx -
@@ -99,16 +120,6 @@ class Conv2D:
         """(channels, height, width) of the target."""
         return (self.kernel_shape[0], *_places(self))
 
-    @property
-    def size_in(self) -> int:
-        """Units of the source."""
-        return math.prod(self.shape_in)
-
-    @property
-    def size_out(self) -> int:
-        """Neurons of the target."""
-        return math.prod(self.shape_out)
-
     def layout(self, name: str, n_source: int, n_target: int) -> Layout:
         """Its synapses between groups of these sizes."""
         _check_sizes(self, name, n_source, n_target)
@@ -131,7 +142,7 @@ class Conv2D:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AvgPool2D:
+class AvgPool2D(_OnPlanes):
     """Pooling: each neuron hears a window of its own channel, all with one and the same weight.
 
     Spikes add up, so a weight of ``w / (height * width)`` of the window averages what reaches it
@@ -174,16 +185,6 @@ class AvgPool2D:
     def shape_out(self) -> Shape:
         """(channels, height, width) of the target."""
         return (self.shape_in[0], *_places(self))
-
-    @property
-    def size_in(self) -> int:
-        """Units of the source."""
-        return math.prod(self.shape_in)
-
-    @property
-    def size_out(self) -> int:
-        """Neurons of the target."""
-        return math.prod(self.shape_out)
 
     def layout(self, name: str, n_source: int, n_target: int) -> Layout:
         """Its synapses between groups of these sizes."""

@@ -19,7 +19,7 @@ from snnfp._dataset import Data, check_setting, locate
 from snnfp._numbers import count
 from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
-from snnfp._settings import differences
+from snnfp._settings import differences, transforms_in
 from snnfp._silence import silence_untold
 from snnfp._stepper import Moved
 from snnfp._warnings import warn
@@ -230,7 +230,7 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
     run = Run(net, names, state, plan.seed, plan.settings, floors, free)
     if saved is not None:
         run.restore(saved, plan.optimiser)
-        if _transforms(saved.settings) != _transforms(plan.settings):
+        if transforms_in(saved.settings) != transforms_in(plan.settings):
             # Free variables of the file are those of other transforms: the parameters go on.
             run.free = plan.stepper.released(run.raw)
     run.begin_average(plan.stepper.average is not None)
@@ -247,14 +247,6 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
     elif run.epoch >= epochs:
         _warn_nothing(saved, run, f"epochs is {epochs}: a larger number goes on")
     return run
-
-
-def _transforms(settings: dict[str, Any]) -> dict[str, Any]:
-    """The transforms of groups, as settings describe them."""
-    groups = settings.get("groups")
-    if not isinstance(groups, dict):
-        return {}
-    return {k: v.get("transform") for k, v in groups.items() if isinstance(v, dict)}
 
 
 def _warn_nothing(saved: Checkpoint, run: Run, why: str) -> None:
