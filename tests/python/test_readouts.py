@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -261,16 +262,35 @@ def test_a_maximum_where_something_arrives():
     assert abs(gradient["x.times"][1]) < 1e-12
 
 
+def test_maxima_of_many_time_constants_where_something_arrives():
+    """Rounded, the peak of t e^(-t / tau) falls before, at or behind the arrival at tau."""
+    tau = np.arange(1, 400) * 0.0625 + np.random.default_rng(0).uniform(0.0, 0.05, 399)
+    n = tau.size
+    net = snnfp.Network()
+    x = net.input(2, name="x")
+    net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    out = net.readout(n, snnfp.LI(tau_mem=tau, tau_syn=tau), name="out")
+    weight = np.stack([np.ones(n), -np.ones(n)])
+    net.connect(x, out, snnfp.Dense(weight=weight, delay=np.stack([np.zeros(n), tau])))
+    for begin in (0.0, 1.0, 3.7):
+        spikes = snnfp.Spikes.from_latencies([[begin, begin]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            record = snnfp.simulate(net, spikes, until=100.0)
+        highest = record.readout("out", "max")
+        np.testing.assert_allclose(highest, tau[None] * np.exp(-1.0), rtol=1e-12)
+
+
 def test_a_projection_that_is_refused_leaves_no_listener():
     net = snnfp.Network()
-    x, z = net.input(1, name="x"), net.input(1, name="z")
-    net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    x = net.input(1, name="x")
+    h = net.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="h")
+    net.connect(x, h, snnfp.Dense(weight=8.0))
     out = net.readout(1, snnfp.LI(tau_mem=1.0, tau_syn=1.0), name="out")
     with pytest.raises(ValueError, match="delay"):
-        net.connect(z, out, snnfp.Dense(weight=1.0, delay=-1.0))
+        net.connect(h, out, snnfp.Dense(weight=1.0, delay=-1.0))
     net.connect(x, out, snnfp.Dense(weight=[[1.0]]), name="xo")
-    given = {k: snnfp.Spikes.from_latencies([[0.5]]) for k in ("x", "z")}
-    with pytest.warns(snnfp.errors.SilentPopulationWarning):
-        record = snnfp.simulate(net, given, until=5.0)
+    record = snnfp.simulate(net, snnfp.Spikes.from_latencies([[0.5]]), until=5.0)
+    assert record.n_spikes > 0
     gradient = record.vjp({snnfp.Reading("out", "end"): np.ones((1, 1))}, wrt="xo.weight")
     assert gradient["xo.weight"].shape == (1, 1) and gradient["xo.weight"][0, 0] > 0
