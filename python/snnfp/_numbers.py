@@ -18,14 +18,16 @@ def real_number(value: Any, name: str) -> Any:
     return value
 
 
-def count(value: Any, name: str, *, most: int = 2**63 - 1, instead: str = "") -> int:
-    """A number of things, from 1 to ``most``, as Python's int; ``instead``: what else is taken."""
+def count(
+    value: Any, name: str, *, least: int = 1, most: int = 2**63 - 1, instead: str = ""
+) -> int:
+    """A number of things, ``least`` to ``most``, as Python's int; ``instead``: what else goes."""
     other = f", or {instead}" if instead else ""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         or_else = f" or {instead}" if instead else ""
         raise TypeError(f"{name} is {value!r}, expected an integer{or_else}")
-    if value < 1:
-        raise ValueError(f"{name} is {value}, expected at least 1{other}")
+    if value < least:
+        raise ValueError(f"{name} is {value}, expected at least {least}{other}")
     if value > most:
         raise ValueError(f"{name} is {value}, expected at most {most}{other}")
     return int(value)

@@ -81,26 +81,35 @@ class _OfInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftPixels(_OfInputs):
-    """Each sample moved by whole pixels, up to ``most`` along both axes.
+    """Each sample moved by whole pixels, up to ``most`` along rows and columns.
 
-    What is moved over the edge is left out.
+    What is moved over the edge is left out. Bands of sound are a grid too: with
+    ``shape=(8, 1, 32), most=(0, 1)`` all of (2, 4 levels, 32 bands) move a band up or down.
 
     Attributes:
         shape: of the channels as a grid, rows and columns last: (28, 28), or (2, 34, 34) with a
             plane for each polarity. Channels after these (that of ``bias_time``) stay.
-        most: pixels; -most ... most are drawn alike, for rows and for columns.
+        most: pixels; -most ... most are drawn alike, for rows and for columns; two numbers: that of
+            rows, that of columns.
     """
 
     shape: tuple[int, ...]
-    most: int = 1
+    most: int | tuple[int, int] = 1
 
     def __post_init__(self) -> None:
         if len(grid_shape(self.shape, "shape")) < 2:
             raise ValueError(f"shape is {self.shape}, expected at least (rows, columns)")
-        count(self.most, "most")
+        if isinstance(self.most, tuple):
+            if len(self.most) != 2:
+                raise ValueError(f"most is {self.most}, expected one number, or (rows, columns)")
+            for k, axis in enumerate(("rows", "columns")):
+                count(self.most[k], f"most of {axis}", least=0)
+        else:
+            count(self.most, "most")
 
     def _change(self, groups: tuple[Spikes, ...], rng: np.random.Generator) -> tuple[Spikes, ...]:
-        moves = rng.integers(-self.most, self.most + 1, size=(len(groups[0]), 2))
+        most = np.broadcast_to(np.asarray(self.most), 2)
+        moves = rng.integers(-most, most + 1, size=(len(groups[0]), 2))
         return tuple(self._move(g, moves) for g in groups)
 
     def _move(self, spikes: Spikes, moves: NDArray[np.int64]) -> Spikes:

@@ -58,6 +58,17 @@ def test_shift_pixels():
     assert np.all(seen > 400 / 9 / 2)
 
 
+def test_shift_pixels_of_rows_and_columns_by_numbers_of_their_own():
+    """Bands of sound: nothing leaves a grid of one row by moving along it."""
+    spikes = Spikes([0.1, 0.2, 0.3], [2, 7, 10], [0, 3], size=11)  # two planes of five bands
+    shift = ShiftPixels(shape=(2, 1, 5), most=(0, 2))
+    seen = set()
+    for seed in range(40):
+        moved, _ = shift(spikes, None, np.random.default_rng(seed))
+        seen.add(tuple(moved.units))
+    assert seen == {(0, 5, 10), (1, 6, 10), (2, 7, 10), (3, 8, 10), (4, 9, 10)}
+
+
 def test_time_shift_and_stretch():
     spikes, labels = digits()
     spikes = spikes.merge(Spikes.from_latencies(np.full((400, 41), 0.5)))
@@ -224,6 +235,14 @@ def test_mistakes(mistake):
     [
         (lambda: ShiftPixels(shape=(28,)), r"shape is (28,), expected at least (rows, columns)"),
         (lambda: ShiftPixels(shape=(2, 2), most=0), "most is 0, expected at least 1"),
+        (
+            lambda: ShiftPixels(shape=(2, 2), most=(1,)),
+            "most is (1,), expected one number, or (row",
+        ),
+        (
+            lambda: ShiftPixels(shape=(2, 2), most=(0, -1)),
+            "most of columns is -1, expected at least 0",
+        ),
         (lambda: TimeShift(most=0.0), "most is 0.0, expected a finite time > 0"),
         (lambda: Stretch(most=1.0), "most is 1.0, expected 0 < most < 1"),
         (lambda: Jitter(sigma=np.inf), "sigma is inf, expected a finite time > 0"),
