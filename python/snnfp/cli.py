@@ -110,7 +110,7 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
         _Option("average", float, "decay of the average of the parameters, 0: none"),
         _Option("bump", float, "remedy for silent hidden neurons, 0: none"),
         _Option("label_bump", float, "remedy for silent labels, 0: none"),
-        _Option("shift", int, "training images are shifted by up to so many pixels"),
+        _Option("shift", int, "training samples are shifted by up to so many pixels, or bands"),
         _Option("copies", int, "warped copies of each training image that are trained on too"),
         _Option("stretch", float, "training samples are slower or faster by up to this part"),
         _Option("jitter", float, "standard deviation of the noise on times of training spikes"),

@@ -36,7 +36,9 @@ def _spoken_digits(s: Settings, folder: Path | None) -> TaskData:
     test = np.flatnonzero(found.is_test)
     others = np.flatnonzero(~found.is_test)
     train, validation = held_out(s, spikes.take(others), found.labels[others])
-    return TaskData(train, validation, (spikes.take(test), found.labels[test]), spikes.size, 10)
+    test_part = spikes.take(test), found.labels[test]
+    # Up and down by 4 levels, of 32 bands: a shift along them is a higher or lower voice.
+    return TaskData(train, validation, test_part, spikes.size, 10, grid=(8, 1, 32))
 
 
 _PARTS = {name: (f"nmnist-small/{name}.zip", f"{name}.zip", name) for name in ("Train", "Test")}
@@ -84,12 +86,13 @@ EVENT_TASKS = (
             batch_size=32,
             clip_norm=1.0,
             average=0.998,
+            shift=1,
             stretch=0.12,
             jitter=0.003,
             drop=0.15,
         ),
         _spoken_digits,
-        unused=_LATENCIES | _FIRST_SPIKES | {"shift", "copies"},
+        unused=_LATENCIES | _FIRST_SPIKES | {"copies"},
         needs_data=True,
         time_unit="s",
     ),

@@ -23,7 +23,7 @@ Labelled = tuple[Any, NDArray[np.int64]]
 class TaskData:
     """Spikes and labels of a task, and how to encode more points of its feature space.
 
-    ``grid`` is the shape of the channels of images, rows and columns last.
+    ``grid`` is the shape of the channels of images, rows and columns last, or of bands of sound.
     """
 
     train: Labelled

@@ -52,8 +52,8 @@ class Settings:
     ``readout`` is what is read off the outputs: their first spikes, or a value of outputs without
     threshold, whose time constants are ``readout_tau`` (membrane, synapse); ``time_scale`` is that
     of the weight of the integral.
-    ``average`` is the decay of the average of the parameters (0: none), ``shift`` (pixels),
-    ``stretch``, ``jitter`` (a time) and ``drop`` are how far training samples are changed,
+    ``average`` is the decay of the average of the parameters (0: none), ``shift`` (pixels, or
+    bands), ``stretch``, ``jitter`` (a time) and ``drop`` are how far training samples are changed,
     ``copies`` is how many warped copies of each training image are trained on too,
     ``held_out`` is the fraction of the training samples to validate on. ``target`` is the
     validation (or training) accuracy that ends the training; None: none does.

@@ -33,7 +33,7 @@ def fit_task(
         net: as :func:`snnfp.tasks.build_network` makes it.
         train: (spikes, labels).
         settings: of the task.
-        grid: shape of the channels of images.
+        grid: shape of the channels of images, or of bands: rows and columns last.
         options: more for :func:`snnfp.fit`, and what is not to be as the settings say.
     """
     s = settings
@@ -71,7 +71,8 @@ def make_augmentations(settings: Settings, grid: tuple[int, ...] | None) -> list
     s = settings
     chosen: list[Augmentation] = []
     if s.shift and grid is not None:
-        chosen.append(ShiftPixels(shape=grid, most=s.shift))
+        most = tuple(s.shift if n > 1 else 0 for n in grid[-2:])
+        chosen.append(ShiftPixels(shape=grid, most=(most[0], most[1])))
     if s.stretch:
         chosen.append(Stretch(most=s.stretch))
     if s.jitter:
