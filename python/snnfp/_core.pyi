@@ -312,6 +312,15 @@ def read_vjp(
     wrt: Sequence[Parameter],
     execution: Execution,
 ) -> tuple[NDArray[_Real], list[NDArray[_Real]]]: ...
+def read_jacobian(
+    heard: _Record[_Real],
+    readout: int,
+    value: ReadoutValue,
+    times: NDArray[_Real],
+    time_scale: float,
+    wrt: Sequence[Parameter],
+    execution: Execution,
+) -> tuple[NDArray[_Real], list[NDArray[_Real]]]: ...
 def read_jvp(
     heard: _Record[_Real],
     readout: int,

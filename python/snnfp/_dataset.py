@@ -217,11 +217,9 @@ def check_setting(net: Network, loss: Any) -> None:
 
     Raises:
         TypeError: no network, or no loss.
-        ValueError: a network without population.
+        ValueError: a network without population and readout.
     """
     check_network(net)
-    if not net.populations:
-        raise ValueError(f"{net!r} has no population, expected at least one")
     check_loss(loss)
 
 

@@ -16,7 +16,7 @@ from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
 from snnfp.groups import Readout
 from snnfp.losses import output_of, readout_of
-from snnfp.network import Network
+from snnfp.network import Network, Population
 from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.spikes import Spikes
@@ -52,12 +52,12 @@ class SilenceWatch:
     ) -> None:
         self._net = net
         output = output_of(net, loss)
-        if isinstance(output, Readout):  # it has no spikes that could be missed
-            output, labels = readout_of(net, None), None
-        self._readout = output
-        self._last = self._readout is readout_of(net, None)  # which remedies take unless told
-        n = self._readout.size
-        self._own = None if labels is None else np.maximum(np.bincount(labels, minlength=n), 1)
+        self._output: Population | None = None
+        self._own: NDArray[np.int64] | None = None
+        if not isinstance(output, Readout):  # those have no spikes that could be missed
+            self._output = output
+        if self._output is not None and labels is not None:
+            self._own = np.maximum(np.bincount(labels, minlength=output.size), 1)
         self._remedies = remedies
         self._clipped = clip_norm is not None
         self._stop_after = stop_after
@@ -72,7 +72,7 @@ class SilenceWatch:
         self._activity.begin()
         self._fired = np.zeros(sum(p.size for p in self._net.populations.values()), dtype=bool)
         self._all_fired = False
-        self._missed = np.zeros(self._readout.size, dtype=np.int64)
+        self._missed = np.zeros(self._output.size if self._output else 0, dtype=np.int64)
 
     def add(self, record: Record, labels: NDArray[Any]) -> None:
         """Takes note of a batch."""
@@ -81,11 +81,11 @@ class SilenceWatch:
         if not self._all_fired:
             self._fired |= record._counts > 0
             self._all_fired = bool(self._fired.all())
-        if self._own is not None:
-            n = self._readout.size
+        if self._own is not None and self._output is not None:
+            n = self._output.size
             at = np.arange(0, labels.size * n, n)
             at += labels
-            silent = record._first_times(self._readout).take(at) == np.inf
+            silent = record._first_times(self._output).take(at) == np.inf
             if silent.any():
                 self._missed += np.bincount(labels[silent], minlength=n)
 
@@ -117,7 +117,10 @@ class SilenceWatch:
                     f"it{self._units(p.name)}: {self._advice(p.name)}",
                     SilentPopulationWarning,
                 )
-        if self._own is None or self._readout.name in self._since or not self._missed.any():
+        if self._own is None or self._output is None or not self._missed.any():
+            return
+        output = self._output.name
+        if output in self._since:
             return
         share = self._missed / self._own
         worst = int(np.argmax(share))
@@ -125,10 +128,10 @@ class SilenceWatch:
         if share[worst] > limit and "outputs" not in self._told:
             self._told.add("outputs")
             warn(
-                f"neuron {worst} of population {self._readout.name} is silent in "
+                f"neuron {worst} of population {output} is silent in "
                 f"{share[worst]:.0%} of the samples of its own class in epoch {epoch}, where the "
-                f"gradient cannot bring it back{self._units(self._readout.name)}: "
-                f"{self._advice(self._readout.name)}",
+                f"gradient cannot bring it back{self._units(output)}: "
+                f"{self._advice(output)}",
                 SilentOutputWarning,
             )
 
@@ -151,8 +154,9 @@ class SilenceWatch:
             for r in self._remedies
             if isinstance(r, (LabelBump, WeightBump))
         }
-        readout = self._readout.name
-        of = {"LabelBump": "" if self._last else f", population={readout!r}"}
+        of = {}  # of remedies: the population, unless they take it by themselves
+        if self._output is not None and self._output is not readout_of(self._net, None):
+            of["LabelBump"] = f", population={self._output.name!r}"
         add = [
             f"snnfp.remedies.{k}(amount={v}{of.get(k, '')})"
             for k, v in wanted.items()

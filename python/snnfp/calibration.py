@@ -91,6 +91,8 @@ def calibrate(
 
 def _wanted(net: Network, rate: Any) -> dict[str, float]:
     given = rate if isinstance(rate, Mapping) else dict.fromkeys(net.populations, rate)
+    if not given:
+        raise ValueError(f"rate is {rate!r} of no population, expected one whose weights to scale")
     wanted = {}
     for key, value in given.items():
         p = population_of(net, key)

@@ -16,7 +16,7 @@ from snnfp._memory import need_memory
 from snnfp._numbers import count
 from snnfp.groups import core_parameter
 from snnfp.network import Population, Projection, Selection
-from snnfp.readings import Reading
+from snnfp.readings import Reading, readout_named
 from snnfp.readout_record import ReadoutRecord
 
 __all__ = ["DifferentiableRecord"]
@@ -118,38 +118,43 @@ class DifferentiableRecord(ReadoutRecord):
     def jacobian(
         self,
         *,
-        of: str | Population | ArrayLike,
+        of: str | Population | Reading | ArrayLike,
         wrt: Selection = "*.weight",
         out: NDArray[Any] | None = None,
         n_threads: int | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Derivatives of chosen spikes by chosen parameters, by forward propagation.
+        """Derivatives of chosen spikes, or of what is read, by chosen parameters.
 
         Args:
             of: a population (all its spikes), or an integer array of indices into the record of
-                any shape (:meth:`indices`, :meth:`first_indices`); rows of index -1 are zero.
-            wrt: names or patterns; parameters of readouts, on which no spike depends, are left out.
+                any shape (:meth:`indices`, :meth:`first_indices`); rows of index -1 are zero. Or a
+                :class:`snnfp.Reading`: every value that :meth:`readout` gives.
+            wrt: names or patterns; parameters of readouts, on which no spike depends, are left out
+                of derivatives of spikes.
             out: where to work, ``[spikes, parameters]``, C-contiguous and of the record's dtype;
                 what is returned are views of it, or copies where the synapses of a sparse
                 projection were not given in order. Saves time where one Jacobian follows another.
             n_threads: as for :meth:`vjp`.
 
         Returns:
-            By name, arrays of shape ``of.shape + parameter.shape``.
+            By name, arrays of shape ``of.shape + parameter.shape``; of a reading, of the shape of
+            :meth:`readout` and then that of the parameter.
 
         Raises:
+            ValueError: ``out`` with a reading.
             MemoryError: before the work starts, if the result does not fit; see
                 :meth:`jacobian_blocks`.
         """
+        if isinstance(of, Reading):
+            if out is not None:
+                raise ValueError("out is for derivatives of spikes, expected None with a reading")
+            return self._jacobian_of_reading(of, wrt, n_threads)
         rows = self._rows(of)
         names = self._of_spikes(wrt)
-        width = sum(math.prod(self._shape(n)) for n in names)
+        width = self._width(names)
         if out is None:
-            need_memory(
-                rows.size * width * self.times.dtype.itemsize,
-                f"the derivatives of {rows.size} spikes by {width} parameters",
-                "choose fewer spikes or parameters, or take them in blocks with jacobian_blocks",
-            )
+            blocks = ", or take them in blocks with jacobian_blocks"
+            self._need_room(rows.size, "spikes", width, blocks)
             out = np.empty((rows.size, width), dtype=self.times.dtype)
         else:
             _check_out(out, (rows.size, width), self.times.dtype)
@@ -205,6 +210,47 @@ class DifferentiableRecord(ReadoutRecord):
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _jacobian_of_reading(
+        self, reading: Reading, wrt: Selection, n_threads: int | None
+    ) -> dict[str, NDArray[Any]]:
+        """By the readout's own parameters, and through the spikes that it heard."""
+        selected = self._net.select(wrt)
+        names, own = self._without_readouts(selected)
+        shape = reading.shape(self.n_samples, readout_named(self._net, reading.readout).size)
+        rows, width = math.prod(shape), self._width(names)
+        self._need_room(rows, "values", width + self._width(own))
+        by_own, by_spikes, by_inputs = self._read_jacobian(reading, own, n_threads)
+        found = self._named(own, by_own.reshape(rows, -1)) if own else {}
+        if names:
+            through = np.zeros((self.n_samples, len(by_spikes), width), dtype=self.times.dtype)
+            at = np.flatnonzero(by_spikes.any(axis=0))
+            if at.size:
+                self._need_room(at.size, "spikes", width)
+                of_spikes = np.empty((at.size, width), dtype=self.times.dtype)
+                self._core.jacobian(at, self._parameters(names), of_spikes, self._run(n_threads))
+                fired, begin = np.unique(self.samples[at], return_index=True)
+                for k, by_spike in enumerate(by_spikes[:, at]):
+                    shares = by_spike[:, None] * of_spikes
+                    through[fired, k] = np.add.reduceat(shares, begin, axis=0)
+            found |= self._named(names, through.reshape(rows, width))
+        for group, by_time in by_inputs.items():
+            if f"{group}.times" in found:
+                batch = self._groups[self._net.inputs[group].index]
+                sample = np.repeat(np.arange(self.n_samples), np.diff(batch.offsets))
+                whole = found[f"{group}.times"].reshape(self.n_samples, len(by_time), -1)
+                whole[sample, :, np.arange(sample.size)] += by_time.T
+        return {n: found[n].reshape(shape + self._shape(n)) for n in selected}
+
+    def _width(self, names: tuple[str, ...]) -> int:
+        return sum(math.prod(self._shape(n)) for n in names)
+
+    def _need_room(self, rows: int, what: str, width: int, instead: str = "") -> None:
+        need_memory(
+            rows * width * self.times.dtype.itemsize,
+            f"the derivatives of {rows} {what} by {width} parameters",
+            f"choose fewer {what} or parameters{instead}",
+        )
+
     def _without_readouts(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The parameters on which spikes depend, and those of readouts."""
         if not self._net.readouts:
@@ -217,7 +263,7 @@ class DifferentiableRecord(ReadoutRecord):
         if own and not names:
             raise ValueError(
                 f"wrt = {wrt!r} names parameters of readouts only ({', '.join(own)}), on which no "
-                "spike depends: see record.readout_jvp"
+                "spike depends: what is read off one does, see jacobian(of=snnfp.Reading(...))"
             )
         return names
 
@@ -256,7 +302,17 @@ class DifferentiableRecord(ReadoutRecord):
             begin = end
         return out
 
-    def _rows(self, of: str | Population | ArrayLike) -> NDArray[np.int64]:
+    def _rows(self, of: str | Population | Reading | ArrayLike) -> NDArray[np.int64]:
+        if isinstance(of, Reading):
+            raise TypeError(
+                f"of is {of!r}, expected spikes: jacobian has the derivatives of what is read"
+            )
+        name = getattr(of, "name", of)
+        if isinstance(name, str) and name in self._net.readouts:
+            raise ValueError(
+                f"of is readout {name}, which has no spikes: jacobian(of=snnfp.Reading({name!r}, "
+                "...)) has the derivatives of what is read off it"
+            )
         if isinstance(of, (str, Population)):
             return self.indices(of)
         rows = integer_array(of, "of")

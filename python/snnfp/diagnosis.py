@@ -13,7 +13,8 @@ from snnfp._activity import Activity
 from snnfp._limited import with_limits
 from snnfp._numbers import count
 from snnfp.losses import ReadoutLoss, WeightedSum, check_labels, output_of, readout_of
-from snnfp.network import Network, Population
+from snnfp.network import Network, Population, Readout
+from snnfp.readings import readout_named
 from snnfp.record import Record
 from snnfp.recorded import record_from_spikes
 from snnfp.simulate import InputSpikes, check_network, simulate
@@ -127,7 +128,7 @@ def diagnose(
         labels: classes, ``[samples]``, to see which outputs are silent where they should fire.
         until: end of the simulation.
         loss: what it is to be trained with, which says where outputs are read, and how; None: the
-            last population is the output.
+            last population is the output or, where that feeds something, the last readout.
         spike_limit: spikes of a neuron in a sample at which it counts as running away.
         samples: of a network without input groups.
         n_threads: None: all.
@@ -137,7 +138,7 @@ def diagnose(
     """
     check_network(net)
     limit = count(spike_limit, "spike_limit")
-    output = readout_of(net, None) if loss is None else output_of(net, loss)
+    output = _last(net) if loss is None else output_of(net, loss)
     seen = with_limits(net, dict.fromkeys(net.populations, limit))
     record = simulate(
         seen, spikes, until=until, samples=samples, n_threads=n_threads, spike_limit=limit
@@ -158,6 +159,15 @@ def diagnose(
     findings = _findings(populations, output.name, silent_labels, limit)
     findings += _of_readouts(net, loss, record.until)
     return Diagnosis(populations, record.n_samples, output.name, silent_labels, tuple(findings))
+
+
+def _last(net: Network) -> Population | Readout:
+    """Where outputs are most likely read: what feeds nothing."""
+    projections = (*net.projections.values(), *net.readout_projections.values())
+    last = next(reversed(net.populations), None)
+    if net.readouts and (last is None or last in {p.source for p in projections}):
+        return readout_named(net, None)
+    return readout_of(net, None)
 
 
 def _silent_labels(

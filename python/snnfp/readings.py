@@ -17,7 +17,7 @@ from snnfp.groups import Readout
 if TYPE_CHECKING:
     from snnfp.network import Network
 
-__all__ = ["VALUES", "Reading", "readout_named"]
+__all__ = ["VALUES", "Reading", "no_end", "readout_named"]
 
 VALUES = ("weighted_integral", "integral", "end", "max", "at")
 
@@ -111,6 +111,15 @@ def _times(given: ArrayLike) -> tuple[float, ...]:
     if bad.size:
         raise ValueError(f"times[{bad[0]}] is {array[bad[0]]}, expected a finite time >= 0")
     return tuple(array.tolist())
+
+
+def no_end(value: str, readout: str | None) -> str:
+    """What an error says of a value of a whole sample where samples have no end."""
+    name = "the readout" if readout is None else f"readout {readout}"
+    return (
+        f"{value!r} of {name} is what it says up to the end of a sample, and until is not given: "
+        "expected a finite until, the end of the samples (the value 'at' needs none, but times)"
+    )
 
 
 def readout_named(net: Network, key: Any) -> Readout:

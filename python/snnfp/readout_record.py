@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ from snnfp import _core
 from snnfp._arrays import freeze, real_array, spot
 from snnfp._memory import need_memory
 from snnfp.groups import Projection, Readout
-from snnfp.readings import Reading, readout_named
+from snnfp.readings import Reading, no_end, readout_named
 from snnfp.spike_record import SpikeRecord
 
 __all__ = ["ReadoutRecord"]
@@ -50,7 +51,8 @@ class ReadoutRecord(SpikeRecord):
 
         Raises:
             ValueError: the simulation had no finite ``until`` (``"at"`` needs none), or a sample
-                ended before it (``stop_after``); a time that is not within the sample.
+                ended before it (``stop_after``); only first spikes of a population that readouts
+                hear are known (``first_spikes_of``); a time that is not within the sample.
             KeyError: there is no such readout.
         """
         reading = self._reading(readout, value, times, time_scale)
@@ -138,6 +140,8 @@ class ReadoutRecord(SpikeRecord):
 
     def _in_core(self, reading: Reading) -> tuple[int, _core.ReadoutValue, NDArray[Any], float]:
         p = readout_named(self._net, reading.readout)
+        if reading.times is None and math.isinf(self.until):
+            raise ValueError(no_end(reading.value, p.name))
         return reading.in_core(p.index, self.until, self.times.dtype)
 
     def _readings(self, cotangents: Any) -> dict[Reading, NDArray[Any]]:
@@ -204,6 +208,31 @@ class ReadoutRecord(SpikeRecord):
             out[name] = part.reshape(shape)
             begin += part.size
         return out, spikes, inputs
+
+    def _read_jacobian(
+        self, reading: Reading, names: tuple[str, ...], n_threads: int | None
+    ) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+        """Derivatives of each value.
+
+        Returns:
+            By the parameters ``names`` of readouts, a row a value; by all spikes, ``[values of a
+            sample, n_spikes]``, those of the spike's own sample; likewise by the times of inputs.
+        """
+        own, senders = _core.read_jacobian(
+            self._heard,
+            *self._in_core(reading),
+            wrt=[self._net._slots[n].parameter for n in names],
+            execution=self._run(n_threads),
+        )
+        values = math.prod(reading.shape(1, readout_named(self._net, reading.readout).size))
+        spikes = np.zeros((values, self.n_spikes), self.times.dtype)
+        inputs: dict[str, NDArray[Any]] = {}
+        for name, by_time in zip(self._net._listeners.heard, senders, strict=True):
+            if name in self._net.inputs:
+                inputs[name] = by_time.reshape(values, -1)
+            else:
+                spikes[:, self.indices(name)] = by_time.reshape(values, -1)
+        return own, spikes, inputs
 
     def _tangents(self, tangents: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         raise NotImplementedError

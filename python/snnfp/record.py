@@ -17,7 +17,6 @@ from snnfp._warnings import warn
 from snnfp.derivatives import DifferentiableRecord
 from snnfp.network import Network, Population
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
-from snnfp.spike_record import snapshot
 from snnfp.spikes import Spikes
 
 __all__ = ["ProbeRequest", "Probed", "Record", "Recording"]
@@ -75,7 +74,7 @@ class Record(DifferentiableRecord):
         recording: Recording | None = None,
         readouts_begin: tuple[NDArray[Any], NDArray[Any]] | None = None,
     ) -> None:
-        self._net = snapshot(net)
+        self._net = net
         self._groups = groups
         self._execution = (n_threads, isa)
         self._first = {}

@@ -27,6 +27,7 @@ from snnfp.simulate import (
     check_network,
     input_groups,
 )
+from snnfp.spike_record import snapshot
 from snnfp.spikes import Spikes
 
 __all__ = ["record_from_spikes"]
@@ -97,6 +98,10 @@ def record_from_spikes(
         UnusedInputWarning: all recorded spikes lie outside 0 < time <= ``until``.
     """
     check_network(net)
+    if not net.populations:
+        raise ValueError(
+            "the network has no population that could have fired what was recorded: simulate it"
+        )
     if on_fault not in _POLICIES:
         raise ValueError(f"on_fault is {on_fault!r}, expected 'raise', 'drop' or 'keep'")
     tolerance = real_number(tolerance, "tolerance")
@@ -108,9 +113,10 @@ def record_from_spikes(
     merged = _merge(net, recorded, n_samples)
     end = _until(until, net.dtype)
     voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
+    kept, now = snapshot(net)
     try:
         core = _core.record_from_spikes(
-            net._core,
+            now,
             [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
             (merged.times, merged.neurons, merged.offsets),
             tolerance,
@@ -133,7 +139,7 @@ def record_from_spikes(
             f"{merged.times.min()}): are both in the same unit of time?",
             UnusedInputWarning,
         )
-    return Record(core, net, groups, end, n_threads, isa, recording, readouts_begin)
+    return Record(core, kept, groups, end, n_threads, isa, recording, readouts_begin)
 
 
 class _Merged(NamedTuple):

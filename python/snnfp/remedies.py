@@ -55,6 +55,8 @@ def _check_helps(
 ) -> None:
     """Raises unless incoming weights of one of these populations are trained."""
     into = [p.name for p in net.projections.values() if p.target in populations]
+    if not populations:
+        raise ValueError(f"{remedy!r} helps populations, and the network has none: leave it out")
     if not any(f"{name}.weight" in names for name in into):
         raise ValueError(
             f"{remedy!r} asks for larger incoming weights of {' or '.join(populations)}, none of "

@@ -21,6 +21,7 @@ from snnfp.groups import Readout
 from snnfp.network import Network, Population, population_of
 from snnfp.readings import readout_named
 from snnfp.record import ProbeRequest, Record
+from snnfp.spike_record import snapshot
 from snnfp.spikes import Spikes
 
 __all__ = ["InputSpikes", "simulate"]
@@ -51,11 +52,13 @@ def simulate(
     """Simulates a batch exactly: every spike time is a root of V(t) = threshold.
 
     Args:
-        net: the network; its parameters at this moment are kept by the record.
+        net: the network; its parameters at this moment are kept by the record. Several threads may
+            simulate it at once, and set parameters meanwhile; what is added to it is added by one
+            thread while no other begins a call.
         spikes: input spikes, or a mapping from input names where there are several groups; None
             for a network without input groups. A float32 network rounds their times.
         until: the end of the simulation, in the user's unit of time; None: until nothing more can
-            happen.
+            happen, which needs ``max_spikes`` where a bias makes neurons fire for ever.
         samples: number of samples of a network without input groups, 1 if not given; otherwise
             the input says it.
         probe: deprecated, ``{population: (units or None for all, times)}``: the voltages are then
@@ -95,8 +98,9 @@ def simulate(
     _need_room(net, min(n_samples, n_threads or default_threads()), engine)
     voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
     ends = _indices(net, stop_after, "stop_after")
+    kept, now = snapshot(net)
     core = _core.simulate(
-        net._core,
+        now,
         [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
         n_samples if not groups else 0,
         end,
@@ -108,19 +112,19 @@ def simulate(
         ends,
         run,
     )
-    record = Record(core, net, groups, end, n_threads, isa, readouts_begin=readouts_begin)
-    _warn(net, groups, end, record, ends)
+    record = Record(core, kept, groups, end, n_threads, isa, readouts_begin=readouts_begin)
+    _warn(kept, groups, end, record, ends)
     if probe is not None:
         record._ask(probe)
     return record
 
 
 def check_network(net: Network) -> None:
-    """Raises unless ``net`` can run: a network, with populations and all parameters set."""
+    """Raises unless ``net`` can run: with populations or readouts, and all parameters set."""
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}, expected snnfp.Network")
-    if not net.populations:
-        raise ValueError("the network has no population, expected at least one")
+    if not net.populations and not net.readouts:
+        raise ValueError("the network has no population and no readout, expected at least one")
     for name, value in net._values.items():
         if value is None:
             net.parameters[name]  # raises, and says what to call

@@ -214,12 +214,13 @@ class SpikeRecord:
         return population_of(self._net, key)
 
 
-def snapshot(net: Network) -> Network:
-    """The network's names and arrays as they are now, whatever is added or set later.
+def snapshot(net: Network) -> tuple[Network, _core._Network[Any]]:
+    """The network as it is now, whatever is added or set later, for a record; and its core.
 
-    It has no core of its own: the record's core has the network it was made with.
+    Both before the work begins: another thread may set parameters meanwhile. What a record keeps
+    has no core of its own, as the record's has the network it was made with.
     """
-    state = vars(net).copy()
+    core, state = net._core.__copy__(), vars(net).copy()
     del state["_core"]
     groups = ("inputs", "populations", "projections", "readouts", "readout_projections")
     for name in (*groups, "_values", "_slots"):
@@ -228,4 +229,4 @@ def snapshot(net: Network) -> Network:
         state["_listeners"] = net._listeners.copy()
     kept: Network = object.__new__(Network)
     kept.__dict__ = state
-    return kept
+    return kept, core

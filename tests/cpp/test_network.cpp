@@ -117,6 +117,9 @@ TEST_CASE("bad input is refused before anything runs") {
   CHECK_THROWS_WITH_AS(simulate<double>(net, {single_sample<double>({})}),
                        doctest::Contains("fires for ever"), InvalidArgument);
   SimulateOptions<double> options;
+  options.first_spikes_of = {1};
+  CHECK(simulate<double>(net, {single_sample<double>({})}, options).spikes() == 1);
+  options.first_spikes_of = {};
   options.until = 5;
   CHECK(simulate<double>(net, {single_sample<double>({})}, options).spikes() > 3);
 }

@@ -171,6 +171,69 @@ TEST_CASE("forward propagation is the adjoint's transpose, the same bits everywh
   CHECK(checked == Size(2 * 4 * 2 * isas_here().size()));
 }
 
+TEST_CASE("a row of the Jacobian is the gradient of its value, the same bits everywhere") {
+  Size checked = 0;
+  for (const auto& kind : kinds()) {
+    const Listened made(kind);
+    const auto wrt = made.wrt();
+    const Size columns = layout(made.heard, wrt).size(), samples = made.heard.samples();
+    for (const auto& reading : readings()) {
+      const auto rows = read_jacobian<double>(made.heard, reading, wrt);
+      const Size values = Size(read(made.heard, reading).size()) / samples;
+      REQUIRE(Size(rows.parameters.size()) == samples * values * columns);
+      for (Size row = 0; row < samples * values; ++row) {
+        std::vector<double> one(static_cast<std::size_t>(samples * values));
+        one[row] = 1.0;
+        const auto gradient = read_vjp<double>(made.heard, reading, one, wrt);
+        const auto begin = rows.parameters.begin() + row * columns;
+        CHECK(std::equal(gradient.parameters.begin(), gradient.parameters.end(), begin));
+        for (std::size_t g = 0; g < gradient.senders.size(); ++g) {
+          const Size spikes = Size(gradient.senders[g].size());
+          const auto& offsets = made.heard.input[g].offsets;
+          const Size sample = row / values;
+          for (Size k = offsets[sample]; k < offsets[sample + 1]; ++k)
+            CHECK(gradient.senders[g][k] == rows.senders[g][row % values * spikes + k]);
+        }
+        ++checked;
+      }
+      for (const Isa isa : isas_here()) {
+        ExecutionOptions options;
+        options.isa = isa;
+        options.n_threads = 3;
+        const auto again = read_jacobian<double>(made.heard, reading, wrt, options);
+        CHECK(again.parameters == rows.parameters);
+        CHECK(again.senders == rows.senders);
+      }
+    }
+  }
+  CHECK(checked == 2 * 3 * 11 * 5);
+}
+
+TEST_CASE("readouts hear inputs without any population between") {
+  Network<double> net;
+  const Source in = net.add_input("in", 2);
+  SimulateOptions<double> options;
+  options.until = 8.0;
+  const auto record = simulate(net, {single_sample<double>({{1.0, 0}, {4.0, 1}})}, options);
+  CHECK(record.spikes() == 0);
+  CHECK(record.samples() == 1);
+  CHECK(record.end(0) == 8.0);
+  CHECK(probe<double>(record, {{}, {1.0}}).voltage.empty());
+  const std::vector<Parameter> times{{Parameter::Kind::input_times, 0}};
+  CHECK(vjp<double>(record, {}, times) == std::vector<double>(2));
+  CHECK(forward_gradient<double>(record, {}, times) == std::vector<double>(2));
+  Network<double> listening;
+  const Source heard_in = listening.add_input("in", 2);
+  listening.connect_dense(
+      heard_in, listening.add_population("out", 1, listener(infinity, infinity)), {3.0, 1.0});
+  const auto heard = listen(record, listening, {in});
+  CHECK(read(heard, {0, ReadoutValue::voltage, {8.0}})[0] == 0.5 * (3.0 * 7.0 + 4.0));
+  options.samples = 1;
+  CHECK_THROWS_WITH_AS(simulate<double>(Network<double>(), {}, options),
+                       doctest::Contains("the network has no population and no input"),
+                       InvalidArgument);
+}
+
 TEST_CASE("what cannot be read is refused") {
   const Listened made(listener(2.0, 1.0));
   const auto& heard = made.heard;
@@ -202,6 +265,26 @@ TEST_CASE("what cannot be read is refused") {
                {{Source::Kind::population, 0}, {Source::Kind::input, 0}});
       },
       "sender 0 is hidden of size 5, expected 3 as input in of the readouts");
+  const std::vector<double> endless(33, infinity), large(33, 1e308);
+  refused([&] { read_vjp<double>(heard, {0, ReadoutValue::maximum}, endless, {}); },
+          "cotangents of a readout[0] is inf");
+  refused(
+      [&] {
+        read_vjp<double>(heard, {0, ReadoutValue::integral}, large, {{Parameter::Kind::weight, 1}});
+      },
+      "the derivative of what is read off readout out by in_to_out.weight[0] is inf");
+  refused([&] { read_vjp<double>(heard, {0, ReadoutValue::voltage, {10.0}}, large, {}); },
+          "by the time of spike");
+  const Source in{Source::Kind::input, 0}, hidden{Source::Kind::population, 0};
+  auto first = made.record;
+  first.first_spikes_of = {0};
+  refused([&] { listen(first, heard.network, {in, hidden}); },
+          "projection hidden_to_out to a readout starts at population hidden, of which the record");
+  auto endless_record = made.record;
+  endless_record.until = infinity;
+  const auto never = listen(endless_record, heard.network, {in, hidden});
+  refused([&] { read(never, {0, ReadoutValue::maximum}); },
+          "the maximum of readout out is taken up to the end of the simulation, and until is inf");
   Network<double> loop = heard.network;
   const Source out{Source::Kind::population, 0};
   loop.connect_dense(out, out, 1.0);

@@ -147,6 +147,29 @@ def listening(**neuron):
     return net, Spikes.from_lists([[[0.5]]] * 2)
 
 
+@pytest.mark.parametrize("outputs", ["readout", "population", "readouts alone"])
+def test_without_a_loss_outputs_are_what_feeds_nothing(outputs):
+    """Labels are classes of that, and hidden neurons are not told to be silent in theirs."""
+    net, spikes = listening(tau_mem=3.0, tau_syn=1.0)
+    if outputs == "population":
+        net.population(4, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
+        net.connect("h", "y", Dense(weight=0.1))
+    elif outputs == "readouts alone":
+        net = snnfp.Network()
+        net.input(1, name="x")
+        net.readout(2, snnfp.LI(tau_mem=3.0, tau_syn=1.0), name="r")
+        net.connect("x", "r", Dense(weight=1.0))
+    name, size = ("y", 4) if outputs == "population" else ("r", 2)
+    d = snnfp.diagnose(net, spikes, [0, 1], until=5.0)
+    assert d.output == name
+    assert (d.silent_labels is None) == (name == "r")
+    assert any("is silent in" in f for f in d.findings) == (name == "y")
+    assert list(d.populations) == list(net.populations)
+    assert str(d).startswith("2 samples")
+    with pytest.raises(ValueError, match=rf"labels\[1\] is {size}, expected 0 <= label < {size}"):
+        snnfp.diagnose(net, spikes, [0, size], until=5.0)
+
+
 LOSSES = snnfp.losses
 
 

@@ -115,7 +115,9 @@ def test_a_network_without_population():
         lambda: snnfp.evaluate(net, spikes, [0], LOSS),
         lambda: snnfp.predict(net, spikes, LOSS),
     ):
-        with pytest.raises(ValueError, match="has no population, expected at least one"):
+        with pytest.raises(
+            ValueError, match="has no population and no readout, expected at least one"
+        ):
             call()
     with pytest.raises(TypeError, match=r"net is 'net', expected snnfp\.Network"):
         fit("net", (spikes, [0]), loss=LOSS, optimiser=Adam(), epochs=1, progress=False)

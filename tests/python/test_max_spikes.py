@@ -1,5 +1,6 @@
 """At most n spikes a neuron: against the plain equations, every simulator, exact gradients."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -206,3 +207,74 @@ def test_structure_and_errors(tmp_path):
     wild = snnfp.Network()
     wild.population(1, snnfp.LIF(tau_mem=1.0, tau_syn=1.0, bias=1e6), name="h", max_spikes=5)
     assert snnfp.simulate(wild, None, until=1e3, spike_limit=10).n_spikes == 5
+
+
+def driven(limit, tau_mem, tau_syn, kind, dtype):
+    """Neurons that fire for ever but for a limit, and what they join."""
+    rng = np.random.default_rng(7)
+    n = 6
+    held = np.inf if limit == "t_refractory" else rng.choice([0.0, 0.4], n)
+    lif = snnfp.LIF(tau_mem=tau_mem, tau_syn=tau_syn, bias=rng.uniform(0.8, 2.0, n))
+    lif = dataclasses.replace(lif, t_refractory=held)
+    net = snnfp.Network(dtype)
+    x = net.input(3, name="x")
+    h = net.population(n, lif, name="h", max_spikes=3 if limit == "max_spikes" else None)
+    y = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
+    net.connect(x, h, Dense(weight=rng.normal(0.4, 0.4, (3, n)), delay=rng.uniform(0, 1, (3, n))))
+    net.connect(h, y, Dense(weight=rng.normal(0.6, 0.3, (n, 2)), delay=0.3))
+    if kind == "loop":
+        net.connect(h, h, Dense(weight=rng.normal(0.0, 0.2, (n, n)), delay=0.2))
+    elif kind == "sparse loop":
+        i, j = np.nonzero(rng.random((n, n)) < 0.5)
+        net.connect(h, h, Sparse(sources=i, targets=j, weight=rng.normal(0, 0.2, i.size)))
+    return net
+
+
+ENDLESS = {"bias": (2.0, 1.0), "no leak": (np.inf, 1.0), "current": (2.0, np.inf)}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", ["layer", "loop", "sparse loop"])
+@pytest.mark.parametrize("limit", ["max_spikes", "t_refractory", "first_spikes_of"])
+@pytest.mark.parametrize("drive", ENDLESS)
+def test_a_limit_ends_what_would_fire_for_ever(drive, limit, kind, dtype):
+    """Without ``until`` there are the spikes of a late one; so also where that is 10^308."""
+    net = driven(limit, *ENDLESS[drive], kind, dtype)
+    spikes = Spikes.from_latencies(np.random.default_rng(8).uniform(0, 4, (5, 3)))
+    options = {"first_spikes_of": ["h"]} if limit == "first_spikes_of" else {}
+    late = snnfp.simulate(net, spikes, until=1e4, **options)
+    assert late.counts("h").max() == (3 if limit == "max_spikes" else 1)
+    assert late.fires("h").all()
+    last = float(np.finfo(dtype).max) / 2
+    for end in ({}, {"until": last}):
+        for engine in ("automatic", "queue"):
+            record = snnfp.simulate(net, spikes, engine=engine, **end, **options)
+            assert same_bits(record, late)
+            ones = np.ones(record.n_spikes)
+            by = record.vjp(ones, wrt="*"), late.vjp(ones, wrt="*")
+            assert all(np.array_equal(by[0][name], by[1][name]) for name in by[0])
+    times = np.linspace(0.0, 40.0, 9)
+    for got, wanted in zip(record.probe("h", times)[:2], late.probe("h", times)[:2], strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    if limit != "first_spikes_of":
+        given = {name: late.spikes(name) for name in net.populations}
+        told = snnfp.record_from_spikes(net, spikes, given, tolerance=1e-3)
+        assert not told.missing.sample.size and not told.impossible.sample.size
+
+
+def test_others_still_need_an_end():
+    """A limit of one population does not stop another."""
+    net = driven("max_spikes", 2.0, 1.0, "layer", np.float64)
+    empty = Spikes([], [], [0, 0], size=3)
+    assert snnfp.simulate(net, empty).counts("h").max() == 3
+    net.parameters["y.bias"] = 1.0
+    for options in ({}, {"first_spikes_of": ["h"]}):
+        with pytest.raises(
+            ValueError, match=r"population y fires for ever: .*max_spikes would end"
+        ):
+            snnfp.simulate(net, empty, **options)
+    assert snnfp.simulate(net, empty, first_spikes_of=["y"]).counts("y").max() == 1
+    net.parameters["y.bias"] = 0.0
+    net.parameters["y.tau_syn"] = np.inf
+    with pytest.raises(ValueError, match="neuron 0 of population y has tau_syn = inf"):
+        snnfp.simulate(net, empty)

@@ -173,9 +173,9 @@ def test_hidden_neurons_that_differ_by_what_reads_them_are_not_alike(recwarn):
 def test_what_goes_wrong_is_said():
     net, (spikes, labels) = network(), earliest(8, 12)
     end = ReadoutCrossEntropy(value="end")
-    with pytest.raises(ValueError, match="until is infinite, expected a finite end"):
+    with pytest.raises(ValueError, match=r"'end' of the readout is what .* until is not given"):
         learn(net, end, (spikes, labels), until=None)
-    with pytest.raises(ValueError, match="until is infinite"):
+    with pytest.raises(ValueError, match="until is not given: expected a finite until"):
         snnfp.evaluate(net, spikes, labels, end)
     with pytest.raises(ValueError, match=r"reads V at 40, after until = 30"):
         learn(net, ReadoutSquaredError(times=[5.0, 40.0]), (spikes, np.zeros((8, 2, 3))))

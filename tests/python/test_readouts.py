@@ -227,8 +227,9 @@ def test_samples_that_ended_early_cannot_be_read():
     with pytest.raises(ValueError, match=r"sample 0 ended at .*, before until = 20"):
         early.readout("out", "end")
     endless = snnfp.simulate(net, spikes)
-    with pytest.raises(ValueError, match="until is infinite, expected a finite end"):
-        endless.readout("out", "max")
+    for value in ("max", "end", "integral"):
+        with pytest.raises(ValueError, match=f"'{value}' of readout out .* until is not given"):
+            endless.readout("out", value)
     whole = snnfp.simulate(net, spikes, until=20.0)
     at = {"times": [3.0, 7.0]}
     assert np.array_equal(endless.readout("out", "at", **at), whole.readout("out", "at", **at))
@@ -241,6 +242,57 @@ def test_values_beyond_the_numbers_are_an_error():
     record = record_of(net, spikes)
     with pytest.raises(ValueError, match=r"what is read off neuron 0 of readout out in sample 0"):
         record.readout("out", "end")
+
+
+@pytest.mark.parametrize(
+    ("wrt", "by"),
+    [
+        ("hidden_to_out.weight", r"hidden_to_out\.weight\[0\]"),
+        ("out.tau_mem", r"out\.tau_mem\[\d\]"),
+        ("hidden.*", r"the time of spike \d+ of (hidden|input)"),
+    ],
+)
+def test_derivatives_beyond_the_numbers_are_an_error(wrt, by):
+    """Of what can still be read."""
+    net, spikes = listened(14)
+    net.parameters["out.capacitance"] = 1e-200
+    record = record_of(net, spikes)
+    reading = snnfp.Reading("out", "end")
+    large = np.full(record.readout(reading).shape, 1e200)
+    with pytest.raises(ValueError, match=f"of what is read off readout out by {by} is -?(inf|nan)"):
+        record.vjp({reading: large}, wrt=wrt)
+    with pytest.raises(ValueError, match=r"readout out by the tangents, value 0, is -?(inf|nan)"):
+        record.readout_jvp(reading, tangents={"hidden_to_out.weight": np.full((6, 3), 1e200)})
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [({}, True), ({"max_spikes": 1}, False), ({"t_refractory": np.inf}, False)],
+    ids=["free", "max_spikes", "t_refractory"],
+)
+def test_first_spikes_alone_are_not_all_that_a_readout_hears(limits, refused):
+    """Unless the population fires no others."""
+    neuron = {"t_refractory": limits.get("t_refractory", 0.0)}
+    net = snnfp.Network()
+    x = net.input(1)
+    lif = snnfp.LIF(tau_mem=5.0, tau_syn=5.0, **neuron)
+    h = net.population(2, lif, name="h", max_spikes=limits.get("max_spikes"))
+    y = net.population(1, snnfp.LIF(tau_mem=5.0, tau_syn=5.0), name="y")
+    out = net.readout(1, snnfp.LI(tau_mem=5.0, tau_syn=5.0), name="out")
+    net.connect(x, h, snnfp.Dense(weight=3.0))
+    net.connect(h, y, snnfp.Dense(weight=1.0))
+    net.connect(h, out, snnfp.Dense(weight=1.0))
+    spikes = snnfp.Spikes([1.0], [0], [0, 1], size=1)
+    for first, error in (("h", refused), ("y", False)):
+        record = snnfp.simulate(net, spikes, until=20.0, first_spikes_of=[first])
+        if not error:
+            assert record.readout("out", "end") > 0
+            continue
+        match = "projection h_to_out to a readout starts at population h, of which the record has"
+        with pytest.raises(ValueError, match=match):
+            record.readout("out", "end")
+        with pytest.raises(ValueError, match=match):
+            record.vjp({snnfp.Reading("out", "max"): np.ones((1, 1))})
 
 
 def test_a_maximum_where_something_arrives():
@@ -294,3 +346,18 @@ def test_a_projection_that_is_refused_leaves_no_listener():
     assert record.n_spikes > 0
     gradient = record.vjp({snnfp.Reading("out", "end"): np.ones((1, 1))}, wrt="xo.weight")
     assert gradient["xo.weight"].shape == (1, 1) and gradient["xo.weight"][0, 0] > 0
+
+
+@pytest.mark.parametrize(("bias", "lifted"), [(-1e-6, False), (0.0, False), (1e-6, True)])
+def test_a_maximum_at_the_start_has_one_side(bias, lifted):
+    """At a bias of 0 the derivative is that to smaller ones: V is at 0 until something arrives."""
+    net = snnfp.Network()
+    x = net.input(1, name="x")
+    out = net.readout(2, snnfp.LI(tau_mem=5.0, tau_syn=2.0, bias=bias), name="out")
+    net.connect(x, out, snnfp.Sparse(sources=[0], targets=[1], weight=[-0.5]))
+    record = snnfp.simulate(net, snnfp.Spikes([2.0], [0], [0, 1], size=1), until=8.0)
+    by = record.jacobian(of=snnfp.Reading("out", "max"), wrt="*")
+    # Of the first, V at the end; of the second, V when the inhibition comes.
+    wanted = 5.0 * (1.0 - np.exp([-8.0 / 5.0, -2.0 / 5.0])) if lifted else np.zeros(2)
+    np.testing.assert_allclose(by["out.bias"][0], wanted, rtol=1e-5)
+    assert not np.any(by["x_to_out.weight"])

@@ -220,3 +220,34 @@ def test_threads_of_a_call_are_its_own(n_threads, monkeypatch):
     assert seen[::2] == [(n_threads or 2, "best")] * 6 and seen[1::2] == [(2, "best")] * 6
     with pytest.raises(ValueError, match="n_threads is 0, expected at least 1, or None for all"):
         record.vjp(u, n_threads=0)
+
+
+@pytest.mark.parametrize("call", ["simulate", "record_from_spikes"])
+def test_what_another_thread_changes_meanwhile(monkeypatch, call):
+    """A record is of the network as it was when the call began."""
+    net, spikes = random_network(np.random.default_rng(3))
+    first = quiet(net, spikes, until=8.0)
+    given = {name: first.spikes(name) for name in net.populations}
+    before = net.parameters["hidden.tau_mem"]
+    work = getattr(_core, call)
+
+    def changed_meanwhile(*arguments):
+        net.parameters["hidden.tau_mem"] = 2 * before
+        net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="late")
+        return work(*arguments)
+
+    monkeypatch.setattr(_core, call, changed_meanwhile)
+    if call == "simulate":
+        record = quiet(net, spikes, until=8.0)
+    else:
+        record = snnfp.record_from_spikes(net, spikes, given, tolerance=1e-9, until=8.0)
+    monkeypatch.undo()
+    assert "late" in net.populations
+    ones = np.ones(record.n_spikes)
+    for other in (record, pickle.loads(pickle.dumps(record))):
+        assert np.array_equal(other.times, first.times)
+        assert "late" not in other.silent_fraction()
+        gradient, wanted = (r.vjp(ones, wrt="*") for r in (other, first))
+        assert list(gradient) == list(wanted)
+        assert all(np.array_equal(gradient[k], wanted[k]) for k in wanted)
+    assert quiet(net, spikes, until=8.0).silent_fraction("late") == 1.0

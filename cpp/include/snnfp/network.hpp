@@ -41,7 +41,8 @@ class SharedGraph {
     if (!place_->graph) place_->graph = std::make_shared<const Graph>(make());
     return place_->graph;
   }
-  // Something was added: this network's is another from here on.
+  // This network's is another from here on. Before something is added, so that no graph without it
+  // stays behind where that fails.
   void forget() { place_ = std::make_shared<Place>(); }
 
  private:

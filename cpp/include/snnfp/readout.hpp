@@ -15,7 +15,8 @@ namespace snnfp {
 // threshold, v_reset and t_refractory of theirs say nothing. `initial` is their state at time 0.
 //
 // Throws InvalidArgument for senders that are not there or have another size than their input
-// group, and for a record with samples that ended before its `until`.
+// group, and for a record that lacks spikes: whose samples ended before its `until`, or that has
+// the first ones only (SimulateOptions::first_spikes_of) of a population that is heard.
 template <class Real>
 SNNFP_EXPORT Record<Real> listen(const Record<Real>& record, const Network<Real>& readouts,
                                  const std::vector<Source>& senders,
@@ -36,7 +37,7 @@ struct Reading {
 
 // [samples, times of a voltage or 1, neurons]. `heard` is of `listen`; so it is below. Where
 // `until` is infinite there is no maximum and no integral. Throws InvalidArgument for what cannot
-// be read, and for values beyond what the numbers can carry.
+// be read, and for values beyond what the numbers can carry; so do derivatives.
 template <class Real>
 SNNFP_EXPORT std::vector<Real> read(const Record<Real>& heard, const Reading<Real>& reading,
                                     const ExecutionOptions& options = {});
@@ -57,6 +58,19 @@ SNNFP_EXPORT ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Rea
                                             const std::vector<Parameter>& wrt,
                                             const ExecutionOptions& options = {});
 
+// Of every value by itself: `parameters` are [what is read, columns], and `senders` of each input
+// group [values of a sample, spikes]: by a spike those of its own sample.
+template <class Real>
+struct ReadoutJacobian {
+  std::vector<Real> parameters;
+  std::vector<std::vector<Real>> senders;
+};
+template <class Real>
+SNNFP_EXPORT ReadoutJacobian<Real> read_jacobian(const Record<Real>& heard,
+                                                 const Reading<Real>& reading,
+                                                 const std::vector<Parameter>& wrt,
+                                                 const ExecutionOptions& options = {});
+
 // Forward: the derivative of what is read along a direction, in the shape of `read`. `tangents`
 // are that of the parameters, `sender_tangents` of the spikes of each input group (empty: 0).
 template <class Real>
@@ -74,6 +88,9 @@ SNNFP_EXPORT std::vector<Real> read_jvp(const Record<Real>& heard, const Reading
   EXTERN template ReadoutGradient<Real> read_vjp(const Record<Real>&, const Reading<Real>&,       \
                                                  Span<const Real>, const std::vector<Parameter>&, \
                                                  const ExecutionOptions&);                        \
+  EXTERN template ReadoutJacobian<Real> read_jacobian(const Record<Real>&, const Reading<Real>&,  \
+                                                      const std::vector<Parameter>&,              \
+                                                      const ExecutionOptions&);                   \
   EXTERN template std::vector<Real> read_jvp(                                                     \
       const Record<Real>&, const Reading<Real>&, const std::vector<Parameter>&, Span<const Real>, \
       const std::vector<Span<const Real>>&, const ExecutionOptions&);

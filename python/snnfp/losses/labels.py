@@ -72,7 +72,10 @@ def is_classes(labels: NDArray[Any], n_classes: int) -> bool:
 def readout_of(net: Network, name: str | None) -> Population:
     """The population of that name, or the last one."""
     if not net.populations:
-        raise ValueError(f"{net!r} has no population, expected at least one")
+        hint = ": readouts have losses of their own, such as ReadoutCrossEntropy"
+        raise ValueError(
+            f"{net!r} has no population, expected at least one{hint if net.readouts else ''}"
+        )
     return population_of(net, name if name is not None else next(reversed(net.populations)))
 
 

@@ -14,7 +14,7 @@ from snnfp.groups import Population, Readout
 from snnfp.losses.base import Cotangents, Loss
 from snnfp.losses.labels import check_labels, is_classes, readout_of
 from snnfp.network import Network
-from snnfp.readings import Reading, readout_named
+from snnfp.readings import Reading, no_end, readout_named
 from snnfp.record import Record
 from snnfp.spikes import Spikes
 
@@ -72,10 +72,7 @@ class ReadoutLoss(Loss):
     def check_until(self, until: float) -> None:
         """Raises if there is no end up to which the value could be read."""
         if math.isinf(until) and self.value != "at":
-            raise ValueError(
-                f"until is infinite, expected a finite end of the simulation (until=...) for the "
-                f"value {self.value!r} of a readout"
-            )
+            raise ValueError(no_end(self.value, self.population))
         late = [t for t in self.times or () if t > until]
         if late:
             raise ValueError(f"the loss reads V at {late[0]:g}, after until = {until:g}")

@@ -63,6 +63,8 @@ def raster_and_voltage(
         raise ValueError(f"{n} samples to draw, expected 1 to {_MOST_SAMPLES}: choose some")
     if units < 1:
         raise ValueError(f"units is {units}, expected at least 1")
+    if not net.populations:
+        raise ValueError(f"{net!r} has no population, expected one whose spikes to draw")
     p = population_of(net, readout if readout is not None else next(reversed(net.populations)))
     wanted = _labels(labels, n, p)
     if titles is not None and len(titles) != n:

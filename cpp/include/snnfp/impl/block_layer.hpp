@@ -36,8 +36,9 @@ class BlockLayer {
             count, [=](Size k) { return first[k].time; },
             [&](Size k) { return q.block_weight.data() + first[k].row * blocks.size; });
         parts_.push_back({&at.spikes[population], b});
-        if (layer_.arrivals().sent() < most_rows) continue;
-        flush(lanes, q, until);
+        // A bias makes spikes without any row.
+        together_ += lanes.driven ? std::max<Size>(count, blocks.size) : count;
+        if (together_ >= most_rows) flush(lanes, q, until);
       }
     }
     flush(lanes, q, until);
@@ -67,6 +68,7 @@ class BlockLayer {
   void begin(Size size) {
     layer_.arrivals().begin_rows(size);
     parts_.clear();
+    together_ = 0;
   }
 
   // What arrives up to the end, in the order of the queue, dealt out to the blocks.
@@ -119,6 +121,7 @@ class BlockLayer {
   Vector<Size> first_, next_;  // of the rows of each block
   Vector<Row> rows_;
   Vector<Part> parts_;  // what runs together
+  Size together_ = 0;   // rows of theirs; with a bias at least one a neuron
   Vector<SampleInput<Real>> inputs_;
   Vector<SpikeList<Real>> fired_;
   SpikeSorter<Real> sorter_;

@@ -62,23 +62,14 @@ class LayerArrivals {
     }
     size_ = plan_.population_offsets.data()[population + 1] -
             plan_.population_offsets.data()[population];
-    longest_ = 0;
-    row_time_.clear();
-    row_.clear();
-    sent_.clear();
-    singles_.clear();
-    samples_.clear();
-    first_single_.clear();
+    forget();
   }
 
   // The same for a population of `size`, of which rows will be given.
   void begin_rows(Size size) {
     rows_alone_ = true;
     size_ = size;
-    longest_ = 0;
-    row_time_.clear();
-    row_.clear();
-    samples_.clear();
+    forget();
   }
   // A sample of `count` rows in their order; time(k) and row(k) give their times and weights.
   template <class Time, class Row>
@@ -173,6 +164,16 @@ class LayerArrivals {
 
  private:
   static constexpr int width = Pack<Real>::width;
+
+  void forget() {
+    longest_ = 0;
+    row_time_.clear();
+    row_.clear();
+    sent_.clear();
+    singles_.clear();
+    samples_.clear();
+    first_single_.clear();
+  }
 
   void add_row(Real time, const Real* row) {
     row_time_.push_back(time);

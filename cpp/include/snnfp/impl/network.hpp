@@ -111,8 +111,8 @@ void Network<Real>::check_group(const char* kind, const std::string& name, Id si
 template <class Real>
 Source Network<Real>::add_input(std::string name, Id size) {
   check_group("input", name, size);
-  inputs_.push_back({name, size});
   graph_.forget();
+  inputs_.push_back({name, size});
   return {Source::Kind::input, static_cast<Id>(inputs_.size()) - 1, std::move(name), size};
 }
 
@@ -125,6 +125,7 @@ Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parame
   for (int p = 0; p < n_neuron_parameters; ++p)
     detail::check_neuron_parameter(parameters[NeuronParameter(p)], size,
                                    name + "." + neuron_parameter_names[p], NeuronParameter(p));
+  graph_.forget();
   populations_.push_back({name, size, std::move(parameters), max_spikes});
   try {
     detail::check_threshold_above_reset(populations_.back());
@@ -132,7 +133,6 @@ Source Network<Real>::add_population(std::string name, Id size, Lif<Real> parame
     populations_.pop_back();
     throw;
   }
-  graph_.forget();
   return {Source::Kind::population, static_cast<Id>(populations_.size()) - 1, std::move(name),
           size};
 }
@@ -234,6 +234,7 @@ Id Network<Real>::connect(Projection<Real> projection, Weight<Real> weight, Dela
     projection.name =
         source_name(projection.source) + "_to_" + populations_[projection.target].name;
   const std::string name = projection.name;
+  graph_.forget();
   projections_.push_back(std::move(projection));
   Projection<Real>& p = projections_.back();
   const Id index = static_cast<Id>(projections_.size()) - 1;
@@ -257,7 +258,6 @@ Id Network<Real>::connect(Projection<Real> projection, Weight<Real> weight, Dela
     projections_.pop_back();
     throw;
   }
-  graph_.forget();
   return index;
 }
 

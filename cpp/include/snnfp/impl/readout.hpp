@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of listen, read, read_vjp and read_jvp: checks, who does which sample, and in which order
+// Bodies of listen, read and their derivatives: checks, who does which sample, and in which order
 // shares are added.
 
 #include <algorithm>
@@ -29,6 +29,21 @@ SpikeBatch<Real> spikes_of(const Record<Real>& record, Id population) {
     offsets.push_back(static_cast<Size>(times.size()));
   }
   return {std::move(times), std::move(units), std::move(offsets)};
+}
+
+// A readout that hears a population whose later spikes were left out would miss them.
+template <class Real>
+void refuse_first_spikes_alone(const Record<Real>& record, Source sender, const std::string& name) {
+  const auto& only_first = record.first_spikes_of;
+  if (sender.kind != Source::Kind::population ||
+      std::count(only_first.begin(), only_first.end(), sender.index) == 0)
+    return;
+  const Population<Real>& p = record.network.populations()[sender.index];
+  if (p.max_spikes == 1) return;  // that is all they fire
+  const Array<Real>& held = p.parameters.t_refractory;
+  if (std::all_of(held.begin(), held.end(), [](Real t) { return std::isinf(t); })) return;
+  invalid("projection ", name, " to a readout starts at population ", p.name,
+          ", of which the record has first spikes only (first_spikes_of): expected all its spikes");
 }
 
 template <class Real>
@@ -69,9 +84,9 @@ class Reader {
                   ", expected a finite time from 0 up to until = ", heard.until);
     } else {
       if (!std::isfinite(heard.until))
-        invalid("until is infinite, expected a finite end of the simulation for the ",
-                reading.value == ReadoutValue::maximum ? "maximum" : "integral", " of readout ",
-                name);
+        invalid("the ", reading.value == ReadoutValue::maximum ? "maximum" : "integral",
+                " of readout ", name, " is taken up to the end of the simulation, and until is ",
+                heard.until, ": expected a finite until");
       times_.assign(1, heard.until);
     }
     if (!(reading.time_scale > Real(0)))
@@ -121,6 +136,53 @@ class Reader {
   const Reading<Real>& reading_;
   std::vector<Real> times_;
 };
+
+// Which of these numbers is the first that is not finite; -1: none.
+template <class Real>
+Size first_not_finite(const std::vector<Real>& values) {
+  const auto bad =
+      std::find_if_not(values.begin(), values.end(), [](Real x) { return std::isfinite(x); });
+  return bad == values.end() ? Size(-1) : Size(bad - values.begin());
+}
+
+// `by(out)` says by what a derivative is.
+template <class Real, class By>
+void check_derivatives(const Record<Real>& heard, Id readout, const std::vector<Real>& values,
+                       const By& by) {
+  const Size bad = first_not_finite(values);
+  if (bad < 0) return;
+  invalid("the derivative of what is read off readout ", heard.network.populations()[readout].name,
+          " by ", by(bad), " is ", values[bad],
+          ", beyond what the numbers can carry: expected derivatives of the loss, weights, time "
+          "constants and times in proportion, in a unit of time in which they are nearer to 1");
+}
+
+// An element of a layout, in words.
+template <class Real>
+std::string element_name(const Record<Real>& record, const Layout& layout, Size column) {
+  const auto after = std::upper_bound(layout.offsets.begin(), layout.offsets.end(), column);
+  const Size k = after - layout.offsets.begin() - 1;
+  const Parameter& p = layout.parameters[k];
+  const std::string element = "[" + std::to_string(column - layout.offsets[k]) + "]";
+  if (p.kind == Parameter::Kind::neuron)
+    return record.network.populations()[p.index].name + "." +
+           neuron_parameter_names[int(p.neuron)] + element;
+  const char* const what = p.kind == Parameter::Kind::weight ? ".weight" : ".delay";
+  return record.network.projections()[p.index].name + what + element;
+}
+
+// `derivatives`: a ReadoutGradient or ReadoutJacobian, whose rows have the columns of `layout`.
+template <class Real, class Derivatives>
+void check_jacobian(const Record<Real>& heard, Id readout, const Layout& layout,
+                    const Derivatives& derivatives) {
+  check_derivatives(heard, readout, derivatives.parameters,
+                    [&](Size k) { return element_name(heard, layout, k % layout.size()); });
+  for (std::size_t g = 0; g < derivatives.senders.size(); ++g)
+    check_derivatives(heard, readout, derivatives.senders[g], [&](Size k) {
+      return "the time of spike " + std::to_string(k % Size(heard.input[g].times.size())) + " of " +
+             heard.network.inputs()[g].name;
+    });
+}
 
 inline void refuse_input_times(const std::vector<Parameter>& wrt) {
   for (std::size_t k = 0; k < wrt.size(); ++k)
@@ -179,7 +241,9 @@ Record<Real> listen(const Record<Real>& record, const Network<Real>& readouts,
     }
   }
   for (const Projection<Real>& p : readouts.projections())
-    if (p.source.kind == Source::Kind::population)
+    if (p.source.kind == Source::Kind::input)
+      detail::refuse_first_spikes_alone(record, senders[p.source.index], p.name);
+    else
       invalid("projection ", p.name, " starts at readout ",
               readouts.populations()[p.source.index].name, ", which sends no spikes");
   auto plan = std::make_shared<detail::Plan<Real>>(detail::make_plan(heard.network));
@@ -217,6 +281,10 @@ ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& r
   if (cotangents.size != reader.values())
     detail::invalid("cotangents of a readout has ", cotangents.size, " values, expected ",
                     reader.values(), " (samples x times x neurons)");
+  for (Size k = 0; k < cotangents.size; ++k)
+    if (!std::isfinite(cotangents[k]))
+      detail::invalid("cotangents of a readout[", k, "] is ", cotangents[k],
+                      ", expected a finite number");
   // Kernels know what each synapse has, shared or not.
   const Layout columns = detail::layout_of(heard, wrt, true);
   const detail::ColumnMap<Real> map(heard, columns);
@@ -243,9 +311,47 @@ ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& r
   });
   for (Size b = 0; b < blocks; ++b)
     for (Size c = 0; c < columns.size(); ++c) gradient.parameters[c] += shares[b * stride + c];
-  gradient.parameters =
-      detail::add_up_shared(heard, columns, layout(heard, wrt), gradient.parameters);
+  const Layout given = layout(heard, wrt);
+  gradient.parameters = detail::add_up_shared(heard, columns, given, gradient.parameters);
+  detail::check_jacobian(heard, reading.readout, given, gradient);
   return gradient;
+}
+
+template <class Real>
+ReadoutJacobian<Real> read_jacobian(const Record<Real>& heard, const Reading<Real>& reading,
+                                    const std::vector<Parameter>& wrt,
+                                    const ExecutionOptions& options) {
+  detail::refuse_input_times(wrt);
+  const detail::Reader<Real> reader(heard, reading);
+  const Layout given = layout(heard, wrt), columns = detail::layout_of(heard, wrt, true);
+  const detail::ColumnMap<Real> map(heard, columns);
+  const detail::ReadingJob<Real> job = reader.job();
+  const auto& table = detail::readout_table<Real>(options.isa);
+  const detail::Batch<Real> batch(heard);
+  const Size values = reader.n_values();
+  ReadoutJacobian<Real> jacobian;
+  jacobian.parameters.resize(static_cast<std::size_t>(reader.values() * given.size()));
+  for (const SpikeBatch<Real>& b : heard.input)
+    jacobian.senders.emplace_back(static_cast<std::size_t>(values * b.times.size()), Real(0));
+  detail::Interrupt interrupt(options.poll);
+  detail::parallel_for(heard.samples(), options.n_threads, interrupt, [&](Size s, int worker) {
+    std::vector<Real> one(static_cast<std::size_t>(values)), row;
+    std::vector<Real*> senders(heard.input.size());
+    for (Size k = 0; k < values; ++k) {
+      if (interrupt.check(worker)) return;
+      for (std::size_t g = 0; g < senders.size(); ++g)
+        senders[g] = jacobian.senders[g].data() + k * Size(heard.input[g].times.size());
+      row.assign(static_cast<std::size_t>(columns.size()), Real(0));
+      one[k] = Real(1);
+      table.reverse(job, batch.inputs[s], one.data(), map.get(), row.data(), senders.data());
+      one[k] = Real(0);
+      row = detail::add_up_shared(heard, columns, given, row);
+      std::copy(row.begin(), row.end(),
+                jacobian.parameters.begin() + (s * values + k) * given.size());
+    }
+  });
+  detail::check_jacobian(heard, reading.readout, given, jacobian);
+  return jacobian;
 }
 
 template <class Real>
@@ -279,6 +385,9 @@ std::vector<Real> read_jvp(const Record<Real>& heard, const Reading<Real>& readi
   detail::parallel_for(heard.samples(), options.n_threads, interrupt, [&](Size s, int) {
     table.forward(job, batch.inputs[s], map.get(), along.data(), senders.data(),
                   out.data() + s * reader.n_values());
+  });
+  detail::check_derivatives(heard, reading.readout, out, [](Size k) {
+    return "the tangents, value " + std::to_string(k) + ",";
   });
   return out;
 }

@@ -175,7 +175,9 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
       detail::begin_record(network, input, options, Size(spikes.offsets.size()) - 1);
   const Size samples = record.samples();
   detail::check_recorded(spikes, samples, record.population_offsets.back());
+  if (record.plan->n_neurons == 0) return record;
 
+  const Real horizon = detail::horizon(network, options.until, options.first_spikes_of);
   const auto& engine = detail::engine_table<Real>(options.isa);
   detail::Collector<Real> collector(samples, 1);
   detail::Interrupt interrupt(options.poll);
@@ -198,7 +200,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
     given.count = end - begin;
     given.times = spikes.times.data() + begin;
     given.neurons = spikes.neurons.data() + begin;
-    const detail::RunLimits limits{double(options.until), options.spike_limit, nullptr, worker};
+    const detail::RunLimits limits{double(horizon), options.spike_limit, nullptr, worker};
     engine.replay(*record.plan, view.get(), given, limits, interrupt, &judge, &collector.part(s),
                   nullptr);
     judge.sort();

@@ -11,6 +11,7 @@
 #include "snnfp/detail/engine.hpp"
 #include "snnfp/detail/parallel.hpp"
 #include "snnfp/error.hpp"
+#include "snnfp/impl/horizon.hpp"
 #include "snnfp/impl/network.hpp"
 #include "snnfp/impl/scales.hpp"
 #include "snnfp/impl/solver.hpp"
@@ -70,27 +71,6 @@ Size check_input(const Network<Real>& network, const Input<Real>& input, Size sa
 }
 
 template <class Real>
-void check_until(const Network<Real>& network, Real until) {
-  if (std::isnan(until) || until < Real(0)) invalid("until is ", until, ", expected a time >= 0");
-  if (std::isfinite(until)) return;
-  for (const Population<Real>& p : network.populations()) {
-    for (Id k = 0; k < p.size; ++k) {
-      const Lif<Real>& q = p.parameters;
-      const Real bias = q.bias.at_or_shared(k), tau = q.tau_mem.at_or_shared(k);
-      const Real end = bias == Real(0) ? Real(0) : bias * tau / q.capacitance.at_or_shared(k);
-      if (end > q.threshold.at_or_shared(k))
-        invalid(
-            "until is not given, but neuron ", k, " of population ", p.name, " fires for ever: ",
-            bias == Real(0) ? "V, which is measured from rest, goes to " : "its bias drives V to ",
-            end, ", above threshold ", q.threshold.at_or_shared(k));
-      if (std::isinf(q.tau_syn.at_or_shared(k)))
-        invalid("until is not given, but neuron ", k, " of population ", p.name,
-                " has tau_syn = inf: its current never ends, and it may fire for ever");
-    }
-  }
-}
-
-template <class Real>
 void check_initial(const Network<Real>& network, const Plan<Real>& plan,
                    const InitialState<Real>& initial, Size samples) {
   const auto check = [&](const Array<Real>& a, const char* name) {
@@ -105,6 +85,7 @@ void check_initial(const Network<Real>& network, const Plan<Real>& plan,
   };
   check(initial.voltage, "voltage");
   check(initial.current, "current");
+  if (plan.n_neurons == 0) return;
   const Size rows = std::max<Size>(1, initial.voltage.size() / plan.n_neurons);
   for (Size s = 0; s < rows; ++s)
     for (Id j = 0; j < plan.n_neurons; ++j) {
@@ -228,8 +209,9 @@ template <class Real>
 Record<Real> begin_record(const Network<Real>& network, const Input<Real>& input,
                           const SimulateOptions<Real>& options, Size samples_without_input) {
   const Size samples = check_input(network, input, samples_without_input);
-  if (network.populations().empty())
-    invalid("the network has no population, expected at least one");
+  // Of inputs alone there is nothing to simulate, but readouts may listen to them.
+  if (network.populations().empty() && network.inputs().empty())
+    invalid("the network has no population and no input, expected at least one");
   Record<Real> record;
   record.network = network;
   record.input = input;
@@ -284,7 +266,7 @@ std::vector<Solver> plan_run(Record<Real>& record, const SimulateOptions<Real>& 
 template <class Real>
 Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
                       const SimulateOptions<Real>& options) {
-  detail::check_until(network, options.until);
+  detail::check_until(network, options.until, options.first_spikes_of);
   if (options.spike_limit < 1)
     detail::invalid("spike_limit is ", options.spike_limit, ", expected at least 1");
   check_index("engine", Size(options.engine), 2);
@@ -292,6 +274,8 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   const auto& engine = detail::engine_table<Real>(options.isa);
   const Size samples = record.samples();
   const std::vector<Solver> solvers = detail::plan_run(record, options);
+  if (record.plan->n_neurons == 0) return record;
+  const Real horizon = detail::horizon(network, options.until, options.first_spikes_of);
   // Samples go in groups that share scratch memory and vector lanes.
   const Size threads = detail::thread_count(options.n_threads);
   const Size group = std::clamp<Size>(samples / (4 * threads), 1, 32);
@@ -320,7 +304,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   // one that was found to.
   const auto raise_first = [&](Size g, Size sample, int worker) {
     std::optional<EventLimitError> first;
-    for (Real until = options.until;;) {
+    for (Real until = horizon;;) {
       simulators[worker].reset();
       try {
         run(g, sample, sample + 1, worker, until);
@@ -335,7 +319,7 @@ Record<Real> simulate(const Network<Real>& network, const Input<Real>& input,
   detail::parallel_for(groups, options.n_threads, interrupt, [&](Size g, int worker) {
     const Size begin = g * group, end = std::min(samples, begin + group);
     try {
-      run(g, begin, end, worker, options.until);
+      run(g, begin, end, worker, horizon);
     } catch (const EventLimitError&) {
       const bool one = record.plan->n_components() == 1 && end - begin == 1;
       if (one || options.engine == Engine::queue) throw;
@@ -378,6 +362,8 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
   ProbeResult<Real> result;
   result.voltage.resize(static_cast<std::size_t>(samples * n * m));
   result.current.resize(result.voltage.size());
+  if (record.plan->n_neurons == 0) return result;
+  const Real horizon = detail::horizon(record.network, record.until, record.first_spikes_of);
   const auto& engine = detail::engine_table<Real>(options.isa);
   detail::Interrupt interrupt(options.poll);
   detail::parallel_for(samples, options.n_threads, interrupt, [&](Size s, int worker) {
@@ -388,7 +374,7 @@ ProbeResult<Real> probe(const Record<Real>& record, const Probe<Real>& probe,
                                            probe.times.data(),
                                            result.voltage.data() + s * n * m,
                                            result.current.data() + s * n * m};
-    const detail::RunLimits limits{double(record.until), 0, nullptr, worker};
+    const detail::RunLimits limits{double(horizon), 0, nullptr, worker};
     engine.replay(*record.plan, view.get(), detail::sample_spikes(record, s), limits, interrupt,
                   nullptr, nullptr, &points);
   });
