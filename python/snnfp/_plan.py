@@ -23,7 +23,7 @@ from snnfp.groups import Readout
 from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
-from snnfp.parameter_groups import bounds_with, check_groups
+from snnfp.parameter_groups import bounds_with, check_groups, ranges_of
 from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.training_state import Checkpoint
@@ -143,6 +143,7 @@ class Plan:
         remedies = tuple(options["remedies"])
         _check_readouts(net, loss, remedies)
         floors = saved.figures["floors"] if saved is not None else None
+        frozen = frozen_of(net, names, options["frozen"])
         settings = {k: describe(v) for k, v in options.items()}
         settings["wrt"] = list(names)
         settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
@@ -169,9 +170,14 @@ class Plan:
                 clip_norm=options["clip_norm"],
                 groups=options["groups"],
                 domain=domain_of(
-                    net, names, bounds_with(options["bounds"], options["groups"]), floors
+                    net,
+                    names,
+                    bounds_with(options["bounds"], options["groups"]),
+                    floors,
+                    ranges_of(net, names, options["groups"]),
+                    frozen,
                 ),
-                frozen=frozen_of(net, names, options["frozen"]),
+                frozen=frozen,
                 average=options["average"],
                 n_threads=n_threads,
             ),
