@@ -207,12 +207,12 @@ def test_structure_and_errors(tmp_path):
     with pytest.raises(snnfp.errors.FormatError, match="of another network: max_spikes"):
         network("loop", 3).load(tmp_path / "net")
     with pytest.raises(
-        snnfp.errors.FormatError, match="max_spikes there: {'h': 2, 'y': 3}, here: none"
+        snnfp.errors.FormatError, match=r"max_spikes there: {'h': 2, 'y': 3}, here: none"
     ):
         network("loop", None).load(tmp_path / "net")
     network("loop", None).save(tmp_path / "free")
     with pytest.raises(
-        snnfp.errors.FormatError, match="max_spikes there: none, here: {'h': 2, 'y': 3}"
+        snnfp.errors.FormatError, match=r"max_spikes there: none, here: {'h': 2, 'y': 3}"
     ):
         network("loop", 2).load(tmp_path / "free")
     for bad, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)):
