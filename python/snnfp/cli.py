@@ -255,7 +255,8 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     """Options and their values as one word where a value begins like an option: ``-0.1,1``."""
     words: list[str] = []
     for word in arguments:
-        if re.match(r"-(\.?\d|inf)", word) and words and re.fullmatch(r"--[a-z][a-z0-9-]*", words[-1]):
+        follows = bool(words) and re.fullmatch(r"--[a-z][a-z0-9-]*", words[-1])
+        if follows and re.match(r"-(\.?\d|inf)", word):
             words[-1] += f"={word}"
         else:
             words.append(word)
