@@ -63,14 +63,10 @@ class FreeVariable:
         return np.where(self.frozen, parameter, value)
 
     def chain(self, free: Array, gradient: Array) -> Array:
-        """The derivative by the variable, given that by the parameter; 0 where it is frozen."""
-        if self.frozen is None:
-            return self._like(self.transform.chain(free, gradient), free, "chain")
-        slope = np.where(self.frozen, np.zeros_like(gradient), gradient)
-        if self.frozen.all():
-            return slope
-        made = self._like(self.transform.chain(free, slope), free, "chain")
-        return np.where(self.frozen, slope, made)
+        """The derivative by the variable, given that by the parameter; of no use where frozen."""
+        if self.frozen is not None and self.frozen.all():
+            return np.zeros_like(gradient)
+        return self._like(self.transform.chain(free, gradient), free, "chain")
 
     def again(self, free: Array, parameter: Array) -> Array:
         """The variable, anew where it is not that of the parameter."""
