@@ -136,6 +136,18 @@ def test_n_mnist(capsys, tmp_path, camera):
     assert "input[2312]" in lines[0] and "40 training, 10 test samples" in lines[1]
 
 
+@pytest.mark.parametrize(
+    "readout, ends", [("end", ""), ("first_spikes", " before its last output")]
+)
+def test_silent_neurons_up_to_where_samples_end(capsys, camera, readout, ends):
+    """Readouts end no sample before its time."""
+    options = ["--data", str(camera), "--epochs", "1", "--first", "-0.5,1", "--level", "0.3", *SMALL]
+    status, lines, errors = train(capsys, "n-mnist", *options, "--readout", readout, "--no-plots")
+    assert status == 0, errors
+    (said,) = [line for line in lines if line.startswith("neurons that")]
+    assert said.startswith(f"neurons that no test sample makes fire{ends}: ")
+
+
 def test_n_mnist_without_its_test_part(capsys, camera):
     """Never is it tested on what it was trained on."""
     import shutil
