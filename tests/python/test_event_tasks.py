@@ -141,7 +141,17 @@ def test_n_mnist(capsys, tmp_path, camera):
 )
 def test_silent_neurons_up_to_where_samples_end(capsys, camera, readout, ends):
     """Readouts end no sample before its time."""
-    options = ["--data", str(camera), "--epochs", "1", "--first", "-0.5,1", "--level", "0.3", *SMALL]
+    options = [
+        "--data",
+        str(camera),
+        "--epochs",
+        "1",
+        "--first",
+        "-0.5,1",
+        "--level",
+        "0.3",
+        *SMALL,
+    ]
     status, lines, errors = train(capsys, "n-mnist", *options, "--readout", readout, "--no-plots")
     assert status == 0, errors
     (said,) = [line for line in lines if line.startswith("neurons that")]
