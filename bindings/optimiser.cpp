@@ -5,6 +5,7 @@
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "module.hpp"
@@ -94,6 +95,11 @@ Made<Real> take(const Rule& rule, const std::vector<Slot<Real>*>& slots,
   if (parameters.size() != n || gradients.size() != n || averages.size() != n ||
       numbers.size() != n)
     throw InvalidArgument("expected a parameter, gradient, average and numbers for each slot");
+  for (std::size_t k = 0; k < n; ++k)
+    if (!slots[k] || std::find(slots.begin(), slots.begin() + k, slots[k]) != slots.begin() + k)
+      throw InvalidArgument("slot " + std::to_string(k) +
+                            (slots[k] ? " is there twice" : " is None") +
+                            ", expected one for each parameter");
   ExecutionOptions options;
   execution.apply(options);
   Made<Real> made;
@@ -140,6 +146,8 @@ void bind_optimiser(py::module_& m, const char* name) {
       .def(py::init([](Size size, Size row, Values first, Values second, Values low, Values high,
                        std::optional<In<bool>> frozen) {
              Slot<Real> slot;
+             if (size < 0)
+               throw InvalidArgument("size is " + std::to_string(size) + ", expected at least 0");
              slot.size = size;
              slot.row = std::max<Size>(1, row);
              slot.first = std::move(first);
@@ -205,6 +213,13 @@ void bind_optimiser(py::module_& m, const char* name) {
         return sums;
       },
       py::arg("values").noconvert(), py::arg("frozen").noconvert(), py::arg("execution"));
+  m.def(
+      "attainable",
+      [](const Transform& transform, const In<Real>&) {
+        const Attainable<Real> ends = attainable<Real>(transform);
+        return std::make_tuple(ends.lowest, ends.highest);
+      },
+      py::arg("transform"), py::arg("like").noconvert());
   m.def("constrain", &mapped<Real, &constrain<Real>>, py::arg("transform"),
         py::arg("free").noconvert());
   m.def("release", &mapped<Real, &release<Real>>, py::arg("transform"),

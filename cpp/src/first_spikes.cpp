@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "snnfp/detail/exponential.hpp"
 #include "snnfp/detail/logarithm.hpp"
@@ -64,6 +65,9 @@ std::vector<Real> of_first_spikes(const Record<Real>& record, Id population,
 
 template <class Real>
 std::vector<Size> first_to_fire(Span<const Real> first, Size outputs) {
+  if (outputs < 0 || (outputs == 0 ? first.size : first.size % outputs) != 0)
+    throw InvalidArgument(std::to_string(first.size) + " first spikes of " +
+                          std::to_string(outputs) + " outputs, expected whole samples");
   std::vector<Size> winners(outputs > 0 ? first.size / outputs : 0);
   for (Size s = 0; s < Size(winners.size()); ++s) {
     const Real* const begin = first.data + s * outputs;
@@ -77,6 +81,9 @@ template <class Real>
 CrossEntropyValue cross_entropy(const CrossEntropy& loss, Span<const Real> first,
                                 Span<const Size> labels) {
   const Size samples = labels.size, n = samples > 0 ? first.size / samples : 0;
+  if (samples * n != first.size)
+    throw InvalidArgument(std::to_string(first.size) + " first spikes for " +
+                          std::to_string(samples) + " labels, expected as many for each");
   CrossEntropyValue result;
   result.derivative.resize(first.size);
   std::vector<double> part(n);
@@ -138,11 +145,21 @@ RecordFigures figures(const Record<Real>& record, double fraction) {
 }
 
 SpikeBatch<double> take_samples(const SpikeBatch<double>& batch, Span<const Size> samples) {
+  const Size there = Size(batch.times.size());
+  if (Size(batch.units.size()) != there)
+    throw InvalidArgument(std::to_string(there) + " times and " +
+                          std::to_string(batch.units.size()) + " units, expected as many");
   std::vector<Size> offsets{0};
   offsets.reserve(samples.size + 1);
   for (Size k = 0; k < samples.size; ++k) {
-    check_index("sample", samples[k], batch.samples());
-    offsets.push_back(offsets.back() + batch.offsets[samples[k] + 1] - batch.offsets[samples[k]]);
+    check_index("sample", samples[k], std::max<Size>(0, batch.samples()));
+    const Size begin = batch.offsets[samples[k]], end = batch.offsets[samples[k] + 1];
+    if (begin < 0 || end < begin || end > there)
+      throw InvalidArgument("offsets of sample " + std::to_string(samples[k]) + " are " +
+                            std::to_string(begin) + " and " + std::to_string(end) +
+                            ", expected 0 <= offsets, rising to at most " + std::to_string(there) +
+                            " spikes");
+    offsets.push_back(offsets.back() + end - begin);
   }
   std::vector<double> times(offsets.back());
   std::vector<Id> units(offsets.back());

@@ -6,10 +6,13 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "snnfp/detail/parallel.hpp"
 #include "snnfp/detail/step_table.hpp"
+#include "snnfp/error.hpp"
 
 namespace snnfp {
 namespace detail {
@@ -144,9 +147,40 @@ class Stepper {
   const Size block_;
 };
 
+// What would otherwise be read or divided by.
+template <class Real>
+void check_arrays(const StepArrays<Real>& a, bool first, bool second) {
+  const auto refuse = [](const std::string& what) {
+    throw InvalidArgument("a step's arrays: " + what);
+  };
+  if (a.size < 0) refuse("size is " + std::to_string(a.size) + ", expected at least 0");
+  if (a.row < 1) refuse("row is " + std::to_string(a.row) + ", expected at least 1");
+  for (const auto& [name, limit] : {std::pair{"low", a.low}, std::pair{"high", a.high}})
+    if (limit.size > 1 && limit.size != a.size)
+      refuse(std::string(name) + " has " + std::to_string(limit.size) +
+             " elements, expected 0, 1 or " + std::to_string(a.size));
+  if (a.size == 0) return;
+  if (!a.parameter || !a.gradient || !a.next || !a.quiet)
+    refuse("parameter, gradient, next or quiet is missing");
+  if (a.average && !a.next_average) refuse("average is given, next_average is missing");
+  if (first && !a.first) refuse("first (the mean, or the velocity) is missing");
+  if (second && !a.second) refuse("second (the mean square) is missing");
+}
+template <class Real>
+void check(const Adam& rule, Span<const StepArrays<Real>> arrays) {
+  if (rule.step < 1)
+    throw InvalidArgument("step is " + std::to_string(rule.step) + ", expected at least 1");
+  for (const StepArrays<Real>& a : arrays) check_arrays(a, true, true);
+}
+template <class Real>
+void check(const Sgd& rule, Span<const StepArrays<Real>> arrays) {
+  for (const StepArrays<Real>& a : arrays) check_arrays(a, rule.momentum != 0, false);
+}
+
 template <class Rule, class Real>
 void take_all(const Rule& rule, Span<const StepArrays<Real>> arrays,
               const ExecutionOptions& options) {
+  check(rule, arrays);
   const StepTable<Real>& table = step_table<Real>(options.isa);
   std::vector<Stepper<Rule, Real>> steppers;
   std::vector<Piece> pieces;

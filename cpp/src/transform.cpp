@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "snnfp/detail/exponential.hpp"
 #include "snnfp/detail/logarithm.hpp"
@@ -58,6 +59,7 @@ class Function {
       case TransformKind::exponential: return log_of(p);
       case TransformKind::softplus: {
         const double v = p / t_.scale;
+        if (v < smallest_normal) return t_.scale * (log_of(p) - log_of(t_.scale));
         const auto e = detail::exponential_parts(-v);
         return t_.scale * (v + (v > 1 ? log1p_of(-e.exp()) : log_of(-e.expm1())));
       }
@@ -67,6 +69,7 @@ class Function {
   }
 
  private:
+  static constexpr double smallest_normal = std::numeric_limits<double>::min();
   const Transform& t_;
   const double middle_, quarter_;
 };
@@ -74,9 +77,23 @@ class Function {
 }  // namespace
 
 template <class Real>
+Attainable<Real> attainable(const Transform& transform) {
+  constexpr Real infinity = std::numeric_limits<Real>::infinity();
+  if (transform.kind != TransformKind::sigmoid)
+    return {std::numeric_limits<Real>::denorm_min(), infinity};
+  Real lowest = Real(transform.low), highest = Real(transform.high);
+  if (!(double(lowest) > transform.low)) lowest = std::nextafter(lowest, infinity);
+  if (!(double(highest) < transform.high)) highest = std::nextafter(highest, -infinity);
+  return {lowest, highest};
+}
+template <class Real>
 void constrain(const Transform& transform, Span<const Real> free, Span<Real> out) {
   const Function f(transform);
-  for (Size i = 0; i < out.size; ++i) out[i] = Real(f.value(double(free[i])));
+  const Attainable<Real> ends = attainable<Real>(transform);
+  for (Size i = 0; i < out.size; ++i) {
+    const Real value = Real(f.value(double(free[i])));
+    out[i] = value < ends.lowest ? ends.lowest : value > ends.highest ? ends.highest : value;
+  }
 }
 template <class Real>
 void release(const Transform& transform, Span<const Real> parameter, Span<Real> out) {

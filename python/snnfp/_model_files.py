@@ -112,12 +112,14 @@ def _difference(net: Network, file: ArrayFile) -> str:
         other = None
     if not isinstance(other, dict):
         return "the file does not say which"
-    for part, mine in net.structure().items():
-        if other.get(part) != mine:
-            return f"{part} there: {_short(other.get(part))}, here: {_short(mine)}"
+    mine = net.structure()
+    for part in dict.fromkeys([*mine, *other]):
+        there, here = other.get(part), mine.get(part)
+        if there != here:
+            return f"{part} there: {_short(there)}, here: {_short(here)}"
     return "the file does not say where"
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = "none" if value is None else str(value)
     return text if len(text) <= 300 else f"{text[:300]} ..."

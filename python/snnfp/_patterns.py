@@ -5,9 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any
 
-from snnfp.network import Network
+from snnfp.network import Network, Selection
 
-__all__ = ["matched"]
+__all__ = ["matched", "trainable"]
 
 
 def matched(net: Network, names: tuple[str, ...], pattern: Any, what: str) -> list[str]:
@@ -28,3 +28,21 @@ def matched(net: Network, names: tuple[str, ...], pattern: Any, what: str) -> li
             f"{', '.join(names)}"
         )
     return found
+
+
+def trainable(net: Network, wrt: Selection) -> tuple[str, ...]:
+    """The parameters that ``wrt`` selects, without input times.
+
+    Raises:
+        KeyError: a pattern that matches nothing.
+        ValueError: a pattern that matches nothing but input times, or no pattern.
+    """
+    for pattern in (wrt,) if isinstance(wrt, str) else wrt:
+        if not any(n in net.parameters for n in net.select(pattern)):
+            raise ValueError(
+                f"wrt = {pattern!r} names no parameter of the network that can be trained"
+            )
+    names = tuple(n for n in net.select(wrt) if n in net.parameters)
+    if not names:
+        raise ValueError("wrt is empty, expected names or patterns of parameters")
+    return names

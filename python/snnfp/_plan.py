@@ -11,10 +11,11 @@ import numpy as np
 from snnfp._dataset import Data, DataSet, check_end, check_setting
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
+from snnfp._patterns import trainable
 from snnfp._settings import describe
 from snnfp._silence import SilenceWatch
 from snnfp._stepper import Stepper
-from snnfp.augment import composed
+from snnfp.augment import Compose, _OfInputs, composed
 from snnfp.bounds import domain_of
 from snnfp.errors import FormatError
 from snnfp.frozen import frozen_of
@@ -23,9 +24,10 @@ from snnfp.groups import Readout
 from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
-from snnfp.parameter_groups import bounds_with, check_groups
+from snnfp.parameter_groups import bounds_with, check_groups, ranges_of
 from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
+from snnfp.simulate import end_of
 from snnfp.training_state import Checkpoint
 
 __all__ = ["Plan", "check_callbacks", "resolve_options"]
@@ -62,7 +64,7 @@ def resolve_options(
 def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     """Raises unless each is of use; returns the names of the trained parameters."""
     if options["until"] is not None:
-        real_number(options["until"], "until")
+        end_of(real_number(options["until"], "until"), net.dtype)
     count(options["batch_size"], "batch_size")
     check_schedule(options["schedule"])
     check_mode(options["mode"])
@@ -71,17 +73,9 @@ def _check_options(net: Network, options: dict[str, Any]) -> tuple[str, ...]:
     seed = options["seed"]
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed is {seed!r}, expected an integer of at least 0")
-    wrt = options["wrt"]
-    for pattern in (wrt,) if isinstance(wrt, str) else wrt:
-        if not any(n in net.parameters for n in net.select(pattern)):
-            raise ValueError(
-                f"wrt = {pattern!r} names no parameter of the network that can be trained"
-            )
-    names = tuple(n for n in net.select(wrt) if n in net.parameters)
-    if not names:
-        raise ValueError("wrt is empty, expected names or patterns of parameters")
+    names = trainable(net, options["wrt"])
     _check_remedies(net, names, options["remedies"])
-    composed(options["augment"])
+    _check_augment(net, composed(options["augment"]))
     count(options["accumulate"], "accumulate")
     average = options["average"]
     if average is not None and not 0 <= real_number(average, "average") < 1:
@@ -134,6 +128,8 @@ class Plan:
         until = options["until"]
         check_end(loss, until)
         data = DataSet(net, loss, train, "train", composed(options["augment"]))
+        if options["augment"]:
+            _try_augment(data, int(options["batch_size"]), int(options["seed"]))
         held_out = None if validation is None else DataSet(net, loss, validation, "validation")
         check_optimiser(optimiser)
         if saved is not None and saved.figures["names"] != list(names):
@@ -143,6 +139,7 @@ class Plan:
         remedies = tuple(options["remedies"])
         _check_readouts(net, loss, remedies)
         floors = saved.figures["floors"] if saved is not None else None
+        frozen = frozen_of(net, names, options["frozen"])
         settings = {k: describe(v) for k, v in options.items()}
         settings["wrt"] = list(names)
         settings |= {"optimiser": describe(optimiser), "loss": describe(loss)}
@@ -169,9 +166,14 @@ class Plan:
                 clip_norm=options["clip_norm"],
                 groups=options["groups"],
                 domain=domain_of(
-                    net, names, bounds_with(options["bounds"], options["groups"]), floors
+                    net,
+                    names,
+                    bounds_with(options["bounds"], options["groups"]),
+                    floors,
+                    ranges_of(net, names, options["groups"]),
+                    frozen,
                 ),
-                frozen=frozen_of(net, names, options["frozen"]),
+                frozen=frozen,
                 average=options["average"],
                 n_threads=n_threads,
             ),
@@ -197,7 +199,8 @@ class Plan:
             known += ["validation_accuracy"] if self.validation.accuracy else []
         known += ["norm", "clipped", "remedied", "min_slope", "near_tangent"]
         known += [f"{k}/{p}" for p in self.stepper.groups for k in ("norm", "clipped")]
-        return known + [f"silent/{name}" for name in self.net.populations]
+        each = [f"{k}/{name}" for k in ("silent", "spikes") for name in self.net.populations]
+        return [*known, *each, "deliveries"]
 
 
 def _no_further(
@@ -213,6 +216,26 @@ def _no_further(
         needed += [looked_at(loss, net, "accuracy", "predict")]
         needed += [(output_of(net, loss).name,)]
     return no_further_than(net, needed)
+
+
+def _check_augment(net: Network, augment: Any, name: str = "augment") -> None:
+    if augment is None:
+        return
+    _check_call(augment, name, "spikes", "labels", "rng")
+    for k, part in enumerate(augment.parts if isinstance(augment, Compose) else ()):
+        _check_augment(net, part, f"{name}[{k}]")
+    if isinstance(augment, _OfInputs):
+        augment.check(net)
+
+
+def _try_augment(data: DataSet, batch_size: int, seed: int) -> None:
+    """Raises what the first batch would raise, before a step is taken."""
+    chosen = np.arange(min(batch_size, len(data)))
+    try:
+        data.batch(chosen, (seed, 0, 0))
+    except Exception as error:
+        error.add_note(f"augment was tried on samples 0 to {chosen[-1]} before the first step")
+        raise
 
 
 def _check_remedies(net: Network, names: tuple[str, ...], given: Any) -> None:

@@ -17,7 +17,7 @@ from snnfp.remedies import LabelBump, WeightBump
 from snnfp.schedules import Constant, Cosine, ExponentialDecay, Linear, StepDecay, Warmup
 from snnfp.transforms import Exp, Sigmoid, Softplus
 
-__all__ = ["describe", "differences", "revive", "transforms_in"]
+__all__ = ["describe", "differences", "revive"]
 
 _CLASSES: dict[str, Any] = {
     c.__name__: c
@@ -49,14 +49,6 @@ def describe(value: Any) -> Any:
         return {"class": type(value).__name__, **parts}
     named = value if hasattr(value, "__qualname__") else type(value)
     return {"other": f"{named.__module__}.{named.__qualname__}"}
-
-
-def transforms_in(settings: dict[str, Any]) -> dict[str, Any]:
-    """The transforms of groups, as settings describe them."""
-    groups = settings.get("groups")
-    if not isinstance(groups, dict):
-        return {}
-    return {k: v.get("transform") for k, v in groups.items() if isinstance(v, dict)}
 
 
 def revive(described: Any) -> Any:

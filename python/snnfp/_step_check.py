@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import real_array, spot
 from snnfp._numbers import real_number
+from snnfp._patterns import trainable
 from snnfp.errors import SilentPopulationWarning
 from snnfp.gradients import LossFunction, value_and_grad
 from snnfp.losses import value_and_derivative
 from snnfp.network import Network, Selection
 from snnfp.record import Record
-from snnfp.simulate import InputSpikes, simulate
+from snnfp.simulate import InputSpikes, check_network, simulate
 
 __all__ = ["StepCheck", "check_step"]
 
@@ -74,34 +75,35 @@ def check_step(
         labels: for the loss.
         loss: as for :func:`snnfp.value_and_grad`.
         step: by name, what is added to parameters, each of the parameter's shape; or a learning
-            rate > 0, which stands for ``-rate * gradient`` of ``wrt``.
+            rate > 0, which stands for ``-rate * gradient`` of ``wrt``. Input times are no
+            parameters and stay.
         wrt: names or patterns of the parameters that a learning rate moves.
         until: end of the simulation.
         n_threads: None: all.
         options: more for :func:`snnfp.simulate`.
 
     Raises:
-        ValueError: a step of another shape, not finite, or out of a parameter's domain.
+        ValueError: a step of nothing, of another shape, not finite, or out of a parameter's domain.
         KeyError: a step of what is no parameter.
     """
     run = {"until": until, "n_threads": n_threads, **options}
-    rate = None
-    if not isinstance(step, Mapping):
+    check_network(net)
+    rate, moves = None, {}
+    if isinstance(step, Mapping):
+        moves = _moves(net, step)
+        selected = tuple(moves)
+    else:
         rate = float(real_number(step, "step"))
         if not 0 < rate < math.inf:
             raise ValueError(f"step is {rate}, expected a learning rate > 0 or arrays by name")
-    names: Selection = wrt if rate is not None else tuple(step)  # type: ignore[arg-type]
-    selected = [n for n in net.select(names) if n in net.parameters]
+        selected = trainable(net, wrt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SilentPopulationWarning)
         value, gradient, before = value_and_grad(
-            net, spikes, labels, loss, wrt=tuple(selected), return_record=True, **run
+            net, spikes, labels, loss, wrt=selected, return_record=True, **run
         )
-        moves = (
-            {n: -rate * np.asarray(gradient[n], np.float64) for n in selected}
-            if rate is not None
-            else _moves(net, step)  # type: ignore[arg-type]
-        )
+        if rate is not None:
+            moves = {n: -rate * np.asarray(gradient[n], np.float64) for n in selected}
         predicted = sum(float(np.sum(gradient[n] * move)) for n, move in moves.items())
         kept = {n: net.parameters[n] for n in moves}
         try:
@@ -122,8 +124,16 @@ def check_step(
 
 
 def _moves(net: Network, step: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:
+    if not step:
+        raise ValueError("step is empty, expected arrays by the names of parameters")
     moves = {}
     for name, given in step.items():
+        if name not in net.parameters:
+            no = "input times, which are no parameter" if _are_times(net, name) else "no parameter"
+            raise KeyError(
+                f"step: {name!r} is {no} of the network, expected some of "
+                f"{', '.join(net.parameters)}"
+            )
         shape = net.parameters[name].shape
         move = real_array(given, f"step of {name}", np.dtype(np.float64))
         if move.shape != shape:
@@ -134,6 +144,10 @@ def _moves(net: Network, step: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.
             raise ValueError(f"{spot(f'step of {name}', at)} is {move[at]}, expected a number")
         moves[name] = move
     return moves
+
+
+def _are_times(net: Network, name: Any) -> bool:
+    return isinstance(name, str) and name.endswith(".times") and name[:-6] in net.inputs
 
 
 def _by_neuron(record: Record) -> NDArray[np.int64]:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from snnfp import _core
 from snnfp._execution import execution
+from snnfp._free_variables import FreeVariable
 from snnfp.bounds import Domain
 from snnfp.network import Network
 from snnfp.optim import Optimiser, is_of_core
 from snnfp.parameter_groups import Group, Groups, group_of
 from snnfp.schedules import Schedule
-from snnfp.transforms import Transform
 
 __all__ = ["Moved", "Stepper"]
 
@@ -55,7 +55,7 @@ class _Parameter:
     name: str
     pattern: str  # of its group
     group: Group
-    transform: Transform | None
+    variable: FreeVariable | None  # of those with a transform
     frozen: NDArray[np.bool_] | None
     late: bool  # the domain and the average are not the core's
     decay: float = 0.0
@@ -94,6 +94,7 @@ class Stepper:
     n_threads: int | None
     transformed: list[str] = field(init=False, default_factory=list)
     _rows: list[_Parameter] = field(init=False, default_factory=list)
+    _variables: list[FreeVariable] = field(init=False)
     _state: Arrays = field(init=False, default_factory=dict)
     _made: Arrays = field(init=False, default_factory=dict)
 
@@ -101,15 +102,15 @@ class Stepper:
         spanned = self.domain.spanned
         for name in self.names:
             pattern, group = group_of(self.groups, name)
-            transform = group.transform
-            late = transform is not None or name in spanned
-            self._rows.append(
-                _Parameter(name, pattern, group, transform, self.frozen.get(name), late)
-            )
+            own, held = group.transform, self.frozen.get(name)
+            variable = None if own is None else FreeVariable(name, own, held)
+            late = variable is not None or name in spanned
+            self._rows.append(_Parameter(name, pattern, group, variable, held, late))
         alone = any(not row.pattern for row in self._rows)
         self._patterns = (*([""] if alone else []), *self.groups)
         self._limits = {p: self._limit(p) for p in self._patterns}
-        self.transformed = [row.name for row in self._rows if row.transform is not None]
+        self._variables = [row.variable for row in self._rows if row.variable is not None]
+        self.transformed = [variable.name for variable in self._variables]
         self._masks = [row.frozen for row in self._rows]
         self._some_late = any(row.late for row in self._rows)
         self._run = execution(self.n_threads)
@@ -122,14 +123,18 @@ class Stepper:
                     "or snnfp.SGD"
                 )
 
-    def released(self, values: Arrays | None = None) -> Arrays:
-        """The free variables of parameters with a transform, of these values or the network's."""
-        own = values or self.net.parameters
-        return {
-            row.name: row.transform.release(own[row.name], row.name)
-            for row in self._rows
-            if row.transform is not None
-        }
+    def released(self) -> Arrays:
+        """The free variables of parameters with a transform."""
+        own = self.net.parameters
+        return {v.name: v.release(own[v.name]) for v in self._variables}
+
+    def resumed(self, parameters: Mapping[str, Any], free: Arrays) -> Arrays:
+        """The free variables of a run that is gone on from.
+
+        Anew where they are not those of the parameters: transforms or what is frozen are others
+        now.
+        """
+        return {v.name: v.again(free[v.name], parameters[v.name]) for v in self._variables}
 
     def moved(
         self,
@@ -185,6 +190,8 @@ class Stepper:
             average = averages[name]
             part = average.dtype.type(blend)
             made[name] = np.asarray(average + (parameters[name] - average) * part)
+        for variable in self._variables if averages else ():
+            made[variable.name] = variable.within(made[variable.name])
         return Moved(parameters, self._of_core, free, made, state, norms, clipped, lr)
 
     def taken(self) -> None:
@@ -196,11 +203,10 @@ class Stepper:
         """The free variables; anew where somebody else has replaced the parameter."""
         made = self._made
         return {
-            row.name: free[row.name]
-            if row.name not in made or parameters[row.name] is made[row.name]
-            else row.transform.release(parameters[row.name], row.name)
-            for row in self._rows
-            if row.transform is not None
+            v.name: free[v.name]
+            if v.name not in made or parameters[v.name] is made[v.name]
+            else v.release(parameters[v.name])
+            for v in self._variables
         }
 
     # -- inside ----------------------------------------------------------------------------------
@@ -212,7 +218,7 @@ class Stepper:
             raise ValueError(
                 f"the gradient by {row.name} has shape {array.shape}, expected {value.shape}"
             )
-        return array if row.transform is None else row.transform.chain(value, array)
+        return array if row.variable is None else row.variable.chain(value, array)
 
     def _norms(self, slopes: list[NDArray[Any]]) -> dict[str, float]:
         sums = dict.fromkeys(self._patterns, 0.0)
@@ -296,23 +302,20 @@ class Stepper:
         parameters = dict(new)
         moved = {}
         for row in self._rows:
-            if row.transform is not None:
-                value = row.transform.constrain(new[row.name])
-                if row.frozen is not None:
-                    value = np.where(row.frozen, old[row.name], value)
+            if row.variable is not None:
                 moved[row.name] = new[row.name]
-                parameters[row.name] = value
+                parameters[row.name] = row.variable.constrain(new[row.name], old[row.name])
         if self._of_core:
             late = {row.name: parameters[row.name] for row in self._rows if row.late}
             inside = self.domain.put_back(self.net, late, self.frozen)
         else:
             inside = self.domain.put_back(self.net, parameters, self.frozen)
         for row in self._rows:
-            if row.transform is None or row.name not in inside:
+            if row.variable is None or row.name not in inside:
                 continue
             put = inside[row.name] != parameters[row.name]
             if put.any():
-                again = row.transform.release(inside[row.name], row.name)
+                again = row.variable.release(inside[row.name])
                 moved[row.name] = np.where(put, again, moved[row.name])
         return {**parameters, **inside}, moved
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from snnfp._numbers import count, real_number
 from snnfp._spike_operations import grid_shape
+from snnfp.network import Network
 from snnfp.spikes import Spikes
 
 __all__ = [
@@ -61,18 +62,50 @@ class _OfInputs:
 
     inputs: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        given: Any = self.inputs
+        if given is None:
+            return
+        if isinstance(given, str) or not isinstance(given, (tuple, list)):
+            raise TypeError(f"inputs is {given!r}, expected a tuple of names, or None for all")
+        for name in given:
+            if not isinstance(name, str):
+                raise TypeError(f"inputs has {name!r}, expected names of inputs")
+        if not given or len(set(given)) < len(given):
+            what = "a name is there twice" if given else "none would be changed"
+            raise ValueError(
+                f"inputs is {given!r}: {what}, expected names of inputs, or None for all"
+            )
+        object.__setattr__(self, "inputs", tuple(given))
+
+    def check(self, net: Network) -> None:
+        """Raises KeyError if an input is not one of the network."""
+        self._look_for(net.inputs)
+
     def __call__(
         self, spikes: Batch, labels: Any, rng: np.random.Generator, /
     ) -> tuple[Batch, Any]:
-        """The changed spikes, and the labels as they are."""
+        """The changed spikes, and the labels as they are.
+
+        Raises:
+            KeyError: an input that is not there.
+            TypeError: no ``Spikes``, and no mapping of them.
+            ValueError: no input, or inputs that differ in the number of samples.
+        """
         if isinstance(spikes, Spikes):
+            if self.inputs is not None and len(self.inputs) > 1:
+                raise TypeError(f"{self!r}: spikes have no names, expected a mapping of Spikes")
             return self._change((spikes,), rng)[0], labels
+        _check_batch(self, spikes)
+        self._look_for(spikes)
         names = tuple(spikes) if self.inputs is None else self.inputs
-        for name in names:
-            if name not in spikes:
-                raise KeyError(f"{self!r}: {name!r} is not an input, expected {', '.join(spikes)}")
         changed = self._change(tuple(spikes[n] for n in names), rng)
         return {**spikes, **dict(zip(names, changed, strict=True))}, labels
+
+    def _look_for(self, there: Mapping[str, Any]) -> None:
+        for name in self.inputs or ():
+            if name not in there:
+                raise KeyError(f"{self!r}: {name!r} is not an input, expected {', '.join(there)}")
 
     def _change(self, groups: tuple[Spikes, ...], rng: np.random.Generator) -> tuple[Spikes, ...]:
         """Each group changed, as others of its sample are."""
@@ -97,6 +130,7 @@ class ShiftPixels(_OfInputs):
     most: int | tuple[int, int] = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(grid_shape(self.shape, "shape")) < 2:
             raise ValueError(f"shape is {self.shape}, expected at least (rows, columns)")
         if isinstance(self.most, tuple):
@@ -144,6 +178,7 @@ class TimeShift(_OfInputs):
     most: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_time("most", self.most)
 
     def _change(self, groups: tuple[Spikes, ...], rng: np.random.Generator) -> tuple[Spikes, ...]:
@@ -166,6 +201,7 @@ class Stretch(_OfInputs):
     most: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < real_number(self.most, "most") < 1:
             raise ValueError(f"most is {self.most}, expected 0 < most < 1")
 
@@ -185,6 +221,7 @@ class Jitter(_OfInputs):
     sigma: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_time("sigma", self.sigma)
 
     def _change(self, groups: tuple[Spikes, ...], rng: np.random.Generator) -> tuple[Spikes, ...]:
@@ -202,6 +239,7 @@ class Drop(_OfInputs):
     probability: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < real_number(self.probability, "probability") < 1:
             raise ValueError(f"probability is {self.probability}, expected 0 < probability < 1")
 
@@ -245,7 +283,11 @@ class MergePairs:
         other = _partners(classes, rng)
         mixed = (rng.random(classes.size) < self.probability) & (other != np.arange(classes.size))
         if isinstance(spikes, Spikes):
+            _check_number(self, len(spikes), classes.size)
             return self._mix(spikes, other, mixed, rng), labels
+        _check_batch(self, spikes)
+        for batch in spikes.values():
+            _check_number(self, len(batch), classes.size)
         return {k: self._mix(v, other, mixed, rng) for k, v in spikes.items()}, labels
 
     def _mix(
@@ -283,9 +325,19 @@ class Compose:
         object.__setattr__(self, "parts", tuple(self.parts))
 
     def __call__(self, spikes: Any, labels: Any, rng: np.random.Generator, /) -> tuple[Any, Any]:
-        """What all of them make of the batch."""
-        for part in self.parts:
-            spikes, labels = part(spikes, labels, rng)
+        """What all of them make of the batch.
+
+        Raises:
+            TypeError: one of them returned something else; says which.
+        """
+        for k, part in enumerate(self.parts):
+            made: Any = part(spikes, labels, rng)
+            if not isinstance(made, tuple) or len(made) != 2:
+                raise TypeError(
+                    f"augmentation {k} ({part!r}) returned a {type(made).__name__}, expected "
+                    "(spikes, labels)"
+                )
+            spikes, labels = made
         return spikes, labels
 
 
@@ -305,6 +357,36 @@ def composed(augment: Any) -> Augmentation | None:
             "f(spikes, labels, rng) -> (spikes, labels), or a list of such"
         )
     return augment  # type: ignore[no-any-return]
+
+
+def _check_batch(augmentation: Any, spikes: Any) -> None:
+    """Raises unless these are spikes of several inputs, of as many samples each."""
+    if not isinstance(spikes, Mapping):
+        raise TypeError(
+            f"{augmentation!r}: spikes is a {type(spikes).__name__}, expected snnfp.Spikes or a "
+            "mapping {input: Spikes}"
+        )
+    if not spikes:
+        raise ValueError(f"{augmentation!r}: there is no input whose spikes could be changed")
+    first = next(iter(spikes))
+    for name, batch in spikes.items():
+        if not isinstance(batch, Spikes):
+            raise TypeError(
+                f"{augmentation!r}: the spikes of {name} are a {type(batch).__name__}, expected "
+                "snnfp.Spikes"
+            )
+        if len(batch) != len(spikes[first]):
+            raise ValueError(
+                f"{augmentation!r}: the spikes of {name} have {len(batch)} samples, expected "
+                f"{len(spikes[first])} as those of {first}"
+            )
+
+
+def _check_number(augmentation: Any, samples: int, labels: int) -> None:
+    if samples != labels:
+        raise ValueError(
+            f"{augmentation!r}: {labels} labels for {samples} samples, expected one a sample"
+        )
 
 
 def _check_time(name: str, value: Any) -> None:

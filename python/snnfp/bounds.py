@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfp._arrays import plain
+from snnfp._arrays import plain, spot
 from snnfp._patterns import matched
 from snnfp.network import Network
 
@@ -26,6 +26,7 @@ _AT_LEAST_ZERO = ("delay", "t_refractory")
 _FLOORED = ("tau_mem", "tau_syn", "capacitance")
 
 _NONE: Mapping[str, NDArray[np.bool_]] = {}
+_NO_RANGES: Mapping[str, tuple[float, float]] = {}
 _FREE = np.asarray(False)
 
 
@@ -103,6 +104,8 @@ def domain_of(
     names: tuple[str, ...],
     bounds: Bounds,
     floors: Mapping[str, float] | None = None,
+    ranges: Mapping[str, tuple[float, float]] = _NO_RANGES,
+    frozen: Mapping[str, NDArray[np.bool_]] = _NONE,
 ) -> Domain:
     """The domain of the trained parameters.
 
@@ -112,6 +115,8 @@ def domain_of(
         bounds: ``{pattern: (low, high)}``, narrower than the domain of the model; numbers or
             arrays of the parameter's shape. Where several match, all hold.
         floors: of the run that is resumed; None: from the network as it is.
+        ranges: smallest and largest values that transforms can give.
+        frozen: elements that stay, which no range needs to hold.
 
     Raises:
         KeyError: a pattern that matches no trained parameter.
@@ -157,9 +162,35 @@ def domain_of(
                     f"bounds of {name} are {worst[0]:g} ... {worst[1]:g}"
                     f"{f' at {list(at)}' if at else ''}, expected low <= high"
                 )
+        if name in ranges:
+            low, high = _in_range(name, (low, high), ranges[name], frozen.get(name, _FREE))
         if low is not None or high is not None:
             limits[name] = (low, high)
     return Domain(limits, _spans(net, names, found, limits), found)
+
+
+def _in_range(
+    name: str,
+    limits: tuple[Any, Any],
+    ends: tuple[float, float],
+    frozen: NDArray[np.bool_],
+) -> tuple[Any, Any]:
+    """The limits of a parameter, as far as its transform can go."""
+    (low, high), (lowest, highest) = limits, ends
+    low = -np.inf if low is None else low
+    high = np.inf if high is None else high
+    for side, limit, beyond in (
+        ("at least", low, np.asarray(low > highest)),
+        ("at most", high, np.asarray(high < lowest)),
+    ):
+        bad = np.argwhere(beyond & ~frozen)
+        if len(bad):
+            at = tuple(bad[0].tolist()) if beyond.ndim else ()
+            raise ValueError(
+                f"bounds: {spot(name, at)} is to be {side} {np.asarray(limit)[at]:g}, expected "
+                f"within {lowest:g} ... {highest:g}, the range of its transform"
+            )
+    return np.maximum(low, lowest), np.minimum(high, highest)
 
 
 def _items(bounds: Any) -> list[tuple[str, Any]]:

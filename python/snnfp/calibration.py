@@ -56,7 +56,8 @@ def calibrate(
     signs of weights, and how those of a population compare, stay; nothing is random but ``seed``.
 
     Args:
-        net: the network; its weights are replaced, all or none.
+        net: the network; its weights, and with ``seed`` all that is drawn, are replaced, all or
+            none.
         spikes: input to measure with, as for :func:`simulate`: some hundred samples.
         rate: wanted spikes a neuron and sample, > 0, of every population or by population; those
             left out of a mapping stay as they are.
@@ -72,20 +73,22 @@ def calibrate(
 
     Raises:
         ValueError: a wanted rate that no factor reaches: names the population, and what was
-            reached; the weights stay as they were.
+            reached; all parameters stay as they were.
         KeyError: a population that is not there.
     """
     wanted = _wanted(net, rate)
     if not 0 < real_number(tolerance, "tolerance") < 1:
         raise ValueError(f"tolerance is {tolerance}, expected 0 < tolerance < 1")
-    if seed is not None:
-        net.initialise(seed)
-    check_network(net)
+    start, changed = net, _weights(net, wanted)
+    if seed is not None:  # on a copy: nothing is drawn unless all of it succeeds
+        start = with_limits(net, {}).initialise(seed)
+        changed = list(dict.fromkeys([*net._drawn, *changed]))
+    check_network(start)
     options = {"until": until, "samples": samples, "n_threads": n_threads}
-    work = _Work(net, spikes, wanted, float(tolerance), options)
+    work = _Work(start, spikes, wanted, float(tolerance), options)
     for component in _components(net):
         work.calibrate(component)
-    net._replace({k: work.net.parameters[k] for k in _weights(net, wanted)})
+    net._replace({k: work.net.parameters[k] for k in changed})
     return Calibration(work.factors, work.reached)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from snnfp.errors import SnnfpError
 from snnfp.runs import Run
 from snnfp.selfcheck import run_selfcheck
 from snnfp.task_pictures import PICTURE_FORMATS
-from snnfp.task_settings import READOUTS, SettingError, Settings, option, override
+from snnfp.task_settings import READOUTS, SettingError, Settings, check_use, option, override
 from snnfp.tasks import TASKS, Task
 from snnfp.train_command import train_task
 
@@ -157,7 +158,11 @@ def _add_task(tasks: Any, task: Task) -> None:
         for o in options:
             if o.name in task.unused:
                 continue
-            default = _shown(getattr(task.settings, o.name), o.none).replace("%", "%%")
+            default = _shown(getattr(task.settings, o.name), o.none)
+            for readout, own in task.with_readout.items():
+                if o.name in own:
+                    default += f"; with {option('readout')} {readout}: {own[o.name]}"
+            default = default.replace("%", "%%")
             extra: dict[str, Any] = {"choices": o.choices} if o.choices else {"metavar": o.metavar}
             text = o.text
             if o.name == "delays" and "delays" in task.variants:
@@ -221,9 +226,13 @@ def _train(arguments: argparse.Namespace) -> int:
         if arguments.no_plots and getattr(arguments, name) is not None:
             raise ValueError(f"{option(name)} has no use with --no-plots")
     run = None if arguments.resume is None else Run.read(arguments.resume, task)
-    settings, changes = (override(task.settings, given), []) if run is None else run.changed(given)
-    if given["tau1"] is not None and not settings.gamma:
-        raise SettingError("{tau1} has no use where {gamma} is 0")
+    changes: list[str] = []
+    if run is None:
+        readout = task.with_readout.get(given["readout"] or "", {})
+        settings = override(replace(task.settings, **readout), given)
+    else:
+        settings, changes = run.changed(given)
+    check_use(settings, given)
     if run is not None:
         print(f"going on from {run.checkpoint}, epoch {run.epochs}, with the settings of that run")
         for line in changes:
@@ -242,6 +251,18 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Options and their values as one word where a value begins like an option: ``-0.1,1``."""
+    words: list[str] = []
+    for word in arguments:
+        follows = bool(words) and re.fullmatch(r"--[a-z][a-z0-9-]*", words[-1])
+        if follows and re.match(r"-(\.?\d|inf)", word):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
 def _one_line(message: Warning | str, *where: object, **more: object) -> str:
     """A warning without the line of code it came from, which means nothing to a user."""
     return f"snnfp: {message}\n"
@@ -249,7 +270,7 @@ def _one_line(message: Warning | str, *where: object, **more: object) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; errors that a user can mend are one line and exit status 2."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     warnings.formatwarning = _one_line
     try:
         if arguments.command == "train":

@@ -16,7 +16,6 @@ __all__ = ["EVENT_TASKS"]
 
 # Of features that are encoded as latencies.
 _LATENCIES = frozenset(("t_min", "t_max", "bias_time"))
-_FIRST_SPIKES = frozenset(("tau0", "tau1", "gamma", "label_bump"))
 
 
 def _find(folder: Path | None, *names: str) -> Path:
@@ -92,7 +91,10 @@ EVENT_TASKS = (
             drop=0.15,
         ),
         _spoken_digits,
-        unused=_LATENCIES | _FIRST_SPIKES | {"copies"},
+        with_readout={
+            "first_spikes": {"tau0": 0.05, "lr": 3e-3, "bump": 0.1, "label_bump": 3.0},
+        },
+        unused=_LATENCIES | {"copies"},
         needs_data=True,
         time_unit="s",
     ),
@@ -120,7 +122,10 @@ EVENT_TASKS = (
             shift=2,
         ),
         _n_mnist,
-        unused=_LATENCIES | _FIRST_SPIKES | {"copies"},
+        with_readout={
+            "first_spikes": {"tau0": 10.0, "lr": 1e-3, "bump": 0.1, "label_bump": 3.0},
+        },
+        unused=_LATENCIES | {"copies"},
         needs_data=True,
     ),
 )

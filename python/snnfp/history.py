@@ -18,7 +18,7 @@ def should_fall(figure: str) -> bool:
     return figure.endswith("loss") or figure.partition("/")[0] in _FALLING
 
 
-_FALLING = ("near_tangent", "norm", "clipped", "remedied", "silent")
+_FALLING = ("near_tangent", "norm", "clipped", "remedied", "silent", "spikes", "deliveries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,9 @@ class EarlyStopping:
 
     Args:
         patience: epochs without improvement, at least 1.
-        metric: a figure of the history. Losses, ``silent/<population>``, ``norm``, ``clipped``,
-            ``remedied`` and ``near_tangent`` should fall, accuracies and ``min_slope`` rise.
+        metric: a figure of the history. Losses, ``silent/<population>``, ``spikes/<population>``,
+            ``deliveries``, ``norm``, ``clipped``, ``remedied`` and ``near_tangent`` should fall,
+            accuracies and ``min_slope`` rise.
         restore: put the parameters of the best epoch back at the end.
         target: stop as soon as the figure is this good; within 0 < target <= 1 for an accuracy.
     """

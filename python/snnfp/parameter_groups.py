@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from snnfp._free_variables import range_of
 from snnfp._numbers import real_number
 from snnfp._patterns import matched
 from snnfp.network import Network
@@ -17,7 +18,7 @@ from snnfp.optim import check_clip_norm
 from snnfp.schedules import Schedule, check_schedule
 from snnfp.transforms import Transform, check_transform
 
-__all__ = ["Group", "Groups", "bounds_with", "check_groups", "group_of"]
+__all__ = ["Group", "Groups", "bounds_with", "check_groups", "group_of", "ranges_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,19 @@ def check_groups(net: Network, names: tuple[str, ...], groups: Any) -> None:
 def group_of(groups: Groups, name: str) -> tuple[str, Group]:
     """The pattern and group of a parameter; those in no group are one, whose pattern is empty."""
     return next(((p, g) for p, g in groups.items() if fnmatchcase(name, p)), ("", Group()))
+
+
+def ranges_of(
+    net: Network, names: tuple[str, ...], groups: Groups
+) -> dict[str, tuple[float, float]]:
+    """Smallest and largest values of the parameters whose transform says what they are."""
+    ranges = {}
+    for name in names:
+        transform = group_of(groups, name)[1].transform
+        ends = None if transform is None else range_of(transform, net.parameters[name])
+        if ends is not None:
+            ranges[name] = ends
+    return ranges
 
 
 def bounds_with(bounds: Any, groups: Groups) -> Any:

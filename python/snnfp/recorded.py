@@ -23,8 +23,8 @@ from snnfp.simulate import (
     InputSpikes,
     _core_input,
     _initial_arrays,
-    _until,
     check_network,
+    end_of,
     input_groups,
 )
 from snnfp.spike_record import snapshot
@@ -111,7 +111,7 @@ def record_from_spikes(
     first = next(iter(recorded.values()), None) if isinstance(recorded, Mapping) else None
     n_samples = len(groups[0]) if groups else len(first) if isinstance(first, Spikes) else 1
     merged = _merge(net, recorded, n_samples)
-    end = _until(until, net.dtype)
+    end = end_of(until, net.dtype)
     voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
     kept, now = snapshot(net)
     try:

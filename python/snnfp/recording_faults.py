@@ -86,7 +86,8 @@ class ImpossibleSpikes(_Table):
         reason: ``"outside"`` (not within 0 < time <= until), ``"refractory"`` (not later than the
             end of the refractory time), ``"falling"`` (V does not rise there) or ``"residual"`` (V
             is further from the threshold than the tolerance), ``[n]``.
-        value: by reason ``until``, the end of the refractory time, V' or V - threshold, ``[n]``.
+        value: by reason ``until``, the end of the refractory time (inf after the last spike that
+            ``max_spikes`` allows), V' or V - threshold, ``[n]``.
         index: of the spike in the arrays of ``recorded[population]``, ``[n]``.
     """
 

@@ -14,7 +14,7 @@ from typing import Any
 from snnfp.checkpoint import ArrayFile, read_json_table, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
-from snnfp.task_settings import SettingError, Settings, option
+from snnfp.task_settings import SettingError, Settings, asked, option
 from snnfp.tasks import Task
 from snnfp.training_state import read_figures
 
@@ -165,7 +165,7 @@ class Run:
         Raises:
             SettingError: a setting that a run cannot change on its way, or nothing left to do.
         """
-        new = {k: v for k, v in given.items() if v is not None and v != getattr(self.settings, k)}
+        new = {k: v for k, v in asked(given).items() if v != getattr(self.settings, k)}
         for name in new:
             old = getattr(self.settings, name)
             why = _FIXED.get(name)

@@ -90,7 +90,7 @@ def simulate(
     check_network(net)
     groups = input_groups(net, spikes)
     n_samples = sample_count(groups, samples)
-    end = _until(until, net.dtype)
+    end = end_of(until, net.dtype)
     limit = count(spike_limit, "spike_limit")
     if engine not in _core.Engine.__members__:
         raise ValueError(f"engine is {engine!r}, expected 'automatic' or 'queue'")
@@ -213,7 +213,12 @@ def _core_input(batch: Spikes, dtype: np.dtype[Any], name: str = "input") -> tup
     return (times, batch.units, batch.offsets)
 
 
-def _until(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
+def end_of(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
+    """The end of a simulation; infinite: there is none.
+
+    Raises:
+        TypeError, ValueError: no time >= 0, or one that ``dtype`` does not hold.
+    """
     if until is None:
         return math.inf
     if isinstance(until, bool) or not isinstance(until, (int, float, np.integer, np.floating)):
@@ -225,6 +230,8 @@ def _until(until: float | None, dtype: np.dtype[Any] | None = None) -> float:
     # Every finite number fits float64.
     if dtype == np.float32 and float(np.finfo(dtype).max) < end < math.inf:
         raise ValueError(f"until is {until}, which does not fit {dtype}")
+    if not end >= 0:
+        raise ValueError(f"until is {end:g}, expected a time >= 0")
     return end
 
 

@@ -58,6 +58,8 @@ class Task:
         settings: defaults that learn it.
         load: its data, from the settings and the folder of its files (if it needs any).
         variants: other settings, by the option that begins with them.
+        with_readout: by the readout that is asked for, settings that learn with it where nothing
+            else is asked for.
         unused: names of settings that mean nothing to it.
         needs_data: whether it needs files.
         plane: whether its samples are points of a plane.
@@ -69,6 +71,7 @@ class Task:
     settings: Settings
     load: Callable[[Settings, Path | None], TaskData]
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    with_readout: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unused: frozenset[str] = frozenset()
     needs_data: bool = False
     plane: bool = False
@@ -98,10 +101,14 @@ def held_out(
     for c in np.unique(labels):
         own = order[labels[order] == c]
         kept[own[: round(s.held_out * own.size)]] = True
+    if not kept.any() or kept.all():
+        left = "to validate on" if not kept.any() else "to train on"
+        raise SettingError(
+            f"{{held_out}} is {s.held_out:g}, which of {labels.size} samples leaves none {left}"
+        )
     others, chosen = np.flatnonzero(kept), order[~kept[order]]
     chosen = np.sort(chosen[: used(s, chosen.size)])
-    validation = (_some(spikes, others), labels[others]) if others.size else None
-    return (_some(spikes, chosen), labels[chosen]), validation
+    return (_some(spikes, chosen), labels[chosen]), (_some(spikes, others), labels[others])
 
 
 def _some(spikes: Any, chosen: NDArray[np.int64]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,9 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
             net.connect(group, group, within)
         before = group
     if s.readout == "first_spikes":
-        output: Any = net.population(classes, neuron, name="output")
+        tau_mem, tau_syn = s.readout_tau or (_middle(s.tau_mem), _middle(s.tau_syn))
+        alike = replace(neuron, tau_mem=tau_mem, tau_syn=tau_syn)
+        output: Any = net.population(classes, alike, name="output")
     else:
         tau_mem, tau_syn = s.readout_tau or (np.inf, np.inf)
         leaky = LI(tau_mem=tau_mem, tau_syn=tau_syn, capacitance=s.capacitance)
@@ -63,6 +67,11 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
 
 def _each(value: float | tuple[float, float]) -> float | Initialiser:
     return LogUniform(*value) if isinstance(value, tuple) else value
+
+
+def _middle(value: float | tuple[float, float]) -> float:
+    """The time constant of outputs, which race each other and should be alike."""
+    return math.sqrt(value[0] * value[1]) if isinstance(value, tuple) else value
 
 
 def measured(n: int) -> NDArray[np.int64]:
@@ -80,9 +89,12 @@ def prepare(net: Network, settings: Settings, spikes: Any) -> None:
     """
     s = settings
     options: dict[str, Any] = {"until": s.until, "n_threads": s.threads}
-    if s.level is not None:
-        calibrate(net, spikes, rate=dict.fromkeys(hidden_names(s), s.level), **options)
     loss = make_loss(s)
+    if s.level is not None:
+        rates = dict.fromkeys(hidden_names(s), s.level)
+        if isinstance(loss, FirstSpikeCrossEntropy):
+            rates["output"] = 1.0  # no output is silent, and none fires long before the others
+        calibrate(net, spikes, rate=rates, **options)
     if isinstance(loss, ReadoutCrossEntropy):
         scale_readout(net, spikes, loss, **options)
 

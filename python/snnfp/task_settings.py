@@ -11,7 +11,7 @@ import numpy as np
 
 from snnfp._execution import MOST_THREADS
 
-__all__ = ["READOUTS", "SettingError", "Settings", "option", "override"]
+__all__ = ["READOUTS", "SettingError", "Settings", "asked", "check_use", "option", "override"]
 
 
 def option(name: str) -> str:
@@ -50,8 +50,9 @@ class Settings:
     their own rate ``delay_lr``; None: there are none. ``level`` is the number of spikes a sample
     that hidden neurons fire to begin with, for which their weights are scaled; None: they are not.
     ``readout`` is what is read off the outputs: their first spikes, or a value of outputs without
-    threshold, whose time constants are ``readout_tau`` (membrane, synapse); ``time_scale`` is that
-    of the weight of the integral.
+    threshold; ``time_scale`` is that of the weight of the integral. The time constants of outputs
+    are ``readout_tau`` (membrane, synapse); None: of those that fire they are those of hidden ones,
+    or the geometric mean of their range.
     ``average`` is the decay of the average of the parameters (0: none), ``shift`` (pixels, or
     bands), ``stretch``, ``jitter`` (a time) and ``drop`` are how far training samples are changed,
     ``copies`` is how many warped copies of each training image are trained on too,
@@ -263,6 +264,46 @@ _RULES: dict[str, Rule] = {
 }
 
 
+def asked(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not None, and what goes without saying.
+
+    A decay of the learning rate takes the place of a warm-up, which belongs to half a cosine, and
+    a warm-up that of a decay.
+    """
+    given = {k: v for k, v in changes.items() if v is not None}
+    if "lr_decay" in given:
+        given.setdefault("warmup", 0)
+    elif given.get("warmup"):
+        given["lr_decay"] = None
+    return given
+
+
 def override(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """Settings with those of ``changes`` that are not None."""
-    return replace(settings, **{k: v for k, v in changes.items() if v is not None})
+    return replace(settings, **asked(changes))
+
+
+def check_use(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Raises unless each setting that is given (not None) decides something.
+
+    Raises:
+        SettingError: one has no use beside the other settings.
+    """
+    for name, (has_use, why) in _USE.items():
+        if given.get(name) is not None and not has_use(settings):
+            raise SettingError(f"{{{name}}} has no use {why}")
+
+
+_FIRST_SPIKES: tuple[Callable[[Settings], bool], str] = (
+    lambda s: s.readout == "first_spikes",
+    "where {readout} is not first_spikes",
+)
+_USE: dict[str, tuple[Callable[[Settings], bool], str]] = {
+    **dict.fromkeys(("tau0", "gamma", "label_bump"), _FIRST_SPIKES),
+    "tau1": (lambda s: s.gamma > 0, "where {gamma} is 0"),
+    "time_scale": (
+        lambda s: s.readout == "weighted_integral",
+        "where {readout} is not weighted_integral",
+    ),
+    "recurrent_delay": (lambda s: s.recurrent is not None, "without {recurrent}"),
+}

@@ -19,7 +19,7 @@ from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, writ
 from snnfp.task import Task
 from snnfp.task_networks import build_network, make_loss, measured, prepare
 from snnfp.task_pictures import draw_pictures
-from snnfp.task_settings import Settings
+from snnfp.task_settings import SettingError, Settings
 from snnfp.task_training import fit_task, make_remedies, make_schedule
 
 # A training run of one's own takes the schedule and the remedies of a task from here too.
@@ -63,6 +63,11 @@ def train_task(
     saves = _has("safetensors", "the model will not be saved")
     plots = plots and _has("matplotlib", "no pictures will be drawn")
     loaded = task.load(settings, data)
+    if loaded.grid is not None and settings.shift >= min(loaded.grid[-2:]):
+        raise SettingError(
+            f"{{shift}} is {settings.shift}, expected fewer pixels than a picture of "
+            f"{' x '.join(map(str, loaded.grid[-2:]))} has along an edge"
+        )
     net = build_network(settings, loaded.channels, loaded.classes)
     stopping = None
     if settings.target is not None:
@@ -107,7 +112,9 @@ def train_task(
     silent = {k: f"{v:.0%}" for k, v in test.silent.items() if v}
     if silent:
         parts = ", ".join(f"{v} of {k}" for k, v in silent.items())
-        _say(f"neurons that no test sample makes fire before its last output: {parts}")
+        # A sample ends with its last output where first spikes are all that is read.
+        ends = " before its last output" if settings.readout == "first_spikes" else ""
+        _say(f"neurons that no test sample makes fire{ends}: {parts}")
     left = ["config", "history", *(["model"] if saves else []), *(["pictures"] if plots else [])]
     _say(f"{', '.join(left[:-1])} and {left[-1]} are in {folder.path}")
     _say(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")

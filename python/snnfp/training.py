@@ -19,7 +19,7 @@ from snnfp._dataset import Data, check_setting, locate
 from snnfp._numbers import count
 from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
-from snnfp._settings import differences, transforms_in
+from snnfp._settings import differences
 from snnfp._silence import silence_untold
 from snnfp._stepper import Moved
 from snnfp._warnings import warn
@@ -229,10 +229,7 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
     floors = plan.stepper.domain.floors
     run = Run(net, names, state, plan.seed, plan.settings, floors, free)
     if saved is not None:
-        run.restore(saved, plan.optimiser)
-        if transforms_in(saved.settings) != transforms_in(plan.settings):
-            # Free variables of the file are those of other transforms: the parameters go on.
-            run.free = plan.stepper.released(run.raw)
+        run.restore(saved, plan.optimiser, plan.stepper)
     run.begin_average(plan.stepper.average is not None)
     if saved is None:
         return run

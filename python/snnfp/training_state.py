@@ -262,11 +262,12 @@ class Run:
         }
         save_arrays(path, arrays, {"training": json.dumps(figures), **header(self.net)})
 
-    def restore(self, saved: Checkpoint, optimiser: Any) -> None:
+    def restore(self, saved: Checkpoint, optimiser: Any, stepper: Stepper) -> None:
         """Takes over what a checkpoint holds, all of it or nothing.
 
         Raises:
             FormatError: arrays that are not those of this training.
+            ValueError: parameters out of the range of a transform that is new.
         """
         state, best = saved.arrays["optimiser"], saved.arrays["best"]
         if set(state) != set(self.state):
@@ -308,7 +309,8 @@ class Run:
             for others in filter(None, (best, raw)):  # legal too, which shows when they are set
                 take_parameters(self.net, {**saved.arrays["parameter"], **others}, saved.path)
             take_parameters(self.net, saved.arrays["parameter"], saved.path)
-        except FormatError:
+            free = stepper.resumed(raw or self.net.parameters, free)
+        except ValueError:
             self.net._replace(before)
             raise
         figures = saved.figures

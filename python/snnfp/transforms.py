@@ -21,7 +21,11 @@ __all__ = ["Exp", "Sigmoid", "Softplus", "Transform", "check_transform"]
 
 
 class Transform(Protocol):
-    """A function of a free variable, element by element; nothing is changed in place."""
+    """A function of a free variable, element by element; nothing is changed in place.
+
+    ``fit`` asks for frozen elements too, with values that are free elsewhere, and takes no notice
+    of what it is told of them.
+    """
 
     def constrain(self, free: NDArray[Any]) -> NDArray[Any]:
         """The parameter for a free variable."""
@@ -49,6 +53,10 @@ class _OfCore:
     def _range(self) -> tuple[float, float]:
         return 0.0, np.inf
 
+    def _ends(self, like: NDArray[Any]) -> tuple[float, float]:
+        """The smallest and largest parameter of this dtype: the next to the ends of the range."""
+        return _core.attainable(self._core(), like)
+
     def constrain(self, free: NDArray[Any]) -> NDArray[Any]:
         """The parameter for a free variable."""
         return _core.constrain(self._core(), np.asarray(free))
@@ -61,7 +69,8 @@ class _OfCore:
         """
         parameter = np.asarray(parameter)
         low, high = self._range()
-        bad = np.argwhere(~((parameter > low) & (parameter < high)))
+        wide = parameter.astype(np.float64)  # float32 would round the ends
+        bad = np.argwhere(~((wide > low) & (wide < high)))
         if len(bad):  # of one number, bad has no columns
             at = tuple(bad[0].tolist())
             expected = f"> {low:g}" if high == np.inf else f"> {low:g} and < {high:g}"
@@ -108,7 +117,8 @@ class Sigmoid(_OfCore):
     """Between ``low`` and ``high``, by the logistic function; in the middle u is the parameter.
 
     Args:
-        low: lower limit, which is never reached but by rounding.
+        low: lower limit, which is never reached: where a value would round to it, it is the next
+            number that the dtype has.
         high: upper limit, > low.
     """
 

@@ -188,13 +188,15 @@ def test_random_numbers_are_of_seed_epoch_and_batch():
     net, data = problem()
     for seed in (0, 1):
         fit(net, data, optimiser=Adam(lr=0.01), epochs=2, augment=note, seed=seed, **OPTIONS)
+    assert drawn[0] == drawn[1] and drawn[7] == drawn[8]  # tried before the first step
+    del drawn[7], drawn[0]
     assert len(drawn) == len(set(drawn)) == 2 * 2 * 3
     order = [np.random.default_rng([s, e]).random() for s in (0, 1) for e in (0, 1)]
     assert not set(order) & set(drawn)
     again = list(drawn)
     drawn.clear()
     fit(net, data, optimiser=Adam(lr=0.01), epochs=2, augment=note, seed=0, **OPTIONS)
-    assert drawn == again[:6]
+    assert drawn[1:] == again[:6]
 
 
 def test_an_augmented_training_learns():
@@ -210,12 +212,17 @@ WRONG = {
     "a text": ("jitter", TypeError, "augment is 'jitter', expected one of snnfp.augment"),
     "the class": (Jitter, TypeError, "augment is <class"),
     "a list with a text": ([Jitter(sigma=0.1), "x"], TypeError, "augmentation 1 is 'x', expected"),
-    "nothing comes back": (lambda s, y, rng: None, TypeError, "epoch 1, step 1 of 3: augment returned a NoneType, expected (spikes, labels)"),
+    "nothing comes back": (lambda s, y, rng: None, TypeError, "augment returned a NoneType, expected (spikes, labels)"),
     "fewer samples": (lambda s, y, rng: (s[:3], y[:3]), ValueError, "augment gave 3 samples for input, expected 20, one for each"),
     "fewer labels": (lambda s, y, rng: (s, y[:3]), ValueError, "augment returned 3 labels, int64, expected 20"),
     "other labels": (lambda s, y, rng: (s, y * 1.0), ValueError, "augment returned 20 labels, float64, expected 20"),
     "other channels": (lambda s, y, rng: (s.beside(s), y), ValueError, "augment gave something else"),
     "no spikes": (lambda s, y, rng: (3, y), TypeError, "augment gave something else: spikes is a int"),
+    "no rng": (lambda s, y: (s, y), TypeError, "augment: too many positional arguments; expected f(spikes, labels, rng)"),
+    "one without rng in a list": ([Jitter(sigma=0.1), lambda s, y: (s, y)], TypeError, "augment[1]: too many positional arguments; expected f(spikes, labels, rng)"),
+    "one of a list returns labels": ([lambda s, y, rng: y], TypeError, "returned a ndarray, expected (spikes, labels)"),
+    "an input that is not there": (Jitter(sigma=0.1, inputs=("nope",)), KeyError, "'nope' is not an input, expected input"),
+    "and in a list": ([Drop(probability=0.1, inputs=["nope"])], KeyError, "'nope' is not an input, expected input"),
     "too large a picture": (ShiftPixels(shape=(3, 3)), ValueError, "shape is 9 channels, expected at most the 5 there are"),
 }  # fmt: skip
 
@@ -225,8 +232,9 @@ def test_mistakes(mistake):
     given, kind, message = WRONG[mistake]
     net, data = problem()
     before = net.parameters["input_to_hidden.weight"].copy()
-    with pytest.raises(kind, match=re.escape(message)):
+    with pytest.raises(kind, match=re.escape(message)) as e:
         fit(net, data, optimiser=Adam(lr=0.01), epochs=1, augment=given, **OPTIONS)
+    assert not hasattr(e.value, "history")  # said before the first step
     assert np.array_equal(net.parameters["input_to_hidden.weight"], before)
 
 
@@ -254,6 +262,56 @@ def test_mistakes(mistake):
 def test_numbers_out_of_range(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+READY = {
+    "shift pixels": lambda **k: ShiftPixels(shape=(2, 2), **k),
+    "time shift": lambda **k: TimeShift(most=0.1, **k),
+    "stretch": lambda **k: Stretch(most=0.1, **k),
+    "jitter": lambda **k: Jitter(sigma=0.1, **k),
+    "drop": lambda **k: Drop(probability=0.1, **k),
+}
+
+
+@pytest.mark.parametrize("kind", READY)
+@pytest.mark.parametrize(
+    "inputs, error, message",
+    [
+        ("abc", TypeError, "inputs is 'abc', expected a tuple of names, or None for all"),
+        (3, TypeError, "inputs is 3, expected a tuple of names"),
+        ((), ValueError, "inputs is (): none would be changed, expected names of inputs"),
+        (("a", "a"), ValueError, "inputs is ('a', 'a'): a name is there twice"),
+        (("a", 1), TypeError, "inputs has 1, expected names of inputs"),
+    ],
+)
+def test_inputs_that_cannot_be(kind, inputs, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        READY[kind](inputs=inputs)
+
+
+@pytest.mark.parametrize("kind", [*READY, "pairs"])
+def test_batches_that_do_not_fit(kind):
+    make = READY.get(kind, lambda **k: MergePairs(**k))
+    one, rng = snnfp.Spikes.from_latencies([[0.0, 1.0, 2.0, 3.0]] * 4), np.random.default_rng(0)
+    labels = np.zeros(4, int)
+    for spikes, error, message in (
+        ([1, 2], TypeError, "spikes is a list, expected snnfp.Spikes or a mapping"),
+        ({}, ValueError, "there is no input whose spikes could be changed"),
+        ({"a": 3}, TypeError, "the spikes of a are a int, expected snnfp.Spikes"),
+        ({"a": one, "b": one.take([0])}, ValueError, "the spikes of b have 1 samples, expected 4"),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            make()(spikes, labels, rng)
+    if kind == "pairs":
+        for spikes in (one, {"a": one}):
+            with pytest.raises(ValueError, match="3 labels for 4 samples, expected one a sample"):
+                make()(spikes, labels[:3], rng)
+        return
+    with pytest.raises(KeyError, match="'c' is not an input, expected a"):
+        make(inputs=("c",))({"a": one}, labels, rng)
+    with pytest.raises(TypeError, match="spikes have no names, expected a mapping"):
+        make(inputs=("a", "c"))(one, labels, rng)
+    assert len(make(inputs=["a"])(one, labels, rng)[0]) == 4
 
 
 def test_all_are_public():

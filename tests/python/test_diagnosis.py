@@ -356,6 +356,31 @@ def test_small_steps_do_what_the_gradient_says():
     assert all(np.array_equal(net.parameters[k], v) for k, v in before.items())
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_calibration_that_fails_has_drawn_nothing(drawn):
+    """Also of a network that had no values yet."""
+    net = snnfp.Network()
+    x = net.input(3, name="x")
+    h = net.population(
+        4, snnfp.LIF(tau_mem=snnfp.init.Uniform(1.0, 2.0), tau_syn=1.0, t_refractory=1.0), name="h"
+    )
+    net.connect(x, h, Dense(weight=snnfp.init.Normal(1.0, 0.1)))
+    spikes = Spikes.from_latencies([[0.0, 0.5, 1.0]] * 3)
+    if drawn:
+        net.initialise(7)
+    before = dict(net._values)
+    with pytest.raises(ValueError, match="was all that was reached"):
+        snnfp.calibrate(net, spikes, rate=500.0, until=5.0, seed=1)
+    assert all(net._values[k] is v for k, v in before.items())
+    snnfp.calibrate(net, spikes, rate=1.0, until=5.0, seed=1)
+    other = snnfp.Network.__new__(snnfp.Network)
+    other.__setstate__({k: v for k, v in net.__getstate__().items()})
+    other.initialise(1)
+    assert np.array_equal(net.parameters["h.tau_mem"], other.parameters["h.tau_mem"])
+    factor = net.parameters["x_to_h.weight"] / other.parameters["x_to_h.weight"]
+    np.testing.assert_allclose(factor, factor[0, 0], rtol=1e-12)
+
+
 def test_a_step_that_makes_a_spike_vanish():
     net = snnfp.Network()
     x = net.input(1, name="x")
@@ -372,14 +397,33 @@ def test_a_step_that_makes_a_spike_vanish():
     net.parameters["x_to_h.weight"] = [[1.99]]
     up = snnfp.testing.check_step(net, one, None, late, {"x_to_h.weight": [[0.02]]})
     assert (up.appeared, up.vanished, up.n_spikes, up.predicted) == (1, 0, 0, 0.0)
+    net.parameters["x_to_h.weight"] = [[2.01]]
+    # Input times that a pattern takes in stay: the others are moved as they are without them.
+    every, weights = (
+        snnfp.testing.check_step(net, one, None, late, 1e-4, wrt=wrt) for wrt in ("*", "*.*t")
+    )
+    assert every.predicted < weights.predicted < 0 and every.n_spikes == 1
     for bad, error, message in (
         (0.0, ValueError, "step is 0.0, expected a learning rate > 0"),
         ("x", TypeError, "step is 'x'"),
         ({"x_to_h.weight": [1.0]}, ValueError, r"shape \(1,\), expected \(1, 1\)"),
         ({"x_to_h.weight": [[np.nan]]}, ValueError, r"\[0, 0\] is nan"),
-        ({"nothing": 1.0}, KeyError, "nothing"),
+        (
+            {"nothing": 1.0},
+            KeyError,
+            "step: 'nothing' is no parameter of the network, expected some",
+        ),
+        ({"*.weight": 1.0}, KeyError, "is no parameter of the network"),
+        ({"x.times": [1.0]}, KeyError, "'x.times' is input times, which are no parameter of the"),
+        ({}, ValueError, "step is empty, expected arrays by the names of parameters"),
         ({"h.tau_mem": -5.0}, ValueError, "tau_mem"),
     ):
         with pytest.raises(error, match=message):
             snnfp.testing.check_step(net, one, None, late, bad)
         assert net.parameters["h.tau_mem"] == 2.0
+    for wrt, message in (
+        ("x.times", "wrt = 'x.times' names no parameter of the network that can be trained"),
+        ((), "wrt is empty, expected names or patterns"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            snnfp.testing.check_step(net, one, None, late, 0.1, wrt=wrt)

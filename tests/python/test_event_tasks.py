@@ -136,6 +136,28 @@ def test_n_mnist(capsys, tmp_path, camera):
     assert "input[2312]" in lines[0] and "40 training, 10 test samples" in lines[1]
 
 
+@pytest.mark.parametrize(
+    "readout, ends", [("end", ""), ("first_spikes", " before its last output")]
+)
+def test_silent_neurons_up_to_where_samples_end(capsys, camera, readout, ends):
+    """Readouts end no sample before its time."""
+    options = [
+        "--data",
+        str(camera),
+        "--epochs",
+        "1",
+        "--first",
+        "-0.5,1",
+        "--level",
+        "0.3",
+        *SMALL,
+    ]
+    status, lines, errors = train(capsys, "n-mnist", *options, "--readout", readout, "--no-plots")
+    assert status == 0, errors
+    (said,) = [line for line in lines if line.startswith("neurons that")]
+    assert said.startswith(f"neurons that no test sample makes fire{ends}: ")
+
+
 def test_n_mnist_without_its_test_part(capsys, camera):
     """Never is it tested on what it was trained on."""
     import shutil
@@ -208,6 +230,55 @@ def test_mnist_augmented(capsys, tmp_path):
 def test_settings_that_cannot_be(changes, expected):
     with pytest.raises(SettingError, match=expected):
         override(TASKS["yin-yang"].settings, changes)
+
+
+@pytest.mark.parametrize("share, left", [("0.001", "validate"), ("0.99", "train")])
+def test_a_part_held_out_that_leaves_nothing(capsys, digits, share, left):
+    options = ["--data", str(digits), "--held-out", share, *SMALL]
+    status, lines, errors = train(capsys, "spoken-digits", *options)
+    assert status == 2 and lines == [] and not (digits / "run").exists()
+    assert f"--held-out is {share}, which of 40 samples leaves none to {left} on" in errors
+
+
+def test_a_shift_out_of_the_picture(capsys, camera):
+    options = ["--data", str(camera), *SMALL, "--shift"]
+    status, lines, errors = train(capsys, "n-mnist", *options, "34")
+    assert status == 2 and lines == [] and not (camera / "run").exists()
+    expected = "--shift is 34, expected fewer pixels than a picture of 34 x 34 has along an edge"
+    assert expected in errors
+    status, _, errors = train(capsys, "n-mnist", *options, "33", "--epochs", "1")
+    assert status == 0, errors
+
+
+def test_a_decay_takes_the_place_of_the_warm_up_and_the_other_way_round(capsys, tmp_path, digits):
+    options = ["--data", str(digits), "--epochs", "1", *SMALL, "--first", "-0.1,1"]
+    status, _, errors = train(capsys, "spoken-digits", *options, "--lr-decay", "0.9")
+    assert status == 0, errors
+    kept = config(tmp_path)
+    assert (kept["lr_decay"], kept["warmup"], kept["first"]) == (0.9, 0, [-0.1, 1.0])
+    xor = override(TASKS["xor"].settings, {"warmup": 3})
+    assert TASKS["xor"].settings.lr_decay == 1.0 and (xor.lr_decay, xor.warmup) == (None, 3)
+
+
+def test_first_spikes_of_outputs_that_are_alike_and_fire(capsys, tmp_path, digits):
+    """With settings of their own, and what is asked for before these."""
+    options = ["--data", str(digits), "--readout", "first_spikes", *SMALL]
+    options += ["--hidden", "40", "--epochs", "40", "--batch-size", "5", "--no-plots"]
+    status, lines, errors = train(capsys, "spoken-digits", *options, "--label-bump", "2")
+    assert status == 0, errors
+    kept = config(tmp_path)
+    assert (kept["tau0"], kept["lr"], kept["bump"], kept["label_bump"]) == (0.05, 3e-3, 0.1, 2.0)
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["spikes/output"][0] > 0.1 and history["accuracy"][-1] > 0.3, "chance is 0.1"
+    assert float(LAST_LINE.match(lines[-1])[1]) > 0.3
+    settings = override(TASKS["spoken-digits"].settings, {"readout": "first_spikes"})
+    net = build_network(settings, 257, 10)
+    assert net.parameters["output.tau_mem"].shape == () == net.parameters["output.tau_syn"].shape
+    assert (net.parameters["output.tau_mem"], net.parameters["output.tau_syn"]) == (0.05, 0.01)
+    ranges = override(TASKS["yin-yang"].settings, {"tau_mem": (10.0, 40.0), "hidden": (7,)})
+    net = build_network(ranges, 5, 3)
+    assert net.parameters["output.tau_mem"] == 20.0
+    assert net.parameters["hidden.tau_mem"].shape == (7,)
 
 
 def test_every_setting_has_an_option_and_a_task_offers_what_it_uses(capsys):

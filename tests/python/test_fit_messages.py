@@ -47,6 +47,8 @@ MISTAKES = {
     "loss: a function's value": ({"loss": FirstSpikeFunction(function=lambda t, y: 1.0)}, TypeError, "the loss function returned a float"),
     "loss: population": ({"loss": FirstSpikeCrossEntropy(tau0=1, horizon=4, population="x")}, KeyError, "'x' is not a population"),
     "loss: horizon": ({"until": 4.5}, ValueError, "horizon = 4.0, before until = 4.5: silence would count as earlier"),
+    "until: below 0": ({"until": -1}, ValueError, "^until is -1, expected a time >= 0"),
+    "until: nan": ({"until": np.nan}, ValueError, "^until is nan, expected a time >= 0"),
     "until: a text": ({"until": "4"}, TypeError, "until is '4', expected a number"),
     "optimiser: a text": ({"optimiser": "adam"}, TypeError, r"optimiser is 'adam', expected snnfp.Adam\(lr=...\)"),
     "optimiser: the class": ({"optimiser": Adam}, TypeError, r"the class Adam, expected an object: Adam\(lr=...\)"),
@@ -210,6 +212,38 @@ def test_early_stopping_names_the_figures_that_exist():
     assert len(history) == 30
     handed_back = snnfp.evaluate(net, *data, options["loss"], until=4.0).loss
     assert handed_back == pytest.approx(min(history["validation_loss"]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "metric", ["spikes/hidden", "spikes/output", "deliveries", "silent/hidden"]
+)
+def test_early_stopping_by_activity(metric):
+    """What a network costs should fall."""
+    net, data = problem()
+    seen = []
+    history = fit(
+        net, data, loss=LOSS, optimiser=Adam(lr=0.05), epochs=6, until=4.0, progress=False,
+        early_stopping=EarlyStopping(metric=metric, patience=6),
+        callbacks=[lambda h, n: seen.append(n.flatten())],
+    )  # fmt: skip
+    assert history.best(metric) == min(history[metric])
+    assert np.array_equal(net.flatten(), seen[int(np.argmin(history[metric]))])
+    reached = EarlyStopping(metric=metric, target=0.999 if "silent" in metric else 1e9)
+    short = fit(
+        net, data, loss=LOSS, optimiser=Adam(lr=0.05), epochs=6, until=4.0, progress=False,
+        early_stopping=reached,
+    )  # fmt: skip
+    assert len(short) == 1
+
+
+@pytest.mark.parametrize("metric", ["spikes/hiden", "spikes", "lr", "seconds"])
+def test_early_stopping_by_what_says_nothing(metric):
+    net, data = problem()
+    with pytest.raises(ValueError, match=f"looks at '{metric}', expected one of: .*deliveries"):
+        fit(
+            net, data, loss=LOSS, optimiser=Adam(), epochs=1, until=4.0, progress=False,
+            early_stopping=EarlyStopping(metric=metric),
+        )  # fmt: skip
 
 
 def test_a_horizon_before_the_end_is_an_error_in_each_call():

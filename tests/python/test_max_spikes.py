@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -177,10 +178,18 @@ def test_the_record_knows():
     ones = np.ones(record.n_spikes)
     assert distance(record.vjp(ones, wrt="*"), again.vjp(ones, wrt="*")) < 1e-9
     whole = snnfp.simulate(network("queue", None), spikes, until=UNTIL)
-    with pytest.raises(snnfp.errors.RecordedSpikeError, match="refractory"):
+    counts = whole.counts("h")
+    most = counts[0].max()
+    assert most > 2
+    said = r"neuron (\d+) of population h, sample 0, time .*: the population has max_spikes = 2, but (\d+) of the neuron are recorded in this sample, expected at most 2"
+    with pytest.raises(snnfp.errors.RecordedSpikeError, match=said) as e:
         snnfp.record_from_spikes(
             net, spikes, {n: whole.spikes(n) for n in own}, until=UNTIL, tolerance=np.inf
         )
+    for neuron, count in re.findall(said, str(e.value)):
+        assert counts[0, int(neuron)] == int(count) > 2
+    late = e.value.impossible
+    assert np.all(late.value[late.reason == "refractory"] == np.inf)
     ended = snnfp.simulate(net, spikes, until=UNTIL, stop_after=["y"])
     assert np.array_equal(ended.first_spikes("y"), record.first_spikes("y"))
     first = snnfp.simulate(net, spikes, until=UNTIL, first_spikes_of=["y"])
@@ -198,6 +207,15 @@ def test_structure_and_errors(tmp_path):
     network("loop", 2).load(tmp_path / "net")
     with pytest.raises(snnfp.errors.FormatError, match="of another network: max_spikes"):
         network("loop", 3).load(tmp_path / "net")
+    with pytest.raises(
+        snnfp.errors.FormatError, match=r"max_spikes there: {'h': 2, 'y': 3}, here: none"
+    ):
+        network("loop", None).load(tmp_path / "net")
+    network("loop", None).save(tmp_path / "free")
+    with pytest.raises(
+        snnfp.errors.FormatError, match=r"max_spikes there: none, here: {'h': 2, 'y': 3}"
+    ):
+        network("loop", 2).load(tmp_path / "free")
     for bad, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)):
         with pytest.raises(error, match=f"max_spikes of population h is {bad}"):
             snnfp.Network().population(
@@ -278,3 +296,19 @@ def test_others_still_need_an_end():
     net.parameters["y.tau_syn"] = np.inf
     with pytest.raises(ValueError, match="neuron 0 of population y has tau_syn = inf"):
         snnfp.simulate(net, empty)
+
+
+def test_recorded_spikes_of_a_neuron_that_fires_once():
+    """By its refractory time, not by max_spikes, which allows more."""
+    net = snnfp.Network()
+    x = net.input(1, name="x")
+    lif = snnfp.LIF(tau_mem=1.0, tau_syn=1.0, t_refractory=np.inf)
+    net.connect(x, net.population(1, lif, name="h", max_spikes=3), Dense(weight=9.0))
+    recorded = {"h": Spikes.from_lists([[[0.3, 0.6]]])}
+    with pytest.raises(
+        snnfp.errors.RecordedSpikeError, match="refractory for ever after a spike, expected no"
+    ) as e:
+        snnfp.record_from_spikes(
+            net, Spikes.from_lists([[[0.0]]]), recorded, until=UNTIL, tolerance=np.inf
+        )
+    assert e.value.impossible.value.tolist() == [np.inf]

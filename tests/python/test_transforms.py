@@ -78,14 +78,28 @@ def test_the_free_variable_is_the_parameter_where_that_is_said():
     assert Exp().release(np.array([math.e]), "p") == pytest.approx(1.0)
 
 
-def test_ends_are_reached_by_rounding_only():
-    for transform in (Sigmoid(0.1, 0.3), Sigmoid(-1e6, 1e-3)):
-        values = transform.constrain(np.array([-1e9, 1e9, 0.0]))
-        assert values[0] == transform.low and values[1] == transform.high
-        free = np.random.default_rng(0).normal(0, transform.high - transform.low, 10000)
-        values = transform.constrain(free)
-        assert transform.low <= values.min() and values.max() <= transform.high
-    assert Softplus().constrain(np.array([-1e4])) == 0 and Exp().constrain(np.array([-1e4])) == 0
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "transform", [*TRANSFORMS, Sigmoid(0.1, 0.3), Sigmoid(-1e6, 1e-3)], ids=repr
+)
+def test_ends_are_never_reached(transform, dtype):
+    """Where a value would round to one it is the next number, which has a free variable again."""
+    low, high = transform._range()
+    lowest, highest = transform._ends(np.zeros((), dtype))
+    far = [-1e9, 1e9] if high < np.inf else [-1e9]
+    values = transform.constrain(np.array(far, dtype))
+    assert values[0] == lowest and float(lowest) > low and values[-1] <= highest
+    assert float(np.nextafter(dtype(lowest), dtype(-np.inf))) <= low
+    if high < np.inf:
+        assert values[1] == highest and float(highest) < high
+        assert float(np.nextafter(dtype(highest), dtype(np.inf))) >= high
+        free = np.random.default_rng(0).normal(0, high - low, 10000).astype(dtype)
+        values = np.concatenate([values, transform.constrain(free)])
+        assert low < values.astype(float).min() and values.astype(float).max() < high
+    again = transform.release(values, "p")
+    assert np.isfinite(again).all()
+    eps = np.finfo(dtype).eps * (1000 if high == np.inf else max(abs(low), abs(high)))
+    np.testing.assert_allclose(transform.constrain(again), values, rtol=0, atol=64 * eps)
 
 
 @pytest.mark.parametrize("make", [SGD, Mine])

@@ -21,6 +21,16 @@ struct Transform {
   double high = 1;
 };
 
+// The smallest and the largest number that a transform gives: the ends of its range are left out,
+// also where a value would round to one, so that every parameter has a free variable. Infinite
+// where there is no upper end.
+template <class Real>
+struct Attainable {
+  Real lowest, highest;
+};
+template <class Real>
+SNNFP_EXPORT Attainable<Real> attainable(const Transform& transform);
+
 // The parameter for a free variable.
 template <class Real>
 SNNFP_EXPORT void constrain(const Transform& transform, Span<const Real> free, Span<Real> out);
@@ -33,6 +43,7 @@ SNNFP_EXPORT void chain(const Transform& transform, Span<const Real> free,
                         Span<const Real> gradient, Span<Real> out);
 
 #define SNNFP_TRANSFORM_TEMPLATES(prefix, Real)                                   \
+  prefix template Attainable<Real> attainable(const Transform&);                  \
   prefix template void constrain(const Transform&, Span<const Real>, Span<Real>); \
   prefix template void release(const Transform&, Span<const Real>, Span<Real>);   \
   prefix template void chain(const Transform&, Span<const Real>, Span<const Real>, Span<Real>);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include "snnfp/impl/simulate.hpp"
@@ -57,6 +58,9 @@ struct SampleJudge final : ReplayJudge {
     at(begin + spike, reason, value);
   }
   void at(Size k, ImpossibleSpike::Reason reason, double value) {
+    // A neuron that is held for ever is so up to the last number that times can be.
+    if (reason == ImpossibleSpike::Reason::refractory && value >= double(forever<Real>))
+      value = std::numeric_limits<double>::infinity();
     faults.impossible.push_back(
         {k, sample, spikes->neurons[k], double(spikes->times[k]), reason, value});
   }
@@ -74,8 +78,9 @@ struct SampleJudge final : ReplayJudge {
 template <class Real>
 class FaultText {
  public:
-  FaultText(const Plan<Real>& plan, const RecordingFaults& faults, double tolerance)
-      : plan_(plan), faults_(faults), tolerance_(tolerance) {
+  FaultText(const Plan<Real>& plan, const RecordedSpikes<Real>& spikes,
+            const RecordingFaults& faults, double tolerance)
+      : plan_(plan), spikes_(spikes), faults_(faults), tolerance_(tolerance) {
     out_.precision(12);
   }
 
@@ -128,7 +133,10 @@ class FaultText {
         out_ << "expected 0 < time <= until = " << s.value;
         break;
       case ImpossibleSpike::Reason::refractory:
-        out_ << "the neuron is refractory until " << s.value << ", expected a later spike";
+        if (std::isinf(s.value))
+          tell_last(s);
+        else
+          out_ << "the neuron is refractory until " << s.value << ", expected a later spike";
         break;
       case ImpossibleSpike::Reason::falling:
         out_ << "V is not rising there (V' = " << s.value
@@ -138,6 +146,21 @@ class FaultText {
         out_ << "V - threshold = " << s.value << ", expected at most " << tolerance_
              << " in size: is it the right neuron and time?";
     }
+  }
+  // A spike after the last one that there can be.
+  void tell_last(const ImpossibleSpike& s) {
+    const Size most = plan_.max_spikes.empty() ? any_number : plan_.max_spikes[s.neuron];
+    const bool by_number =
+        most == 1 || (most < any_number && plan_.neurons.t_refractory[s.neuron] < forever<Real>);
+    if (!by_number) {
+      out_ << "the neuron is refractory for ever after a spike, expected no other";
+      return;
+    }
+    const Id* const of = spikes_.neurons.data();
+    const Size count =
+        std::count(of + spikes_.offsets[s.sample], of + spikes_.offsets[s.sample + 1], s.neuron);
+    out_ << "the population has max_spikes = " << most << ", but " << count
+         << " of the neuron are recorded in this sample, expected at most " << most;
   }
   void tell(const MissingSpike& m) {
     where(m.neuron, m.sample, m.time);
@@ -149,6 +172,7 @@ class FaultText {
   }
 
   const Plan<Real>& plan_;
+  const RecordedSpikes<Real>& spikes_;
   const RecordingFaults& faults_;
   double tolerance_;
   std::array<Size, 4> count_{};
@@ -215,7 +239,7 @@ Record<Real> record_from_spikes(const Network<Real>& network, const Input<Real>&
   const bool lacks = !faults.missing.empty() && std::isfinite(tolerance);
   if (on_fault == OnFault::raise && (lacks || !faults.impossible.empty()))
     throw RecordedSpikeError(
-        detail::FaultText<Real>(*record.plan, faults, double(tolerance)).text(), faults);
+        detail::FaultText<Real>(*record.plan, spikes, faults, double(tolerance)).text(), faults);
   collector.finish(record, options.n_threads);
   return record;
 }

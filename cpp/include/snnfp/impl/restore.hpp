@@ -45,6 +45,16 @@ Record<Real> restore(const Network<Real>& network, const Input<Real>& input,
         invalid("release_currents[", k, "] is ", parts.release_currents[k],
                 ", expected a finite number");
     }
+  for (const MissingSpike& spike : parts.faults.missing) {
+    check_index("sample of a missing spike", spike.sample, samples);
+    check_index("neuron of a missing spike", spike.neuron, record.population_offsets.back());
+  }
+  for (const ImpossibleSpike& spike : parts.faults.impossible) {
+    check_index("sample of an impossible spike", spike.sample, samples);
+    check_index("neuron of an impossible spike", spike.neuron, record.population_offsets.back());
+    if (spike.spike < 0)
+      invalid("index of an impossible spike is ", spike.spike, ", expected at least 0");
+  }
   record.offsets = std::move(parts.offsets);
   record.times = std::move(parts.times);
   record.neurons = std::move(parts.neurons);
