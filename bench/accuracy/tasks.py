@@ -45,7 +45,7 @@ class Outcome:
 
 def train(settings: Settings, data: TaskData, name: str) -> Outcome:
     """Trains once."""
-    net = build_network(settings, data.channels, data.classes)
+    net = build_network(settings, data.channels, data.classes, data.grid)
     prepare(net, settings, data.train[0].take(measured(len(data.train[1]))))
     begun = time.perf_counter()
     history = fit_task(

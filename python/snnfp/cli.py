@@ -75,6 +75,7 @@ class _Option:
 _OPTIONS: dict[str, tuple[_Option, ...]] = {
     "model": (
         _Option("hidden", _sizes, "hidden neurons, a number a layer", "N,N"),
+        _Option("kernels", _sizes, "convolutions before them: channels,size,stride", "C,K,S"),
         _Option("tau_mem", _one_or_pair, "membrane time constant, or low,high of hidden ones", "T"),
         _Option("tau_syn", _one_or_pair, "synaptic time constant, or low,high of hidden ones", "T"),
         _Option("capacitance", float, "capacitance"),

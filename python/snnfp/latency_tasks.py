@@ -22,7 +22,7 @@ __all__ = ["LATENCY_TASKS"]
 _UNUSED = frozenset(
     (
         *("recurrent", "recurrent_delay", "level", "readout", "readout_tau", "time_scale"),
-        *("shift", "copies", "stretch", "jitter", "drop", "held_out"),
+        *("kernels", "shift", "copies", "stretch", "jitter", "drop", "held_out"),
     )
 )
 
@@ -109,11 +109,11 @@ _YIN_YANG = Settings(
     t_max=40.0,
     bias_time=20.0,
     until=50.0,
-    tau0=0.35,
+    tau0=0.25,
     tau1=6.4,
     gamma=0.0003,
-    lr=7e-3,
-    epochs=50,
+    lr=1e-2,
+    epochs=150,
     batch_size=50,
     clip_norm=0.5,
     average=0.998,
@@ -129,7 +129,8 @@ _DELAYS = replace(
     delay_lr=0.3,
     until=100.0,
     gamma=0.001,
-    epochs=60,
+    lr=7e-3,
+    epochs=150,
     batch_size=25,
     clip_norm=1.0,
     average=0.998,
@@ -165,6 +166,22 @@ _AUGMENTED = replace(
     average=0.998,
     epochs=6,
     batch_size=32,
+)
+# Neurons that fire several times, and outputs that never fall silent.
+_CONVOLUTION = replace(
+    _AUGMENTED,
+    kernels=(16, 5, 2),
+    hidden=(256,),
+    t_refractory=5.0,
+    first=(0.3, 0.6),
+    later=(0.0, 0.1),
+    level=0.45,
+    readout="weighted_integral",
+    readout_tau=(20.0, 20.0),
+    time_scale=20.0,
+    lr=3e-3,
+    epochs=10,
+    label_bump=0.0,
 )
 
 LATENCY_TASKS = (
@@ -233,8 +250,14 @@ LATENCY_TASKS = (
         "handwritten digits, pixels > 0 as latencies; 784-350-10; needs --data",
         _MNIST,
         _mnist,
-        variants={"augment": Variant("shifted images, longer", _AUGMENTED)},
-        unused=_UNUSED - {"shift", "copies"},
+        variants={
+            "augment": Variant("warped and shifted images, longer", _AUGMENTED),
+            "convolution": Variant(
+                "784-(16 channels of 5 x 5)-256-10, read by integrals, augmented", _CONVOLUTION
+            ),
+        },
+        unused=_UNUSED
+        - {"kernels", "shift", "copies", "level", "readout", "readout_tau", "time_scale"},
         needs_data=True,
     ),
 )

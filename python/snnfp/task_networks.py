@@ -10,21 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp.calibration import calibrate
+from snnfp.convolution import Conv2D
 from snnfp.init import Initialiser, LogUniform, Normal, Uniform
 from snnfp.losses import FirstSpikeCrossEntropy, ReadoutCrossEntropy
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF
 from snnfp.projections import Dense
 from snnfp.scaling import scale_readout
-from snnfp.task_settings import Settings
+from snnfp.task_settings import SettingError, Settings
 
 __all__ = ["build_network", "hidden_names", "make_loss", "measured", "prepare", "trained"]
 
 
 def hidden_names(settings: Settings) -> list[str]:
-    """Names of the hidden populations."""
-    n = len(settings.hidden)
-    return ["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]
+    """Names of the hidden populations, convolutions first."""
+    planes = _named("convolution", len(settings.kernels or ()) // 3)
+    return planes + _named("hidden", len(settings.hidden))
+
+
+def _named(name: str, n: int) -> list[str]:
+    return [name] if n == 1 else [f"{name}{k + 1}" for k in range(n)]
 
 
 def trained(settings: Settings) -> tuple[str, ...]:
@@ -32,8 +37,20 @@ def trained(settings: Settings) -> tuple[str, ...]:
     return ("*.weight",) if settings.delays is None else ("*.weight", "*.delay")
 
 
-def build_network(settings: Settings, channels: int, classes: int) -> Network:
-    """A network ``channels - hidden ... - classes`` with initial weights and delays drawn."""
+def build_network(
+    settings: Settings, channels: int, classes: int, grid: tuple[int, ...] | None = None
+) -> Network:
+    """A network ``channels - hidden ... - classes`` with initial weights and delays drawn.
+
+    Args:
+        settings: of the task.
+        channels: of the input.
+        classes: outputs.
+        grid: shape of the channels of images, which convolutions need: rows and columns last.
+
+    Raises:
+        SettingError: convolutions of what is no image, or of a smaller one than their kernels.
+    """
     s = settings
     net = Network(dtype=np.dtype(s.dtype))
     neuron = LIF(
@@ -45,11 +62,18 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
     )
     delay: Any = 0.0 if s.delays is None else Uniform(*s.delays)
     before: Any = net.input(channels, name="input")
-    for k, (name, size) in enumerate(zip(hidden_names(s), s.hidden, strict=True)):
+    weight, later = Normal(*s.first), Normal(*s.later)
+    planes = _convolutions(s, channels, grid)
+    for k, name in enumerate(hidden_names(s)):
+        if k < len(planes):
+            projection: Conv2D | Dense = replace(planes[k], weight=weight, delay=delay)
+            size = planes[k].size_out
+        else:
+            projection, size = Dense(weight=weight, delay=delay), s.hidden[k - len(planes)]
         group = net.population(size, neuron, name=name)
-        weight = Normal(*(s.later if k else s.first))
-        net.connect(before, group, Dense(weight=weight, delay=delay))
-        if s.recurrent is not None:
+        net.connect(before, group, projection)
+        weight = later
+        if s.recurrent is not None and k >= len(planes):
             within = Dense(weight=Normal(*s.recurrent), delay=s.recurrent_delay)
             net.connect(group, group, within)
         before = group
@@ -61,8 +85,30 @@ def build_network(settings: Settings, channels: int, classes: int) -> Network:
         tau_mem, tau_syn = s.readout_tau or (np.inf, np.inf)
         leaky = LI(tau_mem=tau_mem, tau_syn=tau_syn, capacitance=s.capacitance)
         output = net.readout(classes, leaky, name="output")
-    net.connect(before, output, Dense(weight=Normal(*s.later), delay=delay))
+    net.connect(before, output, Dense(weight=later, delay=delay))
     return net.initialise(seed=s.seed)
+
+
+def _convolutions(s: Settings, channels: int, grid: tuple[int, ...] | None) -> list[Conv2D]:
+    """The convolutions of the settings, their weights yet to be said."""
+    kernels = np.reshape(s.kernels or (), (-1, 3)).tolist()
+    if not kernels:
+        return []
+    if grid is None or math.prod(grid) != channels:
+        raise SettingError(
+            f"{{kernels}} is {s.kernels}, expected none: the {channels} channels of the input are "
+            f"no images{'' if grid is None else f' of {grid} alone'}"
+        )
+    shape = math.prod(grid[:-2]), grid[-2], grid[-1]
+    planes = []
+    for count, size, stride in kernels:
+        try:
+            plane = Conv2D(shape_in=shape, channels=count, kernel=size, stride=stride, weight=0.0)
+        except ValueError as error:
+            raise SettingError(f"{{kernels}} is {s.kernels}: {error}") from None
+        shape = plane.shape_out
+        planes.append(plane)
+    return planes
 
 
 def _each(value: float | tuple[float, float]) -> float | Initialiser:

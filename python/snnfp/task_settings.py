@@ -39,8 +39,9 @@ class SettingError(ValueError):
 class Settings:
     """Everything that decides the outcome of a training run; written to ``config.json``.
 
-    Times are in the task's own unit. ``lr_decay`` is the factor of the learning rate an epoch;
-    None: half a cosine down to zero, step by step, after ``warmup`` steps in which it rises.
+    Times are in the task's own unit. ``kernels`` are (channels, size, stride) of each convolution
+    before the hidden layers, one after the other; None: there is none. ``lr_decay`` is the factor
+    of the learning rate an epoch; None: half a cosine down to zero, step by step, after ``warmup`` steps in which it rises.
     ``bump`` and ``label_bump`` are the amounts of the remedies ``WeightBump`` (hidden populations)
     and ``LabelBump``; 0: none. ``first`` and ``later`` are (mean, standard deviation) of the
     initial weights of the first layer and of those after it, ``recurrent`` of those within hidden
@@ -64,6 +65,7 @@ class Settings:
     """
 
     hidden: tuple[int, ...]
+    kernels: tuple[int, ...] | None = None
     tau_mem: float | tuple[float, float]
     tau_syn: float | tuple[float, float]
     capacitance: float = 1.0
@@ -187,6 +189,10 @@ def _range(value: Any, least: float) -> bool:
     return two and least <= value[0] < value[1]
 
 
+def _threes(value: tuple[Any, ...]) -> bool:
+    return bool(value) and len(value) % 3 == 0
+
+
 def _or_none(rule: Rule) -> Rule:
     good, expected = rule
     return lambda value: value is None or good(value), expected
@@ -210,6 +216,12 @@ _RULES: dict[str, Rule] = {
     "hidden": (
         lambda v: isinstance(v, tuple) and bool(v) and all(_whole(n, 1) for n in v),
         "whole numbers of at least 1, one a layer",
+    ),
+    "kernels": _or_none(
+        (
+            lambda v: isinstance(v, tuple) and _threes(v) and all(_whole(n, 1) for n in v),
+            "whole numbers of at least 1, three a layer: channels,size,stride",
+        )
     ),
     "tau_mem": _DURATIONS,
     "tau_syn": _DURATIONS,

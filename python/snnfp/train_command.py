@@ -68,7 +68,7 @@ def train_task(
             f"{{shift}} is {settings.shift}, expected fewer pixels than a picture of "
             f"{' x '.join(map(str, loaded.grid[-2:]))} has along an edge"
         )
-    net = build_network(settings, loaded.channels, loaded.classes)
+    net = build_network(settings, loaded.channels, loaded.classes, loaded.grid)
     stopping = None
     if settings.target is not None:
         metric = "accuracy" if loaded.validation is None else "validation_accuracy"
