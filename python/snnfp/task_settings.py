@@ -41,7 +41,8 @@ class Settings:
 
     Times are in the task's own unit. ``kernels`` are (channels, size, stride) of each convolution
     before the hidden layers, one after the other; None: there is none. ``lr_decay`` is the factor
-    of the learning rate an epoch; None: half a cosine down to zero, step by step, after ``warmup`` steps in which it rises.
+    of the learning rate an epoch; None: half a cosine down to zero, step by step, after ``warmup``
+    steps in which it rises.
     ``bump`` and ``label_bump`` are the amounts of the remedies ``WeightBump`` (hidden populations)
     and ``LabelBump``; 0: none. ``first`` and ``later`` are (mean, standard deviation) of the
     initial weights of the first layer and of those after it, ``recurrent`` of those within hidden

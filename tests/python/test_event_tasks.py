@@ -197,17 +197,44 @@ def test_yin_yang_with_delays(capsys, tmp_path):
     assert status == 2 and "--delays has no use with --resume" in errors
 
 
-def test_mnist_augmented(capsys, tmp_path):
+@pytest.fixture
+def images(tmp_path):
+    """A folder like MNIST's: 36 training and 10 test images of 6 x 6 pixels."""
     rng = np.random.default_rng(0)
     for part, n in (("train", 36), ("t10k", 10)):
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx((n, 6, 6), rng.bytes(36 * n)))
         labels = bytes(k % 10 for k in range(n))
         (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx((n,), labels))
-    options = ["--data", str(tmp_path), "--augment", "--epochs", "1", "--no-plots", *SMALL]
+    return ["--data", str(tmp_path), "--epochs", "1", "--no-plots", *SMALL]
+
+
+def test_mnist_augmented(capsys, tmp_path, images):
+    options = ["--augment", *images]
     status, lines, errors = train(capsys, "mnist", *options)
     assert status == 0, errors
     assert "132 training" in lines[1], "33 images, and three copies of each"
     assert config(tmp_path)["average"] == 0.998 and config(tmp_path)["dtype"] == "float32"
+
+
+def test_mnist_by_convolutions(capsys, tmp_path, images):
+    import safetensors.numpy
+
+    options = ["--convolution", *images, "--kernels", "4,3,1,2,2,2"]
+    status, lines, errors = train(capsys, "mnist", *options)
+    assert status == 0, errors
+    assert "convolution1[64], convolution2[8], hidden[12]" in lines[0], "4 x 4 x 4, 2 x 2 x 2"
+    assert config(tmp_path)["kernels"] == [4, 3, 1, 2, 2, 2]
+    saved = safetensors.numpy.load_file(tmp_path / "run" / "model.safetensors")
+    assert saved["input_to_convolution1.weight"].shape == (4, 1, 3, 3)
+    assert saved["convolution1_to_convolution2.weight"].shape == (2, 4, 2, 2)
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["spikes/convolution2"][0] > 0.1, "scaled to fire"
+    status, _, errors = train(capsys, "mnist", *options[:-1], "4,7,1")
+    assert status == 2 and "--kernels is (4, 7, 1): " in errors
+    status, _, errors = train(capsys, "mnist", *options[:-1], "4,3")
+    assert status == 2 and "--kernels is 4,3, expected whole numbers of at least 1, three" in errors
+    with pytest.raises(SettingError, match="the 5 channels of the input are no images"):
+        build_network(override(TASKS["yin-yang"].settings, {"kernels": (1, 2, 1)}), 5, 3)
 
 
 @pytest.mark.parametrize(
