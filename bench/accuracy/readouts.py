@@ -81,7 +81,16 @@ def _run(job: tuple[Settings, str, tuple[float, float]]) -> tuple[float, float]:
     begun = time.perf_counter()
     net = _network(settings, data, loss, tau)
     remedies = [] if isinstance(loss, ReadoutCrossEntropy) else [LabelBump(amount=0.1)]
-    fit_task(net, data.train, settings, loss=loss, remedies=remedies, progress=False, n_threads=1)
+    fit_task(
+        net,
+        data.train,
+        settings,
+        grid=data.grid,
+        loss=loss,
+        remedies=remedies,
+        progress=False,
+        n_threads=1,
+    )
     assert data.validation is not None
     seen = evaluate(net, *data.validation, loss, until=settings.until, n_threads=1)
     return seen.accuracy, time.perf_counter() - begun

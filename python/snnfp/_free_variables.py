@@ -38,8 +38,12 @@ class FreeVariable:
     transform: Transform
     frozen: NDArray[np.bool_] | None
 
-    def release(self, parameter: Array) -> Array:
+    def release(self, parameter: Array, at: NDArray[np.bool_] | None = None) -> Array:
         """The variable for a parameter.
+
+        Args:
+            parameter: its value.
+            at: the elements whose variable is asked for; None: all. Others may be anything.
 
         Raises:
             ValueError: a value out of range, or one that a transform of the user's own does not
@@ -50,7 +54,7 @@ class FreeVariable:
             return np.zeros_like(parameter)
         free = self._like(self.transform.release(given, self.name), parameter, "release")
         if range_of(self.transform, parameter) is None:
-            self._check(given, free)
+            self._check(given, free, at)
         return free
 
     def constrain(self, free: Array, parameter: Array) -> Array:
@@ -71,7 +75,7 @@ class FreeVariable:
     def again(self, free: Array, parameter: Array) -> Array:
         """The variable, anew where it is not that of the parameter."""
         stays = self.constrain(free, parameter) == parameter
-        return free if stays.all() else np.where(stays, free, self.release(parameter))
+        return free if stays.all() else np.where(stays, free, self.release(parameter, ~stays))
 
     def within(self, values: Array) -> Array:
         """Means of parameters, which rounding may have brought out of the transform's range."""
@@ -101,13 +105,22 @@ class FreeVariable:
             )
         return array
 
-    def _check(self, parameter: Array, free: Array) -> None:
+    def _check(self, parameter: Array, free: Array, asked: NDArray[np.bool_] | None) -> None:
         """Raises unless a transform of the user's own leads back to the parameter."""
+        asked = np.ones_like(free, dtype=bool) if asked is None else asked
+        endless = np.argwhere(asked & ~np.isfinite(free))
+        if len(endless):
+            at = tuple(endless[0].tolist())
+            raise ValueError(
+                f"{spot(self.name, at)} is {parameter[at]}, for which release of the transform "
+                f"{self.transform!r} gives {free[at]}: expected a value within its range, not an "
+                "end of it"
+            )
         back = self._like(self.transform.constrain(free), parameter, "constrain")
         eps = float(np.finfo(parameter.dtype).eps)
         size = np.abs(parameter)
         rounding = np.sqrt(eps) * size + 64 * eps * size.max(initial=0)
-        bad = np.argwhere(~(np.isfinite(free) & (np.abs(back - parameter) <= rounding)))
+        bad = np.argwhere(asked & ~(np.abs(back - parameter) <= rounding))
         if len(bad):  # of one number, bad has no columns
             at = tuple(bad[0].tolist())
             raise ValueError(

@@ -315,7 +315,7 @@ class Stepper:
                 continue
             put = inside[row.name] != parameters[row.name]
             if put.any():
-                again = row.variable.release(inside[row.name])
+                again = row.variable.release(inside[row.name], put)
                 moved[row.name] = np.where(put, again, moved[row.name])
         return {**parameters, **inside}, moved
 

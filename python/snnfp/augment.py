@@ -133,9 +133,12 @@ class ShiftPixels(_OfInputs):
         super().__post_init__()
         if len(grid_shape(self.shape, "shape")) < 2:
             raise ValueError(f"shape is {self.shape}, expected at least (rows, columns)")
-        if isinstance(self.most, tuple):
-            if len(self.most) != 2:
-                raise ValueError(f"most is {self.most}, expected one number, or (rows, columns)")
+        if isinstance(self.most, (tuple, list)):
+            if len(self.most) != 2 or not any(self.most):
+                raise ValueError(
+                    f"most is {self.most}, expected one number, or (rows, columns), one of which "
+                    "may be 0"
+                )
             for k, axis in enumerate(("rows", "columns")):
                 count(self.most[k], f"most of {axis}", least=0)
         else:

@@ -188,7 +188,7 @@ def _in_range(
             at = tuple(bad[0].tolist()) if beyond.ndim else ()
             raise ValueError(
                 f"bounds: {spot(name, at)} is to be {side} {np.asarray(limit)[at]:g}, expected "
-                f"within {lowest:g} ... {highest:g}, the range of its transform"
+                f"more than {lowest:g} and less than {highest:g}, the range of its transform"
             )
     return np.maximum(low, lowest), np.minimum(high, highest)
 

@@ -106,7 +106,7 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
         _Option("batch_size", int, "samples a step"),
         _Option("lr", float, "learning rate of Adam"),
         _Option("lr_decay", float, "its factor an epoch", none="half a cosine down to zero"),
-        _Option("warmup", int, "steps in which it rises"),
+        _Option("warmup", int, "steps in which it rises, before half a cosine"),
         _Option("delay_lr", float, "learning rate of the delays"),
         _Option("clip_norm", float, "largest norm of a gradient"),
         _Option("average", float, "decay of the average of the parameters, 0: none"),

@@ -25,7 +25,7 @@ _CONFIG = "config.json"
 
 # What a run that goes on cannot change, and why.
 _FIXED = {
-    "hidden": "it is the shape of the network",
+    **dict.fromkeys(("hidden", "kernels"), "it is the shape of the network"),
     "dtype": "it is what the parameters are stored in",
     **dict.fromkeys(
         ("first", "later", "recurrent", "level"), "the initial weights have been trained since"

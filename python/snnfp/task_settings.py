@@ -153,6 +153,11 @@ class Settings:
         if (self.delays is None) != (self.delay_lr is None):
             given, missing = ("delays", "delay_lr")[:: 1 if self.delay_lr is None else -1]
             raise SettingError(f"{{{given}}} is given, expected {{{missing}}} with it")
+        if self.kernels is not None and self.level is None:
+            raise SettingError(
+                "{kernels} is given, expected {level} with it: what the initial weights of so many "
+                "layers are scaled to"
+            )
         if self.lr_decay is not None and self.warmup:
             raise SettingError("{warmup} is for half a cosine, expected none with {lr_decay}")
 

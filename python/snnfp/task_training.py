@@ -70,7 +70,9 @@ def make_augmentations(settings: Settings, grid: tuple[int, ...] | None) -> list
     """What changes training samples, as the settings ask for."""
     s = settings
     chosen: list[Augmentation] = []
-    if s.shift and grid is not None:
+    if s.shift:
+        if grid is None:
+            raise ValueError(f"shift is {s.shift}, expected a grid to shift samples on")
         most = tuple(s.shift if n > 1 else 0 for n in grid[-2:])
         chosen.append(ShiftPixels(shape=grid, most=(most[0], most[1])))
     if s.stretch:

@@ -63,11 +63,7 @@ def train_task(
     saves = _has("safetensors", "the model will not be saved")
     plots = plots and _has("matplotlib", "no pictures will be drawn")
     loaded = task.load(settings, data)
-    if loaded.grid is not None and settings.shift >= min(loaded.grid[-2:]):
-        raise SettingError(
-            f"{{shift}} is {settings.shift}, expected fewer pixels than a picture of "
-            f"{' x '.join(map(str, loaded.grid[-2:]))} has along an edge"
-        )
+    _check_shift(settings.shift, loaded.grid)
     net = build_network(settings, loaded.channels, loaded.classes, loaded.grid)
     stopping = None
     if settings.target is not None:
@@ -119,6 +115,14 @@ def train_task(
     _say(f"{', '.join(left[:-1])} and {left[-1]} are in {folder.path}")
     _say(f"test accuracy {test.accuracy:.4f}  epochs {len(history)}  time {seconds:.1f} s")
     return test.accuracy
+
+
+def _check_shift(shift: int, grid: tuple[int, ...] | None) -> None:
+    """Raises where a shift would leave nothing of a picture."""
+    edges = [n for n in (grid or ())[-2:] if n > 1]
+    if edges and shift >= min(edges):
+        of = "bands of sound there" if len(edges) == 1 else "pixels a picture has along an edge"
+        raise SettingError(f"{{shift}} is {shift}, expected less than the {min(edges)} {of}")
 
 
 class _SoFar:

@@ -247,6 +247,7 @@ def test_mistakes(mistake):
             lambda: ShiftPixels(shape=(2, 2), most=(1,)),
             "most is (1,), expected one number, or (row",
         ),
+        (lambda: ShiftPixels(shape=(2, 2), most=(0, 0)), "most is (0, 0), expected one number, or"),
         (
             lambda: ShiftPixels(shape=(2, 2), most=(0, -1)),
             "most of columns is -1, expected at least 0",

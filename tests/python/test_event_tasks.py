@@ -231,10 +231,14 @@ def test_mnist_by_convolutions(capsys, tmp_path, images):
     assert history["spikes/convolution2"][0] > 0.1, "scaled to fire"
     status, _, errors = train(capsys, "mnist", *options[:-1], "4,7,1")
     assert status == 2 and "--kernels is (4, 7, 1): " in errors
+    status, _, errors = train(capsys, "mnist", *images, "--kernels", "4,3,1")
+    assert status == 2 and "--kernels is given, expected --level with it" in errors
     status, _, errors = train(capsys, "mnist", *options[:-1], "4,3")
     assert status == 2 and "--kernels is 4,3, expected whole numbers of at least 1, three" in errors
     with pytest.raises(SettingError, match="the 5 channels of the input are no images"):
-        build_network(override(TASKS["yin-yang"].settings, {"kernels": (1, 2, 1)}), 5, 3)
+        build_network(
+            override(TASKS["yin-yang"].settings, {"kernels": (1, 2, 1), "level": 1.0}), 5, 3
+        )
 
 
 @pytest.mark.parametrize(
@@ -271,9 +275,17 @@ def test_a_shift_out_of_the_picture(capsys, camera):
     options = ["--data", str(camera), *SMALL, "--shift"]
     status, lines, errors = train(capsys, "n-mnist", *options, "34")
     assert status == 2 and lines == [] and not (camera / "run").exists()
-    expected = "--shift is 34, expected fewer pixels than a picture of 34 x 34 has along an edge"
+    expected = "--shift is 34, expected less than the 34 pixels a picture has along an edge"
     assert expected in errors
     status, _, errors = train(capsys, "n-mnist", *options, "33", "--epochs", "1")
+    assert status == 0, errors
+
+
+def test_a_shift_along_the_bands(capsys, digits):
+    options = ["--data", str(digits), *SMALL, "--epochs", "1", "--shift"]
+    status, _, errors = train(capsys, "spoken-digits", *options, "32")
+    assert status == 2 and "--shift is 32, expected less than the 32 bands of sound" in errors
+    status, _, errors = train(capsys, "spoken-digits", *options, "31")
     assert status == 0, errors
 
 

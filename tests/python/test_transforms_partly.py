@@ -228,7 +228,7 @@ class Misshapen(Own):
     [
         (Wrong(), r"weight\[0, 1\] is 1\.5\d*, but the transform .*Wrong.* has constrain\(release\(1\.5.*\) "
                   r"= 1\.51.*, expected the same value"),
-        (Nothing(), r"weight\[0, 0\] is 1\.5\d*, but .* = constrain\(nan\) = nan"),
+        (Nothing(), r"weight\[0, 0\] is 1\.5\d*, for which release of .* gives nan"),
         (Misshapen(), r"weight: constrain of .* returned an array of shape \(15,\), expected \(5, 15\)"),
     ],
 )  # fmt: skip
@@ -242,14 +242,45 @@ def test_a_transform_of_ones_own_must_lead_back(own, message, dtype):
     assert np.array_equal(net.flatten(), before)
 
 
+class Logistic(Own):
+    """Saturates at 1, whose free variable is infinite."""
+
+    def constrain(self, free):
+        return 1 / (1 + np.exp(-free))
+
+    def release(self, parameter, name):
+        with np.errstate(divide="ignore"):
+            return np.log(parameter) - np.log1p(-parameter)
+
+    def chain(self, free, gradient):
+        value = self.constrain(free)
+        return gradient * value * (1 - value)
+
+
+def test_what_saturates_does_not_stop_what_meets_a_bound():
+    net, data = problem()
+    net.parameters[NAME] = np.full((5, 15), 0.6)
+    bound = np.full((5, 15), 2.0)
+    bound[1] = 0.7
+    pushed = np.full((5, 15), -6.0)
+    pushed[0] = -2000.0
+    groups = {NAME: Group(transform=Logistic(), bounds=(None, bound))}
+    options = {**OPTIONS, "wrt": NAME, "groups": groups, "optimiser": SGD(lr=0.1)}
+    push = [lambda net, record, labels, gradients: ({NAME: pushed}, 1)]
+    fit(net, data, epochs=6, remedies=push, **options)
+    assert np.all(net.parameters[NAME][0] == 1.0) and np.all(net.parameters[NAME][1] == 0.7)
+    with pytest.raises(ValueError, match=r"weight\[0, 0\] is 1.0, for which release .* gives inf"):
+        fit(net, data, epochs=1, **options)
+
+
 @pytest.mark.parametrize(
     "bounds, message",
     [
         (
             (0.5, None),
-            r"bounds: input_to_hidden.weight is to be at least 0.5, expected within .* its transform",
+            r"bounds: input_to_hidden.weight is to be at least 0.5, expected more .* its transform",
         ),
-        ((None, 0.1), "weight is to be at most 0.1, expected within 0.1 ... 0.3, the range of"),
+        ((None, 0.1), "weight is to be at most 0.1, expected more than 0.1 and less than 0.3,"),
         ((np.linspace(0, 0.5, 75).reshape(5, 15), None), r"weight\[3, 0\] is to be at least 0.304"),
     ],
 )
