@@ -38,6 +38,7 @@ FAST = replace(
     label_bump=0.1,
     lr=4e-2,
     epochs=4,
+    average=0.0,
     batch_size=28,
     clip_norm=0.5,
 )
