@@ -212,7 +212,7 @@ def test_mnist_augmented(capsys, tmp_path, images):
     options = ["--augment", *images]
     status, lines, errors = train(capsys, "mnist", *options)
     assert status == 0, errors
-    assert "132 training" in lines[1], "33 images, and three copies of each"
+    assert "198 training" in lines[1], "33 images, and five copies of each"
     assert config(tmp_path)["average"] == 0.998 and config(tmp_path)["dtype"] == "float32"
 
 
