@@ -76,25 +76,26 @@ void bind_readouts(py::module_& m) {
       py::arg("heard"), py::arg("readout"), py::arg("value"), py::arg("times").noconvert(),
       py::arg("time_scale"), py::arg("cotangents").noconvert(), py::arg("wrt"),
       py::arg("execution"));
-  // By the parameters, a row a value; by the spikes of each sender, a row a value of its sample.
+  // By the parameters, a row a value; by the spikes of each sender that is asked for, a row a value
+  // of its sample.
   m.def(
       "read_jacobian",
       [](const Rec& heard, Id readout, ReadoutValue value, const In<Real>& times, Real time_scale,
-         const Wrt& wrt, const Execution& e) {
+         const Wrt& wrt, const std::vector<Id>& asked, const Execution& e) {
         ExecutionOptions options;
         e.apply(options);
         const Reading<Real> reading = reading_of(readout, value, times, time_scale);
         ReadoutJacobian<Real> jacobian;
         {
           const py::gil_scoped_release release;
-          jacobian = read_jacobian(heard, reading, wrt, options);
+          jacobian = read_jacobian(heard, reading, wrt, asked, options);
         }
         std::vector<py::array_t<Real>> senders;
         for (std::vector<Real>& s : jacobian.senders) senders.push_back(give(std::move(s)));
         return std::make_pair(give(std::move(jacobian.parameters)), std::move(senders));
       },
       py::arg("heard"), py::arg("readout"), py::arg("value"), py::arg("times").noconvert(),
-      py::arg("time_scale"), py::arg("wrt"), py::arg("execution"));
+      py::arg("time_scale"), py::arg("wrt"), py::arg("senders"), py::arg("execution"));
   m.def(
       "read_jvp",
       [](const Rec& heard, Id readout, ReadoutValue value, const In<Real>& times, Real time_scale,

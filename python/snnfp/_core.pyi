@@ -319,6 +319,7 @@ def read_jacobian(
     times: NDArray[_Real],
     time_scale: float,
     wrt: Sequence[Parameter],
+    senders: Sequence[int],
     execution: Execution,
 ) -> tuple[NDArray[_Real], list[NDArray[_Real]]]: ...
 def read_jvp(

@@ -76,6 +76,7 @@ def calibrate(
             reached; all parameters stay as they were.
         KeyError: a population that is not there.
     """
+    check_network(net, drawn=seed is None)
     wanted = _wanted(net, rate)
     if not 0 < real_number(tolerance, "tolerance") < 1:
         raise ValueError(f"tolerance is {tolerance}, expected 0 < tolerance < 1")
@@ -83,7 +84,7 @@ def calibrate(
     if seed is not None:  # on a copy: nothing is drawn unless all of it succeeds
         start = with_limits(net, {}).initialise(seed)
         changed = list(dict.fromkeys([*net._drawn, *changed]))
-    check_network(start)
+        check_network(start)
     options = {"until": until, "samples": samples, "n_threads": n_threads}
     work = _Work(start, spikes, wanted, float(tolerance), options)
     for component in _components(net):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -143,7 +143,8 @@ class DifferentiableRecord(ReadoutRecord):
         Raises:
             ValueError: ``out`` with a reading.
             MemoryError: before the work starts, if the result does not fit; see
-                :meth:`jacobian_blocks`.
+                :meth:`jacobian_blocks`. Of a reading also if its derivatives by the spikes that
+                ``wrt`` moves do not, or, before these are taken, theirs by ``wrt``.
         """
         if isinstance(of, Reading):
             if out is not None:
@@ -218,35 +219,82 @@ class DifferentiableRecord(ReadoutRecord):
         names, own = self._without_readouts(selected)
         shape = reading.shape(self.n_samples, readout_named(self._net, reading.readout).size)
         rows, width = math.prod(shape), self._width(names)
-        self._need_room(rows, "values", width + self._width(own))
-        by_own, by_spikes, by_inputs = self._read_jacobian(reading, own, n_threads)
+        values = rows // max(self.n_samples, 1)  # of a sample
+        inputs = [g for g in self._net.inputs if f"{g}.times" in names]
+        fired = {p: self.indices(p) for p in self._net.populations} if names else {}
+        self._need_room_on_the_way(rows, values, width + self._width(own), (*inputs, *fired))
+        by_own, by_times = self._read_jacobian(reading, own, (*inputs, *fired), n_threads)
         found = self._named(own, by_own.reshape(rows, -1)) if own else {}
         if names:
-            through = np.zeros((self.n_samples, len(by_spikes), width), dtype=self.times.dtype)
-            at = np.flatnonzero(by_spikes.any(axis=0))
-            if at.size:
-                self._need_room(at.size, "spikes", width)
-                of_spikes = np.empty((at.size, width), dtype=self.times.dtype)
-                self._core.jacobian(at, self._parameters(names), of_spikes, self._run(n_threads))
-                fired, begin = np.unique(self.samples[at], return_index=True)
-                for k, by_spike in enumerate(by_spikes[:, at]):
-                    shares = by_spike[:, None] * of_spikes
-                    through[fired, k] = np.add.reduceat(shares, begin, axis=0)
+            through = np.zeros((self.n_samples, values, width), dtype=self.times.dtype)
+            heard = [(fired[p], by) for p, by in by_times.items() if p in fired]
+            self._add_through_spikes(through, names, heard, n_threads)
             found |= self._named(names, through.reshape(rows, width))
-        for group, by_time in by_inputs.items():
-            if f"{group}.times" in found:
+        for group in inputs:
+            by_time = by_times.get(group)
+            if by_time is not None:
                 batch = self._groups[self._net.inputs[group].index]
                 sample = np.repeat(np.arange(self.n_samples), np.diff(batch.offsets))
-                whole = found[f"{group}.times"].reshape(self.n_samples, len(by_time), -1)
+                whole = found[f"{group}.times"].reshape(self.n_samples, values, -1)
                 whole[sample, :, np.arange(sample.size)] += by_time.T
         return {n: found[n].reshape(shape + self._shape(n)) for n in selected}
+
+    def _add_through_spikes(
+        self,
+        through: NDArray[Any],
+        names: tuple[str, ...],
+        heard: list[tuple[NDArray[np.int64], NDArray[Any]]],
+        n_threads: int | None,
+    ) -> None:
+        """Adds what values owe to parameters by way of spikes.
+
+        Args:
+            through: ``[samples, values, parameters]``.
+            names: of the parameters.
+            heard: indices of spikes, and derivatives by their times ``[values, spikes]``.
+        """
+        used = [(indices, rows, np.flatnonzero(rows.any(axis=0))) for indices, rows in heard]
+        at = np.sort(np.concatenate([self.neurons[:0], *(i[use] for i, _, use in used)]))
+        if not at.size:
+            return
+        width = through.shape[-1]
+        self._need_room(at.size, "spikes", width, copies=2)
+        of_spikes = np.empty((at.size, width), dtype=self.times.dtype)
+        self._core.jacobian(at, self._parameters(names), of_spikes, self._run(n_threads))
+        fired, begin = np.unique(self.samples[at], return_index=True)
+        by_spike = np.empty(at.size, dtype=self.times.dtype)
+        places = [(np.searchsorted(at, i[use]), rows, use) for i, rows, use in used]
+        for k in range(through.shape[1]):
+            for place, rows, use in places:
+                by_spike[place] = rows[k, use]
+            shares = by_spike[:, None] * of_spikes
+            through[fired, k] = np.add.reduceat(shares, begin, axis=0)
+
+    def _need_room_on_the_way(
+        self, rows: int, values: int, width: int, senders: Collection[str]
+    ) -> None:
+        """For derivatives by parameters, and those by what is heard of these groups."""
+        sent = 0
+        for name in self._net._listeners.heard:
+            if name in self._net.inputs and name in senders:
+                sent += self._groups[self._net.inputs[name].index].times.size
+            elif name in senders:
+                sent += self.indices(name).size
+        on_the_way = f" and {values} by the times of {sent} spikes" if sent else ""
+        need_memory(
+            (rows * width + values * sent) * self.times.dtype.itemsize,
+            f"the derivatives of {rows} values by {width} parameters{on_the_way}",
+            "choose fewer values or parameters, or fewer samples at a time",
+        )
 
     def _width(self, names: tuple[str, ...]) -> int:
         return sum(math.prod(self._shape(n)) for n in names)
 
-    def _need_room(self, rows: int, what: str, width: int, instead: str = "") -> None:
+    def _need_room(
+        self, rows: int, what: str, width: int, instead: str = "", copies: int = 1
+    ) -> None:
         need_memory(
-            rows * width * self.times.dtype.itemsize,
+            copies * rows * width * self.times.dtype.itemsize,
             f"the derivatives of {rows} {what} by {width} parameters",
             f"choose fewer {what} or parameters{instead}",
         )

@@ -128,7 +128,7 @@ def diagnose(
         labels: classes, ``[samples]``, to see which outputs are silent where they should fire.
         until: end of the simulation.
         loss: what it is to be trained with, which says where outputs are read, and how; None: the
-            last population is the output or, where that feeds something, the last readout.
+            last population is the output or, where that feeds others, the last readout.
         spike_limit: spikes of a neuron in a sample at which it counts as running away.
         samples: of a network without input groups.
         n_threads: None: all.
@@ -165,7 +165,8 @@ def _last(net: Network) -> Population | Readout:
     """Where outputs are most likely read: what feeds nothing."""
     projections = (*net.projections.values(), *net.readout_projections.values())
     last = next(reversed(net.populations), None)
-    if net.readouts and (last is None or last in {p.source for p in projections}):
+    feeding = {p.source for p in projections if p.source != p.target}  # others than themselves
+    if net.readouts and (last is None or last in feeding):
         return readout_named(net, None)
     return readout_of(net, None)
 

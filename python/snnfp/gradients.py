@@ -14,7 +14,7 @@ from snnfp.losses import value_and_derivative
 from snnfp.network import Network, Selection
 from snnfp.readings import Reading
 from snnfp.record import Record
-from snnfp.simulate import InputSpikes, simulate
+from snnfp.simulate import InputSpikes, check_network, simulate
 
 __all__ = [
     "LossFunction",
@@ -107,6 +107,7 @@ def value_and_grad(
         ValueError: a loss that is not finite or whose horizon comes before ``until``, or what
             :func:`simulate` raises.
     """
+    check_network(net)
     check_mode(mode)
     check_loss(loss)
     net.select(wrt)

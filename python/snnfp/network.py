@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -37,13 +38,7 @@ from snnfp.groups import (
 )
 from snnfp.init import Initialiser
 from snnfp.neurons import LIF
-from snnfp.parameters import (
-    Parameters,
-    in_users_order,
-    is_initialiser,
-    need_values,
-    shaped,
-)
+from snnfp.parameters import Parameters, in_users_order, is_initialiser, need_values, shaped
 from snnfp.projections import Connectivity
 
 __all__ = [
@@ -86,6 +81,7 @@ class Network(Listening):
         make = _core.NetworkFloat64 if double else _core.NetworkFloat32
         self._core: _core._Network[Any] = make()
         self._listeners = Listeners(make(), self.dtype)
+        self._lock = threading.RLock()  # values are those of the core for whoever has it
         self.inputs: dict[str, Input] = {}
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
@@ -321,14 +317,17 @@ class Network(Listening):
         return f"Network({self.dtype}: {', '.join(parts)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_core", "_listeners")}
+        left_out = ("_core", "_listeners", "_lock")
+        with self._lock:
+            state = {k: v for k, v in self.__dict__.items() if k not in left_out}
+            return state | {"_values": self._values.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         # Read-only flags do not survive pickling and copying.
         self._values = {k: v if v is None else freeze(v) for k, v in self._values.items()}
         empty = Network(self.dtype)
-        self._core, self._listeners = empty._core, empty._listeners
+        self._core, self._listeners, self._lock = empty._core, empty._listeners, empty._lock
         fill_core(self._core, self.inputs, self.populations, self.projections, self._legal)
         groups: dict[str, Input | Population] = {**self.inputs, **self.populations}
         self._listeners.fill(groups, self.readouts, self.readout_projections, self._legal)
@@ -403,14 +402,15 @@ class Network(Listening):
         self, names: Iterable[str], values: Iterable[tuple[str, Any]], fresh: bool = False
     ) -> None:
         """Sets the named parameters, whose values come one by one; all or none."""
-        before = {n: self._values[n] for n in names}
-        legal = {n: self._legal(n) for n in names}
-        try:
-            self._set_each(before, values, fresh)
-        except BaseException:
-            self._set_each(before, legal.items(), True)
-            self._values.update(before)
-            raise
+        with self._lock:
+            before = {n: self._values[n] for n in names}
+            legal = {n: self._legal(n) for n in names}
+            try:
+                self._set_each(before, values, fresh)
+            except BaseException:
+                self._set_each(before, legal.items(), True)
+                self._values.update(before)
+                raise
 
     def _set_each(
         self, names: Iterable[str], values: Iterable[tuple[str, Any]], fresh: bool
@@ -433,15 +433,16 @@ class Network(Listening):
         else:
             array = shaped(value, name, self._shapes_of(name), self.dtype)
             array = slot.there(array, name, fill=np.ndim(value) == 0)
-        try:
-            core = self._listeners.core if self._listens(name) else self._core
-            if not isinstance(slot.owner, Projection):
-                core.set_parameter(p.index, p.neuron, array.reshape(-1))
-            elif p.kind is _WEIGHT:
-                core.set_weight(p.index, slot.owner.to_core(array))
-            else:
-                per = slot.owner.delay_shapes[array.shape]
-                core.set_delay(p.index, slot.owner.to_core(array), per)
-        except ValueError as error:
-            raise in_users_order(error, name, array, slot.owner) from None
-        self._values[name] = array
+        with self._lock:
+            try:
+                core = self._listeners.core if self._listens(name) else self._core
+                if not isinstance(slot.owner, Projection):
+                    core.set_parameter(p.index, p.neuron, array.reshape(-1))
+                elif p.kind is _WEIGHT:
+                    core.set_weight(p.index, slot.owner.to_core(array))
+                else:
+                    per = slot.owner.delay_shapes[array.shape]
+                    core.set_delay(p.index, slot.owner.to_core(array), per)
+            except ValueError as error:
+                raise in_users_order(error, name, array, slot.owner) from None
+            self._values[name] = array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "is_initialiser",
     "need_values",
     "shaped",
+    "users_order",
 ]
 
 
@@ -113,14 +115,31 @@ def is_initialiser(value: Any, name: str) -> bool:
     return isinstance(value, Initialiser)
 
 
+@contextmanager
+def users_order(net: Network) -> Iterator[None]:
+    """Errors of the core name elements of parameters as the user's arrays have them."""
+    try:
+        yield
+    except ValueError as error:
+        for name, slot in net._slots.items():
+            value = net._values[name]
+            told = error if value is None else in_users_order(error, name, value, slot.owner)
+            if told is not error:
+                raise told from None
+        raise
+
+
 def in_users_order(error: ValueError, name: str, value: NDArray[Any], owner: object) -> ValueError:
-    """The core's error with the element named as in the user's array: ``weight[1, 2]``."""
-    found = re.match(re.escape(name) + r"\[(\d+)\] is ", str(error))
-    if found is None or value.ndim == 0:
+    """The core's error with the element named as in the user's array: ``weight[1, 2]``.
+
+    It is named where the error begins, or is the one by which a derivative is.
+    """
+    found = re.search(r"(?:^|(?<= by ))" + re.escape(name) + r"\[(\d+)\](?= is )", str(error))
+    if found is None or (value.ndim == 0 and found.start() == 0):
         return error
     flat = int(found[1])
     order = owner.order(value.shape) if isinstance(owner, Projection) else None
     if order is not None:
         flat = int(order[flat])
-    at = np.unravel_index(flat, value.shape)
-    return ValueError(f"{spot(name, at)} is {str(error)[found.end() :]}")
+    element = spot(name, np.unravel_index(flat, value.shape) if value.ndim else ())
+    return ValueError(str(error)[: found.start()] + element + str(error)[found.end() :])

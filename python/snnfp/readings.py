@@ -117,8 +117,9 @@ def no_end(value: str, readout: str | None) -> str:
     """What an error says of a value of a whole sample where samples have no end."""
     name = "the readout" if readout is None else f"readout {readout}"
     return (
-        f"{value!r} of {name} is what it says up to the end of a sample, and until is not given: "
-        "expected a finite until, the end of the samples (the value 'at' needs none, but times)"
+        f"{value!r} of {name} is what it says up to the end of a sample, and until is not given or "
+        "infinite: expected a finite until, the end of the samples (the value 'at' needs none, but "
+        "times)"
     )
 
 

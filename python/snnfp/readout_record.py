@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from snnfp import _core
 from snnfp._arrays import freeze, real_array, spot
 from snnfp._memory import need_memory
 from snnfp.groups import Projection, Readout
+from snnfp.parameters import users_order
 from snnfp.readings import Reading, no_end, readout_named
 from snnfp.spike_record import SpikeRecord
 
@@ -185,13 +186,14 @@ class ReadoutRecord(SpikeRecord):
         inputs: dict[str, NDArray[Any]] = {}
         spikes = spikes.copy()
         for reading, cotangents in readings.items():
-            own, senders = _core.read_vjp(
-                self._heard,
-                *self._in_core(reading),
-                cotangents=cotangents.reshape(-1),
-                wrt=wrt,
-                execution=run,
-            )
+            with users_order(self._net):
+                own, senders = _core.read_vjp(
+                    self._heard,
+                    *self._in_core(reading),
+                    cotangents=cotangents.reshape(-1),
+                    wrt=wrt,
+                    execution=run,
+                )
             gradient += own
             for name, by_time in zip(self._net._listeners.heard, senders, strict=True):
                 if name in self._net.inputs:
@@ -210,29 +212,31 @@ class ReadoutRecord(SpikeRecord):
         return out, spikes, inputs
 
     def _read_jacobian(
-        self, reading: Reading, names: tuple[str, ...], n_threads: int | None
-    ) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
+        self,
+        reading: Reading,
+        names: tuple[str, ...],
+        senders: Collection[str],
+        n_threads: int | None,
+    ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
         """Derivatives of each value.
 
         Returns:
-            By the parameters ``names`` of readouts, a row a value; by all spikes, ``[values of a
-            sample, n_spikes]``, those of the spike's own sample; likewise by the times of inputs.
+            By the parameters ``names`` of readouts, a row a value; by the times of the spikes of
+            those of the ``senders`` that are heard, ``[values of a sample, spikes]``, those of the
+            spike's own sample.
         """
-        own, senders = _core.read_jacobian(
-            self._heard,
-            *self._in_core(reading),
-            wrt=[self._net._slots[n].parameter for n in names],
-            execution=self._run(n_threads),
-        )
+        heard = self._net._listeners.heard
+        with users_order(self._net):
+            own, by_time = _core.read_jacobian(
+                self._heard,
+                *self._in_core(reading),
+                wrt=[self._net._slots[n].parameter for n in names],
+                senders=[g for name, g in heard.items() if name in senders],
+                execution=self._run(n_threads),
+            )
         values = math.prod(reading.shape(1, readout_named(self._net, reading.readout).size))
-        spikes = np.zeros((values, self.n_spikes), self.times.dtype)
-        inputs: dict[str, NDArray[Any]] = {}
-        for name, by_time in zip(self._net._listeners.heard, senders, strict=True):
-            if name in self._net.inputs:
-                inputs[name] = by_time.reshape(values, -1)
-            else:
-                spikes[:, self.indices(name)] = by_time.reshape(values, -1)
-        return own, spikes, inputs
+        asked = {name: by_time[g] for name, g in heard.items() if name in senders}
+        return own, {name: rows.reshape(values, -1) for name, rows in asked.items()}
 
     def _tangents(self, tangents: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         raise NotImplementedError

@@ -16,6 +16,7 @@ from snnfp._numbers import real_number
 from snnfp._warnings import warn
 from snnfp.errors import RecordedSpikeError, UnusedInputWarning
 from snnfp.network import Network, Population, population_of
+from snnfp.parameters import users_order
 from snnfp.record import Record, Recording
 from snnfp.recording_faults import ImpossibleSpikes, MissingSpikes
 from snnfp.simulate import (
@@ -115,17 +116,21 @@ def record_from_spikes(
     voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
     kept, now = snapshot(net)
     try:
-        core = _core.record_from_spikes(
-            now,
-            [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
-            (merged.times, merged.neurons, merged.offsets),
-            tolerance,
-            end,
-            voltage,
-            current,
-            _POLICIES[on_fault],
-            execution(n_threads, isa),
-        )
+        with users_order(kept):
+            core = _core.record_from_spikes(
+                now,
+                [
+                    _core_input(g, net.dtype, name)
+                    for name, g in zip(net.inputs, groups, strict=True)
+                ],
+                (merged.times, merged.neurons, merged.offsets),
+                tolerance,
+                end,
+                voltage,
+                current,
+                _POLICIES[on_fault],
+                execution(n_threads, isa),
+            )
     except RecordedSpikeError as error:
         error.missing = MissingSpikes.of(error.missing, net)
         error.impossible = ImpossibleSpikes.of(

@@ -11,7 +11,7 @@ from snnfp._numbers import real_number
 from snnfp._silence import silence_untold
 from snnfp.network import Network
 from snnfp.readings import Reading, readout_named
-from snnfp.simulate import InputSpikes, simulate
+from snnfp.simulate import InputSpikes, check_network, simulate
 
 __all__ = ["scale_readout"]
 
@@ -48,6 +48,7 @@ def scale_readout(
     """
     if not (real_number(rms, "rms") > 0 and math.isfinite(rms)):
         raise ValueError(f"rms is {rms}, expected a finite number > 0")
+    check_network(net)
     asked = reading.reading(net) if hasattr(reading, "reading") else reading
     if not isinstance(asked, Reading):
         raise TypeError(f"reading is {reading!r}, expected snnfp.Reading(...) or a loss with one")

@@ -19,6 +19,7 @@ from snnfp._warnings import warn
 from snnfp.errors import SilentPopulationWarning, UnusedInputWarning
 from snnfp.groups import Readout
 from snnfp.network import Network, Population, population_of
+from snnfp.parameters import users_order
 from snnfp.readings import readout_named
 from snnfp.record import ProbeRequest, Record
 from snnfp.spike_record import snapshot
@@ -99,19 +100,20 @@ def simulate(
     voltage, current, readouts_begin = _initial_arrays(net, initial, n_samples)
     ends = _indices(net, stop_after, "stop_after")
     kept, now = snapshot(net)
-    core = _core.simulate(
-        now,
-        [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
-        n_samples if not groups else 0,
-        end,
-        limit,
-        _core.Engine[engine],
-        voltage,
-        current,
-        _indices(net, first_spikes_of, "first_spikes_of"),
-        ends,
-        run,
-    )
+    with users_order(kept):
+        core = _core.simulate(
+            now,
+            [_core_input(g, net.dtype, name) for name, g in zip(net.inputs, groups, strict=True)],
+            n_samples if not groups else 0,
+            end,
+            limit,
+            _core.Engine[engine],
+            voltage,
+            current,
+            _indices(net, first_spikes_of, "first_spikes_of"),
+            ends,
+            run,
+        )
     record = Record(core, kept, groups, end, n_threads, isa, readouts_begin=readouts_begin)
     _warn(kept, groups, end, record, ends)
     if probe is not None:
@@ -119,14 +121,19 @@ def simulate(
     return record
 
 
-def check_network(net: Network) -> None:
-    """Raises unless ``net`` can run: with populations or readouts, and all parameters set."""
+def check_network(net: Network, *, drawn: bool = True) -> None:
+    """Raises unless ``net`` can run: with populations or readouts, and all parameters set.
+
+    Args:
+        net: what should be a network.
+        drawn: False: parameters that are to be drawn may have no value yet.
+    """
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}, expected snnfp.Network")
     if not net.populations and not net.readouts:
         raise ValueError("the network has no population and no readout, expected at least one")
     for name, value in net._values.items():
-        if value is None:
+        if value is None and drawn:
             net.parameters[name]  # raises, and says what to call
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -220,13 +221,15 @@ def snapshot(net: Network) -> tuple[Network, _core._Network[Any]]:
     Both before the work begins: another thread may set parameters meanwhile. What a record keeps
     has no core of its own, as the record's has the network it was made with.
     """
-    core, state = net._core.__copy__(), vars(net).copy()
-    del state["_core"]
     groups = ("inputs", "populations", "projections", "readouts", "readout_projections")
-    for name in (*groups, "_values", "_slots"):
-        state[name] = state[name].copy()
-    if net.readouts:
-        state["_listeners"] = net._listeners.copy()
+    with net._lock:
+        core, state = net._core.__copy__(), vars(net).copy()
+        for name in (*groups, "_values", "_slots"):
+            state[name] = state[name].copy()
+        if net.readouts:
+            state["_listeners"] = net._listeners.copy()
+    del state["_core"]
+    state["_lock"] = threading.RLock()
     kept: Network = object.__new__(Network)
     kept.__dict__ = state
     return kept, core

@@ -17,7 +17,7 @@ from snnfp._step_check import StepCheck, check_step
 from snnfp.gradients import LossFunction
 from snnfp.network import Network, Selection
 from snnfp.record import Record
-from snnfp.simulate import InputSpikes, input_groups, simulate
+from snnfp.simulate import InputSpikes, check_network, input_groups, simulate
 from snnfp.spikes import Spikes
 
 __all__ = ["GradientCheck", "StepCheck", "check_gradient", "check_step"]
@@ -107,6 +107,7 @@ def check_gradient(
         if not real_number(number, what) > 0:
             raise ValueError(f"{what} is {number}, expected a number > 0")
     max_elements = count(max_elements, "max_elements")
+    check_network(net)
     if net.dtype != np.float64:
         raise TypeError(
             f"the network is {net.dtype}, expected float64: differences need the digits"

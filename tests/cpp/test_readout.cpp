@@ -178,7 +178,7 @@ TEST_CASE("a row of the Jacobian is the gradient of its value, the same bits eve
     const auto wrt = made.wrt();
     const Size columns = layout(made.heard, wrt).size(), samples = made.heard.samples();
     for (const auto& reading : readings()) {
-      const auto rows = read_jacobian<double>(made.heard, reading, wrt);
+      const auto rows = read_jacobian<double>(made.heard, reading, wrt, {0, 1});
       const Size values = Size(read(made.heard, reading).size()) / samples;
       REQUIRE(Size(rows.parameters.size()) == samples * values * columns);
       for (Size row = 0; row < samples * values; ++row) {
@@ -200,10 +200,14 @@ TEST_CASE("a row of the Jacobian is the gradient of its value, the same bits eve
         ExecutionOptions options;
         options.isa = isa;
         options.n_threads = 3;
-        const auto again = read_jacobian<double>(made.heard, reading, wrt, options);
+        const auto again = read_jacobian<double>(made.heard, reading, wrt, {0, 1}, options);
         CHECK(again.parameters == rows.parameters);
         CHECK(again.senders == rows.senders);
       }
+      const auto of_one = read_jacobian<double>(made.heard, reading, wrt, {1});
+      CHECK(of_one.parameters == rows.parameters);
+      CHECK(of_one.senders[0].empty());
+      CHECK(of_one.senders[1] == rows.senders[1]);
     }
   }
   CHECK(checked == 2 * 3 * 11 * 5);
@@ -278,7 +282,8 @@ TEST_CASE("what cannot be read is refused") {
   const Source in{Source::Kind::input, 0}, hidden{Source::Kind::population, 0};
   auto first = made.record;
   first.first_spikes_of = {0};
-  refused([&] { listen(first, heard.network, {in, hidden}); },
+  const auto lacking = listen(first, heard.network, {in, hidden});
+  refused([&] { read(lacking, {0, ReadoutValue::maximum}); },
           "projection hidden_to_out to a readout starts at population hidden, of which the record");
   auto endless_record = made.record;
   endless_record.until = infinity;

@@ -173,8 +173,17 @@ def test_several_inputs():
 
 def test_networks_that_cannot_run():
     empty = Spikes([], [], [0, 0], size=1)
-    with pytest.raises(TypeError, match=r"net is 'net', expected snnfp.Network"):
-        snnfp.simulate("net", empty)
+    loss = snnfp.losses.ReadoutCrossEntropy(value="end")
+    for call in (
+        lambda: snnfp.simulate("net", empty),
+        lambda: snnfp.value_and_grad("net", empty, [0], loss, until=1.0),
+        lambda: snnfp.scale_readout("net", empty, loss, until=1.0),
+        lambda: snnfp.calibrate("net", empty, rate=1.0, until=1.0),
+        lambda: snnfp.testing.check_gradient("net", empty, [0], loss, until=1.0),
+        lambda: snnfp.plots.raster_and_voltage("net", empty, until=1.0),
+    ):
+        with pytest.raises(TypeError, match=r"net is 'net', expected snnfp.Network"):
+            call()
     net = Network()
     net.input(1)
     with pytest.raises(ValueError, match="the network has no population"):

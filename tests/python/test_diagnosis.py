@@ -147,19 +147,21 @@ def listening(**neuron):
     return net, Spikes.from_lists([[[0.5]]] * 2)
 
 
-@pytest.mark.parametrize("outputs", ["readout", "population", "readouts alone"])
+@pytest.mark.parametrize("outputs", ["readout", "population", "lateral", "readouts alone"])
 def test_without_a_loss_outputs_are_what_feeds_nothing(outputs):
     """Labels are classes of that, and hidden neurons are not told to be silent in theirs."""
     net, spikes = listening(tau_mem=3.0, tau_syn=1.0)
-    if outputs == "population":
+    if outputs in ("population", "lateral"):
         net.population(4, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
         net.connect("h", "y", Dense(weight=0.1))
+        if outputs == "lateral":  # onto itself, which feeds nothing
+            net.connect("y", "y", Dense(weight=-0.1))
     elif outputs == "readouts alone":
         net = snnfp.Network()
         net.input(1, name="x")
         net.readout(2, snnfp.LI(tau_mem=3.0, tau_syn=1.0), name="r")
         net.connect("x", "r", Dense(weight=1.0))
-    name, size = ("y", 4) if outputs == "population" else ("r", 2)
+    name, size = ("y", 4) if outputs in ("population", "lateral") else ("r", 2)
     d = snnfp.diagnose(net, spikes, [0, 1], until=5.0)
     assert d.output == name
     assert (d.silent_labels is None) == (name == "r")
@@ -229,6 +231,13 @@ def test_picture():
     assert any(t.startswith("hidden: ") and t.endswith("silent") for t in titles)
     with pytest.raises(TypeError, match="diagnosis is a Network"):
         snnfp.plots.activity(net)
+    listener = snnfp.Network()
+    listener.input(1, name="x")
+    listener.readout(2, snnfp.LI(tau_mem=3.0, tau_syn=1.0), name="r")
+    listener.connect("x", "r", Dense(weight=1.0))
+    seen = snnfp.diagnose(listener, Spikes.from_lists([[[0.5]]]), until=5.0)
+    with pytest.raises(ValueError, match="the diagnosis has no population, expected one whose"):
+        snnfp.plots.activity(seen)
 
 
 # -- calibration -------------------------------------------------------------------------------

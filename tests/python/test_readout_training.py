@@ -175,7 +175,7 @@ def test_what_goes_wrong_is_said():
     end = ReadoutCrossEntropy(value="end")
     with pytest.raises(ValueError, match=r"'end' of the readout is what .* until is not given"):
         learn(net, end, (spikes, labels), until=None)
-    with pytest.raises(ValueError, match="until is not given: expected a finite until"):
+    with pytest.raises(ValueError, match="until is not given or infinite: expected a finite until"):
         snnfp.evaluate(net, spikes, labels, end)
     with pytest.raises(ValueError, match=r"reads V at 40, after until = 30"):
         learn(net, ReadoutSquaredError(times=[5.0, 40.0]), (spikes, np.zeros((8, 2, 3))))

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -251,3 +252,72 @@ def test_what_another_thread_changes_meanwhile(monkeypatch, call):
         assert list(gradient) == list(wanted)
         assert all(np.array_equal(gradient[k], wanted[k]) for k in wanted)
     assert quiet(net, spikes, until=8.0).silent_fraction("late") == 1.0
+
+
+class Interrupted:
+    """The core of a network, with another thread's work after the n-th step of this name."""
+
+    def __init__(self, core, step, work, n=1):
+        self._core, self._thread = core, threading.Thread(target=work)
+        self._step, self._left = step, n
+
+    def __getattr__(self, name):
+        method = getattr(self._core, name)
+
+        def call(*arguments):
+            out = method(*arguments)
+            if name == self._step:
+                self._left -= 1
+                if self._left == 0:
+                    self._thread.start()
+                    self._thread.join(0.5)  # it may have to wait for what is under way
+            return out
+
+        return call
+
+    def __copy__(self):
+        return self.__getattr__("__copy__")()
+
+    def join(self):
+        self._thread.join()
+        return self._core
+
+
+@pytest.mark.parametrize("step", ["__copy__", "set_parameter"])
+def test_a_record_is_of_one_moment(step):
+    """What it keeps of the network is what was simulated, whenever another thread sets values."""
+    net, spikes = random_network(np.random.default_rng(3))
+    records = []
+
+    def change():
+        net.parameters["hidden.tau_mem"] = 1.5 * net.parameters["hidden.tau_mem"]
+
+    def run():
+        records.append(quiet(net, spikes, until=8.0))
+
+    first, second = (run, change) if step == "__copy__" else (change, run)
+    before = net.parameters["hidden.tau_mem"]
+    net._core = Interrupted(net._core, step, second)
+    first()
+    net._core = net._core.join()
+    assert np.array_equal(net.parameters["hidden.tau_mem"], 1.5 * before)
+    (record,) = records
+    ones = np.ones(record.n_spikes)
+    assert record.n_spikes
+    kept, simulated = (r.vjp(ones) for r in (pickle.loads(pickle.dumps(record)), record))
+    assert all(np.array_equal(kept[k], simulated[k]) for k in simulated)
+
+
+def test_a_network_copied_while_values_are_set_has_all_of_them_or_none():
+    net, _ = random_network(np.random.default_rng(3))
+    before = dict(net.parameters)
+    names = ["hidden.tau_mem", "hidden.tau_syn"]
+    copies = []
+    net._core = Interrupted(
+        net._core, "set_parameter", lambda: copies.append(copy.deepcopy(net)), 2
+    )
+    net.unflatten(2 * net.flatten(names), names)
+    net._core = net._core.join()
+    (made,) = copies
+    assert len({tuple(made.parameters[n] / before[n]) for n in names}) == 1
+    copy.deepcopy(made).parameters["hidden.tau_mem"] = 1.0  # has a lock of its own

@@ -1,5 +1,7 @@
 """Spikes just over threshold at any ratio of time constants, and the range of scales."""
 
+import re
+
 import numpy as np
 import pytest
 import snnfp
@@ -111,17 +113,39 @@ def test_a_huge_weight_fires_at_once_and_has_a_gradient(dtype, weights):
         (np.float64, {"threshold": 3e-280}, 9e-280, ["h.threshold[0]", "e-280", "unit of voltage"]),
         (np.float32, {"threshold": 3e35}, 9e35, ["h.threshold[0]", "e+35", "unit of voltage"]),
         (np.float32, {"threshold": 3e-35}, 9e-35, ["h.threshold[0]", "e-35", "unit of voltage"]),
-        (np.float32, {}, 3e20, ["x_to_h.weight[0]", "e+20", "out of proportion"]),
-        (np.float64, {}, 3e200, ["x_to_h.weight[0]", "e+200", "out of proportion"]),
+        (np.float32, {}, 3e20, ["x_to_h.weight[0, 0]", "e+20", "out of proportion"]),
+        (np.float64, {}, 3e200, ["x_to_h.weight[0, 0]", "e+200", "out of proportion"]),
         (np.float64, {"tau_mem": 3e-310}, 3.0, ["h.tau_mem[0]", "e-310", "unit of time"]),
         (np.float64, {"capacitance": 3e-320}, 3.0, ["h.capacitance[0]", "e-320", "unit of charge"]),
     ],
 )
 def test_what_is_out_of_range_is_refused_by_name(dtype, neuron, weight, words):
-    with pytest.raises(ValueError, match=r"\[0\]") as error:
+    with pytest.raises(ValueError, match=r"\[0") as error:
         simulate(dtype, weight, **{"tau_mem": 2.0, "tau_syn": 1.0, **neuron})
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("connectivity", "name"),
+    [
+        (snnfp.Dense(weight=[[1.0, 1.0], [1.0, 1e200]]), "weight[1, 1]"),
+        (snnfp.Sparse(sources=[1, 0], targets=[0, 1], weight=[1.0, 1e200]), "weight[1]"),
+    ],
+    ids=["dense", "sparse"],
+)
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_weight_out_of_range_is_named_as_it_was_given(connectivity, name, recorded):
+    net = snnfp.Network()
+    x = net.input(2, name="x")
+    lif = snnfp.LIF(tau_mem=2.0, tau_syn=1.0)
+    net.connect(x, net.population(2, lif, name="h"), connectivity)
+    spikes = snnfp.Spikes([0.0], [0], [0, 1], size=2)
+    with pytest.raises(ValueError, match=rf"^x_to_h\.{re.escape(name)} is \S+, expected at most"):
+        if recorded:
+            snnfp.record_from_spikes(net, spikes, {"h": spikes}, tolerance=1e-9)
+        else:
+            snnfp.simulate(net, spikes)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ namespace snnfp {
 // threshold, v_reset and t_refractory of theirs say nothing. `initial` is their state at time 0.
 //
 // Throws InvalidArgument for senders that are not there or have another size than their input
-// group, and for a record that lacks spikes: whose samples ended before its `until`, or that has
-// the first ones only (SimulateOptions::first_spikes_of) of a population that is heard.
+// group, and for a record whose samples ended before its `until`. Of a population of which it has
+// the first spikes only (SimulateOptions::first_spikes_of) spikes are missing: `first_spikes_of` of
+// what is returned are the input groups of such, and readouts that hear one cannot be read.
 template <class Real>
 SNNFP_EXPORT Record<Real> listen(const Record<Real>& record, const Network<Real>& readouts,
                                  const std::vector<Source>& senders,
@@ -59,7 +60,8 @@ SNNFP_EXPORT ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Rea
                                             const ExecutionOptions& options = {});
 
 // Of every value by itself: `parameters` are [what is read, columns], and `senders` of each input
-// group [values of a sample, spikes]: by a spike those of its own sample.
+// group that is asked for [values of a sample, spikes]: by a spike those of its own sample. Those
+// of other input groups are empty.
 template <class Real>
 struct ReadoutJacobian {
   std::vector<Real> parameters;
@@ -69,6 +71,7 @@ template <class Real>
 SNNFP_EXPORT ReadoutJacobian<Real> read_jacobian(const Record<Real>& heard,
                                                  const Reading<Real>& reading,
                                                  const std::vector<Parameter>& wrt,
+                                                 const std::vector<Id>& senders,
                                                  const ExecutionOptions& options = {});
 
 // Forward: the derivative of what is read along a direction, in the shape of `read`. `tangents`
@@ -88,9 +91,9 @@ SNNFP_EXPORT std::vector<Real> read_jvp(const Record<Real>& heard, const Reading
   EXTERN template ReadoutGradient<Real> read_vjp(const Record<Real>&, const Reading<Real>&,       \
                                                  Span<const Real>, const std::vector<Parameter>&, \
                                                  const ExecutionOptions&);                        \
-  EXTERN template ReadoutJacobian<Real> read_jacobian(const Record<Real>&, const Reading<Real>&,  \
-                                                      const std::vector<Parameter>&,              \
-                                                      const ExecutionOptions&);                   \
+  EXTERN template ReadoutJacobian<Real> read_jacobian(                                            \
+      const Record<Real>&, const Reading<Real>&, const std::vector<Parameter>&,                   \
+      const std::vector<Id>&, const ExecutionOptions&);                                           \
   EXTERN template std::vector<Real> read_jvp(                                                     \
       const Record<Real>&, const Reading<Real>&, const std::vector<Parameter>&, Span<const Real>, \
       const std::vector<Span<const Real>>&, const ExecutionOptions&);

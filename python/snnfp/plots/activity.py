@@ -28,6 +28,7 @@ def activity(diagnosis: Diagnosis) -> Any:
 
     Raises:
         TypeError: something else than a diagnosis.
+        ValueError: a diagnosis of readouts alone, which have no spikes.
         MissingDependencyError: matplotlib is not installed.
     """
     if not isinstance(diagnosis, Diagnosis):
@@ -35,6 +36,8 @@ def activity(diagnosis: Diagnosis) -> Any:
             f"diagnosis is a {type(diagnosis).__name__}, expected what snnfp.diagnose returned"
         )
     populations = list(diagnosis.populations.values())
+    if not populations:
+        raise ValueError("the diagnosis has no population, expected one whose spikes to draw")
     figure = new_figure(3.4 * len(populations), 4.4)
     panels = figure.subplots(
         2, len(populations), squeeze=False, gridspec_kw={"height_ratios": (3, 2)}

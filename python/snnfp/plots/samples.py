@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp.network import Network, Population, population_of
 from snnfp.plots._style import bare, colour, new_figure, simulate_quietly
 from snnfp.record import Record
+from snnfp.simulate import check_network
 from snnfp.spikes import Spikes
 
 __all__ = ["raster_and_voltage"]
@@ -55,6 +56,7 @@ def raster_and_voltage(
         A matplotlib ``Figure``.
 
     Raises:
+        TypeError: ``net`` is no network.
         ValueError: too many samples, or labels or titles that do not fit them.
         MissingDependencyError: matplotlib is not installed.
     """
@@ -63,6 +65,7 @@ def raster_and_voltage(
         raise ValueError(f"{n} samples to draw, expected 1 to {_MOST_SAMPLES}: choose some")
     if units < 1:
         raise ValueError(f"units is {units}, expected at least 1")
+    check_network(net)
     if not net.populations:
         raise ValueError(f"{net!r} has no population, expected one whose spikes to draw")
     p = population_of(net, readout if readout is not None else next(reversed(net.populations)))

@@ -13,6 +13,7 @@ struct ReadingJob {
   const Plan<Real>& plan;  // of the readouts' network
   Id readout;
   Id first, size;  // its neurons
+  Id from, upto;   // those that are looked at, of `size`; all that is asked of others is 0
   bool alike;      // they have the same time constants
   bool alone;      // V moves without arrivals: bias, or a state at the start
   ReadoutValue value;

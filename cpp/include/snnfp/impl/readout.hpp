@@ -31,19 +31,17 @@ SpikeBatch<Real> spikes_of(const Record<Real>& record, Id population) {
   return {std::move(times), std::move(units), std::move(offsets)};
 }
 
-// A readout that hears a population whose later spikes were left out would miss them.
+// Whether later spikes of a population were left out.
 template <class Real>
-void refuse_first_spikes_alone(const Record<Real>& record, Source sender, const std::string& name) {
+bool has_first_spikes_alone(const Record<Real>& record, Source sender) {
   const auto& only_first = record.first_spikes_of;
   if (sender.kind != Source::Kind::population ||
       std::count(only_first.begin(), only_first.end(), sender.index) == 0)
-    return;
+    return false;
   const Population<Real>& p = record.network.populations()[sender.index];
-  if (p.max_spikes == 1) return;  // that is all they fire
+  if (p.max_spikes == 1) return false;  // that is all they fire
   const Array<Real>& held = p.parameters.t_refractory;
-  if (std::all_of(held.begin(), held.end(), [](Real t) { return std::isinf(t); })) return;
-  invalid("projection ", name, " to a readout starts at population ", p.name,
-          ", of which the record has first spikes only (first_spikes_of): expected all its spikes");
+  return !std::all_of(held.begin(), held.end(), [](Real t) { return std::isinf(t); });
 }
 
 template <class Real>
@@ -71,10 +69,18 @@ class Reader {
   Reader(const Record<Real>& heard, const Reading<Real>& reading)
       : heard_(heard), reading_(reading), times_(reading.times) {
     check_index("readout", reading.readout, Size(heard.network.populations().size()));
-    for (const Id q : heard.plan->into_population[reading.readout])
-      if (heard.plan->projections[q].from_input < 0)
+    for (const Id q : heard.plan->into_population[reading.readout]) {
+      const Id group = heard.plan->projections[q].from_input;
+      if (group < 0)
         invalid("readout ", heard.network.populations()[reading.readout].name,
                 " hears a population of its own network, expected a record that listen made");
+      const auto& only_first = heard.first_spikes_of;  // input groups: see listen
+      if (std::count(only_first.begin(), only_first.end(), group))
+        invalid("projection ", heard.network.projections()[q].name,
+                " to a readout starts at population ", heard.network.inputs()[group].name,
+                ", of which the record has first spikes only (first_spikes_of): expected all its "
+                "spikes");
+    }
     check_index("the value of a reading", Size(reading.value), 3);
     const std::string& name = heard.network.populations()[reading.readout].name;
     if (reading.value == ReadoutValue::voltage) {
@@ -96,7 +102,7 @@ class Reader {
   ReadingJob<Real> job() const {
     const Plan<Real>& plan = *heard_.plan;
     const Id first = plan.population_offsets[reading_.readout];
-    const Id size = plan.population_offsets[reading_.readout + 1] - first;
+    const Id size = n_neurons();
     bool alike = true, driven = false;
     for (Id j = first; j < first + size; ++j) {
       alike &= plan.neurons.same_decay(first, j);
@@ -106,6 +112,8 @@ class Reader {
     return {plan,
             reading_.readout,
             first,
+            size,
+            0,
             size,
             alike,
             driven || begun,
@@ -117,18 +125,23 @@ class Reader {
   }
   Size n_times() const { return static_cast<Size>(times_.size()); }
   // Of a sample.
-  Size n_values() const { return n_times() * heard_.network.populations()[reading_.readout].size; }
+  Size n_values() const { return n_times() * n_neurons(); }
+  Id n_neurons() const { return heard_.network.populations()[reading_.readout].size; }
   Size values() const { return heard_.samples() * n_values(); }
 
   void check_finite(const std::vector<Real>& values) const {
     for (std::size_t k = 0; k < values.size(); ++k)
       if (!std::isfinite(values[k])) {
-        const Population<Real>& p = heard_.network.populations()[reading_.readout];
-        invalid("what is read off neuron ", Size(k) % p.size, " of readout ", p.name, " in sample ",
-                Size(k) / n_values(), " is ", values[k],
+        invalid("what is read off ", name_of(Size(k)), " is ", values[k],
                 ", beyond what the numbers can carry: expected weights, time constants and times "
                 "in proportion, in a unit of time in which they are nearer to 1");
       }
+  }
+  // Whose value this is, in words.
+  std::string name_of(Size value) const {
+    const Population<Real>& p = heard_.network.populations()[reading_.readout];
+    return "neuron " + std::to_string(value % p.size) + " of readout " + p.name + " in sample " +
+           std::to_string(value / n_values());
   }
 
  private:
@@ -145,16 +158,16 @@ Size first_not_finite(const std::vector<Real>& values) {
   return bad == values.end() ? Size(-1) : Size(bad - values.begin());
 }
 
-// `by(out)` says by what a derivative is.
-template <class Real, class By>
-void check_derivatives(const Record<Real>& heard, Id readout, const std::vector<Real>& values,
-                       const By& by) {
+// `name(k)` says what the derivative is of, and by what; `given`: what the caller gave to multiply
+// it with.
+template <class Real, class Name>
+void check_derivatives(const std::vector<Real>& values, const char* given, const Name& name) {
   const Size bad = first_not_finite(values);
   if (bad < 0) return;
-  invalid("the derivative of what is read off readout ", heard.network.populations()[readout].name,
-          " by ", by(bad), " is ", values[bad],
-          ", beyond what the numbers can carry: expected derivatives of the loss, weights, time "
-          "constants and times in proportion, in a unit of time in which they are nearer to 1");
+  invalid("the derivative of what is read off ", name(bad), " is ", values[bad],
+          ", beyond what the numbers can carry: expected ", given,
+          "weights, time constants and times in proportion, in a unit of time in which they are "
+          "nearer to 1");
 }
 
 // An element of a layout, in words.
@@ -174,13 +187,14 @@ std::string element_name(const Record<Real>& record, const Layout& layout, Size 
 // `derivatives`: a ReadoutGradient or ReadoutJacobian, whose rows have the columns of `layout`.
 template <class Real, class Derivatives>
 void check_jacobian(const Record<Real>& heard, Id readout, const Layout& layout,
-                    const Derivatives& derivatives) {
-  check_derivatives(heard, readout, derivatives.parameters,
-                    [&](Size k) { return element_name(heard, layout, k % layout.size()); });
+                    const Derivatives& derivatives, const char* given) {
+  const std::string by = "readout " + heard.network.populations()[readout].name + " by ";
+  check_derivatives(derivatives.parameters, given,
+                    [&](Size k) { return by + element_name(heard, layout, k % layout.size()); });
   for (std::size_t g = 0; g < derivatives.senders.size(); ++g)
-    check_derivatives(heard, readout, derivatives.senders[g], [&](Size k) {
-      return "the time of spike " + std::to_string(k % Size(heard.input[g].times.size())) + " of " +
-             heard.network.inputs()[g].name;
+    check_derivatives(derivatives.senders[g], given, [&](Size k) {
+      return by + "the time of spike " + std::to_string(k % Size(heard.input[g].times.size())) +
+             " of " + heard.network.inputs()[g].name;
     });
 }
 
@@ -238,12 +252,12 @@ Record<Real> listen(const Record<Real>& record, const Network<Real>& readouts,
       heard.input.push_back(record.input[senders[g].index]);
     } else {
       heard.input.push_back(detail::spikes_of(record, senders[g].index));
+      if (detail::has_first_spikes_alone(record, senders[g]))
+        heard.first_spikes_of.push_back(static_cast<Id>(g));
     }
   }
   for (const Projection<Real>& p : readouts.projections())
-    if (p.source.kind == Source::Kind::input)
-      detail::refuse_first_spikes_alone(record, senders[p.source.index], p.name);
-    else
+    if (p.source.kind != Source::Kind::input)
       invalid("projection ", p.name, " starts at readout ",
               readouts.populations()[p.source.index].name, ", which sends no spikes");
   auto plan = std::make_shared<detail::Plan<Real>>(detail::make_plan(heard.network));
@@ -313,13 +327,14 @@ ReadoutGradient<Real> read_vjp(const Record<Real>& heard, const Reading<Real>& r
     for (Size c = 0; c < columns.size(); ++c) gradient.parameters[c] += shares[b * stride + c];
   const Layout given = layout(heard, wrt);
   gradient.parameters = detail::add_up_shared(heard, columns, given, gradient.parameters);
-  detail::check_jacobian(heard, reading.readout, given, gradient);
+  detail::check_jacobian(heard, reading.readout, given, gradient, "derivatives of the loss, ");
   return gradient;
 }
 
 template <class Real>
 ReadoutJacobian<Real> read_jacobian(const Record<Real>& heard, const Reading<Real>& reading,
                                     const std::vector<Parameter>& wrt,
+                                    const std::vector<Id>& senders,
                                     const ExecutionOptions& options) {
   detail::refuse_input_times(wrt);
   const detail::Reader<Real> reader(heard, reading);
@@ -331,26 +346,33 @@ ReadoutJacobian<Real> read_jacobian(const Record<Real>& heard, const Reading<Rea
   const Size values = reader.n_values();
   ReadoutJacobian<Real> jacobian;
   jacobian.parameters.resize(static_cast<std::size_t>(reader.values() * given.size()));
-  for (const SpikeBatch<Real>& b : heard.input)
-    jacobian.senders.emplace_back(static_cast<std::size_t>(values * b.times.size()), Real(0));
+  jacobian.senders.resize(heard.input.size());
+  for (const Id g : senders) {
+    check_index("sender", g, Size(heard.input.size()));
+    jacobian.senders[g].assign(static_cast<std::size_t>(values * heard.input[g].times.size()),
+                               Real(0));
+  }
+  // Row by row, each of its neuron and time alone.
   detail::Interrupt interrupt(options.poll);
-  detail::parallel_for(heard.samples(), options.n_threads, interrupt, [&](Size s, int worker) {
-    std::vector<Real> one(static_cast<std::size_t>(values)), row;
-    std::vector<Real*> senders(heard.input.size());
-    for (Size k = 0; k < values; ++k) {
-      if (interrupt.check(worker)) return;
-      for (std::size_t g = 0; g < senders.size(); ++g)
-        senders[g] = jacobian.senders[g].data() + k * Size(heard.input[g].times.size());
-      row.assign(static_cast<std::size_t>(columns.size()), Real(0));
-      one[k] = Real(1);
-      table.reverse(job, batch.inputs[s], one.data(), map.get(), row.data(), senders.data());
-      one[k] = Real(0);
-      row = detail::add_up_shared(heard, columns, given, row);
-      std::copy(row.begin(), row.end(),
-                jacobian.parameters.begin() + (s * values + k) * given.size());
-    }
+  detail::parallel_for(reader.values(), options.n_threads, interrupt, [&](Size row, int) {
+    const Size s = row / values, k = row % values, time = k / job.size;
+    const Id neuron = static_cast<Id>(k % job.size);
+    detail::ReadingJob<Real> own = job;
+    own.from = neuron;
+    own.upto = neuron + 1;
+    own.times += time;
+    own.n_times = 1;
+    std::vector<Real> one(static_cast<std::size_t>(job.size));
+    one[neuron] = Real(1);
+    std::vector<Real> by(static_cast<std::size_t>(columns.size()));
+    std::vector<Real*> to(heard.input.size(), nullptr);
+    for (const Id g : senders)
+      to[g] = jacobian.senders[g].data() + k * Size(heard.input[g].times.size());
+    table.reverse(own, batch.inputs[s], one.data(), map.get(), by.data(), to.data());
+    by = detail::add_up_shared(heard, columns, given, by);
+    std::copy(by.begin(), by.end(), jacobian.parameters.begin() + row * given.size());
   });
-  detail::check_jacobian(heard, reading.readout, given, jacobian);
+  detail::check_jacobian(heard, reading.readout, given, jacobian, "");
   return jacobian;
 }
 
@@ -386,9 +408,8 @@ std::vector<Real> read_jvp(const Record<Real>& heard, const Reading<Real>& readi
     table.forward(job, batch.inputs[s], map.get(), along.data(), senders.data(),
                   out.data() + s * reader.n_values());
   });
-  detail::check_derivatives(heard, reading.readout, out, [](Size k) {
-    return "the tangents, value " + std::to_string(k) + ",";
-  });
+  detail::check_derivatives(out, "tangents, ",
+                            [&](Size k) { return reader.name_of(k) + " along the tangents"; });
   return out;
 }
 

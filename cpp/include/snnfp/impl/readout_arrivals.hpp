@@ -56,12 +56,14 @@ void each_sent(const ReadingJob<Real>& job, const SampleInput<Real>& input, cons
   }
 }
 
-// Calls use(synapse, neuron of the readout, time of arrival) for every synapse of a sent spike.
+// Calls use(synapse, neuron of the readout, time of arrival) for every synapse of a sent spike to a
+// neuron that is looked at.
 template <class Real, class Use>
-void each_synapse(const SentSpike<Real>& sent, const Use& use) {
+void each_synapse(const ReadingJob<Real>& job, const SentSpike<Real>& sent, const Use& use) {
   const ProjectionPlan<Real>& p = sent.p;
   for (Size k = p.row_begin(sent.unit); k < p.row_end(sent.unit); ++k)
-    use(k, p.target_of(sent.unit, k) - p.target_first, sent.time + p.delay_of(sent.unit, k));
+    if (const Id j = p.target_of(sent.unit, k) - p.target_first; j >= job.from && j < job.upto)
+      use(k, j, sent.time + p.delay_of(sent.unit, k));
 }
 
 // The sum of term(k) for k < n in a fixed pattern of partial sums: the same bits at every vector

@@ -9,8 +9,8 @@ template <class Real>
 struct ReadoutFunctions {
   static Vector<Peak<Real>> peaks(const ReadingJob<Real>& job, const SampleInput<Real>& input) {
     const PeakFinder<Real> finder(job, input);
-    Vector<Peak<Real>> peaks;
-    for (Id j = 0; j < job.size; ++j) peaks.push_back(finder.of(j));
+    Vector<Peak<Real>> peaks(static_cast<std::size_t>(job.size));
+    for (Id j = job.from; j < job.upto; ++j) peaks[j] = finder.of(j);
     return peaks;
   }
 

@@ -38,7 +38,7 @@ class PeakFinder {
       if (in_rows_) {
         take(sent.row(), 0, sent.time + sent.p.row_delay(sent.unit));
       } else {
-        each_synapse(sent, take);
+        each_synapse(job, sent, take);
       }
     });
     for (Vector<Arrival>& own : arrivals_) std::sort(own.begin(), own.end());

@@ -37,7 +37,7 @@ class ReadoutResponses {
     if (together()) return;
     for (Vector<Real>* v : {&times_, &value_, &by_time_, &by_syn_, &by_mem_})
       v->resize(padded<Real>(job.size));
-    for (Id j = 0; peaks && j < job.size; ++j) times_[j] = (*peaks)[j].time;
+    for (Id j = job.from; peaks && j < job.upto; ++j) times_[j] = (*peaks)[j].time;
   }
 
   // Whether all neurons have the same response to what reaches them at one time.
@@ -51,7 +51,7 @@ class ReadoutResponses {
     each_sent<Real>(job_, input_, [&](const Sent& sent) {
       const bool rows = comes_in_rows(sent.p);
       if (!rows && !(together() && sent.p.arrives_at_once())) {
-        each_synapse(sent, [&](Size k, Id j, Real time) {
+        each_synapse(job_, sent, [&](Size k, Id j, Real time) {
           for (Size q = 0; q < job_.n_times; ++q) alone(sent, q, k, j, time, rates, by_synapse);
         });
         return;
@@ -70,7 +70,7 @@ class ReadoutResponses {
         if (rows) {
           by_row(sent, q, SharedRow<Real>{r});
         } else {
-          each_synapse(sent, [&](Size k, Id j, Real) { by_synapse(sent, q, k, j, r); });
+          each_synapse(job_, sent, [&](Size k, Id j, Real) { by_synapse(sent, q, k, j, r); });
         }
       }
     });
@@ -92,7 +92,7 @@ class ReadoutResponses {
 
   void side_by_side(const Sent& sent, Size q, Real time, bool rates) {
     using P = Pack<Real>;
-    for (Id j = 0; j < job_.size; j += P::width) {
+    for (Id j = job_.from - job_.from % P::width; j < job_.upto; j += P::width) {
       const Neuron<P> n = Neuron<P>::load(job_.plan.neurons, job_.first + j);
       const P at = peaks_ ? P::load(times_.data() + j) : P(job_.times[q]);
       const Response<P> r = kind_.of_arrival(P(time), larger(at - P(time), P(Real(0))), n, rates);
@@ -101,7 +101,7 @@ class ReadoutResponses {
       r.by_syn.store(by_syn_.data() + j);
       r.by_mem.store(by_mem_.data() + j);
     }
-    for (Id j = 0; peaks_ && j < job_.size; ++j) {
+    for (Id j = job_.from; peaks_ && j < job_.upto; ++j) {
       const Size k = sent.row() + j;
       if ((*peaks_)[j].has_come(time, sent.order(k))) continue;
       value_[j] = by_syn_[j] = by_mem_[j] = Real(0);

@@ -19,6 +19,8 @@ class ReadoutSums {
         kind_(kind),
         responses_(job, input, kind, peaks),
         n_(job.size),
+        from_(job.from),
+        upto_(job.upto),
         values_(job.n_times * job.size),
         c_(job.plan.neurons) {}
 
@@ -29,7 +31,7 @@ class ReadoutSums {
         [&](const Sent& sent, Size q, const auto& r) {
           const Real* const w = weights(sent);
           Real* const to = out + q * n_;
-          for (Size j = 0; j < n_; ++j) to[j] += r.value(j) * w[j];
+          for (Size j = from_; j < upto_; ++j) to[j] += r.value(j) * w[j];
         },
         [&](const Sent& sent, Size q, Size k, Id j, const Response<Real>& r) {
           out[q * n_ + j] += r.value * sent.p.weight[k];
@@ -60,11 +62,14 @@ class ReadoutSums {
           const Real* const w = weights(sent);
           if (const Size column = columns.weight[sent.p.index]; column >= 0) {
             Real* const by_weight = gradient + column + sent.row();
-            for (Size j = 0; j < n_; ++j) by_weight[j] += r.value(j) * c[j];
+            for (Size j = from_; j < upto_; ++j) by_weight[j] += r.value(j) * c[j];
           }
-          const Real total = sum_of<Real>(n_, [&](Size j) { return r.by_time(j) * (w[j] * c[j]); });
+          const Real total = sum_of<Real>(upto_ - from_, [&](Size k) {
+            const Size j = from_ + k;
+            return r.by_time(j) * (w[j] * c[j]);
+          });
           add_time(sent, columns, sent.row(), total, gradient, senders);
-          for (Size j = 0; to.rates() && j < n_; ++j) {
+          for (Size j = from_; to.rates() && j < upto_; ++j) {
             by_syn[j] += r.by_syn(j) * (w[j] * c[j]);
             by_mem[j] += r.by_mem(j) * (w[j] * c[j]);
           }
@@ -78,7 +83,7 @@ class ReadoutSums {
           by_syn[j] += r.by_syn * (w * c);
           by_mem[j] += r.by_mem * (w * c);
         });
-    for (Id j = 0; to.rates() && j < n_; ++j) {
+    for (Id j = from_; to.rates() && j < upto_; ++j) {
       const Neuron<Real> n(c_, job_.first + j);
       to.add(NeuronParameter::tau_syn, j, flight_unit(NeuronParameter::tau_syn, n) * by_syn[j],
              gradient);
@@ -131,7 +136,7 @@ class ReadoutSums {
     responses_.each(
         to.rates(),
         [&](const Sent& sent, Size q, const auto& r) {
-          for (Size j = 0; j < n_; ++j)
+          for (Size j = from_; j < upto_; ++j)
             out[q * n_ + j] +=
                 along(sent, sent.row() + j, j, r.value(j), r.by_time(j), r.by_syn(j), r.by_mem(j));
         },
@@ -194,8 +199,8 @@ class ReadoutSums {
     for (Size q = 0; q < job_.n_times; ++q) {
       OwnResponse<Real> own{};
       Response<Real> current{};
-      for (Id j = 0; j < n_; ++j) {
-        if (j == 0 || !together) {
+      for (Id j = from_; j < upto_; ++j) {
+        if (j == from_ || !together) {
           const Neuron<Real> n(c_, job_.first + j);
           const Real span = responses_.time_of(q, j);
           own = kind_.own(span, n);
@@ -228,7 +233,7 @@ class ReadoutSums {
   const SampleInput<Real>& input_;
   const Kind kind_;
   ReadoutResponses<Real, Kind> responses_;
-  const Id n_;
+  const Id n_, from_, upto_;
   const Size values_;
   const NeuronConstants<Real>& c_;
 };
