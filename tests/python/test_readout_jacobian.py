@@ -1,6 +1,5 @@
 """The Jacobian of what is read, on random networks: every row is the gradient of its value."""
 
-import time
 
 import numpy as np
 import pytest
@@ -100,29 +99,3 @@ def test_what_is_refused():
             record.jacobian(**options)
     with pytest.raises(TypeError, match="expected spikes: jacobian has the derivatives"):
         next(record.jacobian_blocks(of=reading))
-
-
-@pytest.mark.parametrize("kind", ["times", "neurons"])
-def test_every_row_costs_the_same_however_many_there_are(kind):
-    """Eight times the values cost some eight times the time, not sixty-four times."""
-
-    def seconds(n, t):
-        net = snnfp.Network()
-        net.input(50, name="x")
-        net.readout(n, snnfp.LI(tau_mem=10.0, tau_syn=5.0), name="o")
-        net.connect("x", "o", snnfp.Dense(weight=0.1))
-        rng = np.random.default_rng(0)
-        at, units = np.sort(rng.uniform(0, 20, 400)), rng.integers(0, 50, 400)
-        record = snnfp.simulate(net, snnfp.Spikes(at, units, [0, 400], size=50), until=20.0)
-        reading = snnfp.Reading("o", "at", times=np.linspace(19.0, 20.0, t))
-        record.readout(reading)
-        taken = []
-        for _ in range(5):
-            begin = time.perf_counter()
-            record.jacobian(of=reading, wrt="o.tau_mem", n_threads=1)
-            taken.append(time.perf_counter() - begin)
-        return min(taken)
-
-    sizes = {"times": [(1, 50), (1, 400)], "neurons": [(50, 1), (400, 1)]}
-    few, many = (seconds(*size) for size in sizes[kind])
-    assert many < 24 * few
