@@ -1,6 +1,5 @@
 """The Jacobian of what is read, on random networks: every row is the gradient of its value."""
 
-
 import numpy as np
 import pytest
 import snnfp
