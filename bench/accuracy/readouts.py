@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snnfp import LIF, Dense, Network, calibrate, evaluate, init, scale_readout
+from snnfp import Network, calibrate, evaluate, scale_readout
 from snnfp.losses import FirstSpikeCrossEntropy, ReadoutCrossEntropy
-from snnfp.remedies import LabelBump
 from snnfp.task import TaskData
-from snnfp.task_networks import build_network, measured
+from snnfp.task_networks import build_network, measured, prepare
 from snnfp.task_settings import Settings
 from snnfp.task_training import fit_task
 from snnfp.tasks import TASKS
@@ -44,33 +43,15 @@ _VALUES: dict[str, Any] = {
 _HELD: list[TaskData] = []  # what forked processes have without its being sent to them
 
 
-def _network(settings: Settings, data: TaskData, loss: Any, tau: tuple[float, float]) -> Network:
+def _network(s: Settings, data: TaskData, loss: Any) -> Network:
     """The task's network with such outputs, scaled as the task's is."""
     some = data.train[0].take(measured(len(data.train[1])))
-    s = replace(settings, readout="end", readout_tau=tau)
     net = build_network(s, data.channels, data.classes)
-    calibrate(net, some, rate={"hidden": s.level}, until=s.until, n_threads=1)
-    if isinstance(loss, ReadoutCrossEntropy):
-        scale_readout(net, some, loss, until=s.until, n_threads=1)
+    if s.readout == "first_spikes":
+        prepare(net, s, some)
         return net
-    return _firing(net, s, some, tau)
-
-
-def _firing(like: Network, s: Settings, some: Any, tau: tuple[float, float]) -> Network:
-    """The same hidden neurons with outputs that fire."""
-    net = Network(dtype=like.dtype)
-    x = net.input(like.inputs["input"].size, name="input")
-    own = {k: like.parameters[f"hidden.{k}"] for k in ("tau_mem", "tau_syn")}
-    hidden = LIF(**own, capacitance=s.capacitance, t_refractory=s.t_refractory)
-    outputs = LIF(
-        tau_mem=tau[0], tau_syn=tau[1], capacitance=s.capacitance, t_refractory=s.t_refractory
-    )
-    h = net.population(own["tau_mem"].size, hidden, name="hidden")
-    y = net.population(10, outputs, name="output")
-    net.connect(x, h, Dense(weight=like.parameters["input_to_hidden.weight"]))
-    net.connect(h, y, Dense(weight=init.Normal(0.1, 0.2)))
-    net.initialise(seed=s.seed)
-    calibrate(net, some, rate={"output": 0.8}, until=s.until, n_threads=1)
+    calibrate(net, some, rate={"hidden": s.level}, until=s.until, n_threads=1)
+    scale_readout(net, some, loss, until=s.until, n_threads=1)
     return net
 
 
@@ -78,19 +59,13 @@ def _run(job: tuple[Settings, str, tuple[float, float]]) -> tuple[float, float]:
     """Held-out accuracy and seconds of one training."""
     settings, value, tau = job
     data, loss = _HELD[0], _VALUES[value]
+    fires = isinstance(loss, FirstSpikeCrossEntropy)
+    own = TASKS["spoken-digits"].with_readout["first_spikes"] if fires else {}
+    read = "first_spikes" if fires else "end"  # of those without threshold the loss says what
+    s = replace(settings, **own, readout=read, readout_tau=tau, threads=1)
     begun = time.perf_counter()
-    net = _network(settings, data, loss, tau)
-    remedies = [] if isinstance(loss, ReadoutCrossEntropy) else [LabelBump(amount=0.1)]
-    fit_task(
-        net,
-        data.train,
-        settings,
-        grid=data.grid,
-        loss=loss,
-        remedies=remedies,
-        progress=False,
-        n_threads=1,
-    )
+    net = _network(s, data, loss)
+    fit_task(net, data.train, s, grid=data.grid, loss=loss, progress=False)
     assert data.validation is not None
     seen = evaluate(net, *data.validation, loss, until=settings.until, n_threads=1)
     return seen.accuracy, time.perf_counter() - begun
