@@ -20,7 +20,7 @@ WORDS = {
     "A neuron model": (r"\b(?:alpha|beta|inv_c|kappa)\b", r"\bNEURON_PARAMETERS\b|: LIF\b"),
 }
 SEARCHED = ("cpp/include", "cpp/src", "bindings", "python/snnfp")
-ENDINGS = (".hpp", ".cpp", ".py", ".pyi")
+ENDINGS = (".hpp", ".h", ".cpp", ".py", ".pyi")
 
 
 @pytest.fixture(scope="module")
