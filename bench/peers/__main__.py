@@ -58,11 +58,12 @@ def main() -> None:
             print(f"{answers[-1].question.strip()} ({threads} thread{'s' * (threads > 1)})")
             print("\n".join(table(answers[-1])))
             print(f"{time.perf_counter() - start:.0f} s\n", flush=True)
+            if chosen.write:  # after each: an hour's work may be stopped
+                command = " ".join(["python -m bench.peers", *sys.argv[1:]])
+                others = sorted(p.name for p in _BENCH.glob("RESULTS-*.md"))
+                (_BENCH / "RESULTS.md").write_text(markdown(answers, about, command, others))
+                draw(answers, _BENCH / "results.png")
     if chosen.write:
-        command = " ".join(["python -m bench.peers", *sys.argv[1:]])
-        others = sorted(p.name for p in _BENCH.glob("RESULTS-*.md"))
-        (_BENCH / "RESULTS.md").write_text(markdown(answers, about, command, others))
-        draw(answers, _BENCH / "results.png")
         print(f"written: {_BENCH / 'RESULTS.md'}")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from bench.peers import work
 from bench.peers.prepared import Prepared, need
 
 __all__ = ["Forward", "Grid", "prepare"]
+
+COMPILE_LIMIT = 600  # seconds; a loop of 1000 steps is compiled for longer
 
 # x [steps, samples, inputs], whether to keep the hidden spikes -> (hidden or None, output spikes)
 Forward = Callable[[Tensor, bool], tuple[Tensor | None, Tensor]]
@@ -93,7 +97,10 @@ def prepare(
         return float(loss.detach())
 
     start = time.perf_counter()
-    value = gradient()
+    with _within(COMPILE_LIMIT if compiled else 0):
+        value = gradient()
+        if compiled:
+            gradient()  # which compiles once more
     seconds = time.perf_counter() - start
     need(bool(np.isfinite(value)), f"the loss is {value}")
     for k, weight in enumerate(weights):
@@ -105,6 +112,22 @@ def prepare(
     if compiled:
         facts["compile seconds"] = seconds
     return Prepared({"gradient": gradient}, facts)
+
+
+@contextlib.contextmanager
+def _within(seconds: int) -> Iterator[None]:
+    """Stops what takes longer; 0: nothing."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"torch.compile was not done within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _matched(count: Callable[[float], float], wanted: float) -> float:
