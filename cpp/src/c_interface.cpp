@@ -243,9 +243,8 @@ snnfp_status snnfp_add_population(snnfp_network* network, const char* name, int3
     neuron.tau_mem = tau_mem;
     neuron.tau_syn = tau_syn;
     to.groups.reserve(to.groups.size() + 1);
-    number = added(
-        to, to.network.add_population(&given("name", name), size, std::move(neuron),
-                                      max_spikes == 0 ? snnfp::any_number : max_spikes));
+    number = added(to, to.network.add_population(&given("name", name), size, std::move(neuron),
+                                                 max_spikes == 0 ? snnfp::any_number : max_spikes));
   });
 }
 
@@ -264,10 +263,10 @@ snnfp_status snnfp_connect_dense(snnfp_network* network, int32_t source, int32_t
   return guarded([&] {
     auto& in = given("network", network);
     int32_t& number = given("projection", projection);
-    number = in.network.connect_dense(
-        group_of(in.groups, "source", source), group_of(in.groups, "target", target),
-        copied("weight", weight, weight_count), copied("delay", delay, delay_count),
-        name_or_default(name));
+    number = in.network.connect_dense(group_of(in.groups, "source", source),
+                                      group_of(in.groups, "target", target),
+                                      copied("weight", weight, weight_count),
+                                      copied("delay", delay, delay_count), name_or_default(name));
   });
 }
 
@@ -298,10 +297,10 @@ snnfp_status snnfp_connect_sparse(snnfp_network* network, int32_t source, int32_
     const Size synapses = offsets.back();
     snnfp::Weight<double> weights = copied("weight", weight, weight_count);
     if (weight_of) weights.of = copied("weight_of", weight_of, synapses);
-    number = in.network.connect_sparse(
-        from, group_of(in.groups, "target", target), std::move(offsets),
-        copied("targets", targets, synapses), std::move(weights),
-        copied("delay", delay, delay_count), name_or_default(name));
+    number =
+        in.network.connect_sparse(from, group_of(in.groups, "target", target), std::move(offsets),
+                                  copied("targets", targets, synapses), std::move(weights),
+                                  copied("delay", delay, delay_count), name_or_default(name));
   });
 }
 
@@ -337,10 +336,9 @@ snnfp_status snnfp_simulate(const snnfp_network* network, const snnfp_spikes* in
   return guarded([&] {
     const auto& of = given("network", network);
     snnfp_record*& made = given("record", record);
-    made = new snnfp_record{
-        snnfp::simulate<double>(of.network, input_of(inputs, input_count),
-                                options_of(of.groups, options)),
-        of.groups};
+    made = new snnfp_record{snnfp::simulate<double>(of.network, input_of(inputs, input_count),
+                                                    options_of(of.groups, options)),
+                            of.groups};
   });
 }
 
@@ -393,8 +391,8 @@ snnfp_status snnfp_voltages(const snnfp_record* record, const int32_t* neurons,
   return guarded([&] {
     const auto& of = given("record", record).record;
     const auto out = room("voltages", voltages, count, of.samples() * neuron_count * time_count);
-    written(snnfp::probe<double>(of, {copied("neurons", neurons, neuron_count),
-                                      copied("times", times, time_count)})
+    written(snnfp::probe<double>(
+                of, {copied("neurons", neurons, neuron_count), copied("times", times, time_count)})
                 .voltage,
             out);
   });

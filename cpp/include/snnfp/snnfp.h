@@ -68,8 +68,8 @@ enum {
 };
 
 /* One value for all neurons of the population, or one each. */
-SNNFP_EXPORT snnfp_status snnfp_set_neuron(snnfp_network* network, int32_t group,
-                                           int32_t parameter, const double* values, int64_t count);
+SNNFP_EXPORT snnfp_status snnfp_set_neuron(snnfp_network* network, int32_t group, int32_t parameter,
+                                           const double* values, int64_t count);
 
 /* One weight for all synapses, or one each, row-major [source, target]; one delay for the
  * projection, or one a synapse. `name` NULL: "<source>_to_<target>". */
@@ -177,12 +177,7 @@ SNNFP_EXPORT snnfp_status snnfp_voltages(const snnfp_record* record, const int32
 
 /* -- derivatives of spike times --------------------------------------------------------------- */
 
-enum {
-  SNNFP_WRT_NEURON = 0,
-  SNNFP_WRT_WEIGHT = 1,
-  SNNFP_WRT_DELAY = 2,
-  SNNFP_WRT_INPUT_TIMES = 3
-};
+enum { SNNFP_WRT_NEURON = 0, SNNFP_WRT_WEIGHT = 1, SNNFP_WRT_DELAY = 2, SNNFP_WRT_INPUT_TIMES = 3 };
 
 /* A parameter array, or the times of an input group. */
 typedef struct snnfp_parameter {
