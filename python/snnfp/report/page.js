@@ -60,7 +60,7 @@ function theme(viewers) {
 // What an address asks for: page.html#sample=1&from=10&to=20&voltages=hidden&theme=dark
 function heed(address, viewers, setTheme) {
   const asked = new URLSearchParams(address.slice(1));
-  if (asked.get("theme") in THEMES) setTheme(asked.get("theme"));
+  if (Object.keys(THEMES).includes(asked.get("theme"))) setTheme(asked.get("theme"));
   for (const viewer of viewers) {
     const k = Number(asked.get("sample"));
     if (asked.has("sample") && k in viewer.samples) viewer.show(k, true);

@@ -4,8 +4,13 @@ const LEFT = 96;
 const RIGHT = 14;
 
 // What a colour of the page is at present, for a canvas.
+const inks = new Map();
+
 function ink(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!inks.has(name)) {
+    inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  }
+  return inks.get(name);
 }
 
 function context(canvas) {
@@ -198,6 +203,7 @@ class Viewer {
   // -- drawing ---------------------------------------------------------------------------------
 
   draw(selected) {
+    inks.clear();
     this.window.textContent = `${say(this.from)} … ${say(this.to)} ${this.unit}`;
     this.drawRaster(selected);
     this.drawVoltages(selected);
@@ -353,7 +359,7 @@ class Viewer {
     const named = panel.units.map((unit) => {
       const also = [];
       if (panel.name === output && unit === label) also.push("label");
-      if (panel.name === output && unit === said) also.push("says");
+      if (panel.name === output && unit === said) also.push("answer");
       return node("span", {}, swatch(unitColour(this.sample, panel, unit), ""), `${panel.name} ${unit}`,
         also.length ? node("b", {}, ` ${also.join(", ")}`) : null);
     });

@@ -58,7 +58,7 @@ def parameter_rows(subject: Subject) -> list[tuple[str, ...]]:
         both = before is not None and after is not None and before.size == after.size
         change = float(np.max(np.abs(after - before), initial=0.0)) if both else np.nan  # type: ignore[operator]
         array = (subject.trained() if after is not None else subject.before or {})[name]
-        shape = " x ".join(map(str, np.shape(array))) or "one for all"
+        shape = " x ".join(map(str, np.shape(array))) or "one number"
         rows.append((name, shape, _spread(before), _spread(after), said(change)))
     return rows
 
