@@ -32,7 +32,9 @@ def first_spike(weight):
 weights = np.linspace(2.02, 5.0, 120)
 times, derivatives = np.array([first_spike(w) for w in weights]).T
 differences = np.gradient(times, weights)
-print(f"at weight {weights[60]:.3f}: exact {derivatives[60]:.5f}, differences {differences[60]:.5f}")
+print(
+    f"at weight {weights[60]:.3f}: exact {derivatives[60]:.5f}, differences {differences[60]:.5f}"
+)
 
 # %%
 # The derivative is the slope of the curve at every point. Towards a weight of 2, below which the

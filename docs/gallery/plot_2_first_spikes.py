@@ -30,8 +30,8 @@ net.connect(hidden, output, snnfp.Dense(weight=snnfp.init.Normal(0.2, 0.4)))
 net.initialise(seed=0)
 
 # %%
-# The loss is the cross-entropy of the first spikes. An output that is silent where it should fire has
-# no gradient; a remedy helps it until it fires.
+# The loss is the cross-entropy of the first spikes. An output that is silent where it should fire
+# has no gradient; a remedy helps it until it fires.
 
 loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=0.5, horizon=50.0)
 history = snnfp.fit(

@@ -26,8 +26,8 @@ net.initialise(seed=2)
 before = net.parameters["x_to_y.delay"]
 
 # %%
-# Derivatives by delays are exact like those by weights, and delays are times: their learning rate is
-# some tenths of a millisecond. They stay at 0 or above by themselves.
+# Derivatives by delays are exact like those by weights, and delays are times: their learning rate
+# is some tenths of a millisecond. They stay at 0 or above by themselves.
 
 loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=60.0)
 history = snnfp.fit(

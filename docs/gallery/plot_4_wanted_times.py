@@ -22,8 +22,8 @@ net.connect(h, y, snnfp.Dense(weight=snnfp.init.Normal(0.05, 0.05), delay=1.0))
 net.initialise(seed=1)
 
 # %%
-# One sample: twenty channels that fire now and then, always at the same times. And the score, a list
-# of times for each output.
+# One sample: twenty channels that fire now and then, always at the same times. And the score, a
+# list of times for each output.
 
 noise = snnfp.Spikes.from_pairs([(rng.uniform(0, 100, 160), rng.integers(0, 20, 160))], size=20)
 score = snnfp.Spikes.from_lists([[[20.0, 60.0, 70.0], [40.0, 80.0], [30.0, 50.0, 90.0]]])

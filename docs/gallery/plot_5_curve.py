@@ -2,8 +2,8 @@
 A curve from spikes
 ===================
 
-A readout is a population that only listens: its voltage is a sum over the spikes that it hears. Here
-it learns to follow a curve.
+A readout is a population that only listens: its voltage is a sum over the spikes that it hears.
+Here it learns to follow a curve.
 """
 
 import matplotlib.pyplot as plt

@@ -17,7 +17,7 @@ from report_pages import Page, camera_folder, digits_folder, mnist_folder, train
 from snnfp.checkpoint import load_arrays, save_arrays
 from snnfp.cli import main
 from snnfp.plots._style import COLOURS
-from snnfp.report import Subject, read_run, write_report
+from snnfp.report import read_run, write_report
 from snnfp.tasks import TASKS
 
 pytestmark = pytest.mark.filterwarnings("ignore::snnfp.errors.SilentPopulationWarning")
@@ -86,7 +86,9 @@ def test_samples_are_what_a_simulation_says(runs, page):
             exact = record.probe(panel["name"], panel["times"], units=panel["units"]).voltage[0]
             # But within what times are rounded to of a reset.
             near = np.min(np.abs(np.subtract.outer(panel["times"], [*record.times, 9.9])), axis=1)
-            assert np.allclose(exact[:, near > 1e-3], np.array(panel["v"])[:, near > 1e-3], atol=2e-3)
+            assert np.allclose(
+                exact[:, near > 1e-3], np.array(panel["v"])[:, near > 1e-3], atol=2e-3
+            )
             assert np.max(panel["v"]) <= panel["threshold"][0] * 1.001
 
 
@@ -107,7 +109,9 @@ def test_histograms_count_everything(runs, page):
     for name, panel in panels.items():
         by_when = {s["name"]: s["counts"] for s in panel["series"]}
         for when, arrays in (("before", before), ("after", after)):
-            counts, _ = np.histogram(arrays[name], np.linspace(panel["edges"][0], panel["edges"][-1], 49))
+            counts, _ = np.histogram(
+                arrays[name], np.linspace(panel["edges"][0], panel["edges"][-1], 49)
+            )
             assert sum(by_when[when]) == arrays[name].size
             assert np.abs(np.subtract(by_when[when], counts)).sum() <= 4  # edges are rounded
         row = next(r for r in page.rows["parameters"] if r[0] == name)
@@ -152,7 +156,7 @@ def test_the_page_asks_for_nothing(page):
         assert target.startswith("#") or target == "data:,"
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.source)
     assert not re.search(r"@import|url\((?!#)", page.style)
-    data, script = page.scripts
+    script = page.scripts[1]
     policy = next(a["content"] for t, a in page.elements if a.get("http-equiv"))
     for text, rule in ((page.style, "style-src"), (script, "script-src")):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -63,7 +63,11 @@ class Drawn(HTMLParser):
 
     def of(self, tag: str, kind: str = "") -> list[dict[str, str | None]]:
         """Attributes of the elements of a tag and a class."""
-        return [a for t, a in self.elements if t == tag and kind in (a.get("class") or "").split() + [""]]
+        return [
+            a
+            for t, a in self.elements
+            if t == tag and kind in (a.get("class") or "").split() + [""]
+        ]
 
 
 def draw(browser, path: Path, where: str = "") -> Drawn:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp.report.look import Look
-from snnfp.report.numbers import significant
+from snnfp.report.numbers import rounded
 
 __all__ = ["confusion", "spike_counts"]
 
@@ -32,7 +32,7 @@ def spike_counts(looks: list[Look | None]) -> list[dict[str, Any]]:
         panels.append(
             {
                 "title": name,
-                "edges": significant(edges),
+                "edges": rounded(edges, 1e-3 * (edges[1] - edges[0])),
                 "series": [
                     {
                         "run": run,

@@ -27,7 +27,7 @@ function colour(k) {
 }
 
 function say(x) {
-  if (x === null || x === undefined || !Number.isFinite(x)) return "–";
+  if (x === null || x === undefined || !Number.isFinite(x)) return "—";
   const size = Math.abs(x);
   if (size !== 0 && (size >= 1e6 || size < 1e-3)) return x.toExponential(2);
   return String(Number(x.toPrecision(4)));
@@ -78,7 +78,7 @@ function swatch(stroke, dash, filled) {
   return shape("svg", { viewBox: "0 0 20 9", "aria-hidden": "true" }, mark);
 }
 
-const MARGIN = { left: 52, right: 12, top: 8, bottom: 30 };
+const MARGIN = { left: 52, right: 12, top: 8, bottom: 38 };
 const HEIGHT = 230;
 
 // An empty plot of the width that there is, drawn anew when that changes.
@@ -111,7 +111,7 @@ function axes(svg, x, y, width, xlabel) {
   for (const tick of x.ticks(Math.max(3, Math.floor(width / 90)))) {
     svg.append(shape("text", { x: x(tick), y: bottom + 15, "text-anchor": "middle" }, say(tick)));
   }
-  svg.append(shape("text", { x: width - MARGIN.right, y: HEIGHT - 3, "text-anchor": "end" }, xlabel));
+  svg.append(shape("text", { x: (MARGIN.left + width - MARGIN.right) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, xlabel));
 }
 
 // Drag selects from ... to in pixels; double-click asks for all.
@@ -168,8 +168,10 @@ function lineChart(panel, runs) {
   const draw = (svg, width, legend) => {
     const seen = panel.lines.flatMap((line) => line.y.filter((v, k) => v !== null && line.x[k] >= view[0] && line.x[k] <= view[1]));
     let [low, high] = seen.length ? [Math.min(...seen), Math.max(...seen)] : [0, 1];
-    if (panel.fraction && view === whole) [low, high] = [Math.min(0, low), Math.max(1, high)];
-    else if (!log) {
+    if (panel.fraction) {
+      low = low < 0.5 ? 0 : low - 0.1 * (1 - low);
+      high = high > 0.4 ? 1 : Math.max(1.15 * high, 0.1);
+    } else if (!log) {
       const room = (high - low || Math.abs(high) || 1) * 0.06;
       [low, high] = [low >= 0 && low < 0.4 * high ? 0 : low - room, high + room];
     } else if (low === high) [low, high] = [low / 2, high * 2];

@@ -43,7 +43,8 @@ class Look:
         """Which samples are right; None: that means nothing here."""
         if self.labels is None or self.said is None:
             return None
-        return self.labels == self.said
+        right: NDArray[np.bool_] = self.labels == self.said
+        return right
 
 
 def look(subject: Subject) -> Look | None:

@@ -38,7 +38,7 @@ def said(value: Any) -> str:
         return "none" if value is None else str(value)
     if isinstance(value, (int, np.integer)):
         return str(int(value))
-    return "–" if math.isnan(value) else f"{float(value):.4g}"
+    return "—" if math.isnan(value) else f"{float(value):.4g}"
 
 
 def listed(names: list[str], most: int = 8) -> str:

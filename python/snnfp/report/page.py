@@ -70,7 +70,8 @@ def page(content: Content) -> str:
     kind = "comparison of two runs" if len(subjects) > 1 else "training report"
     body = [
         '<header class="top">',
-        f'<div><p class="kind">snnfp {_core.version} · {kind}</p><h1>{_heading(subjects)}</h1></div>',
+        f'<div><p class="kind">snnfp {_core.version} · {kind}</p>',
+        f"<h1>{_heading(subjects)}</h1></div>",
         '<button id="theme" type="button" hidden>Theme: as the system</button>',
         "</header>",
         f'<nav aria-label="Sections">{links}</nav>',
@@ -131,7 +132,7 @@ def _sections(content: Content) -> list[_Section]:
             "samples",
             "Samples",
             f"Spikes of each group and exact voltages below them, on a common axis of time. {drag} "
-            "With the picture in focus <kbd>+</kbd> <kbd>−</kbd> <kbd>←</kbd> <kbd>→</kbd> "
+            "With the picture in focus <kbd>+</kbd> <kbd>&minus;</kbd> <kbd>←</kbd> <kbd>→</kbd> "
             "<kbd>0</kbd> do the same. Voltages are those of up to ten outputs, and of the three "
             "neurons that fire most of up to four other populations.",
             pictures,
@@ -140,7 +141,7 @@ def _sections(content: Content) -> list[_Section]:
         _Section(
             "activity",
             "Spikes a neuron",
-            "Neurons by how often they fire in a sample, on average. Those that fire in none, which "
+            "Neurons by how often they fire in a sample, on average. Those that never fire, which "
             "no gradient reaches, stand apart on the left.",
             histograms,
         ),

@@ -92,7 +92,8 @@ def read_run(folder: str | Path, *, data: str | Path | None = None) -> Subject:
         history=history,
         net=net,
         before=before,
-        after=None if model is None else _parameters(model),
+        # The order of a file is that of the alphabet, that of a network says what comes first.
+        after=None if model is None or net is not None else _parameters(model),
         samples=samples,
         loss=make_loss(settings),
         until=settings.until,
@@ -110,7 +111,9 @@ def _config(folder: Path) -> tuple[Task, Settings, str]:
         kind = "this is a file" if folder.exists() else "there is no run of that name"
         raise FileNotFoundError(f"{folder}: {kind}, expected a run folder of snnfp train")
     if not (folder / CONFIG).is_file():
-        raise FileNotFoundError(f"{folder}: this folder is no run of snnfp train: no {CONFIG} in it")
+        raise FileNotFoundError(
+            f"{folder}: this folder is no run of snnfp train: no {CONFIG} in it"
+        )
     return read_config(folder / CONFIG, TASKS.values())
 
 
@@ -131,6 +134,5 @@ def _parameters(path: Path) -> dict[str, NDArray[Any]]:
     group = _OF_A_CHECKPOINT if path.name == CHECKPOINT else ""
     names = [n for n in file.names if n.startswith(group)]
     return {
-        n.removeprefix(group): file.read(n, finite=n.endswith((".weight", ".delay")))
-        for n in names
+        n.removeprefix(group): file.read(n, finite=n.endswith((".weight", ".delay"))) for n in names
     }

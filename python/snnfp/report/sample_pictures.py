@@ -70,7 +70,9 @@ def sample_pictures(
     """What is drawn of each chosen sample, and what was left out."""
     left_out: dict[str, int] = {}
     pictures = [_Sample(subject, seen, k, left_out).picture() for k in chosen]
-    notes = [f"samples of {subject.name}: {len(chosen)} of {seen.samples.size}"]
+    notes = []
+    if len(chosen) < seen.samples.size:
+        notes.append(f"samples of {subject.name}: {len(chosen)} of {seen.samples.size}")
     notes += [
         f"spikes of {group} of {subject.name}: up to {n} of a sample are left out, evenly spread"
         for group, n in left_out.items()

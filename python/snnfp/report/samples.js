@@ -241,7 +241,7 @@ class Viewer {
       pen.textAlign = "right";
       pen.fillText(group.name, LEFT - 10, top + tall / 2 - 7, LEFT - 14);
       pen.fillText(`(${group.size})`, LEFT - 10, top + tall / 2 + 7, LEFT - 14);
-      const long = Math.min(Math.max(each * 0.8, 3), 16);
+      const long = Math.min(Math.max(each * 0.8, 5), 16);
       for (let i = 0; i < group.times.length; i += 1) {
         const t = group.times[i];
         if (t < this.from || t > this.to) continue;

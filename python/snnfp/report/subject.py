@@ -64,9 +64,13 @@ class Subject:
         if self.samples is not None and (
             not isinstance(self.samples, (tuple, list)) or len(self.samples) != 2
         ):
-            raise TypeError(f"samples are a {type(self.samples).__name__}, expected (spikes, labels)")
+            raise TypeError(
+                f"samples are a {type(self.samples).__name__}, expected (spikes, labels)"
+            )
         if self.samples is not None and self.net is None:
-            raise ValueError("samples are given and net is not, expected the network to run on them")
+            raise ValueError(
+                "samples are given and net is not, expected the network to run on them"
+            )
 
     def trained(self) -> Mapping[str, NDArray[Any]]:
         """The parameters as they are now."""

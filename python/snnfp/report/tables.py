@@ -46,18 +46,21 @@ def overview(subjects: list[Subject], looks: list[Look | None]) -> str:
     figures = [_figures(s, seen) for s, seen in zip(subjects, looks, strict=True)]
     facts = [_facts(s) for s in subjects]
     if len(subjects) == 1:
-        tiles = "".join(
-            f'<div class="tile"><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>'
-            for name, value in figures[0].items()
-        )
+        tiles = "".join(_tile(name, value) for name, value in figures[0].items())
         lines = table(("", ""), facts[0].items(), "plain")
         return f'<dl class="tiles">{tiles}</dl>{lines}'
     names = list(dict.fromkeys(k for part in (*figures, *facts) for k in part))
     rows = [
-        [name, *(f.get(name, fact.get(name, "–")) for f, fact in zip(figures, facts, strict=True))]
+        [name, *(f.get(name, fact.get(name, "—")) for f, fact in zip(figures, facts, strict=True))]
         for name in names
     ]
     return table(("", *(s.name for s in subjects)), rows, "pair")
+
+
+def _tile(name: str, value: str) -> str:
+    main, _, more = value.partition(" (")
+    small = f" <small>({escape(more)}</small>" if more else ""
+    return f'<div class="tile"><dt>{escape(name)}</dt><dd>{escape(main)}{small}</dd></div>'
 
 
 def _figures(subject: Subject, seen: Look | None) -> dict[str, str]:
@@ -98,8 +101,8 @@ def _facts(subject: Subject) -> dict[str, str]:
     out = dict(subject.facts)
     net = subject.net
     if net is not None:
-        groups = (*net.inputs.values(), *net.populations.values(), *net.readouts.values())
-        out["network"] = listed([f"{g.name} {g.size}" for g in groups])
+        groups: dict[str, Any] = {**net.inputs, **net.populations, **net.readouts}
+        out["network"] = listed([f"{name} {g.size}" for name, g in groups.items()])
         joined = (*net.projections.values(), *net.readout_projections.values())
         out["projections"] = listed([f"{p.name} ({p.kind})" for p in joined])
         out["precision"] = net.dtype.name
@@ -130,7 +133,7 @@ def confusion_tables(subjects: list[Subject], looks: list[Look | None]) -> str:
         rows = "".join(
             f"<tr><th>{label}</th>"
             + "".join(
-                f'<td class="h{math.ceil(9 * share)}{" right" if c == label else ""}">{n or ""}</td>'
+                f'<td class="h{math.ceil(9 * share)}{" ok" if c == label else ""}">{n or ""}</td>'
                 for c, (n, share) in enumerate(zip(counts[label], shares[label], strict=True))
             )
             + "</tr>"
@@ -190,8 +193,8 @@ def diagnosis_tables(subjects: list[Subject], looks: list[Look | None]) -> str:
         )
         parts.append(
             f"{_of(subjects, k)}{told}{table(head, rows, 'numbers') if rows else ''}"
-            f'<p class="note">On {found.n_samples} test samples. V missing: how far the highest V of '
-            "silent neurons stays below the threshold.</p>"
+            f'<p class="note">On {found.n_samples} test samples. V missing: how far the highest V '
+            "of silent neurons stays below the threshold.</p>"
         )
     return "".join(parts)
 
@@ -205,7 +208,7 @@ def settings_tables(subjects: list[Subject]) -> str:
     names = list(dict.fromkeys(k for s in subjects for k in s.settings))
     if not names:
         return ""
-    rows = {n: [said(s.settings[n]) if n in s.settings else "–" for s in subjects] for n in names}
+    rows = {n: [said(s.settings[n]) if n in s.settings else "—" for s in subjects] for n in names}
     if len(subjects) == 1:
         usual = subjects[0].usual
         changed = {n for n in names if n in usual and usual[n] != subjects[0].settings[n]}

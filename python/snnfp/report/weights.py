@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp.report.numbers import said, significant
+from snnfp.report.numbers import rounded, said
 from snnfp.report.subject import Subject
 
 __all__ = ["parameter_panels", "parameter_rows"]
@@ -39,7 +39,7 @@ def parameter_panels(subjects: list[Subject]) -> list[dict[str, Any]]:
         panels.append(
             {
                 "title": name,
-                "edges": significant(edges),
+                "edges": rounded(edges, 1e-3 * (edges[1] - edges[0])),
                 "series": [
                     {"run": run, "name": when, "counts": np.histogram(values, edges)[0].tolist()}
                     for (run, when, _), values in zip(series, finite, strict=True)
@@ -52,7 +52,7 @@ def parameter_panels(subjects: list[Subject]) -> list[dict[str, Any]]:
 def parameter_rows(subject: Subject) -> list[tuple[str, ...]]:
     """Of each weight and delay: name, shape, mean and standard deviation before and after, the
     largest change."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in _names([subject]):
         before, after = (_values(p, name) for p in (subject.before, subject.trained()))
         both = before is not None and after is not None and before.size == after.size
@@ -68,9 +68,7 @@ def _names(subjects: list[Subject]) -> list[str]:
     return [n for kind in _KINDS for n in dict.fromkeys(every) if n.endswith(kind)]
 
 
-def _values(
-    parameters: Mapping[str, NDArray[Any]] | None, name: str
-) -> NDArray[np.float64] | None:
+def _values(parameters: Mapping[str, NDArray[Any]] | None, name: str) -> NDArray[np.float64] | None:
     if parameters is None or name not in parameters:
         return None
     return np.asarray(parameters[name], dtype=np.float64).reshape(-1)
@@ -78,7 +76,7 @@ def _values(
 
 def _spread(values: NDArray[np.float64] | None) -> str:
     if values is None or not values.size:
-        return "–"
+        return "—"
     if values.min() == values.max():
         return said(values[0])
     return f"{said(values.mean())} ± {said(values.std())}"

@@ -9,7 +9,7 @@ from snnfp._numbers import count
 from snnfp.checkpoint import check_writable, write_atomically
 from snnfp.report.activity import spike_counts
 from snnfp.report.curves import panels
-from snnfp.report.look import MOST_DIAGNOSED, Look, look
+from snnfp.report.look import MOST_DIAGNOSED, look
 from snnfp.report.page import Content, page
 from snnfp.report.sample_pictures import MOST_SAMPLES, choose, sample_pictures
 from snnfp.report.subject import Subject
@@ -77,4 +77,6 @@ def write_report(
 
 def _missing(subjects: list[Subject]) -> list[str]:
     """What the subjects lack; of which of them, where there are two."""
-    return [f"{s.name}: {line}" if len(subjects) > 1 else line for s in subjects for line in s.missing]
+    return [
+        f"{s.name}: {line}" if len(subjects) > 1 else line for s in subjects for line in s.missing
+    ]
