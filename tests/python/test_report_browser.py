@@ -32,7 +32,7 @@ def browser(tmp_path_factory):
         command = [
             *(found, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             *("--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={home}"),
-            *("--virtual-time-budget=4000", "--window-size=1200,900", *options, address),
+            *("--virtual-time-budget=2000", "--window-size=1200,900", *options, address),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -125,9 +125,9 @@ def picture(browser, path: Path, where: str, size: str = "1200,900") -> np.ndarr
 def test_a_screenshot(browser, report):
     """Light and dark, with colours of lines in both; a canvas is painted too."""
     path, _ = report
-    light, dark = (picture(browser, path, f"#theme={t}", "1200,3000") for t in ("light", "dark"))
+    light, dark = (picture(browser, path, f"#theme={t}", "1200,2400") for t in ("light", "dark"))
     for shot in (light, dark):
-        assert shot.shape == (3000, 1200, 3)
+        assert shot.shape == (2400, 1200, 3)
         saturation = shot.max(axis=2) - shot.min(axis=2)
         assert np.count_nonzero(saturation > 0.4) > 2000
     assert np.median(light) > 0.9 and np.median(dark) < 0.2

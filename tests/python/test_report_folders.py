@@ -270,7 +270,8 @@ def test_a_network_alone_and_a_history_alone(tmp_path):
     both = [Subject(name="net", net=network()), Subject(name="history", history=history)]
     assert write_report(tmp_path / "page.html", both) == ()
     page = Page(tmp_path / "page.html")
-    assert list(page.sections) == ["overview", "learning", "parameters", "what-is-left-out"]
+    kept = ["overview", "learning", "parameters", "settings", "what-is-left-out"]
+    assert list(page.sections) == kept
 
 
 def test_without_until(tmp_path):
