@@ -21,7 +21,7 @@ spikes = snnfp.Spikes.from_latencies(np.maximum(rhythms[labels] + rng.normal(0, 
 net = snnfp.Network()
 x = net.input(8, name="x")
 y = net.population(2, snnfp.LIF(tau_mem=6.0, tau_syn=2.0, t_refractory=np.inf), name="y")
-net.connect(x, y, snnfp.Dense(weight=0.5, delay=snnfp.init.Uniform(5.0, 15.0)))
+net.connect(x, y, snnfp.Dense(weight=0.35, delay=snnfp.init.Uniform(5.0, 15.0)))
 net.initialise(seed=2)
 before = net.parameters["x_to_y.delay"]
 
@@ -45,8 +45,8 @@ after = net.parameters["x_to_y.delay"]
 print(f"accuracy {history['accuracy'][0]:.2f} -> {history['accuracy'][-1]:.2f}")
 
 # %%
-# Where the spikes of a rhythm arrive at the neuron that should know it: before, they are scattered
-# over the window; afterwards they come together, and the voltage adds up.
+# Where the spikes of a rhythm arrive at the neuron that should know it, and its voltage. Those that
+# decide now come together.
 
 figure, axes = plt.subplots(2, 2, figsize=(10, 5), sharex=True, layout="constrained")
 for row, (delays, when) in zip(axes, ((before, "before"), (after, "after")), strict=True):

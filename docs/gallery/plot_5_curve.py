@@ -38,11 +38,12 @@ history = snnfp.fit(
     net,
     (noise, wanted[None, :, None]),
     loss=snnfp.losses.ReadoutSquaredError(times=tuple(times)),
-    optimiser=snnfp.Adam(lr=0.004),
-    epochs=300,
+    optimiser=snnfp.Adam(lr=0.001),
+    schedule=snnfp.schedules.Cosine(epochs=250),
+    epochs=250,
     batch_size=1,
     until=200.0,
-    clip_norm=5.0,
+    clip_norm=1.0,
     progress=False,
 )
 after = said()

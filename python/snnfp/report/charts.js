@@ -100,7 +100,7 @@ function plot(title, draw) {
   return { figure, tools, again };
 }
 
-function axes(svg, x, y, width, xlabel) {
+function axes(svg, x, y, width, xlabel, whole) {
   const bottom = HEIGHT - MARGIN.bottom;
   for (const tick of y.ticks(5)) {
     const at = y(tick);
@@ -109,6 +109,7 @@ function axes(svg, x, y, width, xlabel) {
   }
   svg.append(shape("line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom }));
   for (const tick of x.ticks(Math.max(3, Math.floor(width / 90)))) {
+    if (whole && !Number.isInteger(tick)) continue;
     svg.append(shape("text", { x: x(tick), y: bottom + 15, "text-anchor": "middle" }, say(tick)));
   }
   svg.append(shape("text", { x: (MARGIN.left + width - MARGIN.right) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, xlabel));
@@ -177,7 +178,7 @@ function lineChart(panel, runs) {
     } else if (low === high) [low, high] = [low / 2, high * 2];
     const x = scale(view[0], view[1], MARGIN.left, width - MARGIN.right, false);
     const y = scale(low, high, HEIGHT - MARGIN.bottom, MARGIN.top, log);
-    axes(svg, x, y, width, "epoch");
+    axes(svg, x, y, width, "epoch", true);
     clips += 1;
     const clip = `clip${clips}`;
     svg.append(shape("clipPath", { id: clip }, shape("rect", {
