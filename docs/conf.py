@@ -44,6 +44,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "abort_on_example_error": True,
     "capture_repr": (),
+    "remove_config_comments": True,
 }
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

@@ -53,6 +53,7 @@ print(f"validation accuracy {history['validation_accuracy'][-1]:.3f}")
 
 # %%
 # The class of every point of the plane; points that the network gets wrong are crossed out.
+# sphinx_gallery_thumbnail_number = 2
 
 plane = snnfp.plots.decision_map(
     net, encode, loss.predict, points, classes, until=50.0, resolution=140

@@ -52,9 +52,8 @@ history = snnfp.fit(
     callbacks=[remember],
     progress=False,
 )
-print(
-    f"largest distance {np.abs(first[0] - wanted).max():.1f} -> {np.abs(first[-1] - wanted).max():.4f}"
-)
+far = [np.abs(times - wanted).max() for times in (first[0], first[-1])]
+print(f"largest distance {far[0]:.1f} -> {far[1]:.4f}")
 
 # %%
 
