@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -152,6 +153,68 @@ def test_two_runs_and_hostile_names(browser, report, tmp_path):
     page = Page(tmp_path / "two.html")
     curves = drawn.of("path", "line")
     assert len(curves) == sum(len(p["lines"]) for p in page.data["curves"])
+
+
+HANDS = """
+const [one, two] = document.querySelectorAll(".viewer");
+const raster = one.querySelector("canvas.raster");
+const key = (name) => raster.dispatchEvent(new KeyboardEvent("keydown", { key: name }));
+const drag = (on, from, to) => {
+  const { left } = on.getBoundingClientRect();
+  for (const [kind, x] of [["down", from], ["move", to], ["up", to]]) {
+    on.dispatchEvent(new PointerEvent(`pointer${kind}`, { clientX: left + x, button: 0 }));
+  }
+};
+const seen = () => [one, two].map((v) => v.querySelector(".window").textContent);
+const told = {};
+one.querySelectorAll("[role=tab]")[1].click();
+one.querySelector("select").value = "hidden";
+one.querySelector("select").dispatchEvent(new Event("change"));
+key("+");
+told.key = seen();
+key("ArrowRight");
+told.right = seen();
+raster.dispatchEvent(new MouseEvent("dblclick"));
+told.all = seen();
+drag(raster, 96 + 0.25 * (raster.clientWidth - 110), 96 + 0.5 * (raster.clientWidth - 110));
+told.drag = seen();
+raster.dispatchEvent(new PointerEvent("pointermove", { clientX: raster.getBoundingClientRect().left + 300 }));
+told.hover = [...one.querySelectorAll(".legend")].pop().textContent;
+told.tabs = [...two.querySelectorAll("[role=tab]")].map((tab) => tab.getAttribute("aria-selected"));
+told.voltages = two.querySelector("select").value;
+const chart = document.querySelector("[data-curves=main] figure");
+const line = () => chart.querySelector(".line").getAttribute("d");
+const whole = line();
+chart.querySelector("button").click();
+told.log = [chart.querySelector("button").textContent, line() !== whole];
+chart.querySelector("button").click();
+drag(chart.querySelector("svg"), 100, 250);
+told.zoomed = line() !== whole;
+chart.querySelector("svg").dispatchEvent(new MouseEvent("dblclick"));
+told.back = line() === whole;
+document.getElementById("theme").click();
+told.theme = document.documentElement.dataset.theme;
+document.body.dataset.told = JSON.stringify(told);
+"""
+
+
+def test_hands(browser, report, tmp_path):
+    """Keys, drags, clicks; two runs that show the same samples move together."""
+    path, _ = report
+    one = read_run(path.with_name("run"))
+    write_report(tmp_path / "two.html", [one, replace(one, name="b")], samples=3)
+    text = (tmp_path / "two.html").read_text(encoding="utf-8")
+    # The page's policy, which lets no other script run, has to go for this.
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    text = text.replace("</body>", f"<script>{{{HANDS}}}</script></body>")
+    (tmp_path / "hands.html").write_text(text, encoding="utf-8")
+    told = json.loads(draw(browser, tmp_path / "hands.html").of("body")[0]["data-told"])
+    assert told["key"] == ["12.5 … 37.5 ms"] * 2 and told["right"] == ["20 … 45 ms"] * 2
+    assert told["all"] == ["0 … 50 ms"] * 2 and told["drag"] == ["12.5 … 25 ms"] * 2
+    assert told["hover"].startswith("time ") and told["voltages"] == "hidden"
+    assert told["tabs"] == ["false", "true", "false"]
+    assert told["log"] == ["linear", True] and told["zoomed"] and told["back"]
+    assert told["theme"] == "light"
 
 
 def test_a_fault_of_the_script_is_said(browser, report, tmp_path):
