@@ -341,3 +341,27 @@ def test_much_is_bounded_and_what_is_left_out_is_said(tmp_path):
     for sample in page.data["samples"][0]:
         assert [len(g["times"]) for g in sample["groups"]] == [5000, 5000]
         assert [g["spikes"] > 5000 for g in sample["groups"]] == [True, True]
+
+
+def test_many_populations_and_figures_are_bounded_too(tmp_path):
+    net = snnfp.Network()
+    x = net.input(1, name="x")
+    neuron = snnfp.LIF(tau_mem=10.0, tau_syn=5.0, bias=2.0)
+    for k in range(70):
+        net.connect(x, net.population(10, neuron, name=f"h{k}"), snnfp.Dense(weight=[range(1, 11)]))
+    history = snnfp.History({f"silent/h{k}": [0.0, 0.1] for k in range(70)})
+    history.epochs |= {f"own{k}": [1.0, 2.0] for k in range(70)}
+    spikes = snnfp.Spikes.from_latencies([[1.0]])
+    subject = Subject(name="many", net=net, history=history, samples=(spikes, [0]), until=30.0)
+    notes = write_report(tmp_path / "page.html", subject)
+    page = Page(tmp_path / "page.html")
+    assert {
+        "silent of many: the first 20 lines",
+        "learning curves: the first 60 of 71",
+        "histograms of spikes: the first 60 of 70",
+        "histograms of weights and delays: the first 60 of 70",
+    } <= set(notes)
+    (sample,) = page.data["samples"][0]
+    assert len(sample["groups"]) == 71 and sum(len(g["times"]) for g in sample["groups"]) <= 20_000
+    assert max(g["spikes"] for g in sample["groups"]) > 20_000 // 71
+    assert len(page.data["curves"][0]["lines"]) == 20

@@ -12,6 +12,7 @@ from snnfp.report.subject import Subject
 __all__ = ["MOST_EPOCHS", "panels"]
 
 MOST_EPOCHS = 1500
+_MOST_LINES = 20  # of a kind of figure and a subject
 
 # The figures of a history by what comes before "/": title, and whether they are fractions.
 _MAIN = {
@@ -56,7 +57,12 @@ def panels(subjects: list[Subject]) -> tuple[list[dict[str, Any]], list[str]]:
             if not np.isfinite(values).any():
                 continue
             kind, name = _of(figure)
-            found.setdefault(kind, []).append(
+            lines = found.setdefault(kind, [])
+            if sum(line["run"] == run for line in lines) == _MOST_LINES:
+                note = f"{kind} of {subject.name}: the first {_MOST_LINES} lines"
+                notes += [] if note in notes else [note]
+                continue
+            lines.append(
                 {
                     "run": run,
                     "name": name,

@@ -19,6 +19,7 @@ __all__ = ["MOST_SAMPLES", "choose", "sample_pictures"]
 
 MOST_SAMPLES = 12
 _MOST_SPIKES = 5000  # of a group in a sample
+_MOST_TOGETHER = 20000  # in a sample, where there are many groups
 _MOST_OUTPUTS = 10
 _MOST_OTHERS = 3  # neurons of each other population whose voltages are drawn
 _MOST_POPULATIONS = 4
@@ -133,7 +134,9 @@ class _Sample:
         self, name: str, size: int, times: NDArray[Any], units: NDArray[Any]
     ) -> dict[str, Any]:
         within = np.flatnonzero(times <= self._end)
-        shown = within[evenly(within.size, _MOST_SPIKES)] if within.size else within
+        n_groups = len(self._net.inputs) + len(self._net.populations)
+        most = max(min(_MOST_SPIKES, _MOST_TOGETHER // n_groups), 1)
+        shown = within[evenly(within.size, most)] if within.size else within
         if shown.size < within.size:
             self._left_out[name] = max(self._left_out.get(name, 0), within.size - shown.size)
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from snnfp._numbers import count
 from snnfp.checkpoint import check_writable, write_atomically
@@ -16,6 +17,8 @@ from snnfp.report.subject import Subject
 from snnfp.report.weights import parameter_panels
 
 __all__ = ["write_report"]
+
+_MOST_PICTURES = 60  # of a kind
 
 
 def write_report(
@@ -64,13 +67,14 @@ def write_report(
     content = Content(
         subjects=shown,
         looks=looks,
-        curves=curves,
+        curves=_first(curves, "learning curves", notes),
         samples=pictures,
         linked=len(shown) == 2 and chosen[0] == chosen[1] != [],
-        spikes=spike_counts(looks),
-        parameters=parameter_panels(shown),
-        notes=_missing(shown) + notes,
+        spikes=_first(spike_counts(looks), "histograms of spikes", notes),
+        parameters=_first(parameter_panels(shown), "histograms of weights and delays", notes),
+        notes=notes,
     )
+    content.notes[:0] = _missing(shown)
     write_atomically(path, page(content).encode())
     return tuple(content.notes)
 
@@ -80,3 +84,10 @@ def _missing(subjects: list[Subject]) -> list[str]:
     return [
         f"{s.name}: {line}" if len(subjects) > 1 else line for s in subjects for line in s.missing
     ]
+
+
+def _first(panels: list[dict[str, Any]], what: str, notes: list[str]) -> list[dict[str, Any]]:
+    """The first of many pictures."""
+    if len(panels) > _MOST_PICTURES:
+        notes.append(f"{what}: the first {_MOST_PICTURES} of {len(panels)}")
+    return panels[:_MOST_PICTURES]
