@@ -21,7 +21,10 @@ release = re.search(
     r"project\(snnfp VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 )[1]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cpp_headers", "pictures"]
+extensions = [
+    *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"),
+    *("cpp_headers", "pictures"),
+]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
@@ -29,7 +32,20 @@ html_title = f"snnfp {release}"
 html_theme_options = {"source_edit_link": "", "top_of_page_buttons": []}
 html_copy_source = False
 templates_path: list[str] = []
-exclude_patterns = ["_ext", "_pictures"]
+exclude_patterns = ["_ext", "_pictures", "gallery"]
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",  # made by the build
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("gallery_figures",),
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "remove_config_comments": True,
+}
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 

@@ -15,6 +15,8 @@ from typing import Any
 from snnfp import _core
 from snnfp.check import run_check
 from snnfp.errors import SnnfpError
+from snnfp.report import read_run, write_report
+from snnfp.report.run_folder import needs_data
 from snnfp.runs import Run
 from snnfp.selfcheck import run_selfcheck
 from snnfp.task_pictures import PICTURE_FORMATS
@@ -205,10 +207,35 @@ def _parser() -> argparse.ArgumentParser:
     tasks = train.add_subparsers(dest="task", required=True)
     for task in TASKS.values():
         _add_task(tasks, task)
+    _add_report(commands)
     commands.add_parser("selfcheck", help="what runs here, and whether it is right")
     check = commands.add_parser("check", help="run golden cases in both modes")
     check.add_argument("cases", nargs="+", type=Path, metavar="CASE.json")
     return parser
+
+
+def _add_report(commands: Any) -> None:
+    p = commands.add_parser("report", help="write a page that shows a run, or two side by side")
+    p.add_argument("run", nargs="?", type=Path, metavar="RUN", help="run folder of snnfp train")
+    p.add_argument(
+        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="two run folders, side by side"
+    )
+    p.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the data, for tasks that read them from files: without it the page has no "
+        "spikes and voltages of those",
+    )
+    p.add_argument(
+        "--samples", type=int, default=6, metavar="N", help="samples shown, 1 to 12 (default: 6)"
+    )
+    p.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page (default: report.html in the folder of RUN, compared-with-B.html in A)",
+    )
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -252,6 +279,28 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    if (arguments.run is None) == (arguments.compare is None):
+        raise ValueError("report shows one run, RUN, or two, --compare A B: expected one of these")
+    folders = arguments.compare or [arguments.run]
+    needy = [folder for folder in folders if needs_data(folder)]
+    if arguments.data is not None and not needy:
+        raise ValueError("--data has no use with a task that reads no files")
+    subjects = [
+        read_run(folder, data=arguments.data if folder in needy else None) for folder in folders
+    ]
+    if len({s.name for s in subjects}) < len(subjects):  # told apart by where they are
+        subjects = [replace(s, name=str(f)) for s, f in zip(subjects, folders, strict=True)]
+    name = "report.html" if len(folders) == 1 else f"compared-with-{folders[1].resolve().name}.html"
+    page = arguments.out or folders[0] / name
+    write_report(page, subjects, samples=arguments.samples)
+    for folder, subject in zip(folders, subjects, strict=True):
+        for line in subject.missing:
+            print(f"{folder} has no {line}")
+    print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) shows {' and '.join(map(str, folders))}")
+    return 0
+
+
 def _joined(arguments: Sequence[str]) -> list[str]:
     """Options and their values as one word where a value begins like an option: ``-0.1,1``."""
     words: list[str] = []
@@ -276,6 +325,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "train":
             return _train(arguments)
+        if arguments.command == "report":
+            return _report(arguments)
         if arguments.command == "selfcheck":
             return run_selfcheck()
         return 1 if run_check(arguments.cases) else 0

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,32 @@ from typing import Any
 from snnfp.checkpoint import ArrayFile, read_json_table, write_atomically
 from snnfp.errors import FormatError
 from snnfp.history import History
+from snnfp.network import Network
 from snnfp.task_settings import SettingError, Settings, asked, option
 from snnfp.tasks import Task
 from snnfp.training_state import read_figures
 
-__all__ = ["CHECKPOINT", "Run", "RunFolder", "new_run_folder", "write_config", "write_history"]
+__all__ = [
+    "CHECKPOINT",
+    "CONFIG",
+    "HISTORY",
+    "INITIAL",
+    "MODEL",
+    "Run",
+    "RunFolder",
+    "new_run_folder",
+    "read_config",
+    "read_history",
+    "write_config",
+    "write_history",
+    "write_initial",
+]
 
 CHECKPOINT = "checkpoint.safetensors"
-_CONFIG = "config.json"
+CONFIG = "config.json"
+HISTORY = "history.json"
+INITIAL = "initial.safetensors"
+MODEL = "model.safetensors"
 
 # What a run that goes on cannot change, and why.
 _FIXED = {
@@ -61,7 +79,7 @@ class RunFolder:
     def abandon(self) -> None:
         """Takes away what a run made and wrote before its first epoch; nothing else."""
         with contextlib.suppress(OSError):
-            for name in (_CONFIG, CHECKPOINT):
+            for name in (CONFIG, INITIAL, CHECKPOINT):
                 for file in (self.path / name, *self.path.glob(f".{name}.snnfp-*.tmp")):
                     file.unlink(missing_ok=True)
             for folder in reversed(self.made):
@@ -98,18 +116,32 @@ def _missing(folder: Path) -> list[Path]:
 def write_config(folder: Path, task: str, settings: Settings, version: str) -> None:
     """Writes ``config.json``."""
     data = {"snnfp": version, "task": task, **asdict(settings)}
-    write_atomically(folder / _CONFIG, (json.dumps(data, indent=2) + "\n").encode())
+    write_atomically(folder / CONFIG, (json.dumps(data, indent=2) + "\n").encode())
 
 
 def write_history(folder: Path, history: History) -> None:
     """Writes ``history.json`` and ``history.csv``."""
     epochs = history.epochs
-    write_atomically(folder / "history.json", (json.dumps(epochs, indent=1) + "\n").encode())
+    write_atomically(folder / HISTORY, (json.dumps(epochs, indent=1) + "\n").encode())
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(["epoch", *epochs])
     rows.writerows([k + 1, *row] for k, row in enumerate(zip(*epochs.values(), strict=True)))
     write_atomically(folder / "history.csv", text.getvalue().encode())
+
+
+def write_initial(folder: Path, net: Network, resume: Path | None) -> None:
+    """Writes the parameters that training begins from, before its first step.
+
+    Args:
+        folder: of the run.
+        net: the network, which has them if the run begins here.
+        resume: the checkpoint it goes on from, whose run may have a file of them; None: it begins.
+    """
+    if resume is None:
+        net.save(folder / INITIAL)
+    elif (before := resume.with_name(INITIAL)).is_file():
+        write_atomically(folder / INITIAL, before.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -152,7 +184,7 @@ class Run:
                 f"{CHECKPOINT}"
             )
         figures = read_figures(ArrayFile(checkpoint))
-        settings = _read_config(checkpoint.parent / _CONFIG, task)
+        _, settings, _ = read_config(checkpoint.parent / CONFIG, [task])
         return cls(checkpoint, settings, figures["epoch"], figures["history"])
 
     def changed(self, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
@@ -203,24 +235,57 @@ def _text(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _read_config(path: Path, task: Task) -> Settings:
+def read_config(path: Path, tasks: Iterable[Task]) -> tuple[Task, Settings, str]:
+    """What :func:`write_config` wrote: the task, its settings, and the version that trained it.
+
+    Args:
+        path: the file.
+        tasks: those that it may be of.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is damaged, or of a run of another task.
+    """
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file, expected the settings of the run: go on from its run folder, "
-            f"or copy {_CONFIG} beside the checkpoint"
+            f"or copy {CONFIG} beside the checkpoint"
         )
     config = read_json_table(path, "the settings of a run")
-    there = config.pop("task", None)
-    if there != task.name:
-        raise FormatError(f"{path} is of a run of {there}, expected {task.name}")
-    config.pop("snnfp", None)
+    there, known = config.pop("task", None), {task.name: task for task in tasks}
+    if not isinstance(there, str) or there not in known:
+        raise FormatError(f"{path} is of a run of {there}, expected {' or '.join(known)}")
+    version = str(config.pop("snnfp", "unknown"))
     unknown = sorted(set(config) - {f.name for f in fields(Settings)})
     if unknown:
         raise FormatError(f"{path} has {unknown[0]!r}, which is no setting of this version")
     values: dict[str, Any] = {k: tuple(v) if _is_numbers(v) else v for k, v in config.items()}
     try:
-        return replace(task.settings, **values)
+        return known[there], replace(known[there].settings, **values), version
     except (SettingError, OverflowError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def read_history(path: Path) -> History:
+    """What :func:`write_history` wrote as JSON.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is damaged.
+    """
+    figures = read_json_table(path, "the history of a run")
+    for name, values in figures.items():
+        if not _is_numbers(values):
+            raise FormatError(f"{path}: {name} is no list of numbers")
+    lengths = sorted({len(values) for values in figures.values()})
+    if len(lengths) > 1:
+        raise FormatError(
+            f"{path}: the figures have {' and '.join(map(str, lengths))} entries, expected one an "
+            "epoch in each"
+        )
+    try:
+        return History({name: [float(v) for v in values] for name, values in figures.items()})
+    except OverflowError as error:
         raise FormatError(f"{path}: {error}") from error
 
 

@@ -15,7 +15,15 @@ from snnfp.errors import MissingDependencyError, require
 from snnfp.evaluation import evaluate
 from snnfp.history import EarlyStopping, History
 from snnfp.network import Network
-from snnfp.runs import CHECKPOINT, RunFolder, new_run_folder, write_config, write_history
+from snnfp.runs import (
+    CHECKPOINT,
+    MODEL,
+    RunFolder,
+    new_run_folder,
+    write_config,
+    write_history,
+    write_initial,
+)
 from snnfp.task import Task
 from snnfp.task_networks import build_network, make_loss, measured, prepare
 from snnfp.task_pictures import draw_pictures
@@ -84,6 +92,8 @@ def train_task(
         if resume is None:
             some = measured(len(loaded.train[1]))
             prepare(net, settings, loaded.train[0].take(some))
+        if saves:
+            write_initial(folder.path, net, resume)
         history = fit_task(
             net,
             loaded.train,
@@ -148,7 +158,7 @@ class _SoFar:
         """The files that a run is for."""
         write_history(self._folder.path, history)
         if self._saves:
-            net.save(str(self._folder.path / "model.safetensors"))
+            net.save(self._folder.path / MODEL)
         self._written = True
 
     @contextlib.contextmanager

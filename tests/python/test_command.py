@@ -21,6 +21,7 @@ FILES = {
     "history.json",
     "history.csv",
     "model.safetensors",
+    "initial.safetensors",
     "checkpoint.safetensors",
 }
 QUICK = {

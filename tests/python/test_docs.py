@@ -101,6 +101,7 @@ SUBMODULES = (
     "init",
     "losses",
     "plots",
+    "report",
     "remedies",
     "schedules",
     "testing",

@@ -20,7 +20,8 @@ COMMAND = ("sphinx-build", "-W", "docs", "build/docs")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    missing = [m for m in ("sphinx", "myst_parser", "furo", "clang") if not _installed(m)]
+    needed = ("sphinx", "myst_parser", "furo", "clang", "sphinx_gallery")
+    missing = [m for m in needed if not _installed(m)]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: pip install '.[docs]'")
     folder = tmp_path_factory.mktemp("site")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from snnfp.errors import require
 from snnfp.network import Network
 from snnfp.record import Record
-from snnfp.simulate import simulate
-from snnfp.spikes import Spikes
+from snnfp.simulate import InputSpikes, simulate
 
 __all__ = ["COLOURS", "SILENT", "bare", "colour", "new_figure", "simulate_quietly"]
 
@@ -37,7 +35,7 @@ def bare(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def simulate_quietly(net: Network, spikes: Spikes | Mapping[str, Spikes], until: float) -> Record:
+def simulate_quietly(net: Network, spikes: InputSpikes, until: float) -> Record:
     """Without warnings of silent populations, which a picture shows; a later call still warns."""
     told = set(net._warned)
     net._warned |= set(net.populations)
