@@ -124,14 +124,16 @@ def record_to_neo(
     if not np.isfinite(record.until):
         raise ValueError("the record has no finite until, expected one: spike trains have a t_stop")
     block = neo.Block(name="snnfp")
-    block.segments.extend(neo.Segment(name=f"sample {s}", index=s) for s in range(record.n_samples))
+    samples = range(record.n_samples)
+    block.segments.extend([neo.Segment(name=f"sample {s}", index=s) for s in samples])
     ends = {"units": unit, "t_start": 0.0 * unit, "t_stop": record.until * unit}
     for name in record._net.populations if populations is None else populations:
         for segment, neurons in zip(block.segments, record.spikes(name).to_lists(), strict=True):
-            segment.spiketrains.extend(
+            trains = [
                 neo.SpikeTrain(times, **ends, name=f"{name}[{k}]", population=name, neuron=k)
                 for k, times in enumerate(neurons)
-            )
+            ]
+            segment.spiketrains.extend(trains)
         if dt is None:
             continue
         check_step(dt)

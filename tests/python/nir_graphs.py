@@ -9,7 +9,7 @@ def full(value, *shape):
     return np.full(shape, float(value))
 
 
-def cuba_lif(nir, *shape, tau_syn=0.005, tau_mem=0.02, r=2.0, w_in=0.3, **fields):
+def cuba_lif(nir, *shape, tau_syn=0.005, tau_mem=0.02, r=2.0, w_in=0.015, **fields):
     given = {"v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **fields}
     given |= {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": r, "w_in": w_in}
     return nir.CubaLIF(**{k: np.broadcast_to(np.asarray(v, float), shape).copy() for k, v in given.items()})
@@ -32,7 +32,7 @@ def recurrent(nir, rng):
     """Two populations: v_leak, v_reset, w_in and r of their own, delays, a loop, a readout."""
     nodes = {
         "in": nir.Input(input_type=np.array([4])),
-        "w1": nir.Linear(weight=rng.uniform(0.0, 0.5, (3, 4))),
+        "w1": nir.Linear(weight=rng.uniform(0.3, 1.5, (3, 4))),
         "wait": nir.Delay(delay=np.array([0.001, 0.0, 0.004])),
         "hidden": cuba_lif(
             nir,
@@ -40,16 +40,16 @@ def recurrent(nir, rng):
             tau_syn=[0.004, 0.005, 0.02],
             tau_mem=[0.02, 0.01, 0.02],
             r=[2.0, 3.0, 1.5],
-            w_in=[0.3, 0.2, 0.25],
+            w_in=[0.012, 0.01, 0.04],
             v_leak=[0.1, -0.2, 0.0],
             v_threshold=[1.0, 0.8, 0.9],
             v_reset=[-0.1, -0.3, 0.2],
         ),
-        "w_rec": nir.Linear(weight=rng.uniform(-0.2, 0.3, (3, 3))),
-        "w2": nir.Linear(weight=rng.uniform(0.2, 0.8, (2, 3))),
+        "w_rec": nir.Linear(weight=rng.uniform(-0.8, 0.2, (3, 3))),
+        "w2": nir.Linear(weight=rng.uniform(0.5, 1.5, (2, 3))),
         "out": cuba_lif(nir, 2),
         "w3": nir.Linear(weight=rng.uniform(-1.0, 1.0, (2, 2))),
-        "read": node(nir, "CubaLI", 2, tau_syn=0.004, tau_mem=0.03, r=1.5, w_in=0.5, v_leak=[0.2, 0.0]),
+        "read": node(nir, "CubaLI", 2, tau_syn=0.004, tau_mem=0.03, r=1.5, w_in=0.02, v_leak=[0.2, 0.0]),
         "end": nir.Output(output_type=np.array([2])),
         "end2": nir.Output(output_type=np.array([2])),
     }
@@ -79,9 +79,9 @@ def planes(nir, rng):
         conv=conv,
         a=cuba_lif(nir, 3, 3, 5),
         pool=nir.AvgPool2d(**pool),
-        b=cuba_lif(nir, 3, 2, 3, w_in=2.0),
+        b=cuba_lif(nir, 3, 2, 3, w_in=0.03),
         flat=nir.Flatten(input_type={"input": np.array([3, 2, 3])}, start_dim=0, end_dim=-1),
-        w=nir.Linear(weight=rng.uniform(0.0, 1.0, (2, 18))),
+        w=nir.Linear(weight=rng.uniform(-0.2, 0.4, (2, 18))),
         c=cuba_lif(nir, 2),
         output=nir.Output(output_type=np.array([2])),
     )

@@ -1,7 +1,8 @@
 """NIR's equations in small steps of time: what a graph means, without anything of snnfp.
 
 A signal is a pair: the integral of the Dirac pulses that fall into the step, and a current. Every node
-computes what its docstring in NIR says, by the explicit Euler method.
+computes what its docstring in NIR says, by the midpoint method; a spike lies within its step where the
+line between its ends crosses the threshold, and reaches others with the next step.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class Steps:
                 self.pulses[name] = pulse
             arriving = {name: self.into(name) for name in self.state}
             for name, signal in arriving.items():
-                self.step(name, *signal)
+                part = self.step(name, *signal)
                 for unit in np.flatnonzero(self.emitted[name]):
-                    found[name].append(((k + 1) * self.dt, int(unit)))
+                    found[name].append(((k + part.reshape(-1)[unit]) * self.dt, int(unit)))
         return found, {n: s[1] for n, s in self.state.items() if n not in found}
 
     def into(self, name):
@@ -94,22 +95,35 @@ class Steps:
         return pool(node, pulse, kind), pool(node, current, kind)
 
     def step(self, name, pulse, current):
+        """Moves a node on; returns which part of the step has passed at its spikes."""
         node, kind, dt = self.nodes[name], type(self.nodes[name]).__name__, self.dt
         i, v = self.state[name]
         if kind.startswith("Cuba"):
             i = i + node.w_in * pulse / node.tau_syn
-            v = v + dt * (node.v_leak - v + node.r * i) / node.tau_mem
-            i = i + dt * (-i + node.w_in * current) / node.tau_syn
+            middle = i + dt / 2 * (node.w_in * current - i) / node.tau_syn
+            i = i + dt * (node.w_in * current - middle) / node.tau_syn
+            drive, tau, leak = node.r * middle, node.tau_mem, node.v_leak
         elif kind in ("LI", "LIF"):
             v = v + node.r * pulse / node.tau
-            v = v + dt * (node.v_leak - v + node.r * current) / node.tau
+            drive, tau, leak = node.r * current, node.tau, node.v_leak
         else:
-            v = v + node.r * pulse + dt * node.r * current
+            v = v + node.r * pulse
+            drive, tau, leak = node.r * current, 1.0, None
+
+        def slope(v):
+            return (drive + (0 if leak is None else leak - v)) / tau
+
+        new = v + dt * slope(v + dt / 2 * slope(v))
+        part = np.zeros(np.shape(v))
         if kind in NEURONS:
-            fires = v > node.v_threshold
-            v = np.where(fires, node.v_reset, v)
+            fires = new > node.v_threshold
+            rise = np.where(fires, new - v, 1.0)
+            part = np.where(fires, np.clip((node.v_threshold - v) / rise, 0, 1), 0.0)
+            rest = node.v_reset + (1 - part) * dt * slope(node.v_reset)
+            new = np.where(fires, rest, new)
             self.emitted[name] = fires.astype(float)
-        self.state[name] = [i, v]
+        self.state[name] = [i, new]
+        return part
 
 
 def convolve(node, x):

@@ -94,6 +94,8 @@ def test_record():
         snnfp.neo.record_to_neo(record, units="ms", populations=["z"])
 
 
+# Elephant 1.2 makes quantities in a way that they no longer like.
+@pytest.mark.filterwarnings("ignore:The 'copy' argument in Quantity is deprecated")
 def test_elephant_works_on_it():
     reason = "elephant is not installed: pip install elephant"
     elephant = pytest.importorskip("elephant", reason=reason)

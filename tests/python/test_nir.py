@@ -36,7 +36,7 @@ def test_network_fires_as_the_equations_do(make, inputs, until):
     rng = np.random.default_rng(5)
     graph = make(nir, rng)
     given = random_input(rng, inputs, 40 if make is recurrent else 120, until)
-    dt = 2e-6 if make is recurrent else 1e-5
+    dt = 5e-6 if make is recurrent else 2e-5
     name = "in" if make is recurrent else "input"
     found, potentials = Steps(graph, dt).run({name: given}, until)
     model = snnfp.nir.from_nir(graph)
@@ -45,7 +45,7 @@ def test_network_fires_as_the_equations_do(make, inputs, until):
     for population, theirs in found.items():
         same_spikes(record, population, theirs, tolerance=20 * dt)
     for readout, v in potentials.items():
-        np.testing.assert_allclose(record.readout(readout, "end")[0], v, rtol=0, atol=2e-3)
+        np.testing.assert_allclose(record.readout(readout, "end")[0], v, rtol=1e-3, atol=2e-3)
     assert model.outputs == (("out", "read") if make is recurrent else ("c",))
 
 
@@ -58,7 +58,7 @@ MEMBRANES = {
         node(nir, "LI", 2, tau=0.005, r=0.03, v_leak=[0.0, 0.1]),
         neuron("LIF", tau=0.02, r=1.5, v_leak=[0.0, 0.2]),
     ),
-    "LI, IF": (node(nir, "LI", 2, tau=[0.005, 0.01], r=0.3, v_leak=0.0), neuron("IF", r=20.0)),
+    "LI, IF": (node(nir, "LI", 2, tau=[0.005, 0.01], r=0.3, v_leak=0.0), neuron("IF", r=6.0)),
     "I, LIF": (node(nir, "I", 2, r=1.0), neuron("LIF", tau=0.02, r=0.6, v_leak=0.0)),
     "I, IF": (node(nir, "I", 2, r=4.0), neuron("IF", r=9.0)),
     "LIF that fires by itself": (
@@ -79,7 +79,7 @@ def test_synapse_and_membrane_apart(name):
         neurons=membrane,
         output=nir.Output(output_type=np.array([2])),
     )
-    given, until, dt = [(0.001, 0), (0.004, 1), (0.012, 0), (0.02, 1)], 0.08, 2e-6
+    given, until, dt = [(0.001, 0), (0.004, 1), (0.012, 0), (0.02, 1)], 0.08 if "itself" in name else 0.05, 4e-6
     steps = Steps(graph, dt)
     model = snnfp.nir.from_nir(graph)
     if "itself" in name:
@@ -87,13 +87,13 @@ def test_synapse_and_membrane_apart(name):
         assert "v_reset" in model.notes[-1]
     found, _ = steps.run({"input": given}, until)
     record = snnfp.simulate(model.net, spikes_of(given, 2), until=until, initial=model.initial)
-    assert len(found["neurons"]) >= 3
-    same_spikes(record, "neurons", found["neurons"], tolerance=2e-5)
+    assert len(found["neurons"]) >= 2
+    same_spikes(record, "neurons", found["neurons"], tolerance=1e-4)
 
 
 @pytest.mark.parametrize("where", ["before CubaLIF", "before LI", "after LI"])
 def test_bias_comes_on_through_the_synapse(where):
-    affine = nir.Affine(weight=np.array([[1.0], [0.4]]), bias=np.array([0.7, 1.1]))
+    affine = nir.Affine(weight=np.array([[0.005], [0.002]]), bias=np.array([0.7, 1.1]))
     if where == "before CubaLIF":
         parts = {"w": affine, "neurons": cuba_lif(nir, 2, w_in=1.0)}
     else:
@@ -105,12 +105,12 @@ def test_bias_comes_on_through_the_synapse(where):
         parts["neurons"] = lif
     graph = chain(nir, input=nir.Input(input_type=np.array([1])), **parts, output=nir.Output(np.array([2])))
     given, until = [(0.003, 0), (0.03, 0)], 0.06
-    found, _ = Steps(graph, 2e-6).run({"input": given}, until)
+    found, _ = Steps(graph, 4e-6).run({"input": given}, until)
     model = snnfp.nir.from_nir(graph)
     assert any("bias" in note for note in model.notes)
     record = snnfp.simulate(model.net, spikes_of(given, 1), until=until, initial=model.initial)
     assert len(found["neurons"]) >= 4
-    same_spikes(record, "neurons", found["neurons"], tolerance=2e-5)
+    same_spikes(record, "neurons", found["neurons"], tolerance=1e-4)
 
 
 def test_pools_and_convolutions_without_a_neuron_between():
@@ -123,23 +123,23 @@ def test_pools_and_convolutions_without_a_neuron_between():
         padding=1,
         dilation=2,
         groups=2,
-        bias=rng.uniform(0.0, 0.5, 4),
+        bias=rng.uniform(0.0, 20.0, 4),
     )
     graph = chain(
         nir,
         input=nir.Input(input_type=np.array([2, 6, 6])),
         pool=nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
         conv=conv,
-        a=cuba_lif(nir, 4, 3, 3, w_in=1.0),
+        a=cuba_lif(nir, 4, 3, 3, w_in=0.03),
         output=nir.Output(np.array([4, 3, 3])),
     )
     given, until = random_input(rng, 72, 60, 0.02), 0.02
-    found, _ = Steps(graph, 1e-5).run({"input": given}, until)
+    found, _ = Steps(graph, 2e-5).run({"input": given}, until)
     model = snnfp.nir.from_nir(graph)
     assert any("weight of its own" in note for note in model.notes)
     record = snnfp.simulate(model.net, spikes_of(given, 72), until=until, initial=model.initial)
     assert len(found["a"]) >= 20
-    same_spikes(record, "a", found["a"], tolerance=2e-4)
+    same_spikes(record, "a", found["a"], tolerance=4e-4)
 
 
 def test_jump_of_a_membrane_is_spread():
@@ -147,7 +147,7 @@ def test_jump_of_a_membrane_is_spread():
     graph = chain(
         nir,
         input=nir.Input(np.array([1])),
-        w=nir.Linear(np.array([[0.009]])),
+        w=nir.Linear(np.array([[0.0075]])),
         neurons=node(nir, "LIF", 1, tau=0.02, r=1.0, v_leak=0.0, v_threshold=1.0, v_reset=0.0),
         output=nir.Output(np.array([1])),
     )

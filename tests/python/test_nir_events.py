@@ -47,15 +47,24 @@ def test_events_with_values():
         snnfp.nir.values_from_data(snnfp.nir.spikes_to_data(SPIKES, t_max=0.01))
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_grid_is_read_as_nir_reads_it(before):
+def test_grid_is_read_as_nir_reads_it():
     grid = np.random.default_rng(0).random((3, 20, 4)) < 0.2
-    data = nir.TimeGriddedData(grid, 0.001, before)
+    data = nir.TimeGriddedData(grid, 0.001)
     spikes = snnfp.nir.spikes_from_data(data)
     theirs = snnfp.nir.spikes_from_data(data.to_event(n_events=60))
     assert spikes.times.size == grid.sum() >= 30
     assert np.array_equal(spikes.units, theirs.units) and np.array_equal(spikes.offsets, theirs.offsets)
-    np.testing.assert_allclose(spikes.times, theirs.times, rtol=1e-14)
+    np.testing.assert_allclose(spikes.times, theirs.times, rtol=1e-14, atol=1e-17)
+
+
+@pytest.mark.parametrize("before, time", [(True, 1.5), (False, 1.0)])
+def test_grid_that_says_what_a_step_stands_for(before, time):
+    """As NIR has it after 1.0.8."""
+    grid = np.zeros((1, 4, 1), dtype=bool)
+    grid[0, 2, 0] = True
+    fields = {"data": grid, "dt": 0.5, "dynamic_before_transition": before}
+    spikes = snnfp.nir.spikes_from_data(type("TimeGriddedData", (), fields)())
+    assert spikes.times.tolist() == [time]
 
 
 def test_grid_and_back():
@@ -63,7 +72,8 @@ def test_grid_and_back():
     spikes = snnfp.nir.spikes_from_data(nir.TimeGriddedData(grid, 0.001))
     data = snnfp.nir.spikes_to_data(spikes, t_max=0.03, dt=0.001)
     assert type(data) is nir.TimeGriddedData and data.data.dtype == bool
-    assert np.array_equal(data.data, grid) and data.dt == 0.001 and data.dynamic_before_transition
+    assert np.array_equal(data.data, grid) and data.dt == 0.001
+    assert np.array_equal(snnfp.nir.spikes_from_data(data).times, spikes.times)
     between = snnfp.Spikes.from_lists([[[0.0001, 0.0029]]])
     steps = snnfp.nir.spikes_to_data(between, t_max=0.004, dt=0.001).data
     assert np.flatnonzero(steps).tolist() == [0, 2]
@@ -73,7 +83,7 @@ def test_grids_of_others():
     """hxtorch keeps spikes as floats; signals are no spikes."""
     grid = np.zeros((1, 4, 2))
     grid[0, 1, 1] = 1.0
-    assert snnfp.nir.spikes_from_data(nir.TimeGriddedData(grid, 0.5)).times.tolist() == [1.0]
+    assert snnfp.nir.spikes_from_data(nir.TimeGriddedData(grid, 0.5)).times.tolist() == [0.5]
     grid[0, 2, 0] = 0.3
     with pytest.raises(ValueError, match=r"array\[2, 0, 0\] is 0\.3, expected 0 or 1"):
         snnfp.nir.spikes_from_data(nir.TimeGriddedData(grid, 0.5))

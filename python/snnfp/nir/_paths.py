@@ -42,11 +42,14 @@ class Paths:
         self._ends = {n.path for n in self.neurons}
         self._seen = {n.path for n in (*self.sources, *self.neurons)}
         for node in self.neurons:
-            if node.kind not in NEURONS and feeds(node):
+            if node.kind in NEURONS:
+                continue
+            if feeds(node):
                 raise ValueError(
                     f"{node} sends its potential to {node.after[0]}, expected an Output: what is "
                     "sent here is spikes"
                 )
+            self._seen |= {n.path for n in _after(node)}
 
     def of_spikes(self, source: Node) -> Iterator[tuple[Node, Link]]:
         """From the spikes of an input or of neurons to all neurons and outputs that hear them."""
@@ -119,6 +122,13 @@ def _jumps(synapse: Membrane, pulse: float | str) -> Array:
     if isinstance(pulse, str):
         return field_of(synapse.node, "r")
     return synapse.rise * pulse
+
+
+def _after(node: Node) -> Iterator[Node]:
+    """What hears a readout: outputs, perhaps through ports."""
+    for after in node.after:
+        yield after
+        yield from _after(after)
 
 
 def feeds(node: Node) -> bool:

@@ -30,8 +30,8 @@ def spikes_to_data(
         spikes: a batch.
         t_max: the end of the recording, not before any spike.
         values: one a spike, in their order: ``ValuedEventData``.
-        dt: the step of a grid: ``TimeGriddedData``, where step k holds the spikes after ``k dt``
-            up to ``(k + 1) dt``, as NIR does it (``dynamic_before_transition``).
+        dt: the step of a grid: ``TimeGriddedData``, where step k holds the spikes from ``k dt`` up to,
+            and without, ``(k + 1) dt``.
 
     Returns:
         Events ``[samples, most spikes of a sample]``, filled up with index -1 and time inf; or a
@@ -44,7 +44,7 @@ def spikes_to_data(
     if not 0 < real_number(t_max, "t_max") < np.inf:
         raise ValueError(f"t_max is {t_max}, expected a finite time > 0")
     late = np.flatnonzero(spikes.times > t_max)
-    if late.size:
+    if late.size and dt is None:
         k = int(late[0])
         raise ValueError(
             f"sample {spikes.samples[k]}: a spike at {spikes.times[k]}, expected none after t_max "
@@ -55,10 +55,13 @@ def spikes_to_data(
             raise ValueError("values and dt are both given, expected one: a grid has no values")
         check_step(dt)
         steps = count(round(t_max / dt), "the number of steps, t_max / dt,")
-        ends = dt * np.ceil(spikes.times / dt - 1e-10)  # of the steps that they fall into
-        moved = Spikes(ends, spikes.units, spikes.offsets, size=spikes.size)
-        grid = moved.to_dense(dt=dt, steps=steps, t0=dt)
-        return nir.TimeGriddedData(grid.swapaxes(0, 1).astype(bool), float(dt))
+        begins = dt * np.floor(spikes.times / dt + 1e-9)  # of the steps that they fall into
+        moved = Spikes(begins, spikes.units, spikes.offsets, size=spikes.size)
+        grid = moved.to_dense(dt=dt, steps=steps).swapaxes(0, 1).astype(bool)
+        # Later versions say whether a step stands for its end, which is then their default.
+        said = hasattr(nir.TimeGriddedData, "dynamic_before_transition")
+        at_begin = {"dynamic_before_transition": False} if said else {}
+        return nir.TimeGriddedData(grid, float(dt), **at_begin)
     counts = np.diff(spikes.offsets)
     shape = (len(spikes), max(1, int(counts.max())))
     need_memory(24 * shape[0] * shape[1], f"the {shape[0]} x {shape[1]} events")
@@ -81,8 +84,8 @@ def spikes_to_data(
 def spikes_from_data(data: Any) -> Spikes:
     """The spikes of ``EventData``, ``ValuedEventData`` or a binary ``TimeGriddedData``.
 
-    Those of step k of a grid are at ``(k + 1) dt`` where the state moves on before the threshold is
-    looked at (``dynamic_before_transition``), else at ``k dt``, as in NIR.
+    Those of step k of a grid are at ``k dt``, or, where it says that the state moves on before the
+    threshold is looked at (``dynamic_before_transition``, after NIR 1.0.8), at ``(k + 1) dt``.
 
     Args:
         data: what NIR has spikes in.
@@ -94,7 +97,7 @@ def spikes_from_data(data: Any) -> Spikes:
     """
     if type(data).__name__ == "TimeGriddedData":
         grid = plain(data.data, "data")
-        before = bool(getattr(data, "dynamic_before_transition", True))
+        before = bool(getattr(data, "dynamic_before_transition", False))
         return Spikes.from_dense(grid.swapaxes(0, 1), dt=data.dt, t0=data.dt if before else 0.0)
     spikes, values = _events(data)
     if values is not None and np.any(values != 1):

@@ -47,7 +47,7 @@ def to_nir(net: Network, *, outputs: Iterable[str] | None = None) -> Any:
     Args:
         net: the network, with times in seconds, as NIR has them.
         outputs: names of populations and readouts that get an Output node; None: readouts, and
-            populations that feed no other one.
+            populations that feed nothing but themselves.
 
     Returns:
         A ``nir.NIRGraph``.
@@ -100,7 +100,7 @@ class _Export:
             while plain in self.names.values():
                 plain += "_"
             self.names[name] = plain
-        if self.names[name] != name and not suffix:
+        if not suffix:
             about["name"] = name
         node.metadata = {f"snnfp_{key}": value for key, value in about.items()}
         self.nodes[f"{self.names[name]}{suffix}"] = node
@@ -129,7 +129,7 @@ class _Export:
 
     def _outputs(self, outputs: Iterable[str] | None) -> None:
         net = self.net
-        feeding = {p.source for p in self.projections}
+        feeding = {p.source for p in self.projections if p.source != p.target}
         groups = {**net.populations, **net.readouts}
         names = [n for n in groups if n not in feeding] if outputs is None else list(outputs)
         for name in names:
@@ -158,8 +158,8 @@ class _Export:
             chain = self._with_delays(p, chain, delay, per)
         before = self.names[p.source]
         for suffix, (node, about) in chain:
-            order = {} if suffix else {"order": place}
-            added = self._add(p.name, suffix, node, **about, **order)
+            own = {} if suffix else {"order": place}
+            added = self._add(p.name, suffix, node, **about, **own)
             self.edges.append((before, added))
             before = added
         self.edges.append((before, self.first[p.target]))

@@ -324,7 +324,8 @@ def _own_values(node: Node, membrane: Membrane, tau_syn: Array | None) -> dict[s
 
 def _bias(node: Node) -> Array:
     """Of an Affine or Conv2d, one value a unit."""
-    bias = np.asarray(node.nir.bias, dtype=np.float64).reshape(-1)
+    given = node.nir.bias
+    bias = np.zeros(1) if given is None else np.asarray(given, dtype=np.float64).reshape(-1)
     assert node.shape is not None
     channels = node.shape[0]
     if bias.size not in (1, channels):
