@@ -60,9 +60,9 @@ def from_neo(data: Any, *, units: Any, origin: Any = None) -> tuple[Spikes, floa
         for c, channel in enumerate(times):
             if channel.size and channel.min() < 0:
                 raise ValueError(
-                    f"sample {s}, channel {c}: a spike at {channel.min() + begin:g} {units}, before "
-                    f"time 0 here, which is {begin:g} {units}: expected an earlier origin, or "
-                    "train.time_slice(...)"
+                    f"sample {s}, channel {c}: a spike at {channel.min() + begin:g} {units}, "
+                    f"before time 0 here, which is {begin:g} {units}: expected an earlier "
+                    "origin, or train.time_slice(...)"
                 )
         lists.append(times)
         until = max(until, *(_number(t.t_stop, unit, "t_stop") - begin for t in trains))
@@ -142,7 +142,11 @@ def record_to_neo(
         for segment, v in zip(block.segments, voltage, strict=True):
             segment.analogsignals.append(
                 neo.AnalogSignal(
-                    v.T, units="dimensionless", sampling_period=dt * unit, name=name, population=name
+                    v.T,
+                    units="dimensionless",
+                    sampling_period=dt * unit,
+                    name=name,
+                    population=name,
                 )
             )
     return block
@@ -170,7 +174,9 @@ def _unit(units: Any) -> Any:
         unit = pq.Quantity(1.0, units)
         unit.rescale("s")
     except (LookupError, ValueError, TypeError):
-        raise ValueError(f"units is {units!r}, expected a unit of time, such as 's' or 'ms'") from None
+        raise ValueError(
+            f"units is {units!r}, expected a unit of time, such as 's' or 'ms'"
+        ) from None
     return unit
 
 

@@ -12,7 +12,9 @@ def full(value, *shape):
 def cuba_lif(nir, *shape, tau_syn=0.005, tau_mem=0.02, r=2.0, w_in=0.015, **fields):
     given = {"v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **fields}
     given |= {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": r, "w_in": w_in}
-    return nir.CubaLIF(**{k: np.broadcast_to(np.asarray(v, float), shape).copy() for k, v in given.items()})
+    return nir.CubaLIF(
+        **{k: np.broadcast_to(np.asarray(v, float), shape).copy() for k, v in given.items()}
+    )
 
 
 def node(nir, kind, *shape, **fields):
@@ -49,12 +51,20 @@ def recurrent(nir, rng):
         "w2": nir.Linear(weight=rng.uniform(0.5, 1.5, (2, 3))),
         "out": cuba_lif(nir, 2),
         "w3": nir.Linear(weight=rng.uniform(-1.0, 1.0, (2, 2))),
-        "read": node(nir, "CubaLI", 2, tau_syn=0.004, tau_mem=0.03, r=1.5, w_in=0.02, v_leak=[0.2, 0.0]),
+        "read": node(
+            nir, "CubaLI", 2, tau_syn=0.004, tau_mem=0.03, r=1.5, w_in=0.02, v_leak=[0.2, 0.0]
+        ),
         "end": nir.Output(output_type=np.array([2])),
         "end2": nir.Output(output_type=np.array([2])),
     }
     edges = [
-        *(("in", "w1"), ("w1", "wait"), ("wait", "hidden"), ("hidden", "w_rec"), ("w_rec", "hidden")),
+        *(
+            ("in", "w1"),
+            ("w1", "wait"),
+            ("wait", "hidden"),
+            ("hidden", "w_rec"),
+            ("w_rec", "hidden"),
+        ),
         *(("hidden", "w2"), ("w2", "out"), ("out", "w3"), ("w3", "read"), ("out", "end")),
         ("read", "end2"),
     ]
@@ -72,7 +82,11 @@ def planes(nir, rng):
         groups=1,
         bias=np.zeros(3),
     )
-    pool = {"kernel_size": np.array([2, 2]), "stride": np.array([1, 2]), "padding": np.array([0, 1])}
+    pool = {
+        "kernel_size": np.array([2, 2]),
+        "stride": np.array([1, 2]),
+        "padding": np.array([0, 1]),
+    }
     return chain(
         nir,
         input=nir.Input(input_type=np.array([2, 6, 5])),

@@ -35,13 +35,13 @@ class Steps:
         ``inputs``: {name: [(time, unit)]}.
         """
         found = {n: [] for n in self.state if type(self.nodes[n]).__name__ in NEURONS}
-        for k in range(int(round(until / self.dt))):
+        for k in range(round(until / self.dt)):
             self.k, self.memo = k, {}
             self.pulses = {}
             for name, spikes in inputs.items():
                 pulse = np.zeros(tuple(self.nodes[name].input_type["input"]))
                 for time, unit in spikes:
-                    if int(round(time / self.dt)) == k:
+                    if round(time / self.dt) == k:
                         pulse.reshape(-1)[unit] += 1
                 self.pulses[name] = pulse
             arriving = {name: self.into(name) for name in self.state}

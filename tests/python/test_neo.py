@@ -21,7 +21,9 @@ def test_out_and_in():
     assert [type(t).__name__ for t in trains] == ["SpikeTrainList"] * 3
     assert [len(t) for t in trains] == [3] * 3
     first = trains[0][0]
-    assert first.times.tolist() == [2.5, 5.1] and first.units == pq.ms and first.t_stop == 10 * pq.ms
+    assert (
+        first.times.tolist() == [2.5, 5.1] and first.units == pq.ms and first.t_stop == 10 * pq.ms
+    )
     back, until = snnfp.neo.from_neo(trains, units="ms")
     assert back == SPIKES and until == 10.0
 
@@ -66,7 +68,9 @@ def test_multiplexed_list():
 def network():
     net = snnfp.Network()
     x = net.input(3, name="x")
-    h = net.population(4, snnfp.LIF(tau_mem=20.0, tau_syn=5.0, bias=[0.08, 0.1, 0.12, 0.0]), name="h")
+    h = net.population(
+        4, snnfp.LIF(tau_mem=20.0, tau_syn=5.0, bias=[0.08, 0.1, 0.12, 0.0]), name="h"
+    )
     out = net.population(2, snnfp.LIF(tau_mem=20.0, tau_syn=5.0), name="out")
     net.connect(x, h, snnfp.Dense(weight=0.2))
     net.connect(h, out, snnfp.Dense(weight=0.3))
@@ -114,7 +118,9 @@ def test_elephant_works_on_it():
         times = record.spikes("h").to_lists()[s][0]
         intervals = statistics.isi(trains[0])
         np.testing.assert_allclose(intervals.magnitude, np.diff(times))
-        np.testing.assert_allclose(statistics.cv(intervals), np.std(np.diff(times)) / np.mean(np.diff(times)))
+        np.testing.assert_allclose(
+            statistics.cv(intervals), np.std(np.diff(times)) / np.mean(np.diff(times))
+        )
         binned = conversion.BinnedSpikeTrain(trains[:3], bin_size=5 * pq.ms)
         assert binned.to_array().sum() == counts[s, :3].sum()
         matrix = spike_train_correlation.correlation_coefficient(binned)
@@ -129,15 +135,21 @@ def test_errors_name_sample_and_channel():
         snnfp.neo.to_neo(SPIKES, units="mV", t_stop=10.0)
     with pytest.raises(ValueError, match="units is 'parsnip', expected a unit of time"):
         snnfp.neo.from_neo(train([1.0]), units="parsnip")
-    with pytest.raises(ValueError, match=r"sample 0: a spike at 5\.1, expected none after t_stop = 5"):
+    with pytest.raises(
+        ValueError, match=r"sample 0: a spike at 5\.1, expected none after t_stop = 5"
+    ):
         snnfp.neo.to_neo(SPIKES, units="ms", t_stop=5.0)
-    with pytest.raises(ValueError, match="sample 0: channel 1 begins at -3 and channel 0 at 0, expected"):
+    with pytest.raises(
+        ValueError, match="sample 0: channel 1 begins at -3 and channel 0 at 0, expected"
+    ):
         snnfp.neo.from_neo([train([1.0]), train([1.0], t_start=-3.0)], units="ms")
     with pytest.raises(ValueError, match=r"sample 0, channel 0: a spike at 1 ms, before time 0"):
         snnfp.neo.from_neo([train([1.0])], units="ms", origin=2 * pq.ms)
     with pytest.raises(ValueError, match="sample 1 has 1 spike trains, expected 2 as in sample 0"):
         snnfp.neo.from_neo([[train([1.0])] * 2, [train([1.0])]], units="ms")
-    with pytest.raises(TypeError, match="sample 0, channel 1 is a float, expected a neo SpikeTrain"):
+    with pytest.raises(
+        TypeError, match="sample 0, channel 1 is a float, expected a neo SpikeTrain"
+    ):
         snnfp.neo.from_neo([[train([1.0]), 2.0]], units="ms")
     with pytest.raises(TypeError, match="data is a ndarray, expected a neo SpikeTrain"):
         snnfp.neo.from_neo(np.zeros(3), units="ms")

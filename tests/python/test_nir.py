@@ -79,7 +79,11 @@ def test_synapse_and_membrane_apart(name):
         neurons=membrane,
         output=nir.Output(output_type=np.array([2])),
     )
-    given, until, dt = [(0.001, 0), (0.004, 1), (0.012, 0), (0.02, 1)], 0.08 if "itself" in name else 0.05, 4e-6
+    given, until, dt = (
+        [(0.001, 0), (0.004, 1), (0.012, 0), (0.02, 1)],
+        0.08 if "itself" in name else 0.05,
+        4e-6,
+    )
     steps = Steps(graph, dt)
     model = snnfp.nir.from_nir(graph)
     if "itself" in name:
@@ -103,7 +107,9 @@ def test_bias_comes_on_through_the_synapse(where):
         synapse = node(nir, "LI", n, tau=0.005, r=1.0, v_leak=0.0)
         parts = {"w": affine, "synapse": synapse} if n == 2 else {"synapse": synapse, "w": affine}
         parts["neurons"] = lif
-    graph = chain(nir, input=nir.Input(input_type=np.array([1])), **parts, output=nir.Output(np.array([2])))
+    graph = chain(
+        nir, input=nir.Input(input_type=np.array([1])), **parts, output=nir.Output(np.array([2]))
+    )
     given, until = [(0.003, 0), (0.03, 0)], 0.06
     found, _ = Steps(graph, 4e-6).run({"input": given}, until)
     model = snnfp.nir.from_nir(graph)
@@ -128,7 +134,9 @@ def test_pools_and_convolutions_without_a_neuron_between():
     graph = chain(
         nir,
         input=nir.Input(input_type=np.array([2, 6, 6])),
-        pool=nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
+        pool=nir.SumPool2d(
+            kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])
+        ),
         conv=conv,
         a=cuba_lif(nir, 4, 3, 3, w_in=0.03),
         output=nir.Output(np.array([4, 3, 3])),
@@ -172,5 +180,5 @@ def test_pulse():
     moved = snnfp.nir.from_nir(graph, pulse="tau_syn").net.parameters["w1.weight"]
     np.testing.assert_allclose(moved, weight * np.array([0.004, 0.005, 0.02]), rtol=1e-14)
     for bad in (0.0, -1, np.inf, "dt"):
-        with pytest.raises(ValueError, match="pulse is .*, expected a time > 0, 1.0 or 'tau_syn'"):
+        with pytest.raises(ValueError, match=r"pulse is .*, expected a time > 0, 1.0 or 'tau_syn'"):
             snnfp.nir.from_nir(graph, pulse=bad)

@@ -8,7 +8,9 @@ import snnfp
 
 nir = pytest.importorskip("nir", reason="nir is not installed: pip install 'snnfp[nir]'")
 
-SPIKES = snnfp.Spikes.from_lists([[[0.002, 0.005], [], [0.003]], [[], [], []], [[0.001], [0.001], []]])
+SPIKES = snnfp.Spikes.from_lists(
+    [[[0.002, 0.005], [], [0.003]], [[], [], []], [[0.001], [0.001], []]]
+)
 
 
 def test_events():
@@ -21,7 +23,9 @@ def test_events():
 
 def test_events_in_any_order_and_place():
     index = np.array([[-1, 1, 0, 2], [0, -1, -1, -1]])
-    times = np.array([[np.inf, 0.3, 0.1, 0.2], [0.5, 7.0, np.inf, np.inf]])  # jaxsnn: -1 at any time
+    times = np.array(
+        [[np.inf, 0.3, 0.1, 0.2], [0.5, 7.0, np.inf, np.inf]]
+    )  # jaxsnn: -1 at any time
     spikes = snnfp.nir.spikes_from_data(nir.EventData(index, times, 3, 1.0))
     assert spikes.times.tolist() == [0.1, 0.2, 0.3, 0.5] and spikes.units.tolist() == [0, 2, 1, 0]
 
@@ -43,7 +47,7 @@ def test_events_with_values():
         snnfp.nir.spikes_from_data(data)
     ones = snnfp.nir.spikes_to_data(SPIKES, t_max=0.01, values=np.ones(5))
     assert snnfp.nir.spikes_from_data(ones) == SPIKES
-    with pytest.raises(TypeError, match="data is a EventData, expected nir.ValuedEventData"):
+    with pytest.raises(TypeError, match=r"data is a EventData, expected nir.ValuedEventData"):
         snnfp.nir.values_from_data(snnfp.nir.spikes_to_data(SPIKES, t_max=0.01))
 
 
@@ -53,7 +57,9 @@ def test_grid_is_read_as_nir_reads_it():
     spikes = snnfp.nir.spikes_from_data(data)
     theirs = snnfp.nir.spikes_from_data(data.to_event(n_events=60))
     assert spikes.times.size == grid.sum() >= 30
-    assert np.array_equal(spikes.units, theirs.units) and np.array_equal(spikes.offsets, theirs.offsets)
+    assert np.array_equal(spikes.units, theirs.units) and np.array_equal(
+        spikes.offsets, theirs.offsets
+    )
     np.testing.assert_allclose(spikes.times, theirs.times, rtol=1e-14, atol=1e-17)
 
 
@@ -90,22 +96,33 @@ def test_grids_of_others():
 
 
 def event(**changes):
-    given = {"idx": np.array([[0, 1]]), "time": np.array([[0.1, 0.2]]), "n_neurons": 2, "t_max": 1.0}
+    given = {
+        "idx": np.array([[0, 1]]),
+        "time": np.array([[0.1, 0.2]]),
+        "n_neurons": 2,
+        "t_max": 1.0,
+    }
     return nir.EventData(**{**given, **changes})
 
 
 def test_errors_name_the_event():
-    with pytest.raises(ValueError, match=r"idx\[0, 1\] is 2 and time\[0, 1\] 0\.2, expected an index from 0 to 1"):
+    with pytest.raises(
+        ValueError, match=r"idx\[0, 1\] is 2 and time\[0, 1\] 0\.2, expected an index from 0 to 1"
+    ):
         snnfp.nir.spikes_from_data(event(idx=np.array([[0, 2]])))
     with pytest.raises(ValueError, match=r"idx\[0, 0\] is 0 and time\[0, 0\] nan"):
         snnfp.nir.spikes_from_data(event(time=np.array([[np.nan, 0.2]])))
-    with pytest.raises(ValueError, match="sample 0, spike 0: time -0.1, expected a finite time >= 0"):
+    with pytest.raises(
+        ValueError, match=r"sample 0, spike 0: time -0.1, expected a finite time >= 0"
+    ):
         snnfp.nir.spikes_from_data(event(time=np.array([[-0.1, 0.2]])))
     with pytest.raises(ValueError, match=r"idx has shape \(2,\)"):
         snnfp.nir.spikes_from_data(event(idx=np.array([0, 1]), time=np.array([0.1, 0.2])))
-    with pytest.raises(TypeError, match="data is a list, expected nir.EventData"):
+    with pytest.raises(TypeError, match=r"data is a list, expected nir.EventData"):
         snnfp.nir.spikes_from_data([1])
-    with pytest.raises(ValueError, match=r"sample 0: a spike at 0\.005, expected none after t_max = 0\.004"):
+    with pytest.raises(
+        ValueError, match=r"sample 0: a spike at 0\.005, expected none after t_max = 0\.004"
+    ):
         snnfp.nir.spikes_to_data(SPIKES, t_max=0.004)
     with pytest.raises(ValueError, match=r"values has shape \(2,\), expected \(5,\), one a spike"):
         snnfp.nir.spikes_to_data(SPIKES, t_max=0.01, values=[1.0, 2.0])
@@ -127,7 +144,9 @@ def test_record_and_its_file(tmp_path):
     assert data.nodes["h"].check_observables(snnfp.nir.to_nir(net).nodes["h"])
     nir.write_data(tmp_path / "run.nird", data)
     there = nir.read_data(tmp_path / "run.nird").nodes["h"].observables
-    assert snnfp.nir.spikes_from_data(there["spikes"]) == record.spikes("h") and record.n_spikes >= 4
+    assert (
+        snnfp.nir.spikes_from_data(there["spikes"]) == record.spikes("h") and record.n_spikes >= 4
+    )
     at = record.probe("h", [0.004]).voltage
     np.testing.assert_array_equal(there["v"].data[:, 3], at[:, :, 0])
     assert list(snnfp.nir.record_to_data(record, populations=[]).nodes) == []

@@ -17,7 +17,9 @@ def loop(net, source, rng):
     h = net.population(5, snnfp.LIF(**LIF, bias=7.0, capacitance=0.7, v_reset=-0.2), name="hidden")
     net.connect(source, h, snnfp.Dense(weight=rng.uniform(20, 120, (6, 5)), delay=0.001))
     net.connect(h, h, snnfp.Dense(weight=rng.uniform(-60, 90, (5, 5)), delay=0.002), name="back")
-    out = net.population(2, snnfp.LIF(tau_mem=[0.01, 0.03], tau_syn=0.02, capacitance=3.0), name="out/1")
+    out = net.population(
+        2, snnfp.LIF(tau_mem=[0.01, 0.03], tau_syn=0.02, capacitance=3.0), name="out/1"
+    )
     net.connect(h, out, snnfp.Dense(weight=rng.uniform(100, 300, (5, 2))))
     read = net.readout(2, snnfp.LI(**LIF, bias=0.3, capacitance=0.9), name="read")
     net.connect(out, read, snnfp.OneToOne(weight=[3.0, -5.0], delay=[0.001, 0.0]))
@@ -39,7 +41,9 @@ def kinds(net, source, rng):
     net.connect(source, h, snnfp.Sparse(**pairs, weight=each, delay=0.001), name="sparse0")
     net.connect(source, h, snnfp.Sparse(**pairs, weight=each, delay=delays[:1]), name="sparse1")
     net.connect(source, h, snnfp.Sparse(**twice, weight=each, delay=0.001), name="sparse2")
-    net.connect(source, h, snnfp.Sparse(**pairs, weight=each, delay=delays[0, :1].repeat(5)), name="sparse3")
+    net.connect(
+        source, h, snnfp.Sparse(**pairs, weight=each, delay=delays[0, :1].repeat(5)), name="sparse3"
+    )
     for k, d in enumerate((0.0, 0.001, delays[0], np.full(4, 0.002))):
         net.connect(h, h, snnfp.OneToOne(weight=rng.uniform(-40, 20, 4), delay=d), name=f"one{k}")
 
@@ -47,18 +51,24 @@ def kinds(net, source, rng):
 def endless(net, source, rng):
     """Infinite time constants: a synapse and a membrane each."""
     for k, (mem, syn) in enumerate(((np.inf, 0.005), (0.02, np.inf), (np.inf, np.inf))):
-        neuron = snnfp.LIF(tau_mem=mem, tau_syn=syn, capacitance=1.5, bias=0.0 if mem == np.inf else 3.0)
+        neuron = snnfp.LIF(
+            tau_mem=mem, tau_syn=syn, capacitance=1.5, bias=0.0 if mem == np.inf else 3.0
+        )
         p = net.population(2, neuron, name=f"p{k}")
         scale = 100.0 if syn == np.inf else 300.0
         net.connect(source, p, snnfp.Dense(weight=rng.uniform(0.2, 1, (6, 2)) * scale))
-        net.connect(p, p, snnfp.Dense(weight=rng.uniform(-1, 0, (2, 2)) * scale, delay=0.001), name=f"r{k}")
+        net.connect(
+            p, p, snnfp.Dense(weight=rng.uniform(-1, 0, (2, 2)) * scale, delay=0.001), name=f"r{k}"
+        )
         read = net.readout(2, snnfp.LI(tau_mem=mem, tau_syn=syn), name=f"v{k}")
         net.connect(p, read, snnfp.OneToOne(weight=1.0))
     net.population(1, snnfp.LIF(tau_mem=0.02, tau_syn=np.inf, bias=90.0), name="alone")
 
 
 def on_planes(net, source, rng):
-    conv = snnfp.Conv2D(shape_in=(1, 2, 3), weight=rng.uniform(20, 90, (2, 1, 2, 2)), padding=1, delay=0.001)
+    conv = snnfp.Conv2D(
+        shape_in=(1, 2, 3), weight=rng.uniform(20, 90, (2, 1, 2, 2)), padding=1, delay=0.001
+    )
     a = net.population(conv.size_out, snnfp.LIF(**LIF), name="a")
     net.connect(source, a, conv)
     pool = snnfp.AvgPool2D(shape_in=conv.shape_out, kernel=(2, 2), stride=1, weight=95.0)
@@ -171,7 +181,7 @@ def test_outputs():
     graph = snnfp.nir.to_nir(net, outputs=["hidden", "out/1"])
     assert snnfp.nir.from_nir(graph).outputs == ("hidden", "out/1")
     assert snnfp.nir.from_nir(snnfp.nir.to_nir(net)).outputs == ("read",)
-    with pytest.raises(KeyError, match="output 'x' is no population .* expected one of: hidden"):
+    with pytest.raises(KeyError, match=r"output 'x' is no population .* expected one of: hidden"):
         snnfp.nir.to_nir(net, outputs=["x"])
 
 
@@ -183,7 +193,9 @@ def refused(**neuron):
 
 
 def test_what_nir_has_nothing_for_is_named():
-    with pytest.raises(ValueError, match=r"p\.t_refractory\[1\] is 0\.1, expected 0: the neurons of"):
+    with pytest.raises(
+        ValueError, match=r"p\.t_refractory\[1\] is 0\.1, expected 0: the neurons of"
+    ):
         refused(t_refractory=[0.0, 0.1])
     with pytest.raises(ValueError, match="population p has max_spikes 3, expected None"):
         refused(max_spikes=3)
@@ -196,13 +208,17 @@ def test_what_nir_has_nothing_for_is_named():
 def test_planes_that_nir_has_nothing_for_are_named():
     net, _ = network("planes")
     net.connect("c", "b", snnfp.Dense(weight=1.0))
-    with pytest.raises(ValueError, match=r"projection c_to_b \(dense\) leads to b, neurons on planes"):
+    with pytest.raises(
+        ValueError, match=r"projection c_to_b \(dense\) leads to b, neurons on planes"
+    ):
         snnfp.nir.to_nir(net)
     net, _ = network("planes")
     other = snnfp.AvgPool2D(shape_in=(1, 3, 2), kernel=1, weight=1.0)
     net.population(6, snnfp.LIF(**LIF), name="d")
     net.connect("x", "d", other)
-    with pytest.raises(ValueError, match=r"x has planes of shape \(1, 2, 3\) and, at x_to_d, \(1, 3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"x has planes of shape \(1, 2, 3\) and, at x_to_d, \(1, 3, 2\)"
+    ):
         snnfp.nir.to_nir(net)
 
 
@@ -295,22 +311,33 @@ def test_edges():
         snnfp.nir.from_nir(graph_of([("i", "w"), ("w", "n"), ("i", "w")], **nodes))
     with pytest.raises(ValueError, match="an edge names node 'z', expected one of: i, w, n, o"):
         snnfp.nir.from_nir(graph_of([("i", "z")], **nodes))
-    with pytest.raises(ValueError, match=r"node w \(Linear\): no Input and no spiking neuron leads"):
+    with pytest.raises(
+        ValueError, match=r"node w \(Linear\): no Input and no spiking neuron leads"
+    ):
         snnfp.nir.from_nir(graph_of([("i", "n"), ("n", "o"), ("w", "n")], **nodes))
     loop = [("i", "w"), ("w", "v"), ("v", "w"), ("v", "n"), ("n", "o")]
-    with pytest.raises(ValueError, match=r"node w \(Linear\) lies on a loop without neurons: w -> v -> w"):
+    with pytest.raises(
+        ValueError, match=r"node w \(Linear\) lies on a loop without neurons: w -> v -> w"
+    ):
         snnfp.nir.from_nir(graph_of(loop, **nodes, v=nir.Linear(W)))
-    with pytest.raises(TypeError, match="graph is a dict, expected nir.NIRGraph"):
+    with pytest.raises(TypeError, match=r"graph is a dict, expected nir.NIRGraph"):
         snnfp.nir.from_nir({})
 
 
 def test_subgraphs():
     """As snnTorch nests a recurrent layer; a port that is not clear is named."""
     inner = nir.NIRGraph(
-        {"input": nir.Input(np.array([2])), "lif": lif(), "w": nir.Linear(W), "output": nir.Output(np.array([2]))},
+        {
+            "input": nir.Input(np.array([2])),
+            "lif": lif(),
+            "w": nir.Linear(W),
+            "output": nir.Output(np.array([2])),
+        },
         [("input", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "output")],
     )
-    nodes = dict(i=nir.Input(np.array([2])), v=nir.Linear(W), rnn=inner, o=nir.Output(np.array([2])))
+    nodes = dict(
+        i=nir.Input(np.array([2])), v=nir.Linear(W), rnn=inner, o=nir.Output(np.array([2]))
+    )
     model = snnfp.nir.from_nir(graph_of(**nodes))
     assert list(model.net.populations) == ["rnn_lif"] and model.outputs == ("rnn_lif",)
     ways = {(p.name, p.source, p.target) for p in model.net.projections.values()}

@@ -113,7 +113,9 @@ def test_convolutional_network(tmp_path):
         **{"11": nir.Linear(rng.normal(0.02, 0.1, (10, 256))), "12": fire(10)},
         output=nir.Output(np.array([10])),
     )
-    with pytest.raises(ValueError, match=r"node 1 \(IF\) has no synapse: a spike makes its potential"):
+    with pytest.raises(
+        ValueError, match=r"node 1 \(IF\) has no synapse: a spike makes its potential"
+    ):
         written_and_read(graph, tmp_path / "cnn.nir")
     model = snnfp.nir.read(tmp_path / "cnn.nir", tau_syn=1e-3)
     kinds = {p.name: p.kind for p in model.net.projections.values()}
@@ -144,8 +146,12 @@ def test_single_neurons(tmp_path):
 
 def test_one_number_for_a_layer(tmp_path):
     """snnTorch: parameters without a shape, and an Output to match."""
-    scalar = {k: np.array(v) for k, v in dict(tau_syn=0.005, tau_mem=0.02, r=2.0, v_leak=0.0).items()}
-    lif = nir.CubaLIF(**scalar, v_threshold=np.array(1.0), v_reset=np.array(0.0), w_in=np.array(0.3))
+    scalar = {
+        k: np.array(v) for k, v in dict(tau_syn=0.005, tau_mem=0.02, r=2.0, v_leak=0.0).items()
+    }
+    lif = nir.CubaLIF(
+        **scalar, v_threshold=np.array(1.0), v_reset=np.array(0.0), w_in=np.array(0.3)
+    )
     graph = chain(
         nir,
         input=nir.Input(np.array([2])),
@@ -174,7 +180,9 @@ def test_file_without_v_reset(tmp_path):
 def test_planes_without_shapes():
     """snnTorch and Norse leave input_shape out; Spyx pads with a word and strides by a number."""
     for padding, stride in (((1, 1), (1, 1)), ("same", 1)):
-        conv = nir.Conv2d(None, np.ones((4, 2, 3, 3), np.float32), stride, padding, 1, 1, np.zeros(4))
+        conv = nir.Conv2d(
+            None, np.ones((4, 2, 3, 3), np.float32), stride, padding, 1, 1, np.zeros(4)
+        )
         graph = chain(
             nir,
             input=nir.Input(np.array([2, 6, 6])),
@@ -201,7 +209,9 @@ def grid_and_spikes(channels, steps=1000):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_snntorch(tmp_path):
     """A network that is neither silent nor fires at every step: the same counts, but for a spike."""
-    snntorch = pytest.importorskip("snntorch", reason="snntorch is not installed: pip install snntorch")
+    snntorch = pytest.importorskip(
+        "snntorch", reason="snntorch is not installed: pip install snntorch"
+    )
     export = pytest.importorskip("snntorch.export_nir", reason="nirtorch is not installed")
     import torch
 

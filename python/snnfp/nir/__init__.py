@@ -1,7 +1,7 @@
 """Networks and spikes to and from NIR, the Neuromorphic Intermediate Representation.
 
-Times are in seconds there, so a network that comes from NIR is in seconds; one that goes there should
-be. ``pip install 'snnfp[nir]'``.
+Times are in seconds there: a network that comes from NIR is in seconds, and one that goes there
+should be. ``pip install 'snnfp[nir]'``.
 """
 
 from snnfp.nir.events import record_to_data, spikes_from_data, spikes_to_data, values_from_data

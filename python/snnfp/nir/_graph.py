@@ -110,9 +110,7 @@ def flatten(graph: Any) -> dict[str, Node]:
     return nodes
 
 
-def _inline(
-    graph: Any, prefix: str, nodes: dict[str, Node], edges: list[tuple[str, str]]
-) -> None:
+def _inline(graph: Any, prefix: str, nodes: dict[str, Node], edges: list[tuple[str, str]]) -> None:
     for name, node in graph.nodes.items():
         kind = type(node).__name__
         if kind == "NIRGraph":

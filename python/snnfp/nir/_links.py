@@ -1,7 +1,7 @@
-"""What lies between the spikes of one group and another: the stateless nodes of a path, put together.
+"""What lies between the spikes of one group and another: the nodes of a path, put together.
 
-A path is a product of linear maps with delays in between. It is kept as one of what snnfp has for it
-(one to one, dense, convolution, pooling) as long as it is one, and as a list of synapses otherwise.
+A path is a product of linear maps with delays in between. It is kept as what snnfp has for it (one
+to one, dense, convolution, pooling) as long as it is one, and as a list of synapses otherwise.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ class Link:
             return values * self.core if self.core.ndim == 1 else values @ self.core
         core = self.listed().core
         assert isinstance(core, Synapses)
-        return np.bincount(
-            core.targets, core.weights * values[core.sources], minlength=self.n_target
-        )
+        out = np.zeros(self.n_target)
+        np.add.at(out, core.targets, core.weights * values[core.sources])
+        return out
 
     def connectivity(self) -> Connectivity:
         """As a projection."""

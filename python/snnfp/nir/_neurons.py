@@ -1,8 +1,8 @@
 """Neurons of NIR and of snnfp, one from the other.
 
-NIR's CubaLIF is tau_syn dI/dt = -I + w_in S, tau_mem dv/dt = v_leak - v + r I, with S a Dirac pulse a
-spike. A spike of weight w moves r I / tau_mem by w (w_in / tau_syn) (r / tau_mem), which is the weight
-here where C = 1, and V here is v - v_leak.
+NIR's CubaLIF is tau_syn dI/dt = -I + w_in S, tau_mem dv/dt = v_leak - v + r I, where S has a Dirac
+pulse a spike. One of weight w moves r I / tau_mem by w (w_in / tau_syn) (r / tau_mem), which is the
+weight here where C = 1, and V here is v - v_leak.
 """
 
 from __future__ import annotations
@@ -127,13 +127,13 @@ def fields_of(name: str, size: int, values: Mapping[str, Any]) -> dict[str, tupl
     """
     names = NEURON_PARAMETERS if "threshold" in values else READOUT_PARAMETERS
     get = {k: np.broadcast_to(np.asarray(values[k], np.float64), (size,)).copy() for k in names}
-    for tau in ("tau_mem", "tau_syn"):
-        endless = np.isinf(get[tau])
+    for name_of_tau in ("tau_mem", "tau_syn"):
+        endless = np.isinf(get[name_of_tau])
         if endless.any() and not endless.all():
             at = int(np.argmax(endless))
             raise ValueError(
-                f"{name}.{tau}[{at}] is inf and others are not: NIR has no node of both kinds, "
-                "make two populations of them"
+                f"{name}.{name_of_tau}[{at}] is inf and others are not: NIR has no node of both "
+                "kinds, make two populations of them"
             )
     held = np.flatnonzero(get.get("t_refractory", np.zeros(size)))
     if held.size:
@@ -157,11 +157,13 @@ def fields_of(name: str, size: int, values: Mapping[str, Any]) -> dict[str, tupl
     if fires:
         membrane |= {"v_threshold": get["threshold"], "v_reset": get["v_reset"]}
     if leaks and lasts:
-        own = {"tau_mem": get["tau_mem"], "tau_syn": get["tau_syn"], "w_in": get["tau_syn"]}
-        return {"": ("CubaLIF" if fires else "CubaLI", membrane | own)}
+        membrane |= {"tau_mem": get["tau_mem"], "tau_syn": get["tau_syn"], "w_in": get["tau_syn"]}
+        return {"": ("CubaLIF" if fires else "CubaLI", membrane)}
     if leaks:
         membrane["tau"] = get["tau_mem"]
     kind = ("LIF" if leaks else "IF") if fires else ("LI" if leaks else "I")
     tau = get["tau_syn"]
-    synapse = {"tau": tau, "r": tau, "v_leak": np.zeros(size)} if lasts else {"r": np.ones(size)}
+    synapse: Fields = {"r": np.ones(size)}
+    if lasts:
+        synapse = {"tau": tau, "r": tau, "v_leak": np.zeros(size)}
     return {SYNAPSE: ("LI" if lasts else "I", synapse), "": (kind, membrane)}

@@ -30,8 +30,8 @@ def spikes_to_data(
         spikes: a batch.
         t_max: the end of the recording, not before any spike.
         values: one a spike, in their order: ``ValuedEventData``.
-        dt: the step of a grid: ``TimeGriddedData``, where step k holds the spikes from ``k dt`` up to,
-            and without, ``(k + 1) dt``.
+        dt: the step of a grid: ``TimeGriddedData``, where step k holds the spikes from ``k dt``
+            up to, and without, ``(k + 1) dt``.
 
     Returns:
         Events ``[samples, most spikes of a sample]``, filled up with index -1 and time inf; or a
@@ -165,7 +165,7 @@ def _events(data: Any) -> tuple[Spikes, NDArray[np.float64] | None]:
     index, times = plain(data.idx, "idx"), real_array(data.time, "time", _FLOAT)
     if index.ndim != 2 or index.shape != times.shape:
         raise ValueError(
-            f"idx has shape {index.shape} and time {times.shape}, expected [samples, events] of both"
+            f"idx has shape {index.shape} and time {times.shape}, expected [samples, events]"
         )
     size = count(data.n_neurons, "n_neurons")
     there = index != -1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from snnfp._memory import need_memory
 from snnfp.errors import require
-from snnfp.groups import Population, Projection, Readout
+from snnfp.groups import Input, Population, Projection, Readout
 from snnfp.network import Network
 from snnfp.neurons import NEURON_PARAMETERS, READOUT_PARAMETERS
 from snnfp.nir._neurons import SYNAPSE, fields_of
@@ -77,11 +77,13 @@ class _Export:
 
     def run(self, outputs: Iterable[str] | None) -> Any:
         net = self.net
-        for group in net.inputs.values():
-            node = self.nir.Input(input_type=np.array(self.shapes[group.name]))
-            self._add(group.name, "", node, order=len(self.nodes))
-        for group in (*net.populations.values(), *net.readouts.values()):
-            self._neurons(group)
+        for name in net.inputs:
+            node = self.nir.Input(input_type=np.array(self.shapes[name]))
+            self._add(name, "", node, order=len(self.nodes))
+        for population in net.populations.values():
+            self._neurons(population)
+        for readout in net.readouts.values():
+            self._neurons(readout)
         for k, projection in enumerate(self.projections):
             self._projection(projection, k)
         self._outputs(outputs)
@@ -213,13 +215,17 @@ class _Export:
         scale = self.nir.Scale(scale=np.full(g.shape_out, weight))
         return [("", (self.nir.SumPool2d(**sizes), {})), (".scale", (scale, {}))]
 
-    def _with_delays(self, p: Projection, chain: Chain, delay: NDArray[Any], per: str | None) -> Chain:
+    def _with_delays(
+        self, p: Projection, chain: Chain, delay: NDArray[Any], per: str | None
+    ) -> Chain:
         """With a Delay node before or after the weights."""
         source, target = self.shapes[p.source], self.shapes[p.target]
         if p.kind == "one_to_one":
             # The source may be planes that are flattened first: delays go last.
             about = {"delay": "synapse"} if delay.ndim else {}
-            node = self.nir.Delay(delay=np.broadcast_to(delay.reshape(-1), p.ends[1]).reshape(target))
+            node = self.nir.Delay(
+                delay=np.broadcast_to(delay.reshape(-1), p.ends[1]).reshape(target)
+            )
             return [*chain, (".delay", (node, about))] if delay.ndim or delay else chain
         if per == _OF_TARGET:
             node = self.nir.Delay(delay=delay.reshape(target))
@@ -236,7 +242,7 @@ class _Export:
         n, m = p.ends
         about: dict[str, Any] = {"delay": "synapse"} if delay.ndim else {}
         if p.sparse is None:
-            sources, targets = (a.reshape(-1) for a in np.indices((n, m)))
+            sources, targets = (a.reshape(-1).astype(np.int32) for a in np.indices((n, m)))
             if p.mask is not None:
                 about["mask"] = p.mask.astype(np.uint8)
         else:
@@ -273,8 +279,8 @@ class _Export:
         source, target = self.shapes[p.source], self.shapes[p.target]
         if len(target) > 1:
             raise ValueError(
-                f"projection {p.name} ({p.kind}{how}) leads to {p.target}, neurons on planes of shape "
-                f"{target}, and NIR has no node that makes planes of a list: expected a "
+                f"projection {p.name} ({p.kind}{how}) leads to {p.target}, neurons on planes of "
+                f"shape {target}, and NIR has no node that makes planes of a list: expected a "
                 "convolution, pooling or one to one, with a delay a source unit or target neuron"
             )
         if len(source) == 1:
@@ -285,7 +291,8 @@ class _Export:
 
 def _shapes(net: Network, projections: Iterable[Projection]) -> dict[str, Shape]:
     """The shape of each group: its planes, where a convolution or pooling says so."""
-    groups = {**net.inputs, **net.populations, **net.readouts}
+    groups: dict[str, Input | Population | Readout] = {**net.inputs, **net.populations}
+    groups |= net.readouts
     shapes: dict[str, Shape] = {}
     for p in projections:
         if p.planes is None:

@@ -263,7 +263,9 @@ class _Import:
                 "jump"
             )
         if isinstance(self.pulse, str):
-            raise ValueError(f"pulse is {self.pulse!r}, expected a time, since {node} has no synapse")
+            raise ValueError(
+                f"pulse is {self.pulse!r}, expected a time, since {node} has no synapse"
+            )
         self.notes.append(
             f"{node}: a spike makes its potential not jump but follow a synapse with tau_syn "
             f"{self.tau_syn:g}"
@@ -294,8 +296,8 @@ class _Import:
                 raise ValueError(f"from {source}{link.via} to {target}: {error}") from None
             if link.shared and connectivity.kind == "sparse":
                 self.notes.append(
-                    f"{' and '.join(link.names)}: each synapse has a weight of its own, since there "
-                    "is no projection that shares weights along this path"
+                    f"{' and '.join(link.names)}: each synapse has a weight of its own, since "
+                    "there is no projection that shares weights along this path"
                 )
 
 
