@@ -36,7 +36,7 @@ def test_network_fires_as_the_equations_do(make, inputs, until):
     rng = np.random.default_rng(5)
     graph = make(nir, rng)
     given = random_input(rng, inputs, 40 if make is recurrent else 120, until)
-    dt = 5e-6 if make is recurrent else 2e-5
+    dt = 1e-5 if make is recurrent else 4e-5
     name = "in" if make is recurrent else "input"
     found, potentials = Steps(graph, dt).run({name: given}, until)
     model = snnfp.nir.from_nir(graph)
@@ -47,6 +47,8 @@ def test_network_fires_as_the_equations_do(make, inputs, until):
     for readout, v in potentials.items():
         np.testing.assert_allclose(record.readout(readout, "end")[0], v, rtol=1e-3, atol=2e-3)
     assert model.outputs == (("out", "read") if make is recurrent else ("c",))
+    if make is recurrent:  # before any spike reaches it
+        assert np.array_equal(record.readout("read", "at", times=[0.0])[0, 0], [0.2, 0.0])
 
 
 def neuron(kind, **fields):
@@ -92,7 +94,7 @@ def test_synapse_and_membrane_apart(name):
     found, _ = steps.run({"input": given}, until)
     record = snnfp.simulate(model.net, spikes_of(given, 2), until=until, initial=model.initial)
     assert len(found["neurons"]) >= 2
-    same_spikes(record, "neurons", found["neurons"], tolerance=1e-4)
+    same_spikes(record, "neurons", found["neurons"], tolerance=3e-4)
 
 
 @pytest.mark.parametrize("where", ["before CubaLIF", "before LI", "after LI"])
@@ -111,12 +113,12 @@ def test_bias_comes_on_through_the_synapse(where):
         nir, input=nir.Input(input_type=np.array([1])), **parts, output=nir.Output(np.array([2]))
     )
     given, until = [(0.003, 0), (0.03, 0)], 0.06
-    found, _ = Steps(graph, 4e-6).run({"input": given}, until)
+    found, _ = Steps(graph, 1e-5).run({"input": given}, until)
     model = snnfp.nir.from_nir(graph)
     assert any("bias" in note for note in model.notes)
     record = snnfp.simulate(model.net, spikes_of(given, 1), until=until, initial=model.initial)
     assert len(found["neurons"]) >= 4
-    same_spikes(record, "neurons", found["neurons"], tolerance=1e-4)
+    same_spikes(record, "neurons", found["neurons"], tolerance=3e-4)
 
 
 def test_pools_and_convolutions_without_a_neuron_between():
@@ -142,12 +144,12 @@ def test_pools_and_convolutions_without_a_neuron_between():
         output=nir.Output(np.array([4, 3, 3])),
     )
     given, until = random_input(rng, 72, 60, 0.02), 0.02
-    found, _ = Steps(graph, 2e-5).run({"input": given}, until)
+    found, _ = Steps(graph, 4e-5).run({"input": given}, until)
     model = snnfp.nir.from_nir(graph)
     assert any("weight of its own" in note for note in model.notes)
     record = snnfp.simulate(model.net, spikes_of(given, 72), until=until, initial=model.initial)
     assert len(found["a"]) >= 20
-    same_spikes(record, "a", found["a"], tolerance=4e-4)
+    same_spikes(record, "a", found["a"], tolerance=8e-4)
 
 
 def test_jump_of_a_membrane_is_spread():
