@@ -129,6 +129,18 @@ def test_same_parameters(name, tmp_path):
         assert np.array_equal(back[key], value), key
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_gradients_to_the_bit(name):
+    net, spikes = network(name)
+    other = snnfp.nir.from_nir(snnfp.nir.to_nir(net)).net
+    first, second = (snnfp.simulate(n, spikes, until=0.06) for n in (net, other))
+    weights = np.random.default_rng(0).normal(size=first.n_spikes)
+    a, b = first.vjp(weights, wrt="*"), second.vjp(weights, wrt="*")
+    assert set(a) == set(b) and len(a) >= 20
+    for key in a:
+        assert np.array_equal(a[key], b[key]), key
+
+
 def test_file_is_nir_s_own(tmp_path):
     """NIR reads it with its checks on, and each type is what its documentation names."""
     net, _ = network("loop")
