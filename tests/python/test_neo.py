@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import snnfp
@@ -163,3 +165,10 @@ def test_errors_name_sample_and_channel():
         record = snnfp.simulate(net, None)
     with pytest.raises(ValueError, match="no finite until"):
         snnfp.neo.record_to_neo(record, units="ms")
+
+
+def test_without_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "neo", None)
+    monkeypatch.setitem(sys.modules, "quantities", None)
+    with pytest.raises(snnfp.errors.MissingDependencyError, match=r"pip install 'snnfp\[neo\]'"):
+        snnfp.neo.to_neo(SPIKES, units="ms", t_stop=10.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import snnfp
@@ -365,3 +367,11 @@ def test_missing_file(tmp_path):
     (tmp_path / "text.nir").write_text("not HDF5")
     with pytest.raises(OSError):
         snnfp.nir.read(tmp_path / "text.nir")
+
+
+def test_without_the_package(tmp_path, monkeypatch):
+    net, _ = network("loop")
+    monkeypatch.setitem(sys.modules, "nir", None)
+    for call in (lambda: snnfp.nir.to_nir(net), lambda: snnfp.nir.read(tmp_path / "net.nir")):
+        with pytest.raises(snnfp.errors.MissingDependencyError, match=r"pip install 'snnfp\[nir\]'"):
+            call()
