@@ -373,5 +373,7 @@ def test_without_the_package(tmp_path, monkeypatch):
     net, _ = network("loop")
     monkeypatch.setitem(sys.modules, "nir", None)
     for call in (lambda: snnfp.nir.to_nir(net), lambda: snnfp.nir.read(tmp_path / "net.nir")):
-        with pytest.raises(snnfp.errors.MissingDependencyError, match=r"pip install 'snnfp\[nir\]'"):
+        with pytest.raises(
+            snnfp.errors.MissingDependencyError, match=r"pip install 'snnfp\[nir\]'"
+        ):
             call()
