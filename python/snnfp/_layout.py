@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from snnfp._arrays import integer_array
 from snnfp._memory import need_memory
 
-__all__ = ["Layout", "SparseLayout", "ids"]
+__all__ = ["Geometry", "Layout", "SparseLayout", "ids"]
 
 _PART = 1 << 20  # synapses
 
@@ -77,6 +77,25 @@ class SparseLayout:
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """How the synapses of a convolution or pooling lie, for those who write them down elsewhere.
+
+    Args:
+        shape_in: (channels, height, width) of the source.
+        shape_out: of the target.
+        kernel: (height, width).
+        stride: (vertical, horizontal).
+        padding: likewise.
+    """
+
+    shape_in: tuple[int, int, int]
+    shape_out: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Layout:
     """The synapses of a projection.
 
@@ -87,6 +106,7 @@ class Layout:
         weight_of: the flat weight of each synapse in the order of the core, where they share
             weights.
         mask: dense only: which synapses there are; None: all.
+        planes: of convolutions and pooling.
     """
 
     shape: tuple[int, ...]
@@ -94,6 +114,7 @@ class Layout:
     sparse: SparseLayout | None = None
     weight_of: NDArray[np.int32] | None = field(default=None, repr=False)
     mask: NDArray[np.bool_] | None = field(default=None, repr=False)
+    planes: Geometry | None = None
 
     @classmethod
     def of_pairs(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfp._arrays import plain
-from snnfp._layout import Layout, SparseLayout
+from snnfp._layout import Geometry, Layout, SparseLayout
 from snnfp._memory import need_memory
 from snnfp._numbers import MOST_UNITS, count
 from snnfp.init import Initialiser
@@ -138,7 +138,8 @@ class Conv2D(_OnPlanes):
         weight_of = (taps + own * (height * width)).astype(np.int32).reshape(-1)
         offsets = np.concatenate(((rows[:-1] + own * rows[-1]).reshape(-1), [c_in * rows[-1]]))
         sparse = SparseLayout(np.tile(targets, c_in), offsets.astype(np.int64), None)
-        return Layout(weight_of.shape, self.kernel_shape, sparse, weight_of)
+        shape = weight_of.shape
+        return Layout(shape, self.kernel_shape, sparse, weight_of, planes=_geometry(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +197,8 @@ class AvgPool2D(_OnPlanes):
         targets = (plane.targets + own * plane.n_out).astype(np.int32).reshape(-1)
         offsets = np.concatenate(((plane.offsets[:-1] + own * n).reshape(-1), [channels * n]))
         sparse = SparseLayout(targets, offsets.astype(np.int64), None)
-        return Layout(targets.shape, (), sparse, np.zeros(targets.size, np.int32))
+        shared = np.zeros(targets.size, np.int32)
+        return Layout(targets.shape, (), sparse, shared, planes=_geometry(self))
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,11 @@ def _places(spec: Conv2D | AvgPool2D) -> tuple[int, int]:
             )
         out.append((n + 2 * padding - kernel) // stride + 1)
     return out[0], out[1]
+
+
+def _geometry(spec: Conv2D | AvgPool2D) -> Geometry:
+    sizes = (_pair(spec.kernel), _pair(spec.stride), _pair(spec.padding))
+    return Geometry(spec.shape_in, spec.shape_out, *sizes)
 
 
 def _check_sizes(spec: Conv2D | AvgPool2D, name: str, n_source: int, n_target: int) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from snnfp import _core
 from snnfp._arrays import freeze, spot
-from snnfp._layout import Layout, SparseLayout
+from snnfp._layout import Geometry, Layout, SparseLayout
 from snnfp.init import PerSource, PerTarget
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Projection:
     ``shape`` is that of one value a synapse, ``weight_shape`` that of the weights, ``ends`` the
     sizes of source and target. Where synapses share weights, ``weight_of`` has the flat weight of
     each synapse, in the order of ``sources`` and ``targets``; where a dense projection lacks some,
-    ``mask`` says which are there.
+    ``mask`` says which are there. ``planes`` says how those of a convolution or pooling lie.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Projection:
     sparse: SparseLayout | None = None
     weight_of: NDArray[np.int32] | None = field(default=None, repr=False)
     mask: NDArray[np.bool_] | None = field(default=None, repr=False)
+    planes: Geometry | None = None
 
     @classmethod
     def between(
@@ -105,6 +106,7 @@ class Projection:
             layout.sparse,
             layout.weight_of,
             layout.mask,
+            layout.planes,
         )
 
     @property
