@@ -10,19 +10,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfp._arrays import spot
 from snnfp._execution import execution
 from snnfp._first_spikes import no_further_than
-from snnfp._numbers import count, real_number
-from snnfp.conversions import of_latencies
-from snnfp.network import Network, Population, population_of
-from snnfp.readings import Reading, no_end, readout_named
+from snnfp._outputs import FirstSpikes, Output, SpikeTable, SpikeTimes, outputs_of, shape_of
+from snnfp.conversions import check_some, of_latencies
+from snnfp.network import Network, Selection
+from snnfp.readings import Reading, no_end
 from snnfp.record import Record
 from snnfp.simulate import check_network, end_of, simulate
 from snnfp.spike_record import snapshot
@@ -41,49 +41,8 @@ __all__ = [
 Arrays = dict[str, NDArray[Any]]
 Shape = tuple[int, ...]
 
-OUTPUTS = ("first_spikes", "spike_times", "voltage")
 _OPTIONS = ("initial", "spike_limit", "engine", "isa")  # of simulate, beside those with a name
 _REALS = (np.dtype(np.float64), np.dtype(np.float32))
-
-
-@dataclass(frozen=True)
-class FirstSpikes:
-    """Time of each neuron's first spike, ``[samples, n]``.
-
-    Args:
-        population: its name.
-        silent: what stands where a neuron is silent; it has no derivative.
-    """
-
-    population: str
-    silent: float = math.inf
-
-    def __post_init__(self) -> None:
-        _check_output(self)
-
-
-@dataclass(frozen=True)
-class SpikeTimes:
-    """All spike times of each neuron, ``[samples, n, width]``, ascending.
-
-    Args:
-        population: its name.
-        width: the first so many spikes of each neuron; None: as many as the neuron with most of
-            them has in this call, at least one.
-        silent: what stands where there are fewer; it has no derivative.
-    """
-
-    population: str
-    width: int | None = None
-    silent: float = math.inf
-
-    def __post_init__(self) -> None:
-        _check_output(self)
-        if self.width is not None:
-            object.__setattr__(self, "width", count(self.width, "width", instead="None for all"))
-
-
-Output: TypeAlias = "FirstSpikes | SpikeTimes | Reading"
 
 
 class NetworkFunction:
@@ -94,7 +53,8 @@ class NetworkFunction:
     Args:
         net: the network, all of whose parameters have values.
         outputs: what it gives: :class:`FirstSpikes`, :class:`SpikeTimes`, :class:`snnfp.Reading`;
-            see :func:`outputs_of`.
+            see :func:`outputs_of`. Where first spikes are all that is asked for, samples end with
+            the last of them.
         until: end of the simulation; None: until nothing more can happen.
         n_threads: None: all. The result is the same for any number.
         options: ``initial``, ``spike_limit``, ``engine`` and ``isa`` of :func:`snnfp.simulate`.
@@ -104,7 +64,8 @@ class NetworkFunction:
         outputs: as given.
 
     Raises:
-        ValueError: a parameter without value, or a value that needs a finite ``until``.
+        ValueError: a value that needs a finite ``until``.
+        SnnfpError: a parameter without value.
     """
 
     def __init__(
@@ -123,12 +84,12 @@ class NetworkFunction:
         execution(n_threads)
         for name in options:
             if name not in _OPTIONS:
-                raise TypeError(f"there is no option {name!r}, expected one of {_OPTIONS}")
+                raise TypeError(f"there is no option {name!r}, expected {', '.join(_OPTIONS)}")
         for output in self.outputs:
             if isinstance(output, Reading) and output.times is None and math.isinf(end):
                 raise ValueError(no_end(output.value, output.readout))
         firsts = [(o.population,) if isinstance(o, FirstSpikes) else () for o in self.outputs]
-        self._net, self._net._core = snapshot(net)
+        self._net = _copy(net)
         self._options = {"until": until, "n_threads": n_threads, **options}
         self._options |= no_further_than(net, firsts)
 
@@ -142,17 +103,17 @@ class NetworkFunction:
         """The number of channels of each input."""
         return {name: group.size for name, group in self._net.inputs.items()}
 
-    def trained(self, wrt: str | Sequence[str]) -> tuple[str, ...]:
+    def select(self, wrt: Selection) -> tuple[str, ...]:
         """The parameters that names or patterns choose; see :meth:`snnfp.Network.select`."""
-        return tuple(self._net._stored(list(wrt) if not isinstance(wrt, str) else wrt))
+        return tuple(self._net._stored(wrt))
 
     def shapes(self, n_samples: int) -> tuple[Shape, ...]:
         """Of the values for so many samples.
 
         Raises:
-            ValueError: spike times without a width, whose shape is known after the call.
+            ValueError: spike times without a width, whose shape a call decides.
         """
-        return tuple(self._shape(output, n_samples) for output in self.outputs)
+        return tuple(shape_of(self._net, output, n_samples) for output in self.outputs)
 
     def network(self, parameters: Mapping[str, ArrayLike]) -> Network:
         """A network of one's own with copies of these parameters."""
@@ -178,10 +139,10 @@ class NetworkFunction:
 
         Raises:
             TypeError: a parameter of another dtype.
+            KeyError: a parameter or input that the network does not have.
             ValueError: a shape or value that cannot be; what :func:`snnfp.simulate` raises.
         """
-        net, now = snapshot(self._net)
-        net._core = now
+        net = _copy(self._net)
         net._replace({n: _parameter(net, n, v) for n, v in parameters.items()}, fresh=True)
         spikes, places = {}, {}
         for name, given in inputs.items():
@@ -196,19 +157,6 @@ class NetworkFunction:
         record = simulate(net, spikes or None, samples=samples, **self._options)
         return Trace(self.outputs, record, places)
 
-    def _shape(self, output: Output, n_samples: int) -> Shape:
-        if isinstance(output, Reading):
-            return output.shape(n_samples, readout_named(self._net, output.readout).size)
-        size = self._net.populations[output.population].size
-        if isinstance(output, FirstSpikes):
-            return (n_samples, size)
-        if output.width is None:
-            raise ValueError(
-                f"the spike times of {output.population} have no width, expected one where shapes "
-                "must be known before the call: SpikeTimes(population, width)"
-            )
-        return (n_samples, size, output.width)
-
 
 class Trace:
     """What a call leaves: its values, and their derivatives, as often as asked for.
@@ -216,12 +164,11 @@ class Trace:
     Args:
         outputs: what was asked for.
         record: of the simulation.
-        places: by input that was given as times: where in the array the time of each spike is, and
-            the shape of the array.
+        places: by input that was given as times: where in the flat array the time of each spike
+            is, and the shape of the array.
 
     Attributes:
         record: as given.
-        values: one array an output, of the network's dtype, writeable and nobody else's.
     """
 
     def __init__(
@@ -232,11 +179,11 @@ class Trace:
     ) -> None:
         self.record = record
         self._outputs, self._places = outputs, places
-        self._tables = {o: _Table(record, o) for o in outputs if isinstance(o, SpikeTimes)}
+        self._tables = {o: SpikeTable(record, o) for o in outputs if isinstance(o, SpikeTimes)}
 
     @cached_property
     def values(self) -> tuple[NDArray[Any], ...]:
-        """What the outputs are."""
+        """An array an output, of the network's dtype, writeable and nobody else's."""
         return tuple(self._value(output) for output in self._outputs)
 
     def pullback(
@@ -289,24 +236,14 @@ class Trace:
         for name, (place, shape) in self._places.items():
             by_time = along.get(f"{name}.times")
             if by_time is not None:
-                flat = np.broadcast_to(by_time, shape).reshape(-1)
+                flat = np.asarray(by_time).reshape(-1)
+                if np.shape(by_time) != shape:
+                    raise ValueError(
+                        f"the tangent of the times of {name} has shape {np.shape(by_time)}, "
+                        f"expected {shape}"
+                    )
                 along[f"{name}.times"] = flat[place]
-        of_spikes = None
-        out = []
-        for output in self._outputs:
-            if isinstance(output, Reading):
-                out.append(self.record.readout_jvp(output, tangents=along))
-                continue
-            if of_spikes is None:
-                of_spikes = self.record.jvp(along)
-            if isinstance(output, SpikeTimes):
-                out.append(self._tables[output].filled(of_spikes, 0.0))
-            else:
-                first = self.record.first_indices(output.population)
-                value = np.zeros(first.shape, of_spikes.dtype)
-                value[first >= 0] = of_spikes[first[first >= 0]]
-                out.append(value)
-        return tuple(out)
+        return tuple(self._along(output, along) for output in self._outputs)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -319,6 +256,17 @@ class Trace:
         if not math.isinf(output.silent):
             first[np.isinf(first)] = output.silent
         return first
+
+    def _along(self, output: Output, along: Mapping[str, ArrayLike]) -> NDArray[Any]:
+        if isinstance(output, Reading):
+            return self.record.readout_jvp(output, tangents=along)
+        of_spikes = self.record.jvp(along)
+        if isinstance(output, SpikeTimes):
+            return self._tables[output].filled(of_spikes, 0.0)
+        first = self.record.first_indices(output.population)
+        value = np.zeros(first.shape, of_spikes.dtype)
+        value[first >= 0] = of_spikes[first[first >= 0]]
+        return value
 
     def _add(self, given: dict[Any, NDArray[Any]], output: Output, array: NDArray[Any]) -> None:
         """Adds the derivative by an output to what :meth:`Record.vjp` is given."""
@@ -343,37 +291,6 @@ class Trace:
         return out
 
 
-class _Table:
-    """Where the spikes of a record stand in a table ``[samples, n, width]``."""
-
-    def __init__(self, record: Record, output: SpikeTimes) -> None:
-        p = population_of(record._net, output.population)
-        self._spikes = record.indices(p)
-        cell = record.samples[self._spikes] * p.size + (record.neurons[self._spikes] - p.offset)
-        counts = np.bincount(cell, minlength=record.n_samples * p.size)
-        width = output.width or max(1, int(counts.max(initial=0)))
-        self._shape = (record.n_samples, p.size, width)
-        # Spikes of a sample are in the order of time, so a stable sort leaves each neuron's in it.
-        order = np.argsort(cell, kind="stable")
-        number = np.empty(cell.size, np.int64)
-        begin = np.cumsum(counts) - counts
-        number[order] = np.arange(cell.size) - begin[cell[order]]
-        self._kept = number < width
-        self._place = (cell * width + number)[self._kept]
-
-    def filled(self, of_spikes: NDArray[Any], otherwise: float) -> NDArray[Any]:
-        """The table of what each spike of the record has."""
-        table = np.full(self._shape, otherwise, of_spikes.dtype)
-        table.reshape(-1)[self._place] = of_spikes[self._spikes[self._kept]]
-        return table
-
-    def gathered(self, table: NDArray[Any]) -> NDArray[Any]:
-        """What the table has for each spike of the population; 0 for those not in it."""
-        out = np.zeros(self._spikes.size, table.dtype)
-        out[self._kept] = table.reshape(-1)[self._place]
-        return out
-
-
 def spikes_of_times(times: ArrayLike, name: str, size: int) -> tuple[Spikes, NDArray[np.int64]]:
     """Spikes of the times of each channel.
 
@@ -392,79 +309,35 @@ def spikes_of_times(times: ArrayLike, name: str, size: int) -> tuple[Spikes, NDA
     """
     array = np.asarray(times)
     if array.dtype not in _REALS:
-        raise TypeError(
-            f"the times of {name} have dtype {array.dtype}, expected float64 or float32"
-        )
+        raise TypeError(f"times of {name} have dtype {array.dtype}, expected float64 or float32")
     if array.ndim not in (2, 3) or array.shape[1] != size:
         raise ValueError(
-            f"the times of {name} have shape {array.shape}, expected [samples, {size}] or "
+            f"times of {name} have shape {array.shape}, expected [samples, {size}] or "
             f"[samples, {size}, spikes]"
         )
+    check_some(f"times of {name} have", array.shape, sample=0)
+    if array.ndim == 3:
+        check_some(f"times of {name} have", array.shape, spike=2)
     bad = np.argwhere(~(array >= 0))
     if bad.size:
         at = tuple(bad[0])
         raise ValueError(
-            f"times of {name}[{', '.join(map(str, at))}] is {array[at]}, expected a time >= 0, or "
-            "inf for no spike"
+            f"{spot(f'times of {name}', at)} is {array[at]}, expected a time >= 0, or inf for no "
+            "spike"
         )
-    a_channel = array.shape[2] if array.ndim == 3 else 1
-    if not a_channel:
-        raise ValueError(f"the times of {name} have shape {array.shape}, expected at least one")
+    a_channel = math.prod(array.shape[2:])
     row = size * a_channel
-    (sorted_times, column, offsets), _ = of_latencies(array.reshape(array.shape[0], row))
+    (in_order, column, offsets), _ = of_latencies(array.reshape(array.shape[0], row))
     place = np.repeat(np.arange(offsets.size - 1) * row, np.diff(offsets)) + column
     channels = (column // a_channel).astype(np.int32)
-    return Spikes._new(sorted_times + 0.0, channels, offsets, size), place
+    # -0.0 becomes 0.0, as in every batch.
+    return Spikes._new(in_order + 0.0, channels, offsets, size), place
 
 
-def outputs_of(net: Network, output: str | Output | Sequence[Any]) -> tuple[Output, ...]:
-    """What a network is asked for, checked.
-
-    Args:
-        net: the network.
-        output: ``"first_spikes"`` or ``"spike_times"`` of the last population, ``"voltage"`` of the
-            last readout at the end of the sample, an object that says more, or several of these.
-
-    Raises:
-        ValueError, TypeError: none of these.
-        KeyError: a population or readout that is not there.
-    """
-    if isinstance(output, (list, tuple)):
-        if not output:
-            raise ValueError("output is empty, expected at least one")
-        return tuple(o for one in output for o in outputs_of(net, one))
-    if isinstance(output, Reading):
-        readout_named(net, output.readout)
-        return (output,)
-    if isinstance(output, (FirstSpikes, SpikeTimes)):
-        population_of(net, output.population)
-        return (output,)
-    if not isinstance(output, str):
-        raise TypeError(
-            f"output is {output!r}, expected {_choices()}, or FirstSpikes(...), SpikeTimes(...) or "
-            "snnfp.Reading(...)"
-        )
-    if output not in OUTPUTS:
-        raise ValueError(f"output is {output!r}, expected {_choices()}")
-    if output == "voltage":
-        return (Reading(readout_named(net, None).name, "end"),)
-    if not net.populations:
-        raise ValueError(f"output is {output!r}, but the network has no population")
-    last = next(reversed(net.populations))
-    return (FirstSpikes(last) if output == "first_spikes" else SpikeTimes(last),)
-
-
-def _choices() -> str:
-    return " or ".join(map(repr, OUTPUTS))
-
-
-def _check_output(output: FirstSpikes | SpikeTimes) -> None:
-    if isinstance(output.population, Population):
-        object.__setattr__(output, "population", output.population.name)
-    if not isinstance(output.population, str):
-        raise TypeError(f"population is {output.population!r}, expected the name of a population")
-    if math.isnan(real_number(output.silent, "silent")):
-        raise ValueError("silent is nan, expected a number, or inf")
+def _copy(net: Network) -> Network:
+    """The network with the values of now: arrays and structure are shared, what is set is not."""
+    kept, kept._core = snapshot(net)
+    return kept
 
 
 def _parameter(net: Network, name: str, given: ArrayLike) -> NDArray[Any]:
