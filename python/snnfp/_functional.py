@@ -52,16 +52,15 @@ class NetworkFunction:
 
     Args:
         net: the network, all of whose parameters have values.
-        outputs: what it gives: :class:`FirstSpikes`, :class:`SpikeTimes`, :class:`snnfp.Reading`;
-            see :func:`outputs_of`. Where first spikes are all that is asked for, samples end with
-            the last of them.
+        output: what it gives: see :func:`outputs_of`. Where first spikes are all that is asked for,
+            samples end with the last of them.
         until: end of the simulation; None: until nothing more can happen.
         n_threads: None: all. The result is the same for any number.
         options: ``initial``, ``spike_limit``, ``engine`` and ``isa`` of :func:`snnfp.simulate`.
 
     Attributes:
         dtype: of parameters and values.
-        outputs: as given.
+        outputs: what it gives, in order.
 
     Raises:
         ValueError: a value that needs a finite ``until``.
@@ -71,7 +70,7 @@ class NetworkFunction:
     def __init__(
         self,
         net: Network,
-        outputs: Sequence[Output],
+        output: str | Output | Sequence[Any],
         *,
         until: float | None = None,
         n_threads: int | None = None,
@@ -79,15 +78,15 @@ class NetworkFunction:
     ) -> None:
         check_network(net)
         self.dtype = net.dtype
-        self.outputs = tuple(outputs)
+        self.outputs = outputs_of(net, output)
         end = end_of(until, net.dtype)
         execution(n_threads)
         for name in options:
             if name not in _OPTIONS:
                 raise TypeError(f"there is no option {name!r}, expected {', '.join(_OPTIONS)}")
-        for output in self.outputs:
-            if isinstance(output, Reading) and output.times is None and math.isinf(end):
-                raise ValueError(no_end(output.value, output.readout))
+        for asked in self.outputs:
+            if isinstance(asked, Reading) and asked.times is None and math.isinf(end):
+                raise ValueError(no_end(asked.value, asked.readout))
         firsts = [(o.population,) if isinstance(o, FirstSpikes) else () for o in self.outputs]
         self._net = _copy(net)
         self._options = {"until": until, "n_threads": n_threads, **options}
@@ -120,6 +119,10 @@ class NetworkFunction:
         net = copy.deepcopy(self._net)
         net._replace({net._known(name): np.array(v) for name, v in parameters.items()})
         return net
+
+    def __repr__(self) -> str:
+        asked = ", ".join(map(repr, self.outputs))
+        return f"{self._net}, until={self._options['until']}, output: {asked}"
 
     def __call__(
         self,
