@@ -23,7 +23,11 @@ PAGES = sorted(
 GUIDES = [p for p in sorted(ROOT.glob("docs/*.md")) if any(b.language for b in blocks(p))]
 WITH_PYTHON = [p for p in GUIDES if any(b.language == "python" for b in blocks(p))]
 # What a page's code needs beside the extras [train] and [test].
-NEEDS = {"your-own-data.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn")}
+NEEDS = {
+    "your-own-data.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
+    "sklearn.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
+    "jax.md": ("optax", "JAX or optax is not installed: pip install jax optax"),
+}
 
 
 def _name(page: Path) -> str:

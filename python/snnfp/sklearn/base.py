@@ -30,7 +30,7 @@ __all__ = ["SpikingEstimator"]
 _MEASURED = 200  # samples that the outputs are scaled by
 
 
-class SpikingEstimator(BaseEstimator):  # type: ignore[misc]
+class SpikingEstimator(BaseEstimator):
     """What a classifier and a regressor share; :class:`SNNClassifier` says what the parameters are."""
 
     _readouts: ClassVar[tuple[str, ...]]

@@ -17,7 +17,7 @@ from snnfp.sklearn.settings import READOUTS_OF_CLASSES, READOUTS_OF_NUMBERS
 __all__ = ["SNNClassifier", "SNNRegressor"]
 
 
-class SNNClassifier(ClassifierMixin, SpikingEstimator):  # type: ignore[misc]
+class SNNClassifier(ClassifierMixin, SpikingEstimator):
     """A classifier: a network of spiking neurons, fully connected, trained by exact gradients.
 
     A table is encoded by :func:`snnfp.encoding.latency`, one spike a value, after columns have been
@@ -125,7 +125,7 @@ class SNNClassifier(ClassifierMixin, SpikingEstimator):  # type: ignore[misc]
         return ReadoutCrossEntropy(value=self.readout, time_scale=self._time_scale())
 
 
-class SNNRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):  # type: ignore[misc]
+class SNNRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     """A regressor: a network of spiking neurons, fully connected, trained by exact gradients.
 
     It minimises the squared error. Targets, one or several a sample, are scaled to mean 0 and
