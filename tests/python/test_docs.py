@@ -23,7 +23,10 @@ PAGES = sorted(
 GUIDES = [p for p in sorted(ROOT.glob("docs/*.md")) if any(b.language for b in blocks(p))]
 WITH_PYTHON = [p for p in GUIDES if any(b.language == "python" for b in blocks(p))]
 # What a page's code needs beside the extras [train] and [test].
-NEEDS = {"your-own-data.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn")}
+NEEDS = {
+    "your-own-data.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
+    "torch.md": ("torch", "PyTorch is not installed: pip install 'snnfp[torch]'"),
+}
 
 
 def _name(page: Path) -> str:
