@@ -6,6 +6,7 @@ It needs PyTorch: ``pip install 'snnfp[torch]'``. The work is done by the core, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snnfp._functional import FirstSpikes, NetworkFunction, Output, SpikeTimes, Trace
@@ -103,6 +104,22 @@ class SNNModule(torch.nn.Module):
             RuntimeError: under ``torch.autocast``.
             ValueError: a shape or value that cannot be; what :func:`snnfp.simulate` raises.
         """
+        if torch.compiler.is_dynamo_compiling():  # NumPy and the core are not for it to look into
+            return _not_compiled()(self, spikes, samples)
+        return self._simulated(spikes, samples)
+
+    def network(self) -> Network:
+        """A network with copies of the parameters of now, to simulate, diagnose or save."""
+        tensors = self._parameters_by_name().items()
+        return self._function.network({n: t.detach().cpu().numpy() for n, t in tensors})
+
+    def extra_repr(self) -> str:
+        """The network and what is asked of it."""
+        return f"{self._function}"
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _simulated(self, spikes: Any, samples: int | None) -> Any:
         _refuse_autocast()
         tensors = self._parameters_by_name()
         for name, tensor in tensors.items():
@@ -116,17 +133,6 @@ class SNNModule(torch.nn.Module):
                 inputs.append(self._input(call, name, given))
         _, *values = _Run.apply(call, *inputs)
         return tuple(values) if self._several else values[0]
-
-    def network(self) -> Network:
-        """A network with copies of the parameters of now, to simulate, diagnose or save."""
-        tensors = self._parameters_by_name().items()
-        return self._function.network({n: t.detach().cpu().numpy() for n, t in tensors})
-
-    def extra_repr(self) -> str:
-        """The network and what is asked of it."""
-        return f"{self._function}"
-
-    # -- inside ----------------------------------------------------------------------------------
 
     def _parameters_by_name(self) -> dict[str, torch.Tensor]:
         # As attributes, so that parametrizations are heard.
@@ -369,6 +375,12 @@ def collate(batch: Sequence[Any]) -> Any:
 
 def _concatenated(batch: Sequence[Spikes], *, collate_fn_map: Any = None) -> Spikes:
     return Spikes.concatenate(batch)
+
+
+@cache
+def _not_compiled() -> Any:
+    """The work of a call as torch.compile leaves it alone; made where it is met."""
+    return torch.compiler.disable(SNNModule._simulated)
 
 
 def _parts(info: Any, dims: Sequence[int | None], given: Sequence[Any]) -> list[list[Any]]:
