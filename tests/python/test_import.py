@@ -81,8 +81,8 @@ def test_every_public_name():
 import importlib.util, pkgutil, snnfp
 names = [m.name for m in pkgutil.walk_packages(snnfp.__path__, "snnfp.")]
 adapters = {"snnfp.torch": "torch"}  # of packages that need not be there
-left_out = {n for n, m in adapters.items() if importlib.util.find_spec(m) is None}
-names = ["snnfp", *(n for n in names if n not in {"snnfp.__main__", "snnfp._core", *left_out})]
+left_out = [n for n, m in adapters.items() if importlib.util.find_spec(m) is None]
+names = ["snnfp", *(n for n in names if n not in ("snnfp.__main__", "snnfp._core", *left_out))]
 assert len(names) > 20
 for module in map(importlib.import_module, names):
     assert module.__doc__, module
