@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import snnfp
-from snnfp.errors import MissingDependencyError
+from snnfp.errors import MissingDependencyError, require
 
 from bench.costs import machine
 from bench.peers.work import yin_yang_150
@@ -82,7 +82,8 @@ def core(
 
 def of_torch() -> list[Row]:
     """`snnfp.torch`: forward and backward."""
-    from snnfp.torch import SNNModule, torch
+    torch = require("torch", extra="torch")
+    from snnfp.torch import SNNModule
 
     torch.set_num_threads(1)
 

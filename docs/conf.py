@@ -30,6 +30,8 @@ html_theme_options = {"source_edit_link": "", "top_of_page_buttons": []}
 html_copy_source = False
 templates_path: list[str] = []
 exclude_patterns = ["_ext", "_pictures"]
+# Packages of adapters: the reference is made without them.
+autodoc_mock_imports = ["torch"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 

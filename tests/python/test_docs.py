@@ -27,6 +27,7 @@ NEEDS = {
     "your-own-data.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
     "sklearn.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
     "jax.md": ("optax", "JAX or optax is not installed: pip install jax optax"),
+    "torch.md": ("torch", "PyTorch is not installed: pip install 'snnfp[torch]'"),
 }
 
 

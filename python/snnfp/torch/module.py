@@ -1,0 +1,216 @@
+"""A spiking network as a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from snnfp._functional import NetworkFunction
+from snnfp._outputs import Output
+from snnfp.conversions import check_step
+from snnfp.errors import require
+from snnfp.network import Network, Selection
+from snnfp.spikes import Spikes
+from snnfp.torch.functions import Call, Run
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = require("torch", extra="torch")
+
+__all__ = ["SNNModule"]
+
+_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+_GRIDS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+class SNNModule(torch.nn.Module):
+    """A spiking network as a module.
+
+    Its parameters are those of the network, under their names: ``"hidden.tau_mem"``,
+    ``"input_to_hidden.weight"``. They belong to the module: what is set in ``net`` afterwards
+    changes nothing here. A call uses their memory, without a copy where it is contiguous.
+
+    Args:
+        net: the network, all of whose parameters have values.
+        until: end of the simulation; None: until nothing more can happen.
+        output: what a call returns: ``"first_spikes"`` or ``"spike_times"`` of the last population,
+            ``"voltage"`` of the last readout at the end of the sample; or :class:`FirstSpikes`,
+            :class:`SpikeTimes` or :class:`snnfp.Reading`, which say of which and more; or several
+            of these in a list, for a tuple of tensors.
+        wrt: names or patterns of the parameters that are trained. The others have
+            ``requires_grad=False``.
+        dt: step of inputs that are grids ``[T, samples, n]``; None: there are none.
+        n_threads: None: all. The result is the same for any number.
+        options: ``initial``, ``spike_limit``, ``engine`` and ``isa`` of :func:`snnfp.simulate`.
+
+    Raises:
+        ValueError: a group with a name that every module has, such as ``"train"``; an output that
+            needs a finite ``until``.
+        KeyError: a name or pattern that is not there.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        *,
+        until: float | None = None,
+        output: str | Output | Sequence[Any] = "first_spikes",
+        wrt: Selection = "*.weight",
+        dt: float | None = None,
+        n_threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        function = NetworkFunction(net, output, until=until, n_threads=n_threads, **options)
+        if dt is not None:
+            check_step(dt)
+        self._function, self._dt = function, dt
+        self._several = isinstance(output, (list, tuple))
+        trained = function.select(wrt)
+        self._places: list[tuple[str, str, str]] = []
+        for name, value in function.parameters.items():
+            group, _, key = name.rpartition(".")
+            self._places.append((name, group, key))
+            if group not in self._modules:
+                if hasattr(self, group):
+                    raise ValueError(
+                        f"the name {group!r} is an attribute of every module, expected another "
+                        "name for that part of the network"
+                    )
+                self.add_module(group, _Group())
+            tensor = torch.from_numpy(value.copy())
+            parameter = torch.nn.Parameter(tensor, requires_grad=name in trained)
+            self._modules[group].register_parameter(key, parameter)
+
+    def forward(self, spikes: Any = None, *, samples: int | None = None) -> Any:
+        """Simulates a batch.
+
+        Args:
+            spikes: the input: times ``[samples, n]``, one a channel, or ``[samples, n, k]``, up to
+                k a channel in any order, inf for no spike; :class:`snnfp.Spikes`; with ``dt`` a
+                grid of 0 and 1, ``[T, samples, n]``; a mapping of these by name where there are
+                several inputs; None for a network without. Gradients by times are exact; ``Spikes``
+                and grids have none.
+            samples: number of samples of a network without input.
+
+        Returns:
+            A tensor of the network's dtype, ``[samples, n]`` (first spikes, voltages), or
+            ``[samples, n, k]`` (spike times) or ``[samples, times, n]`` (voltages at times); inf
+            for no spike. A tuple of them if several outputs are asked for.
+
+        Raises:
+            TypeError: a dtype or device that the network does not compute with.
+            RuntimeError: under ``torch.autocast``.
+            ValueError: a shape or value that cannot be; what :func:`snnfp.simulate` raises.
+        """
+        if torch.compiler.is_dynamo_compiling():  # NumPy and the core are not for it to look into
+            return _not_compiled()(self, spikes, samples)
+        return self._simulated(spikes, samples)
+
+    def network(self) -> Network:
+        """A network with copies of the parameters of now, to simulate, diagnose or save."""
+        tensors = self._parameters_by_name().items()
+        return self._function.network({n: t.detach().cpu().numpy() for n, t in tensors})
+
+    def extra_repr(self) -> str:
+        """The network and what is asked of it."""
+        return f"{self._function}"
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _simulated(self, spikes: Any, samples: int | None) -> Any:
+        _refuse_autocast()
+        tensors = self._parameters_by_name()
+        for name, tensor in tensors.items():
+            self._check_parameter(name, tensor)
+        call = Call(self._function, tuple(tensors), samples)
+        inputs = [*tensors.values()]
+        for name, given in self._named(spikes).items():
+            if isinstance(given, Spikes):
+                call.fixed[name] = given
+            else:
+                inputs.append(self._input(call, name, given))
+        _, *values = Run.apply(call, *inputs)
+        return tuple(values) if self._several else values[0]
+
+    def _parameters_by_name(self) -> dict[str, torch.Tensor]:
+        # As attributes, so that parametrizations are heard.
+        return {name: getattr(self._modules[g], key) for name, g, key in self._places}
+
+    def _check_parameter(self, name: str, tensor: torch.Tensor) -> None:
+        expected = _DTYPES[self._function.dtype.name]
+        if tensor.dtype != expected:
+            raise TypeError(
+                f"parameter {name} has dtype {tensor.dtype}, expected {expected}: a network "
+                "computes in the precision that it was made with, snnfp.Network(dtype=...)"
+            )
+        _check_device(tensor, f"parameter {name}")
+
+    def _named(self, spikes: Any) -> Mapping[str, Any]:
+        names = tuple(self._function.inputs)
+        if isinstance(spikes, Mapping):
+            return {getattr(k, "name", k): v for k, v in spikes.items()}
+        if spikes is None:
+            return {}
+        if len(names) != 1:
+            raise ValueError(
+                f"the network has {len(names)} inputs ({', '.join(names)}), expected "
+                + ("a mapping {name: spikes}" if names else "None")
+            )
+        return {names[0]: spikes}
+
+    def _input(self, call: Call, name: str, given: Any) -> torch.Tensor:
+        """A tensor as the core takes it; the call is told what it is."""
+        if not isinstance(given, torch.Tensor):
+            raise TypeError(
+                f"spikes of {name} is a {type(given).__name__}, expected a tensor of times or "
+                "snnfp.Spikes"
+            )
+        _check_device(given, f"spikes of {name}")
+        grid = self._dt is not None and given.ndim == 3
+        if given.dtype not in (*_DTYPES.values(), *(_GRIDS if grid else ())):
+            hint = "" if grid else ", or a grid [T, samples, n] and SNNModule(dt=...)"
+            raise TypeError(
+                f"spikes of {name} has dtype {given.dtype}, expected times as torch.float64 or "
+                f"torch.float32{hint}"
+            )
+        if not grid:
+            call.inputs[name] = None
+            return given.to(_DTYPES[self._function.dtype.name])
+        if given.requires_grad:
+            raise ValueError(
+                f"the grid of {name} requires a gradient, which only times have: expected "
+                "[samples, n], the time of each channel's spike"
+            )
+        call.inputs[name] = self._dt
+        return given
+
+
+class _Group(torch.nn.Module):
+    """The parameters of a population, readout or projection."""
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name} {list(p.shape)}" for name, p in self.named_parameters())
+
+
+@cache
+def _not_compiled() -> Any:
+    """The work of a call as torch.compile leaves it alone; made where it is met."""
+    return torch.compiler.disable(SNNModule._simulated)
+
+
+def _refuse_autocast() -> None:
+    for device in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(device):
+            raise RuntimeError(
+                f"SNNModule does not run under torch.autocast({device!r}), since spike times need "
+                "the digits of float32 or float64: call it on such tensors within "
+                f"torch.autocast({device!r}, enabled=False)"
+            )
+
+
+def _check_device(tensor: torch.Tensor, what: str) -> None:
+    if tensor.device.type != "cpu":
+        raise TypeError(f"{what} is on {tensor.device}, expected the CPU: move it with .cpu()")
