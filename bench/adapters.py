@@ -13,6 +13,7 @@ smallest of the repeats. Aim: no more than a tenth over the core.
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -125,7 +126,98 @@ def of_torch() -> list[Row]:
     ]
 
 
-ADAPTERS: dict[str, Callable[[], list[Row]]] = {"torch": of_torch}
+def of_jax() -> list[Row]:
+    """`snnfp.jax`: value and gradient in one compiled function."""
+    jax = require("jax", extra="jax")
+    from snnfp.jax import SNNFunction
+
+    jax.config.update("jax_enable_x64", True)
+
+    def through(times: bool, dtype: Any = np.float64, readout: bool = False) -> Any:
+        output = READING if readout else "first_spikes"
+        snn = SNNFunction(network(dtype, readout), until=WORK.until, output=output, n_threads=1)
+        parameters = snn.parameters(list(WEIGHTS))
+        latencies = jax.numpy.asarray(WORK.latencies.astype(dtype))
+        by_output = jax.numpy.asarray(BY_OUTPUT.astype(dtype))
+
+        @jax.jit
+        def call(parameters: Any, latencies: Any) -> Any:
+            if times:
+                value, back = jax.vjp(snn, parameters, latencies)
+            else:
+                value, back = jax.vjp(lambda p: snn(p, latencies), parameters)
+            return value, back(by_output)
+
+        def run() -> Results:
+            value, (weights, *by_times) = jax.block_until_ready(call(parameters, latencies))
+            return value, *(weights[n] for n in WEIGHTS), *by_times
+
+        return run
+
+    def by_spike(results: Results) -> Results:
+        value, *weights, by_time = results
+        return value, *weights, np.take_along_axis(np.asarray(by_time), ORDER, axis=1).reshape(-1)
+
+    with_times = (*WEIGHTS, "x.times")
+    single = np.float32
+    return [
+        Row("jax", "times in, first spikes out", core(WEIGHTS), through(False)),
+        Row("jax", "the same, by times too", core(with_times), through(True), by_spike),
+        Row("jax", "the first in single precision", core(WEIGHTS, single), through(False, single)),
+        Row(
+            "jax",
+            "times in, integral of a readout out",
+            core(WEIGHTS, readout=True),
+            through(False, readout=True),
+        ),
+    ]
+
+
+def of_sklearn() -> list[Row]:
+    """`snnfp.sklearn`: a table in; the core's side encodes it too."""
+    require("sklearn", extra="sklearn")
+    from snnfp.sklearn import SNNClassifier
+
+    table = np.where(np.isfinite(WORK.latencies), WORK.latencies, WORK.until) / WORK.until
+    model = SNNClassifier(hidden=150, batch_size=150, n_threads=1, random_state=0)
+    model.partial_fit(table, WORK.labels, classes=np.arange(3))
+    loss = snnfp.losses.ReadoutCrossEntropy(time_scale=model.until / 2)
+    names = ["input_to_hidden.weight", "hidden_to_output.weight", "output.bias"]
+    net, state = copy.deepcopy(model.net_), copy.deepcopy(model._state)
+
+    def spikes() -> snnfp.Spikes:
+        scaled = snnfp.encoding.scale_min_max(table, model.low_, model.high_)
+        return snnfp.encoding.latency(scaled, t_min=0.0, t_max=1.0, bias_time=0.5)
+
+    def probabilities() -> Results:
+        options = {"until": model.until, "n_threads": 1}
+        return [snnfp.predict(net, spikes(), loss, **options).probabilities]
+
+    def step() -> Results:
+        nonlocal state
+        _, gradient = snnfp.value_and_grad(
+            net, spikes(), WORK.labels, loss, wrt=names, until=model.until, n_threads=1
+        )
+        before = {n: net.parameters[n] for n in names}
+        after, state = snnfp.Adam(lr=model.lr).update(before, gradient, state)
+        net.parameters.update(after)
+        return list(after.values())
+
+    def through() -> Results:
+        model.partial_fit(table, WORK.labels)
+        return [model.net_.parameters[n] for n in names]
+
+    return [
+        Row("sklearn", "predict_proba", probabilities, lambda: [model.predict_proba(table)]),
+        Row("sklearn", "partial_fit, one step", step, through),
+    ]
+
+
+ADAPTERS: dict[str, Callable[[], list[Row]]] = {
+    "torch": of_torch,
+    "jax": of_jax,
+    "sklearn": of_sklearn,
+}
 
 
 def _compare(row: Row) -> None:

@@ -31,7 +31,7 @@ html_copy_source = False
 templates_path: list[str] = []
 exclude_patterns = ["_ext", "_pictures"]
 # Packages of adapters: the reference is made without them.
-autodoc_mock_imports = ["torch"]
+autodoc_mock_imports = ["torch", "jax"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
