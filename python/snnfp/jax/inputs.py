@@ -15,7 +15,7 @@ __all__ = ["padded"]
 def padded(
     spikes: Spikes, *, width: int | None = None, dtype: DTypeLike = np.float64
 ) -> NDArray[np.floating]:
-    """The times of each channel, ``[samples, channels, width]``, ascending; inf where there is none.
+    """The times of each channel, ascending, ``[samples, channels, width]``; inf: no spike.
 
     Args:
         spikes: a batch.

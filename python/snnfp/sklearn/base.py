@@ -31,7 +31,7 @@ _MEASURED = 200  # samples that the outputs are scaled by
 
 
 class SpikingEstimator(BaseEstimator):
-    """What a classifier and a regressor share; :class:`SNNClassifier` says what the parameters are."""
+    """What a classifier and a regressor share; see :class:`SNNClassifier` for the parameters."""
 
     _readouts: ClassVar[tuple[str, ...]]
     _checks_of_y: ClassVar[dict[str, bool]]

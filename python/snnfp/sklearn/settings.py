@@ -1,4 +1,4 @@
-"""The parameters of an estimator, checked when they are used: scikit-learn wants them kept as given."""
+"""The parameters of an estimator, checked when it is trained: until then they stay as given."""
 
 from __future__ import annotations
 
