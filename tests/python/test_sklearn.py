@@ -241,7 +241,8 @@ def test_partial_fit_learns_batch_by_batch():
         model.partial_fit(X, y, classes=["a", "b"])
     with pytest.raises(ValueError, match=r"y has .*'d'.*, expected one of"):
         model.partial_fit(X[:1], ["d"])
-    assert model.net_ is model.fit(X, y).partial_fit(X, y).net_  # goes on with the one of fit
+    net = model.fit(X, y).net_
+    assert model.partial_fit(X, y).net_ is net  # goes on with that of fit
 
 
 def test_steps_go_on_where_they_were():
