@@ -245,7 +245,7 @@ def test_vmap_of_derivatives(mode):
     net, times, rng = network(4, samples=4)
     snn = SNNFunction(net, until=UNTIL, output=OUTPUTS, mode=mode)
     parameters = snn.parameters(["hidden_to_output.weight", "hidden.tau_syn"])
-    factors = [rng.normal(size=s.shape) for s in jax.eval_shape(snn, {}, times)]
+    factors = [jnp.asarray(rng.normal(size=s.shape)) for s in jax.eval_shape(snn, {}, times)]
     take = jax.grad if mode == "reverse" else jax.jacfwd
 
     def one(p, t, k):

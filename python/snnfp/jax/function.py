@@ -16,8 +16,10 @@ from snnfp.network import Network, Selection
 
 if TYPE_CHECKING:
     import jax
+    from jax.experimental import buffer_callback
 else:
     jax = require("jax", extra="jax")
+    buffer_callback = require("jax.experimental.buffer_callback", extra="jax")
 
 __all__ = ["SNNFunction"]
 
@@ -135,7 +137,7 @@ class SNNFunction:
 
     def _record(self, given: dict[str, Any]) -> tuple[tuple[Any, ...], Any]:
         token = jax.ShapeDtypeStruct((2,), np.int32)
-        *values, token = _call(_Job(self._host, "record"), (*self._results(given), token), given)
+        *values, token = _once(_Job(self._host, "record"), (*self._results(given), token), given)
         return tuple(values), token
 
     def _pulled(self, left: Any, cotangents: tuple[Any, ...]) -> tuple[dict[str, Any]]:
@@ -214,16 +216,22 @@ class _Job:
     method: str
     wrt: tuple[str, ...] | None = None
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Runs it on NumPy arrays: what waits for JAX within a callback can wait for ever."""
-        arguments = jax.tree.map(np.asarray, arguments)
+    def __call__(self, context: Any, results: Any, *arguments: Any) -> None:
+        """Runs it on the memory of JAX's arrays, and writes into that of its results."""
+        given = jax.tree.map(np.asarray, arguments)
         more = () if self.wrt is None else (self.wrt,)
-        return getattr(self.host, self.method)(*arguments, *more)
+        found = getattr(self.host, self.method)(*given, *more)
+        jax.tree.map(lambda place, value: np.copyto(np.asarray(place), value), results, found)
 
 
 def _call(job: _Job, results: Any, *arguments: Any) -> Any:
-    """The job as a part of what JAX runs."""
-    return jax.pure_callback(job, results, *arguments, vmap_method="expand_dims")
+    """The job as a part of what JAX runs.
+
+    ``jax.pure_callback`` would make arrays of JAX of the arguments first, for which it needs a
+    thread of those that run callbacks: where there is one processor it waits for ever.
+    """
+    run = buffer_callback.buffer_callback(job, results, vmap_method="expand_dims")
+    return run(*arguments)
 
 
 def _once(job: _Job, results: Any, *arguments: Any) -> Any:

@@ -63,7 +63,7 @@ class Host:
         for name in filter(self._is_times, given):
             shape = given[name].shape[-3:]
             flat[name] = np.broadcast_to(given[name], lead + shape).reshape(-1, *shape[1:])
-        return tuple(v.reshape(*lead, -1, *v.shape[1:]) for v in self._trace(flat, ()).values)
+        return tuple(v.reshape(lead + (-1,) + v.shape[1:]) for v in self._trace(flat, ()).values)
 
     def record(self, given: Arrays) -> tuple[NDArray[Any], ...]:
         """The outputs, and a token by which derivatives find what this call has left."""
@@ -193,4 +193,4 @@ def _at(array: NDArray[Any], rank: int, index: Index) -> NDArray[Any]:
 def _stacked(each: Iterable[tuple[NDArray[Any], ...]], lead: tuple[int, ...]) -> tuple[Any, ...]:
     """Results of the elements of axes in front, as arrays with these axes."""
     columns = zip(*each, strict=True)
-    return tuple(np.stack(c).reshape(*lead, *c[0].shape) for c in columns)
+    return tuple(np.stack(c).reshape(lead + np.shape(c[0])) for c in columns)
