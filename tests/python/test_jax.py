@@ -149,7 +149,9 @@ def test_only_what_is_asked_for_is_computed(monkeypatch):
     loss = weighted(snn, factors)
     jax.block_until_ready(jax.grad(loss)(snn.parameters("hidden.tau_mem"), times))
     jax.block_until_ready(jax.grad(loss, argnums=1)(snn.parameters(), times))
-    jax.block_until_ready(jax.grad(lambda p: snn(p, times)[2].sum())(snn.parameters("*_out.weight")))
+    jax.block_until_ready(
+        jax.grad(lambda p: snn(p, times)[2].sum())(snn.parameters("*_out.weight"))
+    )
     assert asked == [
         (("hidden.tau_mem",), [0, 1, 2, 3]),
         (("input.times",), [0, 1, 2, 3]),
@@ -284,7 +286,9 @@ def test_scan_and_checkpoint():
 
     g = jax.jit(jax.grad(through))(start)
     one = jax.grad(loss)(start, times)
-    np.testing.assert_allclose(g["hidden_to_out.weight"], 20 * one["hidden_to_out.weight"], rtol=1e-9)
+    np.testing.assert_allclose(
+        g["hidden_to_out.weight"], 20 * one["hidden_to_out.weight"], rtol=1e-9
+    )
 
 
 # -- dtypes, inputs, errors ----------------------------------------------------------------------
@@ -351,7 +355,9 @@ def test_padded():
     assert np.array_equal(padded(spikes), wanted)
     assert padded(spikes, width=3).shape == (2, 2, 3)
     assert padded(snnfp.Spikes.from_lists([[[], []]]), dtype=np.float32).dtype == np.float32
-    with pytest.raises(ValueError, match="sample 0, channel 0: 2 spikes, expected at most width = 1"):
+    with pytest.raises(
+        ValueError, match="sample 0, channel 0: 2 spikes, expected at most width = 1"
+    ):
         padded(spikes, width=1)
 
 

@@ -13,17 +13,17 @@ import snnfp
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'snnfp[sklearn]'")
 
-from sklearn.base import clone  # noqa: E402
-from sklearn.datasets import load_digits, load_iris, make_regression  # noqa: E402
-from sklearn.exceptions import NotFittedError  # noqa: E402
-from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import QuantileTransformer  # noqa: E402
-from snnfp.losses import FirstSpikeCrossEntropy, ReadoutCrossEntropy, ReadoutSquaredError  # noqa: E402
-from snnfp.sklearn import SNNClassifier, SNNRegressor  # noqa: E402
-from snnfp.sklearn.samples import merge_equal  # noqa: E402
-from snnfp.sklearn.weighted import Weighted  # noqa: E402
-from snnfp.testing import check_gradient  # noqa: E402
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris, make_regression
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import QuantileTransformer
+from snnfp.losses import FirstSpikeCrossEntropy, ReadoutCrossEntropy, ReadoutSquaredError
+from snnfp.sklearn import SNNClassifier, SNNRegressor
+from snnfp.sklearn.samples import merge_equal
+from snnfp.sklearn.weighted import Weighted
+from snnfp.testing import check_gradient
 
 
 def small(kind=SNNClassifier, **options):
@@ -201,7 +201,9 @@ def test_weighted_loss(name):
     x = net.input(3)
     h = net.population(6, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="h")
     neuron = snnfp.LIF if name == "first" else snnfp.LI
-    y = (net.population if name == "first" else net.readout)(2, neuron(tau_mem=2.0, tau_syn=1.0), name="y")
+    y = (net.population if name == "first" else net.readout)(
+        2, neuron(tau_mem=2.0, tau_syn=1.0), name="y"
+    )
     net.connect(x, h, snnfp.Dense(weight=rng.uniform(1, 2, (3, 6))))
     net.connect(h, y, snnfp.Dense(weight=rng.uniform(0.2, 1, (6, 2))))
     spikes = snnfp.Spikes.from_latencies(rng.uniform(0, 1, (4, 3)))
@@ -253,7 +255,9 @@ def test_steps_go_on_where_they_were():
     model.partial_fit(X, target).partial_fit(X, target)
     assert model._state["step"] == 2
     other = pickle.loads(pickle.dumps(model))
-    assert np.array_equal(other.partial_fit(X, target).predict(X), model.partial_fit(X, target).predict(X))
+    assert np.array_equal(
+        other.partial_fit(X, target).predict(X), model.partial_fit(X, target).predict(X)
+    )
 
 
 def test_early_stopping_keeps_the_best():

@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'snnfp[sklearn]'")
 
-from sklearn.utils.estimator_checks import (  # noqa: E402
+from sklearn.utils.estimator_checks import (
     estimator_checks_generator,
     parametrize_with_checks,
 )
-from snnfp.sklearn import SNNClassifier, SNNRegressor  # noqa: E402
+from snnfp.sklearn import SNNClassifier, SNNRegressor
 
 ESTIMATORS = [SNNClassifier(), SNNRegressor()]
 

@@ -237,17 +237,15 @@ def _call(job: _Job, results: Any, *arguments: Any) -> Any:
 def _once(job: _Job, results: Any, *arguments: Any) -> Any:
     """The job, of which there is no further derivative: an error says so."""
 
-    @jax.custom_jvp
-    def run(arguments: Any) -> Any:
-        return _call(job, results, *arguments)
-
-    @run.defjvp
-    def refuse(primals: Any, tangents: Any) -> Any:
-        raise NotImplementedError(
-            "second derivatives of a spiking network are asked for, and there are only first ones"
-        )
-
+    run: Any = jax.custom_jvp(lambda arguments: _call(job, results, *arguments))
+    run.defjvp(_refuse)
     return run(arguments)
+
+
+def _refuse(primals: Any, tangents: Any) -> Any:
+    raise NotImplementedError(
+        "second derivatives of a spiking network are asked for, and there are only first ones"
+    )
 
 
 def _is_zero(derivative: Any) -> bool:

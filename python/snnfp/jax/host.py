@@ -187,7 +187,10 @@ class _Found:
 def _at(array: NDArray[Any], rank: int, index: Index) -> NDArray[Any]:
     """The element at this index of the axes in front, which all may have or be without."""
     own = array.shape[: array.ndim - rank]
-    return array[tuple(0 if n == 1 else k for n, k in zip(own, index, strict=False))]
+    element: NDArray[Any] = array[
+        tuple(0 if n == 1 else k for n, k in zip(own, index, strict=False))
+    ]
+    return element
 
 
 def _stacked(each: Iterable[tuple[NDArray[Any], ...]], lead: tuple[int, ...]) -> tuple[Any, ...]:

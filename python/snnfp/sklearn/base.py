@@ -35,6 +35,7 @@ class SpikingEstimator(BaseEstimator):
 
     _readouts: ClassVar[tuple[str, ...]]
     _checks_of_y: ClassVar[dict[str, bool]]
+    _state: dict[str, NDArray[Any]] | None  # of the optimiser, from one call to the next
 
     def __init__(
         self,
@@ -199,7 +200,7 @@ class SpikingEstimator(BaseEstimator):
         """Checks the parameters, and forgets the steps of earlier calls."""
         check_settings(self, self._readouts)
         self._random = check_random_state(self.random_state)
-        self._state: dict[str, NDArray[Any]] | None = None
+        self._state = None
 
     def _seed(self) -> int:
         return int(self._random.randint(2**31 - 1))

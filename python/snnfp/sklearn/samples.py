@@ -69,7 +69,8 @@ def merge_equal(
     rows, targets = _numbered(features), _numbered(target)
     key = rows * (targets.max() + 1) + targets
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
-    return features[first], target[first], np.bincount(which, weights=weight)
+    total = np.bincount(which, weights=weight).astype(np.float64)
+    return features[first], target[first], total
 
 
 def _numbered(table: NDArray[np.float64]) -> NDArray[np.int64]:
