@@ -63,7 +63,7 @@ class Host:
         for name in filter(self._is_times, given):
             shape = given[name].shape[-3:]
             flat[name] = np.broadcast_to(given[name], lead + shape).reshape(-1, *shape[1:])
-        return tuple(v.reshape(lead + (-1,) + v.shape[1:]) for v in self._trace(flat, ()).values)
+        return tuple(v.reshape((*lead, -1, *v.shape[1:])) for v in self._trace(flat, ()).values)
 
     def record(self, given: Arrays) -> tuple[NDArray[Any], ...]:
         """The outputs, and a token by which derivatives find what this call has left."""
@@ -97,7 +97,8 @@ class Host:
         traces = _Found(self, given, token)
         for at in np.ndindex(lead):
             by = [_at(cotangents[k], ranks[k], at) if k in cotangents else None for k in outputs]
-            gradients.append(tuple(traces.at(at).pullback(by, wrt)[n] for n in wrt))
+            found = traces.at(at).pullback(by, wrt)
+            gradients.append(tuple(found[n] for n in wrt))
         stacked = _stacked(gradients, lead)
         return {n: g.astype(given[n].dtype, copy=False) for n, g in zip(wrt, stacked, strict=True)}
 
@@ -195,5 +196,8 @@ def _at(array: NDArray[Any], rank: int, index: Index) -> NDArray[Any]:
 
 def _stacked(each: Iterable[tuple[NDArray[Any], ...]], lead: tuple[int, ...]) -> tuple[Any, ...]:
     """Results of the elements of axes in front, as arrays with these axes."""
+    if not lead:
+        (only,) = each
+        return only
     columns = zip(*each, strict=True)
     return tuple(np.stack(c).reshape(lead + np.shape(c[0])) for c in columns)

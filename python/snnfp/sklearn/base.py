@@ -191,7 +191,8 @@ class SpikingEstimator(BaseEstimator):
                 until=self.until,
                 n_threads=self.n_threads,
             )
-            gradient, _ = clip_by_norm(gradient, self.clip_norm)
+            if math.isfinite(self.clip_norm):
+                gradient, _ = clip_by_norm(gradient, self.clip_norm)
             after, state = optimiser.update({n: net.parameters[n] for n in names}, gradient, state)
             net.parameters.update(after)
         self._state = state
