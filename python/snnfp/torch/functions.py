@@ -44,7 +44,7 @@ class Call:
 
     def run(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The number of the new trace, and its values."""
-        arrays = [t.detach().numpy() for t in tensors]
+        arrays = [_array(t) for t in tensors]
         n = len(self._parameters)
         given: dict[str, Any] = dict(self.fixed)
         for (name, dt), array in zip(self.inputs.items(), arrays[n:], strict=True):
@@ -151,7 +151,7 @@ class _Pullback(_First):
         cotangents = []
         # The tensors after the cotangents say that the gradient is a function of them too.
         for value, given in zip(trace.values, rest, strict=False):
-            array = None if given is None else given.detach().numpy()
+            array = None if given is None else _array(given)
             if array is not None and array.shape != value.shape:  # widened by stacked()
                 array = array[..., : value.shape[-1]]
             cotangents.append(array)
@@ -172,7 +172,7 @@ class _Pushforward(_First):
     @staticmethod
     def forward(call: Call, number: Any, *rest: Any) -> Any:
         given = zip(call.names, rest, strict=False)  # and the tensors after them
-        tangents = {name: t.detach().numpy() for name, t in given if t is not None}
+        tangents = {name: _array(t) for name, t in given if t is not None}
         values = call.trace(number).pushforward(tangents)
         return tuple(torch.from_numpy(value) for value in values)
 
@@ -181,6 +181,18 @@ class _Pushforward(_First):
         each = _parts(info, in_dims[1:], rest)
         results = [_Pushforward.apply(call, *parts) for parts in each]
         return _mapped(call.stacked(results, (0.0,) * len(results[0])))
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    try:
+        return tensor.detach().numpy()
+    except RuntimeError as error:
+        if "Batching rule" not in str(error):
+            raise
+        raise NotImplementedError(
+            "snnfp.torch is mapped by torch.vmap, and not by is_grads_batched=True or "
+            "vectorize=True of torch.autograd, whose way of mapping knows PyTorch's own functions only"
+        ) from error
 
 
 def _parts(info: Any, dims: Sequence[int | None], given: Sequence[Any]) -> list[list[Any]]:

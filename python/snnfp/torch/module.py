@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snnfp._functional import NetworkFunction
@@ -23,6 +22,7 @@ __all__ = ["SNNModule"]
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _GRIDS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+_NOT_COMPILED: dict[str, Any] = {}
 
 
 class SNNModule(torch.nn.Module):
@@ -195,10 +195,11 @@ class _Group(torch.nn.Module):
         return ", ".join(f"{name} {list(p.shape)}" for name, p in self.named_parameters())
 
 
-@cache
 def _not_compiled() -> Any:
     """The work of a call as torch.compile leaves it alone; made where it is met."""
-    return torch.compiler.disable(SNNModule._simulated)
+    if "work" not in _NOT_COMPILED:
+        _NOT_COMPILED["work"] = torch.compiler.disable(SNNModule._simulated)
+    return _NOT_COMPILED["work"]
 
 
 def _refuse_autocast() -> None:
