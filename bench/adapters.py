@@ -170,7 +170,9 @@ def main() -> None:
             alone, through = measure(row, given.repeats)
             over = through / alone - 1
             missed = "" if over <= AIM else f" (aim {AIM:.0%}, MISSED)"
-            print(f"| {row.adapter} | {row.what} | {alone:.2f} | {through:.2f} | {over:.1%}{missed} |")
+            print(
+                f"| {row.adapter} | {row.what} | {alone:.2f} | {through:.2f} | {over:.1%}{missed} |"
+            )
     print(f"\n{machine()}, snnfp {snnfp.__version__}, smallest of {given.repeats}")
 
 

@@ -18,7 +18,9 @@ from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, vmap  # noqa: E402
 
 # PyTorch itself warns of its own when forward mode is first asked for.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
 
 READING = snnfp.Reading("v", "at", times=(2.0, 6.0))
 OUTPUTS = {
@@ -38,7 +40,9 @@ def network(dtype=np.float64):
     y = net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.5, bias=0.02), name="y")
     v = net.readout(3, snnfp.LI(tau_mem=3.0, tau_syn=1.0), name="v")
     net.connect(x, h, snnfp.Dense(weight=rng.uniform(1.0, 2.0, (2, 4)), delay=0.1))
-    net.connect(h, y, snnfp.Dense(weight=rng.uniform(0.5, 1.0, (4, 2)), delay=rng.uniform(0, 0.3, (4, 1))))
+    net.connect(
+        h, y, snnfp.Dense(weight=rng.uniform(0.5, 1.0, (4, 2)), delay=rng.uniform(0, 0.3, (4, 1)))
+    )
     net.connect(y, h, snnfp.Dense(weight=-0.2, delay=0.5), name="back")
     net.connect(h, v, snnfp.Dense(weight=rng.normal(0, 1, (4, 3))))
     return net
@@ -88,7 +92,9 @@ def test_a_wrong_gradient_would_be_seen(monkeypatch):
 
     right = Trace.pullback
     monkeypatch.setattr(
-        Trace, "pullback", lambda self, c, wrt: {n: 1.01 * g for n, g in right(self, c, wrt).items()}
+        Trace,
+        "pullback",
+        lambda self, c, wrt: {n: 1.01 * g for n, g in right(self, c, wrt).items()},
     )
     call, parameters = function(module(), WRT[:1])
     with pytest.raises(RuntimeError, match="Jacobian mismatch"):
@@ -111,7 +117,9 @@ def test_the_core_s_own_numbers():
         assert first.detach().numpy().tobytes() == record.first_spikes("y").tobytes()
         for name in ("x_to_h.weight", "h_to_y.weight", "back.weight"):
             assert snn.get_parameter(name).grad.numpy().tobytes() == wanted[name].tobytes()
-    assert torch.equal(snn.get_parameter("h_to_v.weight").grad, torch.zeros(4, 3, dtype=torch.float64))
+    assert torch.equal(
+        snn.get_parameter("h_to_v.weight").grad, torch.zeros(4, 3, dtype=torch.float64)
+    )
     order = np.argsort(given.detach().numpy(), axis=1, kind="stable")
     by_time = np.take_along_axis(given.grad.numpy(), order, axis=1).reshape(-1)
     np.testing.assert_array_equal(by_time, wanted["x.times"])
@@ -199,8 +207,12 @@ def test_transforms_agree():
     nested = vmap(inner, in_dims=(0, None))(weights, given[:3, None])
     assert nested.shape == (2, 3, 1, 3)
     assert torch.equal(nested[1, 2], read(weights[1], given[2:3]))
-    of_nested = vmap(vmap(jacrev(read), in_dims=(None, 0)), in_dims=(0, None))(weights, given[:3, None])
-    torch.testing.assert_close(of_nested[1, 2], jacfwd(read)(weights[1], given[2:3]), rtol=1e-10, atol=1e-12)
+    of_nested = vmap(vmap(jacrev(read), in_dims=(None, 0)), in_dims=(0, None))(
+        weights, given[:3, None]
+    )
+    torch.testing.assert_close(
+        of_nested[1, 2], jacfwd(read)(weights[1], given[2:3]), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_silent_neurons_have_no_gradient_and_no_nan():
@@ -261,12 +273,16 @@ def test_parametrizations_keep_parameters_in_their_domain():
     want = snn(times())
     torch.nn.utils.parametrize.register_parametrization(snn.h, "tau_mem", Positive())
     torch.testing.assert_close(snn(times()), want, rtol=1e-12, atol=0)
-    optimiser = torch.optim.SGD([p for n, p in snn.named_parameters() if "tau_mem" in n and p.requires_grad], lr=50.0)
+    optimiser = torch.optim.SGD(
+        [p for n, p in snn.named_parameters() if "tau_mem" in n and p.requires_grad], lr=50.0
+    )
     for _ in range(3):
         optimiser.zero_grad()
         snn(times()).sum().backward()
         optimiser.step()
-    assert (snn.h.tau_mem > 0).all() and not torch.allclose(snn.h.tau_mem, torch.tensor(network().parameters["h.tau_mem"]))
+    assert (snn.h.tau_mem > 0).all() and not torch.allclose(
+        snn.h.tau_mem, torch.tensor(network().parameters["h.tau_mem"])
+    )
 
 
 def test_training_with_linear_and_convolution():
@@ -320,7 +336,9 @@ def test_calls_from_several_threads():
 
     alone = [gradient(k) for k in range(12)]
     found = {}
-    threads = [threading.Thread(target=lambda k=k: found.update({k: gradient(k)})) for k in range(12)]
+    threads = [
+        threading.Thread(target=lambda k=k: found.update({k: gradient(k)})) for k in range(12)
+    ]
     for t in threads:
         t.start()
     for t in threads:
@@ -354,5 +372,7 @@ def test_another_way_of_mapping_is_refused_by_name():
     given = times(2).requires_grad_()
     first = module()(given)
     every = torch.eye(4, dtype=torch.float64).reshape(4, 2, 2)
-    with pytest.raises(NotImplementedError, match="is mapped by torch.vmap, and not by is_grads_batched"):
+    with pytest.raises(
+        NotImplementedError, match=r"is mapped by torch.vmap, and not by is_grads_batched"
+    ):
         torch.autograd.grad(first, given, every, is_grads_batched=True)

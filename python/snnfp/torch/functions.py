@@ -191,7 +191,7 @@ def _array(tensor: torch.Tensor) -> Any:
             raise
         raise NotImplementedError(
             "snnfp.torch is mapped by torch.vmap, and not by is_grads_batched=True or "
-            "vectorize=True of torch.autograd, whose way of mapping knows PyTorch's own functions only"
+            "vectorize=True of torch.autograd, which map PyTorch's own functions only"
         ) from error
 
 
@@ -205,4 +205,3 @@ def _parts(info: Any, dims: Sequence[int | None], given: Sequence[Any]) -> list[
 
 def _mapped(results: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
     return results, (0,) * len(results)
-
