@@ -376,3 +376,48 @@ def test_another_way_of_mapping_is_refused_by_name():
         NotImplementedError, match=r"is mapped by torch.vmap, and not by is_grads_batched"
     ):
         torch.autograd.grad(first, given, every, is_grads_batched=True)
+
+
+def test_forward_mode_by_what_is_not_trained():
+    """A tangent of a parameter without gradient is not overlooked."""
+    snn = module()
+    tau, given = snn.h.tau_mem, times()
+    assert not tau.requires_grad
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(tau.detach(), torch.ones_like(tau))
+        first = functional_call(snn, {"h.tau_mem": dual}, (given,))
+        along = torch.autograd.forward_ad.unpack_dual(first).tangent
+    wanted = vmap(lambda t: functional_call(snn, {"h.tau_mem": t}, (given,)))
+    moved = wanted(torch.stack([tau + 1e-6, tau - 1e-6]).detach())
+    torch.testing.assert_close(along, (moved[0] - moved[1]) / 2e-6, rtol=1e-6, atol=1e-8)
+    by_grad = grad(lambda t: functional_call(snn, {"h.tau_mem": t}, (given,)).sum())(tau.detach())
+    torch.testing.assert_close(by_grad.sum(), along.sum(), rtol=1e-10, atol=0)
+
+
+def test_what_is_not_trained_may_be_set():
+    """In place, by .data, by another parameter of another legal shape; each call sees it."""
+    snn = module(output="first_spikes")
+    net = network()
+    spikes = snnfp.Spikes.from_latencies(times().numpy())
+
+    def agree():
+        wanted = snnfp.simulate(net, spikes, until=8.0).first_spikes("y")
+        return snn(times()).detach().numpy().tobytes() == wanted.tobytes()
+
+    before = snn(times()).detach()
+    snn.y.threshold.data.mul_(1.1)
+    net.parameters["y.threshold"] = net.parameters["y.threshold"] * 1.1
+    assert agree() and not torch.equal(snn(times()), before)
+    delays = torch.tensor([[0.2, 0.1]], dtype=torch.float64)
+    snn.h_to_y.delay = torch.nn.Parameter(delays, requires_grad=False)
+    net.parameters["h_to_y.delay"] = delays.numpy()
+    assert agree()
+    flat = torch.nn.Parameter(torch.full((1, 4), 0.1, dtype=torch.float64), requires_grad=False)
+    snn.x_to_h.delay = flat
+    net.parameters["x_to_h.delay"] = flat.numpy().copy()
+    assert agree()
+    flat.data = flat.data.new_full((2, 1), 0.1)  # the same bytes for another thing
+    with torch.no_grad():
+        flat[1] = 0.4
+    net.parameters["x_to_h.delay"] = flat.numpy().copy()
+    assert agree()
