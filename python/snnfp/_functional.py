@@ -146,7 +146,8 @@ class NetworkFunction:
             ValueError: a shape or value that cannot be; what :func:`snnfp.simulate` raises.
         """
         net = _copy(self._net)
-        net._replace({n: _parameter(net, n, v) for n, v in parameters.items()}, fresh=True)
+        values = {n: _parameter(net, n, v) for n, v in parameters.items()}
+        net._set_each(values, values.items(), True)  # nobody else has the network: no way back
         spikes, places = {}, {}
         for name, given in inputs.items():
             if isinstance(given, Spikes):
@@ -339,7 +340,8 @@ def spikes_of_times(times: ArrayLike, name: str, size: int) -> tuple[Spikes, NDA
 
 def _copy(net: Network) -> Network:
     """The network with the values of now: arrays and structure are shared, what is set is not."""
-    kept, kept._core = snapshot(net)
+    kept, core = snapshot(net)
+    kept._core = core
     return kept
 
 

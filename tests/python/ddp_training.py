@@ -1,6 +1,6 @@
 """Trains a model with a spiking network on one process or several; see test_torch_parallel.py.
 
-    python ddp_training.py RANK RANKS STORE RESULT
+python ddp_training.py RANK RANKS STORE RESULT
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import snnfp
 import torch
 from snnfp.torch import FirstSpikes, SNNModule
 
-SAMPLES, STEPS = 16, 12
+SAMPLES, STEPS = 16, 10
 
 
 class Times(torch.nn.Module):
@@ -29,11 +29,17 @@ def model():
     x = net.input(4, name="x")
     h = net.population(12, snnfp.LIF(tau_mem=4.0, tau_syn=2.0), name="h")
     y = net.population(2, snnfp.LIF(tau_mem=4.0, tau_syn=2.0), name="y")
-    net.connect(x, h, snnfp.Dense(weight=rng.normal(0.8, 0.4, (4, 12)), delay=0.1))
-    net.connect(h, y, snnfp.Dense(weight=rng.normal(0.3, 0.2, (12, 2)), delay=0.1))
+    net.connect(
+        x, h, snnfp.Dense(weight=rng.normal(0.8, 0.4, (4, 12)), delay=rng.uniform(0.1, 0.3, (4, 1)))
+    )
+    net.connect(h, y, snnfp.Dense(weight=rng.normal(0.3, 0.2, (12, 2)), delay=[[0.1, 0.2]]))
     torch.manual_seed(1)
     snn = SNNModule(
-        net, until=12.0, output=FirstSpikes("y", silent=12.0), wrt=["*.weight", "*.delay", "h.tau_mem"], n_threads=1
+        net,
+        until=12.0,
+        output=FirstSpikes("y", silent=12.0),
+        wrt=["*.weight", "*.delay", "h.tau_mem"],
+        n_threads=1,
     )
     return torch.nn.Sequential(torch.nn.Linear(3, 4, dtype=torch.float64), Times(), snn)
 
@@ -61,5 +67,7 @@ if __name__ == "__main__":
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{sys.argv[3]}", rank=rank, world_size=ranks
     )
-    torch.save({"shared": train(rank, ranks), "alone": train(rank, ranks, share=False)}, sys.argv[4])
+    torch.save(
+        {"shared": train(rank, ranks), "alone": train(rank, ranks, share=False)}, sys.argv[4]
+    )
     torch.distributed.destroy_process_group()

@@ -119,7 +119,9 @@ def test_spike_times_are_those_of_the_record():
 def test_silent_populations_have_a_table_too():
     net = snnfp.Network()
     x = net.input(2, name="x")
-    net.connect(x, net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="y"), snnfp.Dense(weight=0.0))
+    net.connect(
+        x, net.population(3, snnfp.LIF(tau_mem=1.0, tau_syn=1.0), name="y"), snnfp.Dense(weight=0.0)
+    )
     trace = NetworkFunction(net, ("spike_times", "first_spikes"))({}, {"x": np.ones((2, 2))})
     assert trace.values[0].shape == (2, 3, 1) and np.isinf(trace.values[0]).all()
     nothing = [np.full((2, 3, 1), np.nan), np.full((2, 3), np.nan)]
@@ -164,7 +166,10 @@ def test_a_call_depends_on_nothing_else():
     function = NetworkFunction(net, all_outputs(), until=UNTIL, n_threads=1)
     base = {n: v.copy() for n, v in function.parameters.items()}
     moved = [
-        {n: v * rng.uniform(0.9, 1.1, v.shape) if n.endswith(".weight") else v for n, v in base.items()}
+        {
+            n: v * rng.uniform(0.9, 1.1, v.shape) if n.endswith(".weight") else v
+            for n, v in base.items()
+        }
         for _ in range(8)
     ]
     net.parameters["input_to_hidden.weight"] = 0.0
@@ -179,7 +184,8 @@ def test_a_call_depends_on_nothing_else():
     assert len(set(alone)) == len(moved)
     found = {}
     threads = [
-        threading.Thread(target=lambda k=k: found.update({k: bits(moved[k % 8])})) for k in range(24)
+        threading.Thread(target=lambda k=k: found.update({k: bits(moved[k % 8])}))
+        for k in range(24)
     ]
     for t in threads:
         t.start()
@@ -214,7 +220,10 @@ def test_own_network():
     assert there.tobytes() == here.tobytes()
     own.readout(1, snnfp.LI(tau_mem=1.0, tau_syn=1.0), name="more")
     own.parameters["input_to_hidden.weight"] = 0.0
-    assert function({"input_to_hidden.weight": weight}, {"input": spikes}).values[0].tobytes() == here.tobytes()
+    assert (
+        function({"input_to_hidden.weight": weight}, {"input": spikes}).values[0].tobytes()
+        == here.tobytes()
+    )
 
 
 def test_shapes_before_a_call():
@@ -237,7 +246,12 @@ def test_what_is_asked_for():
     alone = snnfp.Network()
     alone.readout(1, snnfp.LI(tau_mem=1.0, tau_syn=1.0), name="v")
     cases = [
-        (net, "spikes", ValueError, "output is 'spikes', expected 'first_spikes' or 'spike_times' or 'voltage'"),
+        (
+            net,
+            "spikes",
+            ValueError,
+            "output is 'spikes', expected 'first_spikes' or 'spike_times' or 'voltage'",
+        ),
         (net, 3, TypeError, "output is 3, expected .* or snnfp.Reading"),
         (net, (), ValueError, "output is empty"),
         (net, FirstSpikes("out"), KeyError, "'out' is a readout"),
@@ -262,11 +276,13 @@ def test_what_is_asked_for():
 
 def test_what_is_refused():
     net, times, _ = network(0)
-    with pytest.raises(TypeError, match="there is no option 'probe', expected initial, spike_limit"):
+    with pytest.raises(
+        TypeError, match="there is no option 'probe', expected initial, spike_limit"
+    ):
         NetworkFunction(net, "first_spikes", probe={})
-    with pytest.raises(ValueError, match="'end' of readout out .* expected a finite until"):
+    with pytest.raises(ValueError, match=r"'end' of readout out .* expected a finite until"):
         NetworkFunction(net, "voltage")
-    with pytest.raises(TypeError, match="net is 3, expected snnfp.Network"):
+    with pytest.raises(TypeError, match=r"net is 3, expected snnfp.Network"):
         NetworkFunction(3, "voltage")
     function = NetworkFunction(net, "first_spikes", until=UNTIL)
     weight = function.parameters["input_to_hidden.weight"]
@@ -280,16 +296,31 @@ def test_what_is_refused():
             TypeError,
             "parameter input_to_hidden.weight has dtype float32, expected float64",
         ),
-        ({"input_to_hidden.weight": weight[:2]}, times, ValueError, r"input_to_hidden.weight has shape \(2, 6\)"),
+        (
+            {"input_to_hidden.weight": weight[:2]},
+            times,
+            ValueError,
+            r"input_to_hidden.weight has shape \(2, 6\)",
+        ),
         (
             {"input_to_hidden.weight": np.where(weight == weight[1, 2], np.nan, weight)},
             times,
             ValueError,
             r"input_to_hidden.weight\[1, 2\] is nan",
         ),
-        ({}, np.zeros((3, 4), int), TypeError, "times of input have dtype int64, expected float64 or float32"),
+        (
+            {},
+            np.zeros((3, 4), int),
+            TypeError,
+            "times of input have dtype int64, expected float64 or float32",
+        ),
         ({}, times.astype(np.float16), TypeError, "times of input have dtype float16"),
-        ({}, times[:, :3], ValueError, r"shape \(3, 3, 3\), expected \[samples, 4\] or \[samples, 4, spikes\]"),
+        (
+            {},
+            times[:, :3],
+            ValueError,
+            r"shape \(3, 3, 3\), expected \[samples, 4\] or \[samples, 4, spikes\]",
+        ),
         ({}, times[0, 0], ValueError, "expected .samples, 4"),
         ({}, times[:0], ValueError, "at least one sample"),
         ({}, times[..., :0], ValueError, "at least one spike"),

@@ -33,7 +33,14 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
 
     ranks = [
         subprocess.Popen(
-            [sys.executable, HERE / "ddp_training.py", str(k), "2", tmp_path / "store", tmp_path / f"{k}.pt"],
+            [
+                sys.executable,
+                HERE / "ddp_training.py",
+                str(k),
+                "2",
+                tmp_path / "store",
+                tmp_path / f"{k}.pt",
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -81,7 +88,9 @@ def test_collate():
     assert isinstance(named, Sample) and named.spikes == spikes
     nested = collate([[s, [torch.ones(2), "name"]] for s in spikes])
     assert nested[0] == spikes and nested[1][0].shape == (5, 2) and len(nested[1][1]) == 5
-    assert torch.equal(collate([torch.zeros(2), torch.ones(2)]), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+    assert torch.equal(
+        collate([torch.zeros(2), torch.ones(2)]), torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    )
     wide = snnfp.Spikes.from_lists([[[1.0]] * 4])
     with pytest.raises(ValueError, match="batch 1 has size 4, expected 3 as in batch 0"):
         collate([spikes[0], wide])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from snnfp._functional import NetworkFunction, Trace
 from snnfp.errors import require
 from snnfp.spikes import Spikes
@@ -14,7 +16,16 @@ if TYPE_CHECKING:
 else:
     torch = require("torch", extra="torch")
 
-__all__ = ["Call", "Run"]
+__all__ = ["Call", "Run", "transformed"]
+
+
+# torch's own, which is not public: without it everything is taken for transformed.
+_active = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
+
+
+def transformed() -> bool:
+    """Whether torch.func is at work, so that tensors may not be what they seem."""
+    return bool(_active())
 
 
 class Call:
@@ -23,18 +34,28 @@ class Call:
     There are several traces where ``torch.vmap`` is at work. Which of them a derivative is of says
     a tensor, their number, so that transforms keep track of it.
 
+    Args:
+        function: the network.
+        parameters: names of those given as tensors.
+        values: of other parameters, where they are not what the network has.
+        samples: of a network without input.
+
     Attributes:
         fixed: inputs given as spikes.
         inputs: those given as tensors, in their order; the step of those that are grids.
     """
 
     def __init__(
-        self, function: NetworkFunction, parameters: tuple[str, ...], samples: int | None
+        self,
+        function: NetworkFunction,
+        parameters: tuple[str, ...],
+        values: dict[str, Any],
+        samples: int | None,
     ) -> None:
-        self.function, self.samples = function, samples
+        self.function = function
         self.fixed: dict[str, Spikes] = {}
         self.inputs: dict[str, float | None] = {}
-        self._parameters = parameters
+        self._parameters, self._values, self._samples = parameters, values, samples
         self._traces: list[Trace] = []
 
     @property
@@ -44,15 +65,15 @@ class Call:
 
     def run(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The number of the new trace, and its values."""
-        arrays = [t.detach().numpy() for t in tensors]
+        arrays = [_array(t) for t in tensors]
         n = len(self._parameters)
         given: dict[str, Any] = dict(self.fixed)
         for (name, dt), array in zip(self.inputs.items(), arrays[n:], strict=True):
             given[name] = array if dt is None else Spikes.from_dense(array, dt=dt)
-        parameters = dict(zip(self._parameters, arrays, strict=False))
-        trace = self.function(parameters, given, samples=self.samples)
+        parameters = self._values | dict(zip(self._parameters, arrays, strict=False))
+        trace = self.function(parameters, given, samples=self._samples)
+        number = torch.from_numpy(np.array(len(self._traces)))
         self._traces.append(trace)
-        number = torch.tensor(len(self._traces) - 1)
         return number, *(torch.from_numpy(value) for value in trace.values)
 
     def trace(self, number: torch.Tensor) -> Trace:
@@ -106,7 +127,10 @@ class Run(torch.autograd.Function):
     def backward(ctx: Any, _: Any, *cotangents: Any) -> Any:
         number, *tensors = ctx.saved_tensors
         wanted = tuple(ctx.needs_input_grad[1:])
-        found = iter(_Pullback.apply(ctx.call, wanted, number, *cotangents, *tensors))
+        given = (ctx.call, wanted, number, *cotangents, *tensors)
+        # Where no graph of the gradient is asked for, autograd need not know the function.
+        plain = not torch.is_grad_enabled() and not transformed()
+        found = iter(_Pullback.forward(*given) if plain else _Pullback.apply(*given))
         return None, *(next(found) if w else None for w in wanted)
 
     @staticmethod
@@ -151,7 +175,7 @@ class _Pullback(_First):
         cotangents = []
         # The tensors after the cotangents say that the gradient is a function of them too.
         for value, given in zip(trace.values, rest, strict=False):
-            array = None if given is None else given.detach().numpy()
+            array = None if given is None else _array(given)
             if array is not None and array.shape != value.shape:  # widened by stacked()
                 array = array[..., : value.shape[-1]]
             cotangents.append(array)
@@ -172,7 +196,7 @@ class _Pushforward(_First):
     @staticmethod
     def forward(call: Call, number: Any, *rest: Any) -> Any:
         given = zip(call.names, rest, strict=False)  # and the tensors after them
-        tangents = {name: t.detach().numpy() for name, t in given if t is not None}
+        tangents = {name: _array(t) for name, t in given if t is not None}
         values = call.trace(number).pushforward(tangents)
         return tuple(torch.from_numpy(value) for value in values)
 
@@ -181,6 +205,18 @@ class _Pushforward(_First):
         each = _parts(info, in_dims[1:], rest)
         results = [_Pushforward.apply(call, *parts) for parts in each]
         return _mapped(call.stacked(results, (0.0,) * len(results[0])))
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    try:
+        return tensor.detach().numpy()
+    except RuntimeError as error:
+        if "Batching rule" not in str(error):
+            raise
+        raise NotImplementedError(
+            "snnfp.torch is mapped by torch.vmap, and not by is_grads_batched=True or "
+            "vectorize=True of torch.autograd, which map PyTorch's own functions only"
+        ) from error
 
 
 def _parts(info: Any, dims: Sequence[int | None], given: Sequence[Any]) -> list[list[Any]]:
@@ -193,4 +229,3 @@ def _parts(info: Any, dims: Sequence[int | None], given: Sequence[Any]) -> list[
 
 def _mapped(results: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
     return results, (0,) * len(results)
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snnfp._functional import NetworkFunction
@@ -12,7 +11,7 @@ from snnfp.conversions import check_step
 from snnfp.errors import require
 from snnfp.network import Network, Selection
 from snnfp.spikes import Spikes
-from snnfp.torch.functions import Call, Run
+from snnfp.torch.functions import Call, Run, transformed
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +22,8 @@ __all__ = ["SNNModule"]
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _GRIDS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+_FEW = 128  # values that are sooner compared than set
+_NOT_COMPILED: dict[str, Any] = {}
 
 
 class SNNModule(torch.nn.Module):
@@ -67,12 +68,14 @@ class SNNModule(torch.nn.Module):
         if dt is not None:
             check_step(dt)
         self._function, self._dt = function, dt
+        self._dtype = _DTYPES[function.dtype.name]
         self._several = isinstance(output, (list, tuple))
         trained = function.select(wrt)
-        self._places: list[tuple[str, str, str]] = []
+        self._places: list[tuple[str, str, str, tuple[int, ...], bytes]] = []
         for name, value in function.parameters.items():
             group, _, key = name.rpartition(".")
-            self._places.append((name, group, key))
+            few = value.tobytes() if value.size <= _FEW else b""
+            self._places.append((name, group, key, value.shape, few))
             if group not in self._modules:
                 if hasattr(self, group):
                     raise ValueError(
@@ -82,7 +85,7 @@ class SNNModule(torch.nn.Module):
                 self.add_module(group, _Group())
             tensor = torch.from_numpy(value.copy())
             parameter = torch.nn.Parameter(tensor, requires_grad=name in trained)
-            self._modules[group].register_parameter(key, parameter)
+            self.get_submodule(group).register_parameter(key, parameter)
 
     def forward(self, spikes: Any = None, *, samples: int | None = None) -> Any:
         """Simulates a batch.
@@ -111,8 +114,9 @@ class SNNModule(torch.nn.Module):
 
     def network(self) -> Network:
         """A network with copies of the parameters of now, to simulate, diagnose or save."""
-        tensors = self._parameters_by_name().items()
-        return self._function.network({n: t.detach().cpu().numpy() for n, t in tensors})
+        tensors = {name: self._parameter(group, key) for name, group, key, *_ in self._places}
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        return self._function.network(arrays)
 
     def extra_repr(self) -> str:
         """The network and what is asked of it."""
@@ -122,10 +126,20 @@ class SNNModule(torch.nn.Module):
 
     def _simulated(self, spikes: Any, samples: int | None) -> Any:
         _refuse_autocast()
-        tensors = self._parameters_by_name()
-        for name, tensor in tensors.items():
-            self._check_parameter(name, tensor)
-        call = Call(self._function, tuple(tensors), samples)
+        tensors: dict[str, torch.Tensor] = {}
+        fixed: dict[str, Any] = {}
+        dtype, own = self._dtype, None if transformed() else torch.nn.Parameter
+        for name, group, key, shape, few in self._places:
+            tensor = self._parameter(group, key)
+            if tensor.dtype is not dtype or not tensor.is_cpu:
+                self._refuse_parameter(name, tensor)
+            if few and type(tensor) is own and not tensor.requires_grad:  # no derivative by it
+                array = tensor.numpy()
+                if array.tobytes() != few or array.shape != shape:
+                    fixed[name] = array.copy()
+            else:
+                tensors[name] = tensor
+        call = Call(self._function, tuple(tensors), fixed, samples)
         inputs = [*tensors.values()]
         for name, given in self._named(spikes).items():
             if isinstance(given, Spikes):
@@ -135,23 +149,22 @@ class SNNModule(torch.nn.Module):
         _, *values = Run.apply(call, *inputs)
         return tuple(values) if self._several else values[0]
 
-    def _parameters_by_name(self) -> dict[str, torch.Tensor]:
-        # As attributes, so that parametrizations are heard.
-        return {name: getattr(self._modules[g], key) for name, g, key in self._places}
+    def _parameter(self, group: str, key: str) -> Any:
+        module: Any = self._modules[group]
+        tensor = module._parameters.get(key)
+        return getattr(module, key) if tensor is None else tensor  # of a parametrization
 
-    def _check_parameter(self, name: str, tensor: torch.Tensor) -> None:
-        expected = _DTYPES[self._function.dtype.name]
-        if tensor.dtype != expected:
-            raise TypeError(
-                f"parameter {name} has dtype {tensor.dtype}, expected {expected}: a network "
-                "computes in the precision that it was made with, snnfp.Network(dtype=...)"
-            )
+    def _refuse_parameter(self, name: str, tensor: torch.Tensor) -> None:
         _check_device(tensor, f"parameter {name}")
+        raise TypeError(
+            f"parameter {name} has dtype {tensor.dtype}, expected {self._dtype}: a network "
+            "computes in the precision it was made with, snnfp.Network(dtype=...)"
+        )
 
     def _named(self, spikes: Any) -> Mapping[str, Any]:
         names = tuple(self._function.inputs)
         if isinstance(spikes, Mapping):
-            return {getattr(k, "name", k): v for k, v in spikes.items()}
+            return {str(getattr(k, "name", k)): v for k, v in spikes.items()}
         if spikes is None:
             return {}
         if len(names) != 1:
@@ -178,7 +191,7 @@ class SNNModule(torch.nn.Module):
             )
         if not grid:
             call.inputs[name] = None
-            return given.to(_DTYPES[self._function.dtype.name])
+            return given.to(self._dtype)
         if given.requires_grad:
             raise ValueError(
                 f"the grid of {name} requires a gradient, which only times have: expected "
@@ -195,10 +208,11 @@ class _Group(torch.nn.Module):
         return ", ".join(f"{name} {list(p.shape)}" for name, p in self.named_parameters())
 
 
-@cache
 def _not_compiled() -> Any:
     """The work of a call as torch.compile leaves it alone; made where it is met."""
-    return torch.compiler.disable(SNNModule._simulated)
+    if "work" not in _NOT_COMPILED:
+        _NOT_COMPILED["work"] = torch.compiler.disable(SNNModule._simulated)
+    return _NOT_COMPILED["work"]
 
 
 def _refuse_autocast() -> None:
