@@ -46,6 +46,8 @@ sphinx_gallery_conf = {
     "capture_repr": (),
     "remove_config_comments": True,
 }
+# Packages of adapters: the reference is made without them.
+autodoc_mock_imports = ["torch", "jax"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 

@@ -27,6 +27,9 @@ NEEDS = {
     "your-own-data.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
     "nir.md": ("nir", "nir is not installed: pip install 'snnfp[nir]'"),
     "neo.md": ("elephant", "elephant is not installed: pip install 'snnfp[neo]' elephant"),
+    "sklearn.md": ("sklearn", "scikit-learn is not installed: pip install scikit-learn"),
+    "jax.md": ("optax", "JAX or optax is not installed: pip install jax optax"),
+    "torch.md": ("torch", "PyTorch is not installed: pip install 'snnfp[torch]'"),
 }
 
 
