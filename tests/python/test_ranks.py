@@ -1,5 +1,7 @@
 """fit and evaluate on several ranks: the same bits for any number, and no rank left waiting."""
 
+import pickle
+
 import numpy as np
 import pytest
 import snnfp
@@ -118,6 +120,20 @@ def test_work_is_shared():
     assert all_of(on_ranks(4, work)) == [[7, 7, 4], [7, 7], [7, 7], [7, 7]]
 
 
+class Watched:
+    """Spikes that are taken batch by batch; notes how many at a time."""
+
+    def __init__(self, spikes):
+        self._spikes, self.taken = spikes, []
+
+    def __len__(self):
+        return len(self._spikes)
+
+    def take(self, chosen):
+        self.taken.append(len(chosen))
+        return self._spikes.take(chosen)
+
+
 def test_validation_is_shared_and_evaluate_says_the_same():
     net, _ = problem()
     features, labels = snnfp.data.yin_yang(1300, seed=5)
@@ -125,20 +141,21 @@ def test_validation_is_shared_and_evaluate_says_the_same():
     alone = snnfp.evaluate(net, spikes, labels, LOSS, until=4.0)
 
     def work(comm):
-        counted = []
-
-        class Counted(type(LOSS)):
-            def __call__(self, record, labels):
-                counted.append(len(labels))
-                return super().__call__(record, labels)
-
-        loss = Counted(**vars(LOSS))
-        net, _ = problem()
-        return snnfp.evaluate(net, spikes, labels, loss, until=4.0, comm=comm), counted
+        net, data = problem()
+        source = Watched(spikes)
+        seen = snnfp.evaluate(net, source, labels, LOSS, until=4.0, comm=comm)
+        held_out = Watched(spikes)
+        history = fit(
+            net, data, validation=(held_out, labels), comm=comm, **{**OPTIONS, "epochs": 1}
+        )
+        return seen, source.taken, held_out.taken, history.last("validation_loss")
 
     results = all_of(on_ranks(2, work))
-    assert [counted for _, counted in results] == [[512, 276], [512]]
-    for seen, _ in results:
+    # A first sample is tried by each.
+    assert [r[1] for r in results] == [r[2] for r in results] == [[1, 512, 276], [1, 512]]
+    history = fit(net, problem()[1], validation=(spikes, labels), **{**OPTIONS, "epochs": 1})
+    assert [r[3] for r in results] == history["validation_loss"] * 2
+    for seen, *_ in results:
         assert (seen.loss, seen.accuracy, seen.silent) == (alone.loss, alone.accuracy, alone.silent)
         for name in ("labels", "first_spikes", "probabilities"):
             got, expected = getattr(seen.prediction, name), getattr(alone.prediction, name)
@@ -190,39 +207,31 @@ def test_callbacks_run_on_rank_0_and_speak_for_all(average):
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 2), (3, None), (None, 2)])
 def test_resume_on_another_number_of_ranks(tmp_path, before, after):
-    """Only rank 0 writes and reads; others need no file, nor the same start."""
+    """To the bit. Only rank 0 writes and reads; others need no file, nor the same start."""
     pytest.importorskip("safetensors")
     options = {**OPTIONS, "average": 0.9, "remedies": [LabelBump(amount=0.5)], "seed": 5}
     net, data = problem()
     whole = everything(net, fit(net, data, validation=data, **{**options, "epochs": 6}))
 
-    def trained(size, **more):
+    def trained(size, epochs, seeds, **files):
+        """On so many ranks, or without a communicator; each rank has a folder of its own."""
+
         def work(comm):
             rank = 0 if comm is None else comm.Get_rank()
-            net, data = problem(seed=rank if "resume" in more else 0)
-            folder = tmp_path / f"{size}-{rank}"
+            folder = tmp_path / str(rank)
             folder.mkdir(exist_ok=True)
-            own = {k: tmp_path / f"{v}-{rank}" / "checkpoint" for k, v in more.items()}
-            history = fit(net, data, validation=data, comm=comm, **{**options, "epochs": 6, **own})
+            net, data = problem(seed=seeds * rank)
+            own = {k: folder / v for k, v in files.items()}
+            given = {**options, "epochs": epochs, **own}
+            history = fit(net, data, validation=data, comm=comm, **given)
             return everything(net, history), sorted(p.name for p in folder.iterdir())
 
         return [work(None)] if size is None else all_of(on_ranks(size, work))
 
-    options["epochs"] = 4
-    half = options.copy()
-
-    def first(comm):
-        rank = 0 if comm is None else comm.Get_rank()
-        folder = tmp_path / f"half-{rank}"
-        folder.mkdir()
-        net, data = problem()
-        fit(net, data, validation=data, comm=comm, checkpoint=folder / "checkpoint", **half)
-        return [p.name for p in folder.iterdir()]
-
-    written = [first(None)] if before is None else all_of(on_ranks(before, first))
+    written = [files for _, files in trained(before, 4, 0, checkpoint="checkpoint")]
     assert written == [["checkpoint"]] + [[]] * (len(written) - 1)
-    for result, files in trained(after, resume="half"):
-        assert result == whole and files == []
+    again = [result for result, _ in trained(after, 6, 1, resume="checkpoint")]
+    assert again == [whole] * (after or 1)
 
 
 def test_rank_0_speaks_for_all(capsys):
@@ -253,8 +262,6 @@ def test_a_communicator_that_is_none(comm):
 
 
 def test_rank_errors_pickle():
-    import pickle
-
     error = RankError("rank 3 raised ValueError: no")
     error.rank = 3
     again = pickle.loads(pickle.dumps(error))
