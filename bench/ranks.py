@@ -3,14 +3,14 @@
     python -m bench.ranks [--ranks 1 2 4] [--repeats 3]
 
 One training on 1, 2 and 4 ranks of one thread each, started by mpiexec, and without ranks on as
-many threads: a wide network (784-350-10, 278 000 weights; eight batches of 16 a step) and a small one
-(Yin-Yang, 5-120-3; eight batches of 25). Times are those of a step, the smallest of the repeats; the
-exchange is the time that rank 0 spends in it, waiting for others included. Checked: every training
-of a network ends with the same bits.
+many threads: a wide network (784-350-10, 278 000 weights; eight batches of 16 a step) and a small
+one (Yin-Yang, 5-120-3; eight batches of 25). Times are those of a step, the smallest of the
+repeats; the exchange is the time that rank 0 spends in it, waiting for others included. Checked:
+every training of a network ends with the same bits.
 
-More ranks than processors, and other machines, are modelled, and said so: a rank's batches take what
-they take here; an exchange takes a latency for each other rank and its bytes by the bandwidth, and
-packing and adding them what these take here.
+More ranks than processors, and other machines, are modelled, and said so: a rank's batches take
+what they take here; an exchange takes a latency for each other rank and its bytes by the bandwidth,
+and packing and adding them what these take here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def work(what: str) -> tuple[snnfp.Network, Any, dict[str, Any]]:
         data = (spikes, labels)
         weights = (snnfp.init.Normal(0.8, 1.5), snnfp.init.Normal(0.1, 0.2))
     x = net.input(sizes[0], name="input")
-    h, y = (net.population(k, neuron, name=name) for k, name in zip(sizes[1:], ("h", "y")))
+    h, y = (net.population(k, neuron, name=name) for k, name in zip(sizes[1:], "hy", strict=True))
     net.connect(x, h, snnfp.Dense(weight=weights[0]))
     net.connect(h, y, snnfp.Dense(weight=weights[1]))
     options = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -262,11 +262,12 @@ def _predicted(loss: Any, output: Population | Readout, record: Record) -> Predi
 
 def _joined(parts: list[Prediction]) -> Prediction:
     """What is said of batches, as of one."""
-    names = ("labels", "first_spikes", "probabilities", "values")
-    columns = {name: [getattr(part, name) for part in parts] for name in names}
-    return Prediction(
-        **{k: None if column[0] is None else np.concatenate(column) for k, column in columns.items()}
-    )
+
+    def column(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else np.concatenate(values)
+
+    return Prediction(*(column(f.name) for f in fields(Prediction)))
 
 
 def _batches(size: int, batch_size: int) -> list[NDArray[np.int64]]:

@@ -214,9 +214,9 @@ class Ranks:
             self._over = last or bool(failed)
         if failed:
             also = f" (and rank {', '.join(map(str, failed[1:]))} failed too)" if failed[1:] else ""
-            error = RankError(f"rank {failed[0]} raised {said[failed[0]].error}{also}")
-            error.rank = failed[0]
-            raise error
+            told = RankError(f"rank {failed[0]} raised {said[failed[0]].error}{also}")
+            told.rank = failed[0]
+            raise told
         return said
 
 

@@ -158,9 +158,7 @@ def fit(
         saved = ranks.from_first(saved)
         options = resolve_options(net, asked, saved)
         plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads, ranks)
-        ranks.compare(
-            lambda: plan.described(epochs, describe(early_stopping), resume is not None)
-        )
+        ranks.compare(lambda: plan.described(epochs, describe(early_stopping), resume is not None))
         between = _Between(plan, callbacks, early_stopping, checkpoint)
         run = _begin(plan, saved, early_stopping, epochs)
         if ranks.first:

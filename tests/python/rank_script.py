@@ -1,6 +1,6 @@
 """What tests/python/test_mpi.py runs under mpiexec: one training, and what may befall a rank.
 
-    mpiexec -n 4 python -m mpi4py rank_script.py WHAT [CHECKPOINT]
+    mpiexec -n 4 python -m snnfp.mpi rank_script.py WHAT [CHECKPOINT]
 
 Each rank prints one line: its number, and a digest of network and history or its error.
 """
@@ -31,6 +31,9 @@ def befallen(what, rank):
             if what in ("interrupted", "killed", "terminated"):
                 number = {"interrupted": "SIGINT", "killed": "SIGKILL", "terminated": "SIGTERM"}
                 os.kill(os.getpid(), getattr(signal, number[what]))
+                time.sleep(60.0)
+            if what == "sleeps":
+                print("sleeping", flush=True)
                 time.sleep(60.0)
             if what == "leaves":
                 os._exit(0)

@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,25 +26,31 @@ if importlib.util.find_spec("mpi4py") is None or MPIEXEC is None:
     pytest.skip("no mpi4py or no mpiexec: pip install 'snnfp[mpi]'", allow_module_level=True)
 
 
-def start(ranks, *command, folder=HERE):
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def command_of(ranks, *program):
+    return [MPIEXEC, "-n", str(ranks), sys.executable, "-m", "snnfp.mpi", *map(str, program)]
+
+
+def start(ranks, *program, folder=HERE):
     """Runs Python on so many ranks; returns what it printed and whether all went well."""
-    done = subprocess.run(
-        [MPIEXEC, "-n", str(ranks), sys.executable, "-m", "mpi4py", *map(str, command)],
+    return subprocess.run(
+        command_of(ranks, *program),
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ENVIRONMENT,
         check=False,
     )
-    return done
 
 
 def lines(ranks, what, *arguments):
     """What each rank says, in their order."""
     done = start(ranks, HERE / "rank_script.py", what, *arguments)
     assert done.returncode == 0, done.stderr
-    said = sorted(done.stdout.splitlines())
+    said = sorted(line for line in done.stdout.splitlines() if not line.startswith("resume: loss"))
     assert [line.split()[0] for line in said] == [str(k) for k in range(ranks)]
     return [line.partition(" ")[2] for line in said]
 
@@ -86,13 +94,37 @@ def test_a_rank_that_is_gone_ends_all(what, tmp_path, alone):
     begin = time.monotonic()
     done = start(4, HERE / "rank_script.py", what, path)
     assert time.monotonic() - begin < 60
+    assert not any(alone in line for line in done.stdout.splitlines())
     assert done.returncode != 0
-    assert done.stdout + done.stderr
-    assert lines(2, "resumed", path) == [alone] * 2
+    said = {"killed": "was killed by SIGKILL", "terminated": "was killed by SIGTERM"}
+    told = re.findall(r"^snnfp: rank (\d+) \(process \d+ on .*?\) (.*)$", done.stderr, re.MULTILINE)
+    assert told[0][0] == "1" and told[0][1].startswith(said.get(what, "has left without a word"))
+    # The history begins with the figures of another loss, which looks further.
+    network = alone.split()[0]
+    assert [line.split()[0] for line in lines(2, "resumed", path)] == [network] * 2
+
+
+def test_ctrl_c_reaches_every_rank():
+    """As a terminal sends it to mpiexec; one rank is busy, the others wait for it."""
+    with subprocess.Popen(
+        command_of(3, HERE / "rank_script.py", "sleeps"),
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout.readline() == "sleeping\n"
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=50)
+    ends = re.findall(
+        r"^(\d) (?:KeyboardInterrupt|RankError rank 1 raised Key)", said, re.MULTILINE
+    )
+    assert sorted(ends) == ["0", "1", "2"], said
 
 
 def test_an_error_outside_of_fit_ends_all():
-    """With ``-m mpi4py``, which the page says to take."""
+    """With ``-m snnfp.mpi``, as the page says."""
     done = start(3, HERE / "rank_script.py", "before")
     assert done.returncode != 0
     assert "ZeroDivisionError: before fit" in done.stderr
@@ -104,7 +136,7 @@ def test_the_program_of_the_page(tmp_path):
     at = next(k for k, b in enumerate(found) if "from mpi4py import MPI" in b.text)
     program, command, output = found[at : at + 3]
     assert (program.language, command.language, output.language) == ("py", "sh", "text")
-    assert command.text == "mpiexec -n 4 python -m mpi4py train.py\n"
+    assert command.text == "mpiexec -n 4 python -m snnfp.mpi train.py\n"
     (tmp_path / "train.py").write_text(program.text)
     for ranks in (4, 1):
         done = start(ranks, "train.py", folder=tmp_path)

@@ -80,7 +80,7 @@ def test_the_same_bits_for_any_number_of_ranks(case, dtype):
 
 
 def test_readouts_on_ranks():
-    loss = snnfp.losses.ReadoutCrossEntropy(value="maximum")
+    loss = snnfp.losses.ReadoutCrossEntropy(value="max")
     options = {**OPTIONS, "loss": loss}
     net, data = listening()
     alone = everything(net, fit(net, data, validation=data, **options))
@@ -250,7 +250,9 @@ def test_a_step_needs_a_batch_for_each_rank():
 
     for error in on_ranks(3, work):
         assert isinstance(error, ValueError)
-        assert "comm has 3 ranks, which share the batches of a step, and accumulate is 2: " in str(error)
+        assert "comm has 3 ranks, which share the batches of a step, and accumulate is 2: " in str(
+            error
+        )
         assert "expected accumulate of at least 3" in str(error)
 
 
