@@ -8,12 +8,13 @@ want of memory, that says which rank it was and by what, and then lets mpiexec e
 from __future__ import annotations
 
 import atexit
-import ctypes
+import contextlib
 import os
 import platform
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 
 from snnfp.errors import require
@@ -24,7 +25,6 @@ __all__ = ["main"]
 _NUMBERS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 _INSIDE = "--inside"
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-_PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,24 +40,29 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: mpiexec -n RANKS python -m snnfp.mpi PROGRAM ...", file=sys.stderr)
         return 2
     require("mpi4py", extra="mpi")
-    reads, writes = os.pipe()
-    os.set_inheritable(writes, True)
-    own = [_INSIDE, str(os.getpid()), str(writes)]
-    command = [sys.executable, "-m", "snnfp.mpi", *own, *arguments]
-    # What mpiexec has opened for its ranks is for the program.
-    with subprocess.Popen(command, close_fds=False) as program:
-        os.close(writes)
+    (reads, word), (life, alive) = os.pipe(), os.pipe()
+    command = [sys.executable, "-m", "snnfp.mpi", _INSIDE, str(word), str(life), *arguments]
+    for end in (word, life):
+        os.set_inheritable(end, True)
+    # What mpiexec has opened for its ranks is for the program. Signals reach it from here alone:
+    # a second interrupt would hit it while it tells the others of the first.
+    with subprocess.Popen(command, close_fds=False, process_group=0) as program:
         for name in _PASSED_ON:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda number, _: program.send_signal(number))
+        os.close(word)
         status = program.wait()
-    word = os.read(reads, 1)
+    os.close(alive)
     if status < 0:
         name = signal.Signals(-status).name
         why = ": not enough memory?" if name == "SIGKILL" else ""
         _tell(program.pid, f"was killed by {name}{why}")
         return 128 - status
-    if status == 0 and not word:
+    os.set_blocking(reads, False)  # children of the program may still have the other end
+    farewell = b""
+    with contextlib.suppress(BlockingIOError):
+        farewell = os.read(reads, 1)
+    if status == 0 and not farewell:
         _tell(program.pid, "has left without a word (os._exit?)")
         return 1
     return status
@@ -69,19 +74,22 @@ def _tell(process: int, what: str) -> None:
     print(f"snnfp: rank {rank} ({where}) {what}", file=sys.stderr, flush=True)
 
 
-def _inside(watcher: int, writes: int, arguments: Sequence[str]) -> None:
+def _inside(word: int, life: int, arguments: Sequence[str]) -> None:
     """The program itself, in the process that is watched."""
-    os.set_inheritable(writes, False)
+    for end in (word, life):
+        os.set_inheritable(end, False)
     # After MPI's own farewell, which is registered later.
-    atexit.register(os.write, writes, b".")
-    if sys.platform == "linux":
-        # Who watches may be killed by mpiexec, which does not know of this process.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != watcher:
-            os.kill(os.getpid(), signal.SIGKILL)
+    atexit.register(os.write, word, b".")
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
     run = require("mpi4py.run", extra="mpi")
     sys.argv = ["mpi4py", *arguments]
     run.main()
+
+
+def _end_with(life: int) -> None:
+    """Ends this process with the one that watches it, which mpiexec may kill."""
+    os.read(life, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
