@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfp.network import Network
 from snnfp.record import Record
 
-__all__ = ["Activity"]
+__all__ = ["Activity", "Counts"]
+
+
+class Counts(NamedTuple):
+    """What happened in a batch.
+
+    Attributes:
+        samples: how many.
+        spikes: of each neuron.
+        sent: spikes of each unit, by input.
+    """
+
+    samples: int
+    spikes: NDArray[np.int64]
+    sent: dict[str, NDArray[np.int64]]
 
 
 class Activity:
@@ -33,12 +49,20 @@ class Activity:
         self._spikes = np.zeros(sum(p.size for p in self._populations), dtype=np.int64)
         self._sent = {g.name: np.zeros(g.size, dtype=np.int64) for g in self._inputs}
 
-    def add(self, record: Record) -> None:
+    def counted(self, record: Record) -> Counts:
+        """What happened in a batch, to be added."""
+        sent = {
+            group.name: np.bincount(batch.units, minlength=group.size)
+            for group, batch in zip(self._inputs, record._groups, strict=True)
+        }
+        return Counts(record.n_samples, record._counts, sent)
+
+    def add(self, counts: Counts) -> None:
         """Takes note of a batch."""
-        self._samples += record.n_samples
-        self._spikes += record._counts
-        for group, batch in zip(self._inputs, record._groups, strict=True):
-            self._sent[group.name] += np.bincount(batch.units, minlength=group.size)
+        self._samples += counts.samples
+        self._spikes += counts.spikes
+        for name, sent in counts.sent.items():
+            self._sent[name] += sent
 
     def spikes(self) -> dict[str, NDArray[np.float64]]:
         """Spikes of each neuron, the mean over samples, by population."""

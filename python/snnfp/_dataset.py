@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._arrays import plain
+from snnfp._settings import describe
 from snnfp.errors import EventLimitError
 from snnfp.gradients import check_loss
 from snnfp.losses import is_classes, output_of
@@ -98,6 +99,12 @@ class Samples:
             check_taken(self._net, taken, chosen.size, f"{self._name}.take({_few(chosen)})")
         return taken  # type: ignore[no-any-return]
 
+    def described(self) -> Any:
+        """What it is, in words and digests; of what is read as it is needed, its kind only."""
+        if isinstance(self._parts, Mapping):
+            return {k: describe(type(p) if k in self._lazy else p) for k, p in self._parts.items()}
+        return describe(type(self._parts) if self._lazy else self._parts)
+
 
 def check_taken(net: Network, spikes: Any, n: int, what: str) -> None:
     """Raises unless these are spikes for the network, of n samples; ``what`` gave them."""
@@ -160,6 +167,16 @@ class DataSet:
 
     def __len__(self) -> int:
         return self.size
+
+    def described(self) -> dict[str, Any]:
+        """What it is, in words and digests."""
+        array = self.labels
+        pointers = isinstance(array, np.ndarray) and array.dtype.hasobject
+        return {
+            "samples": self.size,
+            "spikes": self._spikes.described(),
+            "labels": f"objects of shape {array.shape}" if pointers else describe(array),
+        }
 
     def take(self, chosen: NDArray[np.int64]) -> tuple[InputSpikes, Any]:
         """The spikes and labels of the chosen samples."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from snnfp._core import version
 from snnfp._dataset import Data, DataSet, check_end, check_setting
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count, real_number
@@ -25,6 +26,7 @@ from snnfp.losses import output_of, readout_of
 from snnfp.network import Network
 from snnfp.optim import Optimiser, check_clip_norm, check_optimiser
 from snnfp.parameter_groups import bounds_with, check_groups, ranges_of
+from snnfp.ranks import Ranks
 from snnfp.remedies import LabelBump, Remedy
 from snnfp.schedules import Constant, Schedule, check_schedule
 from snnfp.simulate import end_of
@@ -90,7 +92,7 @@ class Plan:
     """What is trained and how; all of it checked.
 
     ``no_further`` are the options that end each sample where nothing that reads it needs more;
-    ``accumulate`` batches make a step.
+    ``accumulate`` batches make a step, which ``ranks`` share.
     """
 
     net: Network
@@ -111,6 +113,7 @@ class Plan:
     no_further: dict[str, Any]
     settings: dict[str, Any]
     n_threads: int | None
+    ranks: Ranks
 
     @staticmethod
     def of(
@@ -122,9 +125,11 @@ class Plan:
         options: dict[str, Any],
         saved: Checkpoint | None,
         n_threads: int | None,
+        ranks: Ranks,
     ) -> Plan:
         check_setting(net, loss)
         names = _check_options(net, options)
+        ranks.check_accumulate(int(options["accumulate"]))
         until = options["until"]
         check_end(loss, until)
         data = DataSet(net, loss, train, "train", composed(options["augment"]))
@@ -189,7 +194,24 @@ class Plan:
             no_further=no_further,
             settings=settings,
             n_threads=n_threads,
+            ranks=ranks,
         )
+
+    def described(self, epochs: int, early_stopping: Any, resumes: bool) -> dict[str, Any]:
+        """What ranks must have in common, in words and digests."""
+        held_out = self.validation
+        begins = {} if resumes else {"parameters": describe(dict(self.net.parameters))}
+        return {
+            "version": version,
+            "network": self.net.structure(),
+            "train": self.train.described(),
+            "validation": None if held_out is None else held_out.described(),
+            "epochs": epochs,
+            "early_stopping": describe(early_stopping),
+            "resume": resumes,
+            "settings": self.settings,
+            **begins,
+        }
 
     def figures(self) -> list[str]:
         """Names of the figures of the history that can be better or worse."""

@@ -83,6 +83,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
             isinstance(was, dict)
             and isinstance(now, dict)
             and was.get("class") == now.get("class")
+            and "other" not in was
             and ("class" in was or was.keys() == now.keys())  # of classes, fields may be new
         )
         if same_kind:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfp._activity import Activity
+from snnfp._activity import Activity, Counts
 from snnfp._units import unit_question
 from snnfp._warnings import warn
 from snnfp.errors import SilentOutputWarning, SilentPopulationWarning
@@ -21,11 +21,23 @@ from snnfp.record import Record
 from snnfp.remedies import LabelBump, Remedy, WeightBump
 from snnfp.spikes import Spikes
 
-__all__ = ["SilenceWatch", "silence_untold"]
+__all__ = ["Firing", "SilenceWatch", "silence_untold"]
 
 # Of the samples of its own class, in which an output may be silent; in the first epoch a network
 # is still finding its feet.
 _MOST, _MOST_AT_FIRST = 0.5, 0.9
+
+
+class Firing(NamedTuple):
+    """Who fired in a batch.
+
+    Attributes:
+        counts: of spikes.
+        missed: samples of its own class in which each output was silent; None: none.
+    """
+
+    counts: Counts
+    missed: NDArray[np.int64] | None
 
 
 class SilenceWatch:
@@ -74,20 +86,28 @@ class SilenceWatch:
         self._all_fired = False
         self._missed = np.zeros(self._output.size if self._output else 0, dtype=np.int64)
 
-    def add(self, record: Record, labels: NDArray[Any]) -> None:
-        """Takes note of a batch."""
-        self._activity.add(record)
+    def look(self, record: Record, labels: NDArray[Any]) -> Firing:
+        """Who fired in a batch, to be added."""
         self._input = (record._groups, record.until)
-        if not self._all_fired:
-            self._fired |= record._counts > 0
-            self._all_fired = bool(self._fired.all())
+        missed = None
         if self._own is not None and self._output is not None:
             n = self._output.size
             at = np.arange(0, labels.size * n, n)
             at += labels
             silent = record._first_times(self._output).take(at) == np.inf
             if silent.any():
-                self._missed += np.bincount(labels[silent], minlength=n)
+                missed = np.bincount(labels[silent], minlength=n)
+        return Firing(self._activity.counted(record), missed)
+
+    def add(self, firing: Firing) -> None:
+        """Takes note of a batch."""
+        counts, missed = firing
+        self._activity.add(counts)
+        if not self._all_fired:
+            self._fired |= counts.spikes > 0
+            self._all_fired = bool(self._fired.all())
+        if missed is not None:
+            self._missed += missed
 
     def figures(self) -> dict[str, float]:
         """The silent fraction of each population in this epoch, and its activity.

@@ -232,7 +232,7 @@ class _Work:
         except EventLimitError as error:
             return dict.fromkeys(trial.populations, 0.0) | {error.population: math.inf}
         activity = Activity(trial)
-        activity.add(record)
+        activity.add(activity.counted(record))
         return {name: float(np.mean(n)) for name, n in activity.spikes().items()}
 
     def _is_met(self, name: str, rate: float) -> bool:

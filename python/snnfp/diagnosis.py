@@ -145,7 +145,7 @@ def diagnose(
     )
     missing = _missing_voltages(seen, spikes, record, n_threads)
     activity = Activity(seen)
-    activity.add(record)
+    activity.add(activity.counted(record))
     spikes_of, arrivals = activity.spikes(), activity.deliveries()
     populations = {
         p.name: _population(net, p, record, spikes_of[p.name], arrivals[p.name], missing, limit)

@@ -12,6 +12,7 @@ __all__ = [
     "FormatError",
     "MissingDependencyError",
     "NothingToTrainWarning",
+    "RankError",
     "RecordedSpikeError",
     "SilentOutputWarning",
     "SilentPopulationWarning",
@@ -69,6 +70,16 @@ class EventLimitError(SnnfpError, RuntimeError):
 
 class MissingDependencyError(SnnfpError, ImportError):
     """An optional package is not installed."""
+
+
+class RankError(SnnfpError, RuntimeError):
+    """Another rank of those that work together has raised something.
+
+    Attributes:
+        rank: its number, the lowest where several have.
+    """
+
+    rank: int
 
 
 class SilentPopulationWarning(UserWarning):

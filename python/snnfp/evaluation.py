@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from snnfp._dataset import DataSet, Samples, check_end, check_setting, locate
 from snnfp._first_spikes import looked_at, no_further_than
 from snnfp._numbers import count
+from snnfp._settings import describe
 from snnfp._silence import silence_untold
 from snnfp.groups import Readout
 from snnfp.losses import (
@@ -21,7 +21,8 @@ from snnfp.losses import (
     output_of,
     value_and_derivative,
 )
-from snnfp.network import Network
+from snnfp.network import Network, Population
+from snnfp.ranks import Communicator, Ranks
 from snnfp.record import Record
 from snnfp.simulate import InputSpikes, simulate
 
@@ -80,6 +81,7 @@ def evaluate(
     until: float | None = None,
     batch_size: int = 512,
     n_threads: int | None = None,
+    comm: Communicator | None = None,
 ) -> Evaluation:
     """Mean loss, accuracy and predictions over a data set.
 
@@ -92,16 +94,38 @@ def evaluate(
         until: end of the simulation.
         batch_size: samples simulated together.
         n_threads: None: all.
+        comm: several processes that share the batches; as for :func:`snnfp.fit`.
 
     Raises:
         ValueError: bad data; names the sample of the data set.
+        RankError: another rank of ``comm`` has raised something.
     """
-    check_setting(net, loss)
-    check_end(loss, until)
-    data = DataSet(net, loss, (spikes, labels), "data")
-    return evaluate_data(
-        net, data, loss, until=until, batch_size=batch_size, n_threads=n_threads, what="evaluate"
-    )
+    with Ranks(comm) as ranks:
+        check_setting(net, loss)
+        check_end(loss, until)
+        data = DataSet(net, loss, (spikes, labels), "data")
+        settings = {"loss": loss, "until": until, "batch_size": batch_size}
+        ranks.compare(
+            lambda: {
+                "network": net.structure(),
+                "parameters": describe(dict(net.parameters)),
+                "data": data.described(),
+                "settings": describe(settings),
+            }
+        )
+        return evaluate_data(
+            net, data, loss,
+            until=until, batch_size=batch_size, n_threads=n_threads, what="evaluate", ranks=ranks,
+        )  # fmt: skip
+
+
+class _Batch(NamedTuple):
+    """What is seen of a batch: the sum of the losses, labels met, who fires, what is predicted."""
+
+    loss: float
+    met: float
+    fires: dict[str, NDArray[np.bool_]]
+    prediction: Prediction | None
 
 
 def evaluate_data(
@@ -113,40 +137,51 @@ def evaluate_data(
     what: str,
     batch_size: int = 512,
     n_threads: int | None = None,
+    ranks: Ranks,
+    predictions: bool = True,
 ) -> Evaluation:
-    """:func:`evaluate` of a data set that was checked; ``what`` is for errors."""
-    total = hits = 0.0
-    fired = {name: np.zeros(p.size, dtype=bool) for name, p in net.populations.items()}
-    seen = _Seen(net, loss)
+    """:func:`evaluate` of a data set that was checked.
+
+    ``what`` is for errors; ``ranks`` share the batches; ``predictions``: whether they are wanted.
+    """
+    output = output_of(net, loss) if hasattr(loss, "predict") else None
     needed = [looked_at(loss, net, "__call__", "accuracy", "predict", "probabilities")]
-    if seen.readout is not None:
-        needed.append((seen.readout.name,))
+    if output is not None:
+        needed.append((output.name,))
     no_further = no_further_than(net, needed)
+    batches = _batches(data.size, batch_size)
+
+    def look(k: int) -> _Batch:
+        chosen = batches[k]
+        try:
+            spikes, labels = data.take(chosen)
+            record = simulate(
+                net, spikes, until=until, samples=chosen.size, n_threads=n_threads, **no_further
+            )
+            value, _ = value_and_derivative(loss(record, labels), "the loss")
+            met = labels_met(loss, record, labels, chosen.size) if data.accuracy else 0.0
+            said = None
+            if output is not None and predictions:
+                said = _predicted(loss, output, record)
+        except Exception as error:
+            locate(error, chosen, what)
+            raise
+        fires = {name: record.fires(name) for name in net.populations}
+        return _Batch(value * chosen.size, met, fires, said)
+
     with silence_untold(net):
-        for chosen in _batches(data.size, batch_size):
-            try:
-                spikes, labels = data.take(chosen)
-                record = simulate(
-                    net,
-                    spikes,
-                    until=until,
-                    samples=chosen.size,
-                    n_threads=n_threads,
-                    **no_further,
-                )
-                value, _ = value_and_derivative(loss(record, labels), "the loss")
-                total += value * chosen.size
-                if data.accuracy:
-                    hits += labels_met(loss, record, labels, chosen.size)
-                seen.add(record)
-            except Exception as error:
-                locate(error, chosen, what)
-                raise
-            for name in net.populations:
-                fired[name] |= record.fires(name)
-    silent = {name: float(np.mean(~f)) for name, f in fired.items()}
+        seen = ranks.each(len(batches), look)
+    total = hits = 0.0
+    for batch in seen:  # sum() of Python 3.12 rounds otherwise
+        total += batch.loss
+        hits += batch.met
+    silent = {
+        name: float(np.mean(~np.any([batch.fires[name] for batch in seen], axis=0)))
+        for name in net.populations
+    }
     accuracy = hits / data.size if data.accuracy else math.nan
-    return Evaluation(total / data.size, accuracy, silent, seen.prediction())
+    parts = [batch.prediction for batch in seen if batch.prediction is not None]
+    return Evaluation(total / data.size, accuracy, silent, _joined(parts) if parts else None)
 
 
 def labels_met(loss: Any, record: Record, labels: Any, samples: int) -> float:
@@ -185,24 +220,23 @@ def predict(
     """
     check_setting(net, loss)
     check_end(loss, until)
-    seen = _Seen(net, loss)
-    if not seen.predicts:
+    if not hasattr(loss, "predict"):
         raise TypeError(f"{loss!r} has no predict(record), expected a loss that classifies")
+    output = output_of(net, loss)
     samples = Samples(net, spikes, "spikes", 1)
-    needed = [(seen.readout.name,) if seen.readout and _reads_first_spikes(loss) else ()]
+    needed = [(output.name,) if _reads_first_spikes(loss) else ()]
     no_further = no_further_than(net, needed)
+    parts = []
     with silence_untold(net):
         for chosen in _batches(samples.size, batch_size):
             try:
                 part = samples.take(chosen)
                 record = simulate(net, part, until=until, n_threads=n_threads, **no_further)
-                seen.add(record)
+                parts.append(_predicted(loss, output, record))
             except Exception as error:
                 locate(error, chosen, "predict")
                 raise
-    prediction = seen.prediction()
-    assert prediction is not None
-    return prediction
+    return _joined(parts)
 
 
 def _reads_first_spikes(loss: Any) -> bool:
@@ -215,41 +249,28 @@ def _reads_first_spikes(loss: Any) -> bool:
 _PROBABILITIES = FirstSpikeCrossEntropy.probabilities
 
 
-class _Seen:
-    """Predictions of the batches so far."""
-
-    def __init__(self, net: Network, loss: Any) -> None:
-        self.loss = loss
-        self.predicts = hasattr(loss, "predict")
-        self.readout = output_of(net, loss) if self.predicts else None
-        self.labels: list[NDArray[np.int64]] = []
-        self.first: list[NDArray[Any]] = []
-        self.values: list[NDArray[Any]] = []
-        self.probabilities: list[NDArray[np.float64]] = []
-
-    def add(self, record: Record) -> None:
-        if self.readout is None:
-            return
-        self.labels.append(np.asarray(self.loss.predict(record), dtype=np.int64))
-        if isinstance(self.readout, Readout):
-            self.values.append(getattr(self.loss, "classifier", self.loss).values(record))
-        else:
-            self.first.append(record.first_spikes(self.readout))
-        if hasattr(self.loss, "probabilities"):
-            self.probabilities.append(self.loss.probabilities(record))
-
-    def prediction(self) -> Prediction | None:
-        if self.readout is None:
-            return None
-        return Prediction(
-            np.concatenate(self.labels),
-            np.concatenate(self.first) if self.first else None,
-            np.concatenate(self.probabilities) if self.probabilities else None,
-            np.concatenate(self.values) if self.values else None,
-        )
+def _predicted(loss: Any, output: Population | Readout, record: Record) -> Prediction:
+    """What is said of one batch."""
+    reads = isinstance(output, Readout)
+    return Prediction(
+        np.asarray(loss.predict(record), dtype=np.int64),
+        None if isinstance(output, Readout) else record.first_spikes(output),
+        loss.probabilities(record) if hasattr(loss, "probabilities") else None,
+        getattr(loss, "classifier", loss).values(record) if reads else None,
+    )
 
 
-def _batches(size: int, batch_size: int) -> Iterator[NDArray[np.int64]]:
+def _joined(parts: list[Prediction]) -> Prediction:
+    """What is said of batches, as of one."""
+
+    def column(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else np.concatenate(values)
+
+    return Prediction(*(column(f.name) for f in fields(Prediction)))
+
+
+def _batches(size: int, batch_size: int) -> list[NDArray[np.int64]]:
+    """Samples, dealt out in their order."""
     step = count(batch_size, "batch_size")
-    for begin in range(0, size, step):
-        yield np.arange(begin, min(size, begin + step))
+    return [np.arange(begin, min(size, begin + step)) for begin in range(0, size, step)]

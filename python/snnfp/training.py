@@ -1,13 +1,9 @@
-"""Training: checks before the first step, epochs, steps; what was reached is never lost."""
+"""Training: checks before the first step, what is between epochs; what was reached is not lost."""
 
 from __future__ import annotations
 
-import math
 import reprlib
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfp._alike import warn_if_alike
-from snnfp._dataset import Data, check_setting, locate
+from snnfp._dataset import Data, check_setting
+from snnfp._epochs import train_epoch
 from snnfp._numbers import count
 from snnfp._plan import Plan, check_callbacks, resolve_options
 from snnfp._progress import show_progress
-from snnfp._settings import differences
+from snnfp._settings import describe, differences
 from snnfp._silence import silence_untold
-from snnfp._stepper import Moved
 from snnfp._warnings import warn
 from snnfp.augment import Augmentation
 from snnfp.bounds import Bounds
 from snnfp.checkpoint import check_writable
 from snnfp.errors import NothingToTrainWarning, require
-from snnfp.evaluation import evaluate_data, labels_met
 from snnfp.frozen import Frozen
-from snnfp.gradients import checked_value_and_grad
 from snnfp.history import EarlyStopping, History
 from snnfp.losses import output_of
 from snnfp.network import Network, Selection
 from snnfp.optim import Optimiser
 from snnfp.parameter_groups import Groups
-from snnfp.record import Record
-from snnfp.remedies import Remedy, WeightBump
+from snnfp.ranks import Communicator, Ranks
+from snnfp.remedies import Remedy
 from snnfp.schedules import Schedule
 from snnfp.training_state import Checkpoint, Run, read_checkpoint
 
 __all__ = ["Data", "fit"]
 
 Callback = Callable[[History, Network], bool | None]
-Gradients = dict[str, NDArray[Any]]
+Arrays = dict[str, NDArray[Any]]
 
 
 def fit(
@@ -74,6 +68,7 @@ def fit(
     resume: str | Path | None = None,
     progress: bool = True,
     n_threads: int | None = None,
+    comm: Communicator | None = None,
 ) -> History:
     """Trains a network in place (its parameters are replaced after each step).
 
@@ -124,6 +119,12 @@ def fit(
             if what is asked for now allows it.
         progress: show where it is: a bar on a terminal (with tqdm), some lines in a log.
         n_threads: None: all; the result is the same for any number.
+        comm: several processes that train together, say mpi4py's ``MPI.COMM_WORLD``: each calls
+            ``fit`` with the same network, data and settings, and they share the batches of a step
+            (``accumulate``, at least as many) and of the validation. The result has the same bits
+            for any number of them. Rank 0 reads ``resume``, writes the checkpoint, shows progress,
+            warns and calls the callbacks, whose changes all take over. What is raised on one rank
+            ends the others with an error that names it; see :mod:`snnfp.ranks`.
 
     Returns:
         The history.
@@ -131,6 +132,7 @@ def fit(
     Raises:
         FormatError: ``resume`` is damaged or belongs to another training.
         OSError: ``checkpoint`` cannot be written.
+        RankError: another rank of ``comm`` has raised something.
         TypeError, ValueError, KeyError: bad arguments or data, or a callback that returns something
             else; an error of the data names the sample, and one within the training the epoch and
             step.
@@ -147,30 +149,36 @@ def fit(
         "frozen": frozen, "average": average, "accumulate": accumulate, "remedies": remedies,
         "augment": augment,
     }  # fmt: skip
-    count(epochs, "epochs")
-    saved = None
-    if resume is not None:
-        check_setting(net, loss)
-        saved = read_checkpoint(resume, net)
-    options = resolve_options(net, asked, saved)
-    plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads)
-    between = _Between(plan, callbacks, early_stopping, checkpoint)
-    run = _begin(plan, saved, early_stopping, epochs)
-    warn_if_alike(net, output_of(net, loss).name)
-    # Silence is spoken of by whole epochs, not by single batches.
-    with silence_untold(net), show_progress(epochs, run.epoch, progress) as report:
-        try:
-            while run.epoch < epochs and not run.stopped:
-                figures = _epoch(plan, run)
-                between.epochs(run, figures)
-                report(run.epoch, figures)
-        except BaseException as error:
-            run.show_average()
-            _say_how_far(error, run, between.kept or (resume if checkpoint is not None else None))
-            raise
-    if early_stopping is not None and early_stopping.restore and run.best:
-        net._replace(run.best)
-    return run.history
+    with Ranks(comm) as ranks:
+        count(epochs, "epochs")
+        saved = None
+        if resume is not None and ranks.first:
+            check_setting(net, loss)
+            saved = read_checkpoint(resume, net)
+        saved = ranks.from_first(saved)
+        options = resolve_options(net, asked, saved)
+        plan = Plan.of(net, train, validation, loss, optimiser, options, saved, n_threads, ranks)
+        ranks.compare(lambda: plan.described(epochs, describe(early_stopping), resume is not None))
+        between = _Between(plan, callbacks, early_stopping, checkpoint)
+        run = _begin(plan, saved, early_stopping, epochs)
+        if ranks.first:
+            warn_if_alike(net, output_of(net, loss).name)
+        # Silence is spoken of by whole epochs, not by single batches.
+        shown = show_progress(epochs, run.epoch, progress and ranks.first)
+        with silence_untold(net), shown as report:
+            try:
+                while run.epoch < epochs and not run.stopped:
+                    figures = train_epoch(plan, run)
+                    between.epochs(run, figures)
+                    report(run.epoch, figures)
+            except BaseException as error:
+                run.show_average()
+                kept = between.kept or (resume if checkpoint is not None else None)
+                _say_how_far(error, run, kept)
+                raise
+        if early_stopping is not None and early_stopping.restore and run.best:
+            net._replace(run.best)
+        return run.history
 
 
 class _Between:
@@ -190,7 +198,7 @@ class _Between:
                     f"early_stopping is {early_stopping!r}, expected snnfp.EarlyStopping()"
                 )
             early_stopping.check(plan.figures())
-        if checkpoint is not None:
+        if checkpoint is not None and plan.ranks.first:
             require("safetensors", extra="train")  # rather now than after the first epoch
             check_writable(checkpoint)
         self._plan = plan
@@ -202,13 +210,20 @@ class _Between:
 
     def epochs(self, run: Run, figures: dict[str, float]) -> None:
         """Takes note of an epoch and decides whether another follows."""
+        net, ranks = self._plan.net, self._plan.ranks
+        # A step of somebody's own may differ from machine to machine.
+        ranks.compare(lambda: {f"parameters after epoch {run.epoch + 1}": run.described()})
         run.history.append(figures)
         run.epoch += 1
         run.apply(self._early_stopping)
-        net = self._plan.net
-        if any([_stops(k, f(run.history, net)) for k, f in enumerate(self._callbacks)]):
+        stopped, changed = ranks.from_first(self._call_back(run) if ranks.first else (False, {}))
+        if changed and not ranks.first:
+            net._replace(changed)
+        if stopped:
             run.stopped = True
         run.take_note_of_changes(self._plan.stepper)
+        if not ranks.first:
+            return
         if self._checkpoint is not None:
             run.save(self._checkpoint)
             self.kept = self._checkpoint
@@ -216,6 +231,16 @@ class _Between:
         if figures["lr"] == 0 and not self._idle:
             self._idle = True
             _warn_idle(self._plan, run)
+
+    def _call_back(self, run: Run) -> tuple[bool, Arrays]:
+        """Whether a callback asks to stop, and what they have put into the network."""
+        net = self._plan.net
+        before = dict(net.parameters)
+        stops = [
+            _stops(k, callback(run.history, net)) for k, callback in enumerate(self._callbacks)
+        ]
+        changed = {n: v for n, v in net.parameters.items() if v is not before[n]}
+        return any(stops), changed
 
 
 def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epochs: int) -> Run:
@@ -233,12 +258,14 @@ def _begin(plan: Plan, saved: Checkpoint | None, rule: EarlyStopping | None, epo
     run.begin_average(plan.stepper.average is not None)
     if saved is None:
         return run
-    for line in differences(saved.settings, plan.settings):
-        print(f"resume: {line}, changed since {saved.path}")
     if rule is None or rule.metric != run.metric:
         run.forget_best()
     elif run.waited >= rule.patience or rule.reached(run.history.last(rule.metric)):
         run.stopped = True
+    if not plan.ranks.first:
+        return run
+    for line in differences(saved.settings, plan.settings):
+        print(f"resume: {line}, changed since {saved.path}")
     if run.stopped:
         _warn_nothing(saved, run, f"{rule!r} stops it there: a larger patience goes on")
     elif run.epoch >= epochs:
@@ -269,172 +296,6 @@ def _stops(k: int, returned: Any) -> bool:
         f"callbacks[{k}] returned {reprlib.repr(returned)}, expected True to stop the training, "
         "or None or False to go on"
     )
-
-
-# -- epochs and steps --------------------------------------------------------------------------
-
-
-@dataclass
-class _Tally:
-    """Sums over the steps of an epoch."""
-
-    loss: float = 0.0
-    met: float = 0.0  # labels
-    remedied: float = 0.0
-    near_tangent: float = 0.0
-    min_slope: float = math.inf
-    norms: dict[str, list[float]] = field(default_factory=dict)  # of groups
-    clipped: dict[str, int] = field(default_factory=dict)
-    steps: int = 0
-    any_clipped: int = 0
-    lr: float = 0.0
-
-    def add_batch(self, value: float, met: float, record: Record, share: float) -> None:
-        self.loss += value * share
-        self.met += met
-        self.min_slope = min(self.min_slope, record.min_slope)
-        self.near_tangent += record.near_tangent
-
-    def add_step(self, moved: Moved) -> None:
-        self.steps += 1
-        self.any_clipped += bool(moved.clipped)
-        self.lr = moved.lr
-        for pattern, norm in moved.norms.items():
-            self.norms.setdefault(pattern, []).append(norm)
-            self.clipped[pattern] = self.clipped.get(pattern, 0) + (pattern in moved.clipped)
-
-    def of_groups(self) -> dict[str, float]:
-        """Norm and share of clipped steps, of all and of each group."""
-        together = (norms[0] if len(norms) == 1 else math.hypot(*norms) for norms in
-                    zip(*self.norms.values(), strict=True))  # fmt: skip
-        figures = {
-            "clipped": self.any_clipped / self.steps,
-            "norm": statistics.median(together),
-        }
-        for pattern in filter(None, self.norms):
-            figures[f"norm/{pattern}"] = statistics.median(self.norms[pattern])
-            figures[f"clipped/{pattern}"] = self.clipped[pattern] / self.steps
-        return figures
-
-
-def _epoch(plan: Plan, run: Run) -> dict[str, float]:
-    """Trains an epoch; returns its figures."""
-    start = time.perf_counter()
-    tally = _Tally()
-    plan.silence.begin()
-    run.show_raw()
-    order = np.random.default_rng([run.seed, run.epoch]).permutation(len(plan.train))
-    together = plan.batch_size * plan.accumulate
-    steps = range(0, len(order), together)
-    for k, begin in enumerate(steps):
-        samples = order[begin : begin + together]
-        chosen = samples
-        try:
-            total: Gradients = {}
-            for first in range(0, samples.size, plan.batch_size):
-                chosen = samples[first : first + plan.batch_size]
-                batch = (begin + first) // plan.batch_size
-                gradient = _gradient(plan, (run.seed, run.epoch, batch), chosen, tally)
-                total = _add(total, gradient, chosen.size / samples.size)
-            _step(plan, run, total, tally, run.epoch + k / len(steps))
-        except Exception as error:
-            locate(error, chosen, f"epoch {run.epoch + 1}, step {k + 1} of {len(steps)}")
-            raise
-    run.show_average()
-    figures = {"loss": tally.loss}
-    if plan.train.accuracy:
-        figures["accuracy"] = tally.met / len(plan.train)
-    figures |= {
-        "near_tangent": tally.near_tangent,
-        **tally.of_groups(),
-        "remedied": tally.remedied,
-        "min_slope": tally.min_slope,
-        "lr": tally.lr,
-        **plan.silence.figures(),
-    }
-    if plan.validation is not None:
-        seen = evaluate_data(
-            plan.net,
-            plan.validation,
-            plan.loss,
-            until=plan.until,
-            n_threads=plan.n_threads,
-            what=f"validation after epoch {run.epoch + 1}",
-        )
-        figures["validation_loss"] = seen.loss
-        if plan.validation.accuracy:
-            figures["validation_accuracy"] = seen.accuracy
-    figures["seconds"] = time.perf_counter() - start
-    return figures
-
-
-def _gradient(
-    plan: Plan, place: tuple[int, int, int], chosen: NDArray[np.int64], tally: _Tally
-) -> Gradients:
-    """The gradient of a batch, with the terms of the remedies.
-
-    Args:
-        plan: of the training.
-        place: of the batch: seed, epoch and number within the epoch.
-        chosen: its samples.
-        tally: of the epoch.
-    """
-    spikes, labels = plan.train.batch(chosen, place)
-    value, gradients, record = checked_value_and_grad(
-        plan.net,
-        spikes,
-        labels,
-        plan.loss,
-        wrt=plan.names,
-        until=plan.until,
-        mode=plan.mode,
-        n_threads=plan.n_threads,
-        samples=chosen.size,
-        **plan.no_further,
-    )
-    for remedy in plan.remedies:
-        own: dict[str, Any] = {"in_place": True} if type(remedy) is WeightBump else {}
-        gradients, helped = remedy(plan.net, record, labels, gradients, **own)
-        tally.remedied += float(helped)
-    classifies = plan.train.accuracy
-    met = labels_met(plan.loss, record, labels, chosen.size) if classifies else 0.0
-    plan.silence.add(record, labels)
-    tally.add_batch(value, met, record, chosen.size / len(plan.train))
-    return gradients
-
-
-def _add(total: Gradients, more: Gradients, share: float) -> Gradients:
-    """The sum with the share that a batch has in a step."""
-    if share == 1.0:
-        return more
-    own = {k: g * share for k, g in more.items()}
-    return {k: total[k] + g for k, g in own.items()} if total else own
-
-
-def _step(plan: Plan, run: Run, gradients: Gradients, tally: _Tally, epoch: float) -> None:
-    """Takes one step, whole or not at all."""
-    moved = plan.stepper.moved(
-        gradients, run.state, run.free, run.averages, run.averaged, run.step, epoch
-    )
-    _take(run, moved)
-    plan.stepper.taken()
-    tally.add_step(moved)
-
-
-def _take(run: Run, moved: Moved) -> None:
-    """Parameters, averages, the optimiser's state and the count go together, also with Ctrl-C."""
-    names = moved.parameters
-    before = {n: run.net.parameters[n] for n in names}, run.state, run.free, run.averages
-    counted = run.step, run.averaged
-    try:
-        run.net._replace(names, fresh=moved.fresh)
-        run.state, run.free, run.averages = moved.state, moved.free, moved.averages
-        run.step, run.averaged = run.step + 1, run.averaged + bool(moved.averages)
-    except BaseException:
-        run.net._replace(before[0], fresh=True)
-        run.state, run.free, run.averages = before[1:]
-        run.step, run.averaged = counted
-        raise
 
 
 def _say_how_far(error: BaseException, run: Run, kept: str | Path | None) -> None:

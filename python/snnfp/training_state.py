@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from snnfp._arrays import freeze
 from snnfp._model_files import check_same_network, header, take_parameters
-from snnfp._settings import revive
+from snnfp._settings import describe, revive
 from snnfp._stepper import Stepper
 from snnfp.checkpoint import ArrayFile, save_arrays
 from snnfp.errors import FormatError
@@ -239,6 +239,10 @@ class Run:
     def forget_best(self) -> None:
         """No figure is looked at, or another one."""
         self.best, self.best_value, self.metric, self.waited = {}, None, None, 0
+
+    def described(self) -> Any:
+        """The trained parameters, in digests."""
+        return describe({n: self.net.parameters[n] for n in self.names})
 
     def save(self, path: str | Path) -> None:
         """Writes a checkpoint, atomically."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import snnfp
 from digests import digest
-from snnfp import Adam, EarlyStopping, Spikes, fit, history, network, training
+from snnfp import Adam, EarlyStopping, Spikes, _epochs, fit, history, network
 from snnfp.errors import SilentPopulationWarning
 from snnfp.losses import FirstSpikeCrossEntropy
 from snnfp.remedies import LabelBump, WeightBump
@@ -439,7 +439,7 @@ def test_a_step_is_whole_wherever_ctrl_c_comes():
     options = {**OPTIONS, "optimiser": Adam(lr=0.01), "epochs": 2, "batch_size": 6}
     fit(net, data, **{**options, "loss": loss})
     after.append(net.flatten())
-    files, interrupted = {training.__file__, network.__file__, history.__file__}, []
+    files, interrupted = {_epochs.__file__, network.__file__, history.__file__}, []
     while True:
         left = len(interrupted) + 1
 

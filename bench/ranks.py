@@ -1,0 +1,209 @@
+"""What do several ranks gain in one training, and what does their exchange cost?
+
+    python -m bench.ranks [--ranks 1 2 4] [--repeats 3]
+
+One training on 1, 2 and 4 ranks of one thread each, started by mpiexec, and without ranks on as
+many threads: a wide network (784-350-10, 278 000 weights; eight batches of 16 a step) and a small
+one (Yin-Yang, 5-120-3; eight batches of 25). Times are those of a step, the smallest of the
+repeats; the exchange is the time that rank 0 spends in it, waiting for others included. Checked:
+every training of a network ends with the same bits.
+
+More ranks than processors, and other machines, are modelled, and said so: a rank's batches take
+what they take here; an exchange takes a latency for each other rank and its bytes by the bandwidth,
+and packing and adding them what these take here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import snnfp
+
+from bench.costs import machine
+
+BATCHES = 8  # a step
+STEPS = {"784-350-10": 6, "5-120-3": 40}  # an epoch
+LATENCY, BANDWIDTH = 20e-6, 25e9 / 8  # of the network that is modelled: seconds, bytes a second
+
+
+class Timed:
+    """A communicator that notes the seconds spent in it."""
+
+    def __init__(self, comm: Any) -> None:
+        self._comm = comm
+        self.seconds = 0.0
+        self.Get_rank, self.Get_size, self.Abort = comm.Get_rank, comm.Get_size, comm.Abort
+
+    def alltoall(self, parts: Any) -> Any:
+        """As the communicator's."""
+        begin = time.perf_counter()
+        got = self._comm.alltoall(parts)
+        self.seconds += time.perf_counter() - begin
+        return got
+
+
+def work(what: str) -> tuple[snnfp.Network, Any, dict[str, Any]]:
+    """A network, data and settings."""
+    rng = np.random.default_rng(0)
+    neuron = snnfp.LIF(tau_mem=20.0, tau_syn=20.0, capacitance=20.0, t_refractory=20.0)
+    net = snnfp.Network()
+    if what == "784-350-10":
+        batch, sizes = 16, (784, 350, 10)
+        n = batch * BATCHES * STEPS[what]
+        times = np.where(rng.random((n, 784)) < 0.2, rng.uniform(0.0, 20.0, (n, 784)), np.inf)
+        data = (snnfp.Spikes.from_latencies(times), rng.integers(0, 10, n))
+        weights = (snnfp.init.Normal(0.08, 0.15), snnfp.init.Normal(0.02, 0.1))
+    else:
+        batch, sizes = 25, (5, 120, 3)
+        features, labels = snnfp.data.yin_yang(batch * BATCHES * STEPS[what], seed=0)
+        spikes = snnfp.encoding.latency(features, t_min=10.0, t_max=40.0, bias_time=20.0)
+        data = (spikes, labels)
+        weights = (snnfp.init.Normal(0.8, 1.5), snnfp.init.Normal(0.1, 0.2))
+    x = net.input(sizes[0], name="input")
+    h, y = (net.population(k, neuron, name=name) for k, name in zip(sizes[1:], "hy", strict=True))
+    net.connect(x, h, snnfp.Dense(weight=weights[0]))
+    net.connect(h, y, snnfp.Dense(weight=weights[1]))
+    options = {
+        "loss": snnfp.losses.FirstSpikeCrossEntropy(tau0=1.0, horizon=60.0),
+        "optimiser": snnfp.Adam(lr=1e-3),
+        "remedies": [snnfp.remedies.LabelBump(amount=0.1)],
+        "until": 60.0,
+        "batch_size": batch,
+        "accumulate": BATCHES,
+        "progress": False,
+    }
+    return net.initialise(seed=1), data, options
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of a training: seconds a step, those in the exchange, and a digest of what was trained."""
+
+    step: float
+    exchange: float
+    digest: str
+
+
+def measure(what: str, repeats: int, threads: int, comm: Any = None) -> Measured:
+    """Trains for some epochs; the quickest but the first, which is the same for all to warm up."""
+    net, data, options = work(what)
+    timed = None if comm is None else Timed(comm)
+    spent: list[float] = []
+
+    def note(history: snnfp.History, net: snnfp.Network) -> None:
+        spent.append(timed.seconds if timed else 0.0)
+
+    history = snnfp.fit(
+        net, data, epochs=repeats + 1, n_threads=threads, comm=timed, callbacks=[note], **options
+    )
+    steps = STEPS[what]
+    best = min(range(1, repeats + 1), key=lambda k: history["seconds"][k])
+    exchange = (spent[best] - spent[best - 1]) / steps if spent else 0.0
+    digest = hashlib.sha256(net.flatten("*").tobytes()).hexdigest()
+    return Measured(history["seconds"][best] / steps, exchange, digest)
+
+
+def on_ranks(what: str, repeats: int, ranks: int) -> Measured:
+    """The same by mpiexec."""
+    beside = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+    mpiexec = beside or shutil.which("mpiexec")
+    if mpiexec is None:
+        raise SystemExit("no mpiexec: pip install 'snnfp[mpi]'")
+    inside = ["-m", "bench.ranks", "--inside", what, "--repeats", str(repeats)]
+    done = subprocess.run(
+        [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py", *inside],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return Measured(**json.loads(done.stdout))
+
+
+def per_byte() -> float:
+    """Seconds that it takes to pack, unpack and add a byte of a gradient."""
+    gradient = np.ones(1 << 18)
+    took = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        total = gradient + pickle.loads(pickle.dumps(gradient))
+        took.append(time.perf_counter() - begin)
+    assert total[0] == 2.0
+    return min(took) / gradient.nbytes
+
+
+def modelled(one: Measured, size: int, ranks: int, batches: int, by_byte: float) -> float:
+    """Seconds of a step of so many batches on ranks of a machine each."""
+    batch = one.step / BATCHES  # the optimiser's step is in it, and small
+    own = -(-batches // ranks)
+    if ranks == 1:
+        return batch * batches
+    sent = size * (own + 1) * (ranks - 1) / ranks
+    return batch * own + 2 * (ranks - 1) * LATENCY + sent * (1 / BANDWIDTH + by_byte)
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.inside:
+        from mpi4py import MPI
+
+        mine = measure(given.inside, given.repeats, 1, MPI.COMM_WORLD)
+        if MPI.COMM_WORLD.Get_rank() == 0:
+            print(json.dumps(vars(mine)))
+        return
+    processors = os.cpu_count() or 1
+    alone: dict[str, Measured] = {}
+    print("| Network | Who | ms a step | gain | ms exchanging |")
+    print("|---|---|---|---|---|")
+    for what in STEPS:
+        alone[what] = measure(what, given.repeats, 1)
+        rows = [("one process, one thread", alone[what])]
+        if processors > 1:
+            threads = f"one process, {processors} threads"
+            rows.append((threads, measure(what, given.repeats, processors)))
+        for ranks in given.ranks:
+            crowded = f", on {processors} processors" if ranks > processors else ""
+            name = f"{ranks} rank{'s' if ranks > 1 else ''}{crowded}"
+            rows.append((name, on_ranks(what, given.repeats, ranks)))
+        assert len({seen.digest for _, seen in rows}) == 1, f"{what}: other bits"
+        for name, seen in rows:
+            gain = alone[what].step / seen.step
+            print(
+                f"| {what} | {name} | {1e3 * seen.step:.2f} | {gain:.2f} | "
+                f"{1e3 * seen.exchange:.2f} |"
+            )
+    by_byte = per_byte()
+    print(f"\nModelled: {LATENCY * 1e6:.0f} us, {BANDWIDTH * 8e-9:.0f} Gbit/s, a rank a machine\n")
+    many = (1, 2, 4, 8, 16, 32, 64)
+    print(f"| Network | batches a step | {' | '.join(f'{k} ranks' for k in many)} |")
+    print(f"|---|---|{'---|' * len(many)}")
+    for what, one in alone.items():
+        size = work(what)[0].flatten("*.weight").nbytes
+        for batches in (BATCHES, 64):
+            first = modelled(one, size, 1, batches, by_byte)
+            gains = (
+                f"{first / modelled(one, size, k, batches, by_byte):.1f}" if k <= batches else "-"
+                for k in many
+            )
+            print(f"| {what} | {batches} | {' | '.join(gains)} |")
+    print(f"\n{machine()}, snnfp {snnfp.__version__}, smallest of {given.repeats}")
+
+
+if __name__ == "__main__":
+    main()
