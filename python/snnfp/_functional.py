@@ -322,9 +322,8 @@ def spikes_of_times(times: ArrayLike, name: str, size: int) -> tuple[Spikes, NDA
     check_some(f"times of {name} have", array.shape, sample=0)
     if array.ndim == 3:
         check_some(f"times of {name} have", array.shape, spike=2)
-    bad = np.argwhere(~(array >= 0))
-    if bad.size:
-        at = tuple(bad[0])
+    if not np.all(array >= 0):
+        at = tuple(np.argwhere(~(array >= 0))[0])
         raise ValueError(
             f"{spot(f'times of {name}', at)} is {array[at]}, expected a time >= 0, or inf for no "
             "spike"

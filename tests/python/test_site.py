@@ -111,6 +111,12 @@ def test_everything_public_is_in_the_reference(inventory):
     assert [n for n in wanted if n not in inventory] == []
 
 
+def test_adapters_are_in_the_reference(inventory):
+    """Made without the packages that they adapt to."""
+    wanted = ["snnfp.torch.SNNModule", "snnfp.torch.SNNModule.network", "snnfp.torch.collate"]
+    assert [n for n in wanted if n not in inventory] == []
+
+
 def test_public_headers_are_in_the_reference(inventory):
     """Whatever the public headers compile for both precisions, and every class they define."""
     headers = sorted((ROOT / "cpp" / "include" / "snnfp").glob("*.hpp"))

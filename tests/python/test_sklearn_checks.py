@@ -51,6 +51,9 @@ for estimator in (SNNClassifier(epochs=2), SNNRegressor(epochs=2)):
 
 def test_the_check_that_needs_another_environment():
     """Of arrays of other libraries, which SciPy must be told of before it is imported."""
+    names = [check.func.__name__ for _, check in estimator_checks_generator(ESTIMATORS[0])]
+    if not any("array_api" in name for name in names):
+        pytest.skip("this scikit-learn has no such check")
     done = subprocess.run(
         [sys.executable, "-c", ARRAY_API],
         capture_output=True,

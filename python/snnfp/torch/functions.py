@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,10 @@ class Run(torch.autograd.Function):
     def vmap(info: Any, in_dims: Any, call: Call, *tensors: torch.Tensor) -> Any:
         results = [Run.apply(call, *parts) for parts in _parts(info, in_dims[1:], tensors)]
         return _mapped(call.stacked(results, (0.0, *call.silent)))
+
+
+# Function.apply asks for it in every call, and Python takes long to find out.
+Run.forward.__signature__ = inspect.signature(Run.forward)  # type: ignore[attr-defined]
 
 
 class _First(torch.autograd.Function):
