@@ -47,12 +47,20 @@ def main(arguments: Sequence[str]) -> int:
     # What mpiexec has opened for its ranks is for the program. Signals reach it from here alone:
     # a second interrupt would hit it while it tells the others of the first.
     with subprocess.Popen(command, close_fds=False, process_group=0) as program:
+        passed: set[int] = set()
+
+        def pass_on(number: int, frame: object) -> None:
+            passed.add(number)
+            program.send_signal(number)
+
         for name in _PASSED_ON:
             if hasattr(signal, name):
-                signal.signal(getattr(signal, name), lambda number, _: program.send_signal(number))
+                signal.signal(getattr(signal, name), pass_on)
         os.close(word)
         status = program.wait()
     os.close(alive)
+    if -status in passed:  # whoever ends all knows why
+        return 128 - status
     if status < 0:
         name = signal.Signals(-status).name
         why = ": not enough memory?" if name == "SIGKILL" else ""
