@@ -119,7 +119,8 @@ void plain(Case<Real>& c, const snnfp::Adam* adam, const snnfp::Sgd* sgd, Size k
 
 template <class Real>
 bool same(const std::vector<Real>& a, const std::vector<Real>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(Real)) == 0;
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(Real)) == 0);
 }
 
 template <class Real>
