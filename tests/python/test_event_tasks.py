@@ -118,9 +118,9 @@ def test_resumed_to_the_bit(capsys, tmp_path, digits):
             raise KeyboardInterrupt
         return step(*arguments, **options)
 
-    step = snnfp.training.checked_value_and_grad
+    step = snnfp._epochs.checked_value_and_grad
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snnfp.training, "checked_value_and_grad", interrupt)
+        patch.setattr(snnfp._epochs, "checked_value_and_grad", interrupt)
         status, _, _ = train(capsys, "spoken-digits", *common, "--epochs", "3", "--out", "cut")
     assert status == 130 and stop["n"] == 4
     options = ["--data", str(digits), "--no-plots", "--resume", "cut", "--out", "rest"]
