@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <new>
 #include <string>
 #include <utility>
@@ -390,7 +391,13 @@ snnfp_status snnfp_voltages(const snnfp_record* record, const int32_t* neurons,
                             double* voltages, int64_t count) {
   return guarded([&] {
     const auto& of = given("record", record).record;
-    const auto out = room("voltages", voltages, count, of.samples() * neuron_count * time_count);
+    const auto who = view("neurons", neurons, neuron_count);
+    const auto when = view("times", times, time_count);
+    // In numbers that cannot overflow: nobody has that much room.
+    const double values = double(of.samples()) * double(who.size) * double(when.size);
+    if (values > double(std::numeric_limits<Size>::max() / 2))
+      throw InvalidArgument("voltages of so many neurons and times do not fit into memory");
+    const auto out = room("voltages", voltages, count, of.samples() * who.size * when.size);
     written(snnfp::probe<double>(
                 of, {copied("neurons", neurons, neuron_count), copied("times", times, time_count)})
                 .voltage,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import platform
 import signal
@@ -24,6 +25,7 @@ __all__ = ["main"]
 # Where MPICH and those like it, Open MPI, PMIx and Slurm say which rank a process is.
 _NUMBERS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 _INSIDE = "--inside"
+_PR_SET_PDEATHSIG = 1
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
@@ -89,6 +91,7 @@ def _inside(word: int, life: int, arguments: Sequence[str]) -> None:
     # After MPI's own farewell, which is registered later.
     atexit.register(os.write, word, b".")
     threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+    _end_by_system()
     run = require("mpi4py.run", extra="mpi")
     sys.argv = ["mpi4py", *arguments]
     run.main()
@@ -98,6 +101,13 @@ def _end_with(life: int) -> None:
     """Ends this process with the one that watches it, which mpiexec may kill."""
     os.read(life, 1)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _end_by_system() -> None:
+    """Linux ends this process too, also where no thread runs any more: within MPI_Finalize."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

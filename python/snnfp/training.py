@@ -233,13 +233,15 @@ class _Between:
             _warn_idle(self._plan, run)
 
     def _call_back(self, run: Run) -> tuple[bool, Arrays]:
-        """Whether a callback asks to stop, and what they have put into the network."""
+        """Whether a callback asks to stop, and what other ranks are to put into the network."""
         net = self._plan.net
         before = dict(net.parameters)
         stops = [
             _stops(k, callback(run.history, net)) for k, callback in enumerate(self._callbacks)
         ]
-        changed = {n: v for n, v in net.parameters.items() if v is not before[n]}
+        if self._plan.ranks.size == 1:
+            return any(stops), {}
+        changed = {n: v for n, v in net.parameters.items() if v is not before.get(n)}
         return any(stops), changed
 
 

@@ -149,6 +149,9 @@ def test_record_and_its_file(tmp_path):
     )
     at = record.probe("h", [0.004]).voltage
     np.testing.assert_array_equal(there["v"].data[:, 3], at[:, :, 0])
+    # Whole steps alone: V is not known after the record's end.
+    coarse = snnfp.nir.record_to_data(record, dt=0.007).nodes["h"].observables["v"].data
+    np.testing.assert_array_equal(coarse.swapaxes(1, 2), record.probe("h", [0.007, 0.014]).voltage)
     assert list(snnfp.nir.record_to_data(record, populations=[]).nodes) == []
     with pytest.raises(KeyError, match="'z' is not a population"):
         snnfp.nir.record_to_data(record, populations=["z"])

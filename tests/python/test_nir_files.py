@@ -190,6 +190,25 @@ def test_edited_graph_is_believed_and_not_the_metadata():
     assert np.all(back["hidden.threshold"] == 2.0) and np.all(back["hidden.bias"] == 0)
 
 
+def test_metadata_of_another_graph_are_left_alone():
+    net = snnfp.Network()
+    x, h = net.input(2, name="x"), net.population(2, snnfp.LIF(**LIF), name="h")
+    net.connect(
+        x,
+        h,
+        snnfp.Dense(weight=[[1.0, 0.0], [2.0, 3.0]], mask=np.array([[True, False], [True, True]])),
+    )
+    for key, value in (("mask", np.ones((3, 3))), ("sources", [5, 0]), ("targets", [0, 1, 1])):
+        graph = snnfp.nir.to_nir(net)
+        for node in graph.nodes.values():
+            written = getattr(node, "metadata", {}) or {}
+            if any(k.endswith("mask") for k in written):
+                written[next(k for k in written if k.endswith("mask")).replace("mask", key)] = value
+        back = snnfp.nir.from_nir(graph).net.parameters
+        weights = next(v for k, v in back.items() if k.endswith(".weight"))
+        assert np.array_equal(np.sort(weights[weights != 0]), [1.0, 2.0, 3.0])
+
+
 def test_outputs():
     net, _ = network("loop")
     graph = snnfp.nir.to_nir(net, outputs=["hidden", "out/1"])

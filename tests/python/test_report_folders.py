@@ -222,6 +222,24 @@ def test_runs_of_one_name_are_told_apart(capsys, runs, tmp_path):
     assert status == 0 and names == [str(runs / "a"), str(tmp_path / "a")]
 
 
+def test_other_spikes_of_the_same_classes_are_not_linked(tmp_path):
+    subjects = []
+    for shift in (0.0, 0.01):
+        net = snnfp.Network()
+        x, y = net.input(1), net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y")
+        net.connect(x, y, snnfp.Dense(weight=[[4.0, 5.0]]))
+        spikes = snnfp.Spikes([0.1 + shift, 0.2], [0, 0], [0, 1, 2], size=1)
+        loss = snnfp.losses.FirstSpikeCrossEntropy(tau0=0.3, horizon=5.0)
+        subjects.append(
+            snnfp.report.Subject(
+                name=f"s{shift}", net=net, samples=(spikes, np.array([0, 1])), loss=loss, until=5.0
+            )
+        )
+    for other, linked in ((subjects[0], True), (subjects[1], False)):
+        snnfp.report.write_report(tmp_path / "p.html", (subjects[0], other))
+        assert Page(tmp_path / "p.html").data["linked"] == linked
+
+
 def test_runs_of_different_tasks(capsys, runs, tmp_path):
     iris = train(tmp_path / "iris", "iris")
     status, _, _ = report(capsys, "--compare", runs / "a", iris, "--out", tmp_path / "p.html")

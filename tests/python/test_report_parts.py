@@ -72,6 +72,12 @@ def test_weights_before_and_after():
     ]
 
 
+def test_no_histogram_where_no_bins_are_so_wide():
+    after = {"p.weight": np.array([1.0, 1e308, -1e308]), "q.weight": np.array([1.0, 2.0])}
+    panels = parameter_panels([Subject(name="n", after=after)])
+    assert [p["title"] for p in panels] == ["q.weight"]
+
+
 def test_numbers_are_short_and_keep_what_can_be_seen():
     assert evenly(5, 9).tolist() == [0, 1, 2, 3, 4] and evenly(101, 3).tolist() == [0, 50, 100]
     assert rounded([0.123456, -0.00001, 7.0], 1e-3) == [0.123, 0.0, 7.0]

@@ -99,6 +99,18 @@ def test_callbacks_see_each_epoch_and_may_stop():
     assert lengths == [1, 2]
 
 
+def test_a_callback_may_add_to_the_network():
+    net, data = problem()
+
+    def callback(history, network):
+        if len(history) == 1:
+            hidden = network.populations["hidden"]
+            network.connect(hidden, hidden, snnfp.Dense(weight=0.0, delay=0.1), name="back")
+
+    history = fit(net, data, optimiser=Adam(), epochs=2, callbacks=[callback], **OPTIONS)
+    assert len(history) == 2 and np.all(net.parameters["back.weight"] == 0)
+
+
 @pytest.mark.parametrize("returned", [1, "no", [], np.array(False), 0.0, lambda: True])
 def test_a_callback_that_returns_something_else_is_told_so(returned):
     """An epoch's figure or a history that it returns by the way is no wish to stop."""

@@ -3,8 +3,9 @@
  * headers (network.hpp, simulate.hpp, gradient.hpp); equations in MATH.md.
  *
  * Every function that can fail returns a status, and leaves its message in snnfp_last_error().
- * Results are written through the last pointers, and only where the status is SNNFP_OK. Arrays that
- * are given are copied. Handles belong to the caller, who frees them; freeing NULL does nothing.
+ * Results are written through the last pointers, and mean something only where the status is
+ * SNNFP_OK. Arrays that are given are copied. Handles belong to the caller, who frees them; freeing
+ * NULL does nothing.
  *
  * Threads: several may use one network or record as long as none changes or frees it. */
 
@@ -133,7 +134,7 @@ typedef struct snnfp_options {
   int32_t first_spikes_of_count;
   int32_t stop_after_count;
   int32_t n_threads;              /* 0: what the machine offers */
-  int32_t (*poll)(void* context); /* called now and then; stops the work by not returning 0 */
+  int32_t (*poll)(void* context); /* by the calling thread now and then; not 0: stop */
   void* context;                  /* handed to it */
 } snnfp_options;
 

@@ -182,14 +182,24 @@ class Link:
 
 def _of_matrix(matrix: Array, delay: Any, written: Mapping[str, Any]) -> Connectivity:
     sources, targets = written.get("sources"), written.get("targets")
-    if sources is not None and targets is not None:
+    if sources is not None and targets is not None and _within(matrix.shape, sources, targets):
         weights = matrix[sources, targets]
         if np.count_nonzero(matrix) == np.count_nonzero(weights):
             return Sparse(sources=sources, targets=targets, weight=weights, delay=delay)
     mask = written.get("mask")
-    if mask is not None and not np.any(matrix[np.asarray(mask) == 0]):
+    fits = mask is not None and np.shape(mask) == matrix.shape  # another graph's otherwise
+    if fits and not np.any(matrix[np.asarray(mask) == 0]):
         return Dense(weight=matrix, delay=delay, mask=np.asarray(mask) != 0)
     return Dense(weight=matrix, delay=delay)
+
+
+def _within(shape: tuple[int, ...], sources: Any, targets: Any) -> bool:
+    """Whether these are pairs of a matrix; metadata may be another graph's."""
+    pairs = np.asarray(sources), np.asarray(targets)
+    if pairs[0].ndim != 1 or pairs[0].shape != pairs[1].shape:
+        return False
+    whole = all(np.issubdtype(p.dtype, np.integer) for p in pairs)
+    return whole and all(((p >= 0) & (p < n)).all() for p, n in zip(pairs, shape, strict=True))
 
 
 def _of_list(link: Link, core: Synapses, per: Any) -> Connectivity:

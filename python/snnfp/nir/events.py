@@ -147,7 +147,8 @@ def record_to_data(
         observables = {"spikes": spikes_to_data(record.spikes(name), t_max=record.until)}
         if dt is not None:
             check_step(dt)
-            steps = count(round(record.until / dt), "the number of steps, until / dt,")
+            # Whole steps, but for rounding: V is not known beyond ``until``.
+            steps = count(int(record.until / dt * (1 + 1e-12)), "the number of steps, until / dt,")
             times = np.minimum(dt * np.arange(1, steps + 1), record.until)
             voltage = np.asarray(record.probe(name, times).voltage, dtype=np.float64)
             observables["v"] = nir.TimeGriddedData(voltage.swapaxes(1, 2).copy(), float(dt))

@@ -35,6 +35,9 @@ def parameter_panels(subjects: list[Subject]) -> list[dict[str, Any]]:
         together = np.concatenate([*finite, np.empty(0)])
         if not together.size or together.min() == together.max():
             continue
+        with np.errstate(over="ignore"):
+            if not np.isfinite(together.max() - together.min()):  # no bins are so wide
+                continue
         edges = np.linspace(together.min(), together.max(), _BINS + 1)
         panels.append(
             {

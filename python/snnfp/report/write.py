@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snnfp._numbers import count
 from snnfp.checkpoint import check_writable, write_atomically
 from snnfp.report.activity import spike_counts
 from snnfp.report.curves import panels
-from snnfp.report.look import MOST_DIAGNOSED, look
+from snnfp.report.look import MOST_DIAGNOSED, Look, look
 from snnfp.report.page import Content, page
 from snnfp.report.sample_pictures import MOST_SAMPLES, choose, sample_pictures
 from snnfp.report.subject import Subject
@@ -69,7 +71,7 @@ def write_report(
         looks=looks,
         curves=_first(curves, "learning curves", notes),
         samples=pictures,
-        linked=len(shown) == 2 and chosen[0] == chosen[1] != [],
+        linked=len(shown) == 2 and chosen[0] == chosen[1] != [] and _same(looks, chosen[0]),
         spikes=_first(spike_counts(looks), "histograms of spikes", notes),
         parameters=_first(parameter_panels(shown), "histograms of weights and delays", notes),
         notes=notes,
@@ -77,6 +79,12 @@ def write_report(
     content.notes[:0] = _missing(shown)
     write_atomically(path, page(content).encode())
     return tuple(content.notes)
+
+
+def _same(looks: list[Look | None], chosen: list[int]) -> bool:
+    """Whether two subjects have the same spikes in the chosen samples."""
+    one, other = (seen.samples.take(np.array(chosen)) for seen in looks if seen is not None)
+    return bool(one == other)
 
 
 def _missing(subjects: list[Subject]) -> list[str]:
