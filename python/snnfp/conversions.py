@@ -133,6 +133,8 @@ def of_structured(
     batch: Sequence[NDArray[Any]], shape: tuple[int, int], polarities: int, time_scale: float
 ) -> tuple[Parts, int]:
     """From event-camera arrays with fields x, y, t, p; returns the number of channels too."""
+    if not isinstance(shape, Sequence) or len(shape) != 2:
+        raise ValueError(f"shape is {shape!r}, expected (height, width) of the sensor")
     height, width = (count(n, f"shape[{i}]", most=MOST_UNITS) for i, n in enumerate(shape))
     if polarities not in (1, 2):
         raise ValueError(f"polarities is {polarities}, expected 1 or 2")

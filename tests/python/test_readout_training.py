@@ -202,3 +202,14 @@ def test_what_goes_wrong_is_said():
         snnfp.scale_readout(net, spikes, end, until=UNTIL, rms=0)
     with pytest.raises(TypeError, match=r"expected snnfp\.Reading"):
         snnfp.scale_readout(net, spikes, "said", until=UNTIL)
+
+
+def test_one_output_has_no_classes():
+    net = snnfp.Network()
+    x, out = net.input(1, name="x"), net.readout(1, snnfp.LI(tau_mem=2.0, tau_syn=1.0), name="o")
+    net.connect(x, out, snnfp.Dense(weight=0.0))
+    spikes = snnfp.Spikes.from_lists([[[1.0]]])
+    loss = snnfp.losses.ReadoutSquaredError(value="end")
+    assert snnfp.value_and_grad(net, spikes, np.array([[0]]), loss, until=3.0)[0] == 0
+    with pytest.raises(ValueError, match=r"targets have shape \(1,\), expected \(1, 1\)$"):
+        snnfp.value_and_grad(net, spikes, np.array([0]), loss, until=3.0)

@@ -200,3 +200,10 @@ def test_copies(batch, copied):
     net.connect(x, h, snnfp.Dense(weight=3.0))
     a, b = (snnfp.simulate(net, s, until=9.0) for s in (batch, other))
     assert a.times.tobytes() == b.times.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(2, 34, 34), (34,), 34, "ab3"])
+def test_the_shape_of_a_sensor_is_height_and_width(shape):
+    events = np.zeros(3, dtype=[("x", "i4"), ("y", "i4"), ("t", "i8"), ("p", "i1")])
+    with pytest.raises(ValueError, match=r"shape is .*, expected \(height, width\) of the sensor"):
+        snnfp.Spikes.from_structured([events], shape=shape)

@@ -176,15 +176,17 @@ class ReadoutSquaredError(ReadoutLoss):
         p = readout_named(net, self.population)
         shape = self.reading(net).shape(n_samples, p.size)
         array = plain(labels, "targets")
-        if array.shape == (n_samples,) and is_classes(array, p.size):
+        # One output has no classes to tell apart: integers would be targets, of another shape.
+        if array.shape == (n_samples,) and p.size > 1 and is_classes(array, p.size):
             wanted = np.zeros((n_samples, p.size))
             wanted[np.arange(n_samples), array] = 1.0
             return np.broadcast_to(wanted if len(shape) == 2 else wanted[:, None, :], shape)
         if array.shape != shape:
+            classes = f", or classes 0 <= label < {p.size} of shape ({n_samples},)"
             raise ValueError(
                 f"targets have shape {array.shape}, expected {shape}"
-                f"{' (samples, times, neurons)' if len(shape) == 3 else ''}, or classes "
-                f"0 <= label < {p.size} of shape ({n_samples},)"
+                f"{' (samples, times, neurons)' if len(shape) == 3 else ''}"
+                f"{classes if p.size > 1 else ''}"
             )
         target = real_array(labels, "targets", np.dtype(np.float64))
         bad = np.argwhere(np.isinf(target))
