@@ -164,6 +164,30 @@ def test_the_constructor():
         SNNModule(drawn)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # PyTorch's own use
+def test_traces_are_refused():
+    """PyTorch would record the values of one call as constants, or memory without values."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    snn = module(wrt="*")
+    given = TIMES.double()
+    traces = [
+        lambda: torch.func.linearize(snn, given),
+        lambda: make_fx(snn)(given),
+        lambda: make_fx(snn, tracing_mode="fake")(given),
+        lambda: make_fx(lambda t: torch.func.vjp(snn, t)[0])(given),
+        lambda: make_fx(lambda t: snn.network() and t)(given),
+    ]
+    for traced in traces:
+        with pytest.raises(NotImplementedError, match="cannot be traced as by torch.func.lineari"):
+            traced()
+    backward = snn(given.clone().requires_grad_()).sum()
+    with pytest.raises(NotImplementedError, match="cannot be traced"):
+        make_fx(lambda t: torch.autograd.grad(t * backward, snn.y.bias))(torch.ones(()))
+    value, along = torch.func.jvp(snn, (given,), (torch.ones_like(given),))
+    assert torch.equal(value, snn(given)) and torch.isfinite(along).all()
+
+
 def test_values_out_of_their_domain_are_named():
     snn = module(wrt="*")
     with torch.no_grad():

@@ -11,7 +11,7 @@ from snnfp.conversions import check_step
 from snnfp.errors import require
 from snnfp.network import Network, Selection
 from snnfp.spikes import Spikes
-from snnfp.torch.functions import Call, Run, transformed
+from snnfp.torch.functions import Call, Run, refuse_trace, transformed
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +106,7 @@ class SNNModule(torch.nn.Module):
         Raises:
             TypeError: a dtype or device that the network does not compute with.
             RuntimeError: under ``torch.autocast``.
+            NotImplementedError: within a trace, as of ``torch.func.linearize`` or ``make_fx``.
             ValueError: a shape or value that cannot be; what :func:`snnfp.simulate` raises.
         """
         if torch.compiler.is_dynamo_compiling():  # NumPy and the core are not for it to look into
@@ -114,6 +115,7 @@ class SNNModule(torch.nn.Module):
 
     def network(self) -> Network:
         """A network with copies of the parameters of now, to simulate, diagnose or save."""
+        refuse_trace()
         tensors = {name: self._parameter(group, key) for name, group, key, *_ in self._places}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         return self._function.network(arrays)
@@ -126,6 +128,7 @@ class SNNModule(torch.nn.Module):
 
     def _simulated(self, spikes: Any, samples: int | None) -> Any:
         _refuse_autocast()
+        refuse_trace()
         tensors: dict[str, torch.Tensor] = {}
         fixed: dict[str, Any] = {}
         dtype, own = self._dtype, None if transformed() else torch.nn.Parameter
