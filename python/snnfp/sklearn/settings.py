@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from snnfp._arrays import real_array
 from snnfp._numbers import MOST_UNITS, count, real_number
-from snnfp.optim import check_clip_norm
+from snnfp.optim import Adam, check_clip_norm
 from snnfp.readings import VALUES
 from snnfp.sklearn.networks import FIRST_SPIKES
 
@@ -50,7 +50,11 @@ def check_settings(estimator: Any, readouts: tuple[str, ...]) -> None:
         value = getattr(estimator, name)
         if not 0 < real_number(value, name) < math.inf:
             raise ValueError(f"{name} is {value}, expected a finite time > 0")
+    Adam(lr=estimator.lr)
+    count(estimator.epochs, "epochs")
     count(estimator.batch_size, "batch_size")
+    if estimator.patience is not None:
+        count(estimator.patience, "patience", instead="None")
     check_clip_norm(estimator.clip_norm)
     share = estimator.validation_fraction
     if not 0 < real_number(share, "validation_fraction") < 1:
