@@ -361,6 +361,9 @@ def test_single_precision():
     "options, message",
     [
         ({"hidden": ()}, r"hidden is \(\), expected numbers of neurons"),
+        ({"hidden": {3: 4}}, r"hidden is \{3: 4\}, expected numbers of neurons"),
+        ({"hidden": np.array(5)}, r"hidden is array\(5\), expected numbers of neurons"),
+        ({"hidden": "5"}, "hidden is '5', expected numbers of neurons"),
         ({"hidden": (5, 0)}, r"hidden\[1\] is 0, expected at least 1"),
         ({"readout": "at"}, "readout is 'at', expected one of weighted_integral, integral"),
         ({"readout": "end", "time_scale": 1.0}, "time_scale is 1.0, expected None"),

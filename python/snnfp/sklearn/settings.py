@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,8 @@ def layers_of(estimator: Any) -> tuple[int, ...]:
     given = estimator.hidden
     if isinstance(given, (int, np.integer)):
         return (count(given, "hidden", most=MOST_UNITS),)
-    if isinstance(given, str) or not hasattr(given, "__len__") or not len(given):
+    listed = np.ndim(given) == 1 if isinstance(given, np.ndarray) else isinstance(given, Sequence)
+    if not listed or isinstance(given, str) or not len(given):
         raise ValueError(f"hidden is {given!r}, expected numbers of neurons, one a hidden layer")
     return tuple(count(n, f"hidden[{k}]", most=MOST_UNITS) for k, n in enumerate(given))
 
