@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from snnfp._arrays import spot
 from snnfp._functional import NetworkFunction
 from snnfp._outputs import Output
 from snnfp.conversions import check_step
@@ -194,7 +195,11 @@ class SNNModule(torch.nn.Module):
             )
         if not grid:
             call.inputs[name] = None
-            return given.to(self._dtype)
+            times = given.to(self._dtype)
+            # Of what torch.vmap maps, values cannot be looked at.
+            if times.dtype is torch.float32 and given.dtype is torch.float64 and not transformed():
+                _check_range(name, given.detach(), times.detach())
+            return times
         if given.requires_grad:
             raise ValueError(
                 f"the grid of {name} requires a gradient, which only times have: expected "
@@ -226,6 +231,18 @@ def _refuse_autocast() -> None:
                 "the digits of float32 or float64: call it on such tensors within "
                 f"torch.autocast({device!r}, enabled=False)"
             )
+
+
+def _check_range(name: str, given: torch.Tensor, times: torch.Tensor) -> None:
+    """Raises where a finite time has become inf, which would mean no spike."""
+    lost = torch.isposinf(times) & ~torch.isposinf(given)
+    if lost.any():
+        at = tuple(torch.nonzero(lost)[0].tolist())
+        raise ValueError(
+            f"{spot(f'times of {name}', at)} is {given[at].item():g}, expected at most "
+            f"{torch.finfo(times.dtype).max:g} where the network computes in float32, or inf for "
+            "no spike"
+        )
 
 
 def _check_device(tensor: torch.Tensor, what: str) -> None:
