@@ -52,7 +52,9 @@ def test_what_is_kept_can_go_at_any_time():
 
 
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))]
+)
 def test_copies(mode, copied):
     snn = function(mode=mode, output=["first_spikes"])
     jax.block_until_ready(snn({}, TIMES))

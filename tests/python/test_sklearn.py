@@ -267,7 +267,9 @@ def test_equal_targets_have_no_spread(value):
 
 def test_targets_too_far_apart():
     X, _ = blobs(4)
-    with pytest.raises(ValueError, match="target 1 of y has the mean 0 and the standard deviation "):
+    with pytest.raises(
+        ValueError, match="target 1 of y has the mean 0 and the standard deviation "
+    ):
         small(SNNRegressor).fit(X, np.outer([1.0, -1.0, 1.0, -1.0], [1.0, 1e200]))
 
 

@@ -190,7 +190,7 @@ def test_traces_are_refused():
         lambda: make_fx(lambda t: snn.network() and t)(given),
     ]
     for traced in traces:
-        with pytest.raises(NotImplementedError, match="cannot be traced as by torch.func.lineari"):
+        with pytest.raises(NotImplementedError, match="a call cannot be traced as by"):
             traced()
     backward = snn(given.clone().requires_grad_()).sum()
     with pytest.raises(NotImplementedError, match="cannot be traced"):

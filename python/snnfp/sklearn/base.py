@@ -136,7 +136,8 @@ class SpikingEstimator(BaseEstimator):
             TypeError, ValueError: a parameter, or data, that cannot be.
         """
         self._begin()
-        vars(self).pop("net_", None)  # should this fail: not of the classes or limits of now
+        if hasattr(self, "net_"):
+            del self.net_  # should this fail: it is not of the classes and limits of now
         spikes, labels = self._samples(X, y, sample_weight, first=True)
         labels[:, 0] *= len(labels) / labels[:, 0].sum()
         train: Any = (spikes, labels)
