@@ -103,8 +103,20 @@ class NetworkFunction:
         return {name: group.size for name, group in self._net.inputs.items()}
 
     def select(self, wrt: Selection) -> tuple[str, ...]:
-        """The parameters that names or patterns choose; see :meth:`snnfp.Network.select`."""
-        return tuple(self._net._stored(wrt))
+        """The parameters that names or patterns choose; see :meth:`snnfp.Network.select`.
+
+        Raises:
+            KeyError: one that matches no parameter, or only the times of an input.
+        """
+        single = isinstance(wrt, str) or not isinstance(wrt, Iterable)
+        patterns: Any = (wrt,) if single else tuple(wrt)
+        for pattern in patterns:
+            if not self._net._stored(pattern):
+                raise KeyError(
+                    f"{pattern!r} matches no parameter but the times of an input, expected one "
+                    f"of: {', '.join(self.parameters)}"
+                )
+        return tuple(self._net._stored(patterns))
 
     def shapes(self, n_samples: int) -> tuple[Shape, ...]:
         """Of the values for so many samples.
@@ -257,7 +269,7 @@ class Trace:
         if isinstance(output, SpikeTimes):
             return self._tables[output].filled(self.record.times, output.silent)
         first = self.record.first_spikes(output.population)
-        if not math.isinf(output.silent):
+        if output.silent != math.inf:  # -inf is a value as any
             first[np.isinf(first)] = output.silent
         return first
 

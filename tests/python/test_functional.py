@@ -352,3 +352,27 @@ def test_a_weight_beside_the_mask_is_refused():
     trace = function({}, {"x": np.array([[0.5, 1.0]])})
     back = trace.pullback([np.ones((1, 2))], ["x_to_y.weight"])
     assert back["x_to_y.weight"][0, 1] == 0 and np.count_nonzero(back["x_to_y.weight"]) >= 2
+
+
+def test_selected_are_parameters():
+    """Times are none, though a network's own selection of derivatives has them."""
+    net, *_ = network(0)
+    function = NetworkFunction(net, "first_spikes", until=UNTIL)
+    assert set(function.select("*")) == set(function.parameters)
+    assert function.select(p for p in ["*.weight"]) == function.select("*.weight") != ()
+    for wrt, name in (("input.times", "input.times"), (["*.weight", "*.times"], r"\*.times")):
+        with pytest.raises(KeyError, match=f"'{name}' matches no parameter but the times of an"):
+            function.select(wrt)
+
+
+@pytest.mark.parametrize("silent", [-np.inf, -1.0, np.inf])
+def test_what_stands_where_neurons_are_silent(silent):
+    net = snnfp.Network()
+    net.connect(
+        net.input(1, name="x"),
+        net.population(2, snnfp.LIF(tau_mem=2.0, tau_syn=1.0), name="y"),
+        snnfp.Dense(weight=[[0.0, 9.0]]),
+    )
+    for output in (FirstSpikes("y", silent=silent), SpikeTimes("y", width=1, silent=silent)):
+        (value,) = NetworkFunction(net, output, until=5.0)({}, {"x": np.array([[0.5]])}).values
+        assert value.reshape(-1)[0] == silent and 0.5 < value.reshape(-1)[1] < 5.0

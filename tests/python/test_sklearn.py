@@ -247,6 +247,50 @@ def test_partial_fit_learns_batch_by_batch():
     assert model.partial_fit(X, y).net_ is net  # goes on with that of fit
 
 
+def test_outputs_are_scaled_by_samples_from_all_over():
+    """Those of a table are in the order of their values, and the first of them may say nothing."""
+    rng = np.random.default_rng(0)
+    late = np.zeros((250, 4))
+    late[:, 3] = np.linspace(0.99, 1.0, 250)
+    X = np.concatenate([late, rng.uniform(0.1, 0.5, (250, 4))])
+    options = {"limits": (0.0, 1.0), "t_max": 2.0, "bias_time": None, "silent_at_zero": True}
+    model = small(epochs=3, **options).fit(X, np.repeat([0, 1], 250))
+    assert model.score(X, np.repeat([0, 1], 250)) > 0.9
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6 / 3, 0.0])
+def test_equal_targets_have_no_spread(value):
+    X, _ = blobs()
+    model = small(SNNRegressor, epochs=1).fit(X, np.full(len(X), value))
+    assert model.scale_ == 1.0 and model.mean_ == pytest.approx(value, rel=1e-14)
+
+
+def test_targets_too_far_apart():
+    X, _ = blobs(4)
+    with pytest.raises(
+        ValueError, match="target 1 of y has the mean 0 and the standard deviation "
+    ):
+        small(SNNRegressor).fit(X, np.outer([1.0, -1.0, 1.0, -1.0], [1.0, 1e200]))
+
+
+def test_after_a_fit_that_failed():
+    """What was learnt before is gone where data were at fault, and stays where a parameter was."""
+    X, y = blobs()
+    model = small(epochs=1).fit(X, y)
+    for options in ({"lr": -1.0}, {"epochs": 0}, {"patience": 0}):
+        before = model.predict(X)
+        with pytest.raises(ValueError, match=next(iter(options))):
+            clone(model).set_params(**options).fit(X, y)
+        with pytest.raises(ValueError, match=next(iter(options))):
+            model.set_params(**options).fit(X[:, :2], np.where(y == "a", "d", y))
+        assert np.array_equal(model.predict(X), before)
+        model.set_params(lr=0.01, epochs=1, patience=None)
+    with pytest.raises(ValueError, match="expected low <= high"):
+        model.set_params(limits=(2.0, 1.0)).fit(X, np.where(y == "a", "d", y))
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
 def test_steps_go_on_where_they_were():
     """Two calls of one step each are the two steps of Adam, not its first one twice."""
     X, y = blobs(32)
@@ -319,6 +363,9 @@ def test_single_precision():
     "options, message",
     [
         ({"hidden": ()}, r"hidden is \(\), expected numbers of neurons"),
+        ({"hidden": {3: 4}}, r"hidden is \{3: 4\}, expected numbers of neurons"),
+        ({"hidden": np.array(5)}, r"hidden is array\(5\), expected numbers of neurons"),
+        ({"hidden": "5"}, "hidden is '5', expected numbers of neurons"),
         ({"hidden": (5, 0)}, r"hidden\[1\] is 0, expected at least 1"),
         ({"readout": "at"}, "readout is 'at', expected one of weighted_integral, integral"),
         ({"readout": "end", "time_scale": 1.0}, "time_scale is 1.0, expected None"),

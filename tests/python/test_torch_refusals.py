@@ -73,6 +73,16 @@ def test_times_of_the_other_precision_are_taken():
         assert given.grad.dtype == other and given.grad[0, 2] == 0 and given.grad[1].abs().max() > 0
 
 
+def test_times_that_float32_does_not_have():
+    given = TIMES.double().clone()
+    given[1, 2] = 1e39
+    with pytest.raises(ValueError, match=r"times of x0\[1, 2\] is 1e\+39, expected at most 3.4028"):
+        module(np.float32)(given)
+    assert torch.isfinite(module()(given)).all()
+    given[1, 2] = float("inf")
+    assert torch.isfinite(module(np.float32)(given)).all()
+
+
 def test_other_devices():
     with pytest.raises(TypeError, match="spikes of x0 is on meta, expected the CPU"):
         module()(TIMES.to("meta"))
@@ -121,7 +131,7 @@ def test_inputs_of_other_kinds():
             KeyError,
             "'x2' is not an input of the network, expected: x0, x1",
         ),
-        (module(), None, ValueError, "spikes is a None|spikes are for|expected"),
+        (module(), None, ValueError, r"spikes are for \[\], expected \['x0'\]"),
         (module(), TIMES[:, :2], ValueError, r"times of x0 have shape \(2, 2\)"),
         (module(), -TIMES, ValueError, r"times of x0\[0, 0\] is -0.5, expected a time >= 0"),
     ]
@@ -144,7 +154,8 @@ def test_the_constructor():
             SNNModule(network(y=name))
     for options, kind, text in [
         ({"output": "spikes"}, ValueError, "output is 'spikes'"),
-        ({"wrt": "*.wieght"}, KeyError, "matches no parameter"),
+        ({"wrt": "*.wieght"}, KeyError, "matches no parameter, expected"),
+        ({"wrt": "x0.times"}, KeyError, "'x0.times' matches no parameter but the times of an in"),
         ({"probe": {}}, TypeError, "there is no option 'probe'"),
         ({"n_threads": 0}, ValueError, "n_threads is 0"),
         ({"until": -1.0}, ValueError, "until is -1"),
@@ -162,6 +173,30 @@ def test_the_constructor():
     )
     with pytest.raises(snnfp.errors.SnnfpError, match=r"call network.initialise"):
         SNNModule(drawn)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # PyTorch's own use
+def test_traces_are_refused():
+    """PyTorch would record the values of one call as constants, or memory without values."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    snn = module(wrt="*")
+    given = TIMES.double()
+    traces = [
+        lambda: torch.func.linearize(snn, given),
+        lambda: make_fx(snn)(given),
+        lambda: make_fx(snn, tracing_mode="fake")(given),
+        lambda: make_fx(lambda t: torch.func.vjp(snn, t)[0])(given),
+        lambda: make_fx(lambda t: snn.network() and t)(given),
+    ]
+    for traced in traces:
+        with pytest.raises(NotImplementedError, match="a call cannot be traced as by"):
+            traced()
+    backward = snn(given.clone().requires_grad_()).sum()
+    with pytest.raises(NotImplementedError, match="cannot be traced"):
+        make_fx(lambda t: torch.autograd.grad(t * backward, snn.y.bias))(torch.ones(()))
+    value, along = torch.func.jvp(snn, (given,), (torch.ones_like(given),))
+    assert torch.equal(value, snn(given)) and torch.isfinite(along).all()
 
 
 def test_values_out_of_their_domain_are_named():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from snnfp._functional import NetworkFunction, Output
 from snnfp._numbers import count
+from snnfp.conversions import check_some
 from snnfp.errors import require
 from snnfp.jax.host import Host
 from snnfp.network import Network, Selection
@@ -64,18 +66,20 @@ class SNNFunction:
         function.shapes(1)  # all must be known before a call
         if function.inputs and samples is not None:
             raise ValueError(f"samples is {samples}, expected None: the input says how many")
+        if mode not in ("reverse", "forward"):
+            raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
         self._samples = 1 if samples is None else count(samples, "samples")
         self._function, self._several = function, isinstance(output, (list, tuple))
-        self._known = function.parameters
-        self._host = Host(function, None if function.inputs else self._samples)
-        if mode == "reverse":
-            self._apply: Any = jax.custom_vjp(self._values)
-            self._apply.defvjp(self._recorded, self._pulled, symbolic_zeros=True)
-        elif mode == "forward":
-            self._apply = jax.custom_jvp(self._values)
-            self._apply.defjvp(self._pushed, symbolic_zeros=True)
-        else:
-            raise ValueError(f"mode is {mode!r}, expected 'reverse' or 'forward'")
+        self._mode = mode
+        self._begin()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what it begins with: a copy has calls, and what they leave, of its own."""
+        return {n: vars(self)[n] for n in ("_samples", "_function", "_several", "_mode")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
 
     def parameters(self, wrt: Selection = "*.weight") -> dict[str, jax.Array]:
         """Values of the network's parameters, by name, to begin with.
@@ -122,6 +126,18 @@ class SNNFunction:
         given |= {f"{name}.times": array for name, array in inputs.items()}
         values = self._apply(given)
         return values if self._several else values[0]
+
+    def _begin(self) -> None:
+        self._known = self._function.parameters
+        self._host = Host(self._function, None if self._function.inputs else self._samples)
+        # JAX keeps what it has compiled, and the host with it, for longer than the function.
+        weakref.finalize(self, self._host.forget)
+        if self._mode == "reverse":
+            self._apply: Any = jax.custom_vjp(self._values)
+            self._apply.defvjp(self._recorded, self._pulled, symbolic_zeros=True)
+        else:
+            self._apply = jax.custom_jvp(self._values)
+            self._apply.defjvp(self._pushed, symbolic_zeros=True)
 
     # -- what JAX traces -------------------------------------------------------------------------
 
@@ -265,4 +281,7 @@ def _times(name: str, given: Any, size: int) -> Any:
             f"times of {name} have shape {array.shape}, expected [samples, {size}] or "
             f"[samples, {size}, spikes]"
         )
+    check_some(f"times of {name} have", array.shape, sample=0)
+    if array.ndim == 3:
+        check_some(f"times of {name} have", array.shape, spike=2)
     return array.reshape(*array.shape[:2], -1)

@@ -21,7 +21,7 @@ Index = tuple[int, ...]
 
 # Calls whose traces are kept for the derivatives that may follow. More of them at once, as in a
 # long scan, only cost a second simulation.
-_KEPT = 16
+_KEPT = 4
 
 
 class Host:
@@ -120,23 +120,30 @@ class Host:
             along.append(traces.at(at).pushforward(direction))
         return _stacked(along, lead)
 
+    def forget(self) -> None:
+        """Lets go of all that is kept."""
+        # Without the lock: garbage collection may call this where the lock is held. Who holds it
+        # goes on with the mapping that was there.
+        self._kept = OrderedDict()
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _keep(self, traces: list[Trace]) -> int:
         with self._lock:
-            number = next(self._numbers) % 2**31
-            self._kept[number] = dict(enumerate(traces))
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            number, kept = next(self._numbers) % 2**31, self._kept
+            kept[number] = dict(enumerate(traces))
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)
         return number
 
     def _taken(self, number: int, which: int) -> Trace | None:
         """What a call has left, which is then no longer kept."""
         with self._lock:
-            traces = self._kept.get(number, {})
+            kept = self._kept
+            traces = kept.get(number, {})
             trace = traces.pop(which, None)
             if not traces:
-                self._kept.pop(number, None)
+                kept.pop(number, None)
         return trace
 
     def _trace(self, given: Arrays, at: Index) -> Trace:

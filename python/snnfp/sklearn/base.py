@@ -136,6 +136,8 @@ class SpikingEstimator(BaseEstimator):
             TypeError, ValueError: a parameter, or data, that cannot be.
         """
         self._begin()
+        if hasattr(self, "net_"):
+            del self.net_  # should this fail: it is not of the classes and limits of now
         spikes, labels = self._samples(X, y, sample_weight, first=True)
         labels[:, 0] *= len(labels) / labels[:, 0].sum()
         train: Any = (spikes, labels)
@@ -235,7 +237,9 @@ class SpikingEstimator(BaseEstimator):
             seed=self._seed(),
         )
         if self.readout != FIRST_SPIKES:
-            some = spikes.take(np.arange(min(_MEASURED, len(spikes))))
+            # From all over: samples of a table are in the order of their values.
+            chosen = np.linspace(0, len(spikes) - 1, min(_MEASURED, len(spikes)), dtype=np.int64)
+            some = spikes.take(chosen)
             scale_readout(net, some, self._loss(), until=self.until, n_threads=self.n_threads)
         self.net_ = net
 

@@ -16,6 +16,8 @@ from snnfp.sklearn.settings import READOUTS_OF_CLASSES, READOUTS_OF_NUMBERS
 
 __all__ = ["SNNClassifier", "SNNRegressor"]
 
+_ROUND_OFF = 10 * np.finfo(np.float64).eps
+
 
 class SNNClassifier(ClassifierMixin, SpikingEstimator):
     """A classifier: a network of spiking neurons, fully connected, trained by exact gradients.
@@ -193,9 +195,16 @@ class SNNRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         self, target: NDArray[np.float64], weight: NDArray[np.float64], first: bool
     ) -> NDArray[np.float64]:
         if first:
-            self.mean_ = np.average(target, axis=0, weights=weight)
-            spread = np.sqrt(np.average((target - self.mean_) ** 2, axis=0, weights=weight))
-            self.scale_ = np.where(spread > 0, spread, 1.0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.mean_ = np.average(target, axis=0, weights=weight)
+                spread = np.sqrt(np.average((target - self.mean_) ** 2, axis=0, weights=weight))
+            for k in np.flatnonzero(~np.isfinite(spread)):
+                raise ValueError(
+                    f"target {k} of y has the mean {self.mean_[k]:g} and the standard deviation "
+                    f"{spread[k]:g}, expected finite ones"
+                )
+            # The mean of equal numbers is theirs but for round-off, which is no spread.
+            self.scale_ = np.where(spread > _ROUND_OFF * np.abs(self.mean_), spread, 1.0)
         scaled: NDArray[np.float64] = (target - self.mean_) / self.scale_
         return scaled
 

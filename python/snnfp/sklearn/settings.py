@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from snnfp._arrays import real_array
 from snnfp._numbers import MOST_UNITS, count, real_number
-from snnfp.optim import check_clip_norm
+from snnfp.optim import Adam, check_clip_norm
 from snnfp.readings import VALUES
 from snnfp.sklearn.networks import FIRST_SPIKES
 
@@ -50,7 +51,11 @@ def check_settings(estimator: Any, readouts: tuple[str, ...]) -> None:
         value = getattr(estimator, name)
         if not 0 < real_number(value, name) < math.inf:
             raise ValueError(f"{name} is {value}, expected a finite time > 0")
+    Adam(lr=estimator.lr)
+    count(estimator.epochs, "epochs")
     count(estimator.batch_size, "batch_size")
+    if estimator.patience is not None:
+        count(estimator.patience, "patience", instead="None")
     check_clip_norm(estimator.clip_norm)
     share = estimator.validation_fraction
     if not 0 < real_number(share, "validation_fraction") < 1:
@@ -83,7 +88,8 @@ def layers_of(estimator: Any) -> tuple[int, ...]:
     given = estimator.hidden
     if isinstance(given, (int, np.integer)):
         return (count(given, "hidden", most=MOST_UNITS),)
-    if isinstance(given, str) or not hasattr(given, "__len__") or not len(given):
+    listed = np.ndim(given) == 1 if isinstance(given, np.ndarray) else isinstance(given, Sequence)
+    if not listed or isinstance(given, str) or not len(given):
         raise ValueError(f"hidden is {given!r}, expected numbers of neurons, one a hidden layer")
     return tuple(count(n, f"hidden[{k}]", most=MOST_UNITS) for k, n in enumerate(given))
 

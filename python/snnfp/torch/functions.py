@@ -17,16 +17,34 @@ if TYPE_CHECKING:
 else:
     torch = require("torch", extra="torch")
 
-__all__ = ["Call", "Run", "transformed"]
+__all__ = ["Call", "Run", "refuse_trace", "transformed"]
 
 
 # torch's own, which is not public: without it everything is taken for transformed.
 _active = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
 
 
+# Neither are these. Without them a trace is not noticed.
+_mode_of = getattr(torch._C, "_get_dispatch_mode", lambda key: None)
+_TRACE = getattr(getattr(torch._C, "_TorchDispatchModeKey", None), "PROXY", None)
+
+
 def transformed() -> bool:
     """Whether torch.func is at work, so that tensors may not be what they seem."""
     return bool(_active())
+
+
+def refuse_trace() -> None:
+    """Raises where torch records operations on tensors, of which NumPy's would be left out.
+
+    Raises:
+        NotImplementedError: names what does so.
+    """
+    if _TRACE is not None and _mode_of(_TRACE) is not None:
+        raise NotImplementedError(
+            "snnfp.torch computes outside of PyTorch, so a call cannot be traced as by "
+            "torch.func.linearize or make_fx: use torch.func.jvp or vjp"
+        )
 
 
 class Call:
@@ -213,6 +231,7 @@ class _Pushforward(_First):
 
 
 def _array(tensor: torch.Tensor) -> Any:
+    refuse_trace()
     try:
         return tensor.detach().numpy()
     except RuntimeError as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from snnfp._arrays import spot
 from snnfp._functional import NetworkFunction
 from snnfp._outputs import Output
 from snnfp.conversions import check_step
 from snnfp.errors import require
 from snnfp.network import Network, Selection
 from snnfp.spikes import Spikes
-from snnfp.torch.functions import Call, Run, transformed
+from snnfp.torch.functions import Call, Run, refuse_trace, transformed
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +107,7 @@ class SNNModule(torch.nn.Module):
         Raises:
             TypeError: a dtype or device that the network does not compute with.
             RuntimeError: under ``torch.autocast``.
+            NotImplementedError: within a trace, as of ``torch.func.linearize`` or ``make_fx``.
             ValueError: a shape or value that cannot be; what :func:`snnfp.simulate` raises.
         """
         if torch.compiler.is_dynamo_compiling():  # NumPy and the core are not for it to look into
@@ -114,6 +116,7 @@ class SNNModule(torch.nn.Module):
 
     def network(self) -> Network:
         """A network with copies of the parameters of now, to simulate, diagnose or save."""
+        refuse_trace()
         tensors = {name: self._parameter(group, key) for name, group, key, *_ in self._places}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         return self._function.network(arrays)
@@ -126,6 +129,7 @@ class SNNModule(torch.nn.Module):
 
     def _simulated(self, spikes: Any, samples: int | None) -> Any:
         _refuse_autocast()
+        refuse_trace()
         tensors: dict[str, torch.Tensor] = {}
         fixed: dict[str, Any] = {}
         dtype, own = self._dtype, None if transformed() else torch.nn.Parameter
@@ -191,7 +195,11 @@ class SNNModule(torch.nn.Module):
             )
         if not grid:
             call.inputs[name] = None
-            return given.to(self._dtype)
+            times = given.to(self._dtype)
+            # Of what torch.vmap maps, values cannot be looked at.
+            if times.dtype is torch.float32 and given.dtype is torch.float64 and not transformed():
+                _check_range(name, given.detach(), times.detach())
+            return times
         if given.requires_grad:
             raise ValueError(
                 f"the grid of {name} requires a gradient, which only times have: expected "
@@ -223,6 +231,18 @@ def _refuse_autocast() -> None:
                 "the digits of float32 or float64: call it on such tensors within "
                 f"torch.autocast({device!r}, enabled=False)"
             )
+
+
+def _check_range(name: str, given: torch.Tensor, times: torch.Tensor) -> None:
+    """Raises where a finite time has become inf, which would mean no spike."""
+    lost = torch.isposinf(times) & ~torch.isposinf(given)
+    if lost.any():
+        at = tuple(torch.nonzero(lost)[0].tolist())
+        raise ValueError(
+            f"{spot(f'times of {name}', at)} is {given[at].item():g}, expected at most "
+            f"{torch.finfo(times.dtype).max:g} where the network computes in float32, or inf for "
+            "no spike"
+        )
 
 
 def _check_device(tensor: torch.Tensor, what: str) -> None:
