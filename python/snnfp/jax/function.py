@@ -115,7 +115,7 @@ class SNNFunction:
             KeyError: a parameter or input that the network does not have.
             TypeError: another dtype than the network computes in.
             ValueError: another shape. What is wrong with values shows when it runs, as
-                ``jax.errors.JaxRuntimeError``.
+                ``jax.errors.JaxRuntimeError``, or as a ValueError where it has run before.
         """
         self._check_x64()
         given = {name: self._parameter(name, value) for name, value in parameters.items()}
