@@ -99,7 +99,8 @@ class NothingToTrainWarning(UserWarning):
 
 
 class UnusedInputWarning(UserWarning):
-    """Every input spike comes after ``until``, or every recorded one lies outside the run."""
+    """Every input spike comes after ``until`` (some do, of an estimator), or every recorded one
+    lies outside the run."""
 
 
 def require(module: str, *, extra: str) -> Any:

@@ -412,3 +412,12 @@ except ImportError as error:
     assert done.stdout.strip() == (
         "MissingDependencyError sklearn is not installed; it comes with: pip install 'snnfp[sklearn]'"
     )
+
+
+def test_spikes_that_come_too_late_are_told():
+    times = np.random.default_rng(0).uniform(0, 20, (30, 3))
+    spikes, labels = snnfp.Spikes.from_latencies(times), np.argmin(times, axis=1)
+    model = SNNClassifier(epochs=1, random_state=0)
+    said = r"\d+ of 90 spikes of X come after until = 2 and are not heard \(the last at 19\.\d+\)"
+    with pytest.warns(snnfp.errors.UnusedInputWarning, match=said):
+        model.fit(spikes, labels)

@@ -11,7 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from snnfp._warnings import warn
 from snnfp.encoding import latency, scale_min_max
+from snnfp.errors import UnusedInputWarning
 from snnfp.evaluation import Prediction, predict
 from snnfp.gradients import value_and_grad
 from snnfp.history import EarlyStopping
@@ -224,6 +226,14 @@ class SpikingEstimator(BaseEstimator):
 
     def _build(self, spikes: Spikes) -> None:
         """A new network for such samples, what is read off it of size 1."""
+        late = int(np.count_nonzero(spikes.times > self.until))
+        if 0 < late < spikes.times.size:  # of all of them the simulation warns
+            warn(
+                f"{late} of {spikes.times.size} spikes of X come after until = {self.until:g} and "
+                f"are not heard (the last at {spikes.times.max():g}): a larger until, with time "
+                "constants to match, hears them",
+                UnusedInputWarning,
+            )
         net = layered(
             spikes.size,
             layers_of(self),
