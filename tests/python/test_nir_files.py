@@ -380,12 +380,19 @@ def test_subgraphs():
         snnfp.nir.from_nir(graph_of(**nodes))
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        snnfp.nir.read(tmp_path / "none.nir")
-    (tmp_path / "text.nir").write_text("not HDF5")
-    with pytest.raises(OSError):
-        snnfp.nir.read(tmp_path / "text.nir")
+def test_files_that_are_none(tmp_path):
+    for missing in (tmp_path / "none.nir", tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no file"):
+            snnfp.nir.read(missing)
+    other = tmp_path / "other.nir"
+    other.write_text("no graph")
+    with pytest.raises(snnfp.errors.FormatError, match=r"other\.nir: expected an HDF5 file"):
+        snnfp.nir.read(other)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(other, "w") as file:
+        file["data"] = 1
+    with pytest.raises(snnfp.errors.FormatError, match=r"other\.nir: expected .* a NIR graph"):
+        snnfp.nir.read(other)
 
 
 def test_without_the_package(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from snnfp._numbers import real_number
-from snnfp.errors import require
+from snnfp.errors import FormatError, require
 from snnfp.network import Network
 from snnfp.neurons import LI, LIF, NEURON_PARAMETERS, READOUT_PARAMETERS
 from snnfp.nir._graph import NEURONS, Node, field_of, flatten
@@ -56,11 +56,17 @@ def read(
 
     Raises:
         FileNotFoundError: there is no such file.
-        OSError: it is not HDF5.
+        FormatError: it is no HDF5 file, or holds no NIR graph.
     """
-    # Not checked by NIR, which refuses pools and convolutions whose shapes follow from what comes
-    # before: shapes are checked here.
-    graph = require("nir", extra="nir").read(path, type_check=False)
+    nir = require("nir", extra="nir")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        # Not checked by NIR, which refuses pools and convolutions whose shapes follow from what
+        # comes before: shapes are checked here.
+        graph = nir.read(path, type_check=False)
+    except (OSError, KeyError) as error:
+        raise FormatError(f"{path}: expected an HDF5 file with a NIR graph: {error}") from error
     return from_nir(graph, dtype=dtype, pulse=pulse, tau_syn=tau_syn)
 
 
