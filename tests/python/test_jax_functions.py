@@ -64,3 +64,13 @@ def test_copies(mode, copied):
     (a,), (b,) = (take(f)(f.parameters(), TIMES) for f in (snn, other))
     assert np.array_equal(a["x_to_y.weight"], b["x_to_y.weight"])
     assert np.abs(a["x_to_y.weight"]).max() > 0
+
+
+def test_arguments_that_are_something_else_are_named():
+    snn = function()
+    for wrong in (TIMES, None):
+        with pytest.raises(TypeError, match=r"parameters is a \w+, expected a mapping .*f\(param"):
+            snn(wrong, TIMES)
+    spikes = snnfp.Spikes.from_latencies(TIMES.astype(float))
+    with pytest.raises(TypeError, match=r"times of x is snnfp\.Spikes, .*padded\(spikes\)"):
+        snn(snn.parameters(), spikes)

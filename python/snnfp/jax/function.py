@@ -15,6 +15,7 @@ from snnfp.conversions import check_some
 from snnfp.errors import require
 from snnfp.jax.host import Host
 from snnfp.network import Network, Selection
+from snnfp.spikes import Spikes
 
 if TYPE_CHECKING:
     import jax
@@ -118,6 +119,11 @@ class SNNFunction:
                 ``jax.errors.JaxRuntimeError``, or as a ValueError where it has run before.
         """
         self._check_x64()
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"parameters is a {type(parameters).__name__}, expected a mapping of arrays by name: "
+                "a call is f(parameters, times)"
+            )
         given = {name: self._parameter(name, value) for name, value in parameters.items()}
         inputs = self._inputs(times)
         sizes = {name: array.shape[0] for name, array in inputs.items()}
@@ -221,6 +227,12 @@ class SNNFunction:
                 f"times of {', '.join(times) or 'no input'}, expected those of "
                 f"{', '.join(sizes) or 'none'}"
             )
+        for name, given in times.items():
+            if isinstance(given, Spikes):
+                raise TypeError(
+                    f"times of {name} is snnfp.Spikes, expected an array [samples, n] or "
+                    "[samples, n, k]: snnfp.jax.padded(spikes) makes one"
+                )
         return {name: _times(name, times[name], n) for name, n in sizes.items()}
 
 
