@@ -121,7 +121,7 @@ class SNNFunction:
         self._check_x64()
         if not isinstance(parameters, Mapping):
             raise TypeError(
-                f"parameters is a {type(parameters).__name__}, expected a mapping of arrays by name: "
+                f"parameters is a {type(parameters).__name__}, expected a mapping {{name: array}}: "
                 "a call is f(parameters, times)"
             )
         given = {name: self._parameter(name, value) for name, value in parameters.items()}
