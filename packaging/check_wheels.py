@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 5_000_000  # bytes of a wheel
-TESTS = ("test_simulate.py", "test_modes.py", "test_files.py", "test_threads.py")
+TESTS = ("test_simulate.py", "test_modes.py", "test_spikes.py", "test_threads.py")
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
