@@ -34,6 +34,7 @@ __all__ = [
     "Output",
     "SpikeTimes",
     "Trace",
+    "check_times",
     "outputs_of",
     "spikes_of_times",
 ]
@@ -307,6 +308,20 @@ class Trace:
         return out
 
 
+def check_times(array: Any, name: str, size: int) -> None:
+    """Raises unless an array, of any framework, has the dtype and shape of an input's times."""
+    if array.dtype not in _REALS:
+        raise TypeError(f"times of {name} have dtype {array.dtype}, expected float64 or float32")
+    if array.ndim not in (2, 3) or array.shape[1] != size:
+        raise ValueError(
+            f"times of {name} have shape {array.shape}, expected [samples, {size}] or "
+            f"[samples, {size}, spikes]"
+        )
+    check_some(f"times of {name} have", array.shape, sample=0)
+    if array.ndim == 3:
+        check_some(f"times of {name} have", array.shape, spike=2)
+
+
 def spikes_of_times(times: ArrayLike, name: str, size: int) -> tuple[Spikes, NDArray[np.int64]]:
     """Spikes of the times of each channel.
 
@@ -324,16 +339,7 @@ def spikes_of_times(times: ArrayLike, name: str, size: int) -> tuple[Spikes, NDA
         ValueError: another shape, or a time that is NaN or below 0.
     """
     array = np.asarray(times)
-    if array.dtype not in _REALS:
-        raise TypeError(f"times of {name} have dtype {array.dtype}, expected float64 or float32")
-    if array.ndim not in (2, 3) or array.shape[1] != size:
-        raise ValueError(
-            f"times of {name} have shape {array.shape}, expected [samples, {size}] or "
-            f"[samples, {size}, spikes]"
-        )
-    check_some(f"times of {name} have", array.shape, sample=0)
-    if array.ndim == 3:
-        check_some(f"times of {name} have", array.shape, spike=2)
+    check_times(array, name, size)
     if not np.all(array >= 0):
         at = tuple(np.argwhere(~(array >= 0))[0])
         raise ValueError(

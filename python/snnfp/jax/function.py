@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnfp._functional import NetworkFunction, Output
+from snnfp._functional import NetworkFunction, Output, check_times
 from snnfp._numbers import count
-from snnfp.conversions import check_some
 from snnfp.errors import require
 from snnfp.jax.host import Host
 from snnfp.network import Network, Selection
@@ -286,14 +285,5 @@ def _like(array: Any) -> Any:
 
 def _times(name: str, given: Any, size: int) -> Any:
     array = jax.numpy.asarray(given)
-    if array.dtype not in (np.float64, np.float32):
-        raise TypeError(f"times of {name} have dtype {array.dtype}, expected float64 or float32")
-    if array.ndim not in (2, 3) or array.shape[1] != size:
-        raise ValueError(
-            f"times of {name} have shape {array.shape}, expected [samples, {size}] or "
-            f"[samples, {size}, spikes]"
-        )
-    check_some(f"times of {name} have", array.shape, sample=0)
-    if array.ndim == 3:
-        check_some(f"times of {name} have", array.shape, spike=2)
+    check_times(array, name, size)
     return array.reshape(*array.shape[:2], -1)
